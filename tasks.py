@@ -1,0 +1,3 @@
+from invoke import Collection, Program
+namespace = Collection()
+program = Program(namespace=namespace)
