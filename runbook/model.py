@@ -1,0 +1,150 @@
+"""The frozen records that every room speaks in. They hold facts and decisions, no behaviour."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+StepOutcome = Literal["changed", "unchanged", "ok", "failed", "not_checked", "rolled_back"]
+Sight = Literal["ok", "failed", "not_checked"]
+CheckStatus = Literal["ok", "broken", "blocked", "not_checked"]
+VerdictOutcome = Literal["healthy", "fault", "inconclusive"]
+EntityKind = Literal["lead", "job"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """One observation: `source` says where it was made (`GET :9090/api/v1/targets`), `saw` quotes it."""
+
+    source: str
+    saw: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepResult:
+    """What one visible step of a task came to. `number` is the runbook's own step number, 0-6."""
+
+    step: str
+    number: int
+    outcome: StepOutcome
+    reason: str
+    evidence: tuple[Evidence, ...] = ()
+    duration_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Criterion:
+    """One of the runbook's five success criteria, with what was seen."""
+
+    number: int
+    claim: str
+    outcome: Sight
+    evidence: tuple[Evidence, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Created:
+    """A lead or job as the API answered it, written to the record before the next request is sent."""
+
+    kind: EntityKind
+    id: int
+    tenant_id: str
+    topic: str
+    label: str
+    sent_at: datetime
+    answered_at: datetime
+    status: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HopSight:
+    """One event seen at one hop of the flow; `at` is None where the hop gives no time of its own."""
+
+    hop: str
+    outcome: Sight
+    saw: str
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerRow:
+    """One created entity and its event, hop by hop from the API's answer to the panel."""
+
+    created: Created
+    hops: tuple[HopSight, ...]
+
+    @property
+    def outcome(self) -> Sight:
+        """Proven only if every hop saw the event; a hop that was not checked is never ok."""
+        seen = {hop.outcome for hop in self.hops}
+        if "failed" in seen or not seen:
+            return "failed"
+        return "not_checked" if "not_checked" in seen else "ok"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerSum:
+    """The sum of one series: events of this run plus events of others must equal the counter's delta.
+
+    `ours` and `others` are counted in Kafka between the two positions that the sink reported together with its
+    counters; `counted` is the delta of the sink's counter and `sampled` that of Prometheus's raw samples.
+    None means: could not be read.
+    """
+
+    topic: str
+    tenant_id: str
+    ours: int
+    others: int | None
+    counted: int | None
+    sampled: int | None
+
+    @property
+    def outcome(self) -> Sight:
+        """Closed only if all four figures were read and agree."""
+        if self.others is None or self.counted is None or self.sampled is None:
+            return "not_checked"
+        return "ok" if self.ours + self.others == self.counted == self.sampled else "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ledger:
+    """Every entity of one traffic run followed through the flow."""
+
+    run_id: str
+    rows: tuple[LedgerRow, ...]
+    sums: tuple[LedgerSum, ...] = ()
+
+    @property
+    def proven(self) -> int:
+        """How many rows were seen at every hop."""
+        return sum(row.outcome == "ok" for row in self.rows)
+
+    @property
+    def outcome(self) -> Sight:
+        """The worst of all rows and sums; an empty ledger proves nothing."""
+        seen = {row.outcome for row in self.rows} | {total.outcome for total in self.sums}
+        if "failed" in seen or not self.rows:
+            return "failed"
+        return "not_checked" if "not_checked" in seen else "ok"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckResult:
+    """One claim of the flow and what became of it; `by` names the broken check that blocks it."""
+
+    code: str
+    hop: str
+    claim: str
+    status: CheckStatus
+    by: str = ""
+    evidence: tuple[Evidence, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The first broken hop, or none. `code` may explain a healthy pipeline too (A_IDLE: no traffic)."""
+
+    outcome: VerdictOutcome
+    code: str = ""
+    claim: str = ""
+    evidence: tuple[Evidence, ...] = ()
+    fix: str = ""

@@ -1,0 +1,77 @@
+"""Waiting for a state, with a deadline. The only place of this project that sleeps."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from runbook.errors import WaitError
+
+T = TypeVar("T")
+
+
+class Clock(Protocol):
+    """The time that waiting lives by; tests pass their own."""
+
+    def now(self) -> float:
+        """Seconds on a clock that never goes back."""
+
+    def pause(self, seconds: float) -> None:
+        """Let that much time pass."""
+
+
+class SystemClock:
+    """The machine's monotonic clock."""
+
+    def now(self) -> float:
+        """Seconds since an arbitrary start."""
+        return time.monotonic()
+
+    def pause(self, seconds: float) -> None:
+        """Sleep."""
+        time.sleep(seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """The state is not there yet; `saw` is what the time-out will quote."""
+
+    saw: str
+
+
+@dataclass(frozen=True, slots=True)
+class Impossible:
+    """The state can no longer come (the process has exited): waiting on is pointless."""
+
+    saw: str
+
+
+def wait_until(  # noqa: PLR0913 - the one waiting loop; every option has one meaning everywhere
+    probe: Callable[[], T | Pending | Impossible],
+    *,
+    what: str,
+    deadline_s: float,
+    where: str,
+    fix: str,
+    every_s: float = 0.1,
+    clock: Clock | None = None,
+) -> T:
+    """Return the first answer of `probe` that is neither Pending nor Impossible.
+
+    `probe` is asked at least once, then every `every_s` seconds. Raises WaitError, with the last evidence, when
+    `deadline_s` seconds have passed or the probe says that the state has become impossible.
+    """
+    time_source = clock or SystemClock()
+    end = time_source.now() + deadline_s
+    while True:
+        answer = probe()
+        if isinstance(answer, Impossible):
+            raise WaitError(f"{what} can no longer come: {answer.saw}", where=where, fix=fix)
+        if not isinstance(answer, Pending):
+            return answer
+        left = end - time_source.now()
+        if left <= 0:
+            raise WaitError(
+                f"{what} did not come within {deadline_s:g} s: {answer.saw}", where=where, fix=fix
+            )
+        time_source.pause(min(every_s, left))
