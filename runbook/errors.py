@@ -1,7 +1,7 @@
 """Every error an operator can meet: what was seen, where, what to do next; and the exit codes."""
 
 from enum import IntEnum
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class ExitCode(IntEnum):
@@ -18,7 +18,7 @@ class ExitCode(IntEnum):
 
     meaning: str
 
-    def __new__(cls, value: int, meaning: str) -> "ExitCode":
+    def __new__(cls, value: int, meaning: str) -> Self:
         """Give each code its meaning, so that documents and code cannot differ."""
         member = int.__new__(cls, value)
         member._value_ = value
@@ -84,9 +84,7 @@ class AnswerError(RunbookError):
     body where it has one (`invalid_grant`), `body` at most 500 characters of the answer without secrets.
     """
 
-    def __init__(
-        self, seen: str, *, where: str, fix: str, status: int, code: str = "", body: str = ""
-    ) -> None:
+    def __init__(self, seen: str, *, where: str, fix: str, status: int, code: str = "", body: str = "") -> None:
         """Keep status and code apart from the prose: checks decide on them, prose differs by version."""
         super().__init__(seen, where=where, fix=fix)
         self.status = status

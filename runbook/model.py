@@ -85,8 +85,8 @@ class LedgerRow:
 class LedgerSum:
     """The sum of one series: events of this run plus events of others must equal the counter's delta.
 
-    `ours` and `others` are counted in Kafka between the two positions that the sink reported together with its
-    counters; `counted` is the delta of the sink's counter and `sampled` that of Prometheus's raw samples.
+    `ours` and `others` are counted in Kafka between the two positions that the sink reported together with
+    its counters; `counted` is the delta of the sink's counter and `sampled` that of Prometheus's raw samples.
     None means: could not be read.
     """
 

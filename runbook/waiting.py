@@ -46,7 +46,7 @@ class Impossible:
     saw: str
 
 
-def wait_until(  # noqa: PLR0913 - the one waiting loop; every option has one meaning everywhere
+def wait_until(
     probe: Callable[[], T | Pending | Impossible],
     *,
     what: str,
@@ -58,8 +58,8 @@ def wait_until(  # noqa: PLR0913 - the one waiting loop; every option has one me
 ) -> T:
     """Return the first answer of `probe` that is neither Pending nor Impossible.
 
-    `probe` is asked at least once, then every `every_s` seconds. Raises WaitError, with the last evidence, when
-    `deadline_s` seconds have passed or the probe says that the state has become impossible.
+    `probe` is asked at least once, then every `every_s` seconds. Raises WaitError, with the last evidence,
+    when `deadline_s` seconds have passed or the probe says that the state has become impossible.
     """
     time_source = clock or SystemClock()
     end = time_source.now() + deadline_s
@@ -71,7 +71,5 @@ def wait_until(  # noqa: PLR0913 - the one waiting loop; every option has one me
             return answer
         left = end - time_source.now()
         if left <= 0:
-            raise WaitError(
-                f"{what} did not come within {deadline_s:g} s: {answer.saw}", where=where, fix=fix
-            )
+            raise WaitError(f"{what} did not come within {deadline_s:g} s: {answer.saw}", where=where, fix=fix)
         time_source.pause(min(every_s, left))

@@ -1,0 +1,1 @@
+"""The only importers of vendor SDKs. Each client returns frozen facts and decides nothing."""

@@ -1,0 +1,86 @@
+"""What runs the services: one protocol that Docker and local processes both answer."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """How a service is called: `name` in compose (and in the local stack), `container` by hand."""
+
+    name: str
+    container: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceState:
+    """What the runtime says of one service.
+
+    `found` is False when neither compose label nor name matches; `nearest` then holds the names closest to it.
+    `status` is the runtime's own word ("running", "exited", "paused", "restarting"); `exit_code` only after an exit.
+    `health` is the container's health ("healthy", "unhealthy", "starting", "" without a healthcheck).
+    """
+
+    name: str
+    found: bool
+    status: str = ""
+    exit_code: int | None = None
+    started_at: datetime | None = None
+    restart_count: int = 0
+    oom_killed: bool = False
+    health: str = ""
+    nearest: tuple[str, ...] = ()
+
+    @property
+    def is_running(self) -> bool:
+        """Running as the runtime sees it; a paused or restarting container is not."""
+        return self.found and self.status == "running"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogLine:
+    """One line of a service's output; `at` is when the runtime received it, None where it does not say."""
+
+    text: str
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mount:
+    """A bind mount: `source` on the host, `destination` inside."""
+
+    source: str
+    destination: str
+
+
+class Runtime(Protocol):
+    """Find, restart and read services. Every method raises UnreachableError when the engine itself is down."""
+
+    def state(self, service: Service) -> ServiceState:
+        """Return the state of a service; a missing one is a state, not an error."""
+
+    def restart(self, service: Service, *, timeout_s: float) -> None:
+        """Stop (gently, then after `timeout_s` by force) and start it; return once it has been started."""
+
+    def log(self, service: Service, *, since: datetime | None = None, tail: int | None = None) -> tuple[LogLine, ...]:
+        """Return its lines since a time (UTC), or the last `tail` ones."""
+
+    def follow(self, service: Service, *, since: datetime | None = None) -> Iterator[LogLine]:
+        """Yield its lines as they come, until the caller stops."""
+
+    def file_inside(self, service: Service, path: str) -> bytes | None:
+        """Return a file as the service itself sees it; None if there is none."""
+
+    def mounts(self, service: Service) -> tuple[Mount, ...]:
+        """Return its bind mounts; a process has none."""
+
+    def networks(self, service: Service) -> frozenset[str]:
+        """Return the names of the networks it is on; a process is on "host"."""
+
+    def start_command(self, service: Service) -> str:
+        """Return the command that an operator types to start it, for fixes."""
+
+    def log_command(self, service: Service) -> str:
+        """Return the command that an operator types to read its log, for fixes."""
