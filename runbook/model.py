@@ -148,3 +148,37 @@ class Verdict:
     claim: str = ""
     evidence: tuple[Evidence, ...] = ()
     fix: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """The error that ended a task, in the three parts that an operator reads."""
+
+    seen: str
+    where: str
+    fix: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskResult:
+    """What a task came to: the one object behind the screen, `--json`, the record and the exit code.
+
+    What a task does not have stays None: `diff` is setup's, `ledger` traffic's and verify's, `criteria` verify's,
+    `verdict`, `also` and `checks` are troubleshoot's.
+    """
+
+    task: str
+    target: str
+    run_id: str
+    started_at: datetime
+    duration_s: float
+    outcome: str
+    exit_code: int
+    steps: tuple[StepResult, ...]
+    problem: Problem | None = None
+    diff: str | None = None
+    ledger: Ledger | None = None
+    criteria: tuple[Criterion, ...] | None = None
+    verdict: Verdict | None = None
+    also: tuple[Verdict, ...] | None = None
+    checks: tuple[CheckResult, ...] | None = None
