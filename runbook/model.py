@@ -85,24 +85,24 @@ class LedgerRow:
 class LedgerSum:
     """The sum of one series: events of this run plus events of others must equal the counter's delta.
 
-    `ours` and `others` are counted in Kafka between the two positions that the sink reported together with
-    its counters; `counted` is the delta of the sink's counter and `sampled` that of Prometheus's raw samples.
-    None means: could not be read.
+    `source` says whose counter it is: the sink's own page, or Prometheus's raw samples. `ours` and `others` are
+    counted in Kafka between the two positions that came together with the two counter values; `delta` is the
+    difference of those values. None means: could not be read.
     """
 
+    source: str
     topic: str
     tenant_id: str
     ours: int
     others: int | None
-    counted: int | None
-    sampled: int | None
+    delta: int | None
 
     @property
     def outcome(self) -> Sight:
-        """Closed only if all four figures were read and agree."""
-        if self.others is None or self.counted is None or self.sampled is None:
+        """Closed only if every figure was read and they agree."""
+        if self.others is None or self.delta is None:
             return "not_checked"
-        return "ok" if self.ours + self.others == self.counted == self.sampled else "failed"
+        return "ok" if self.ours + self.others == self.delta else "failed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,1 @@
+"""The tasks of the runbook, each a visible row of small steps."""
