@@ -1,0 +1,116 @@
+"""The CRM Events Sink: counts domain events from Kafka and shows the counts to Prometheus.
+
+Exit codes: 0 stopped as asked, 1 a named problem, 4 settings, 130 or 143 a second SIGINT or SIGTERM.
+"""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Final
+
+from confluent_kafka import KafkaException
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from sink.consumer import EventConsumer, FatalKafkaError
+from sink.health import Pulse, health_routes
+from sink.log_lines import LogLines
+from sink.metrics import Metrics
+from sink.pages import Page, PageServer, Route
+from sink.settings import Settings, SettingsError, load_settings
+
+EXIT_PROBLEM: Final = 1
+EXIT_SETTINGS: Final = 4
+_LAST_LINES_S: Final = 0.5
+
+
+def main() -> int:
+    """Run the sink with the settings of the environment until SIGTERM or SIGINT."""
+    try:
+        return serve(load_settings(os.environ), _stop_on_signals())
+    except SettingsError as error:
+        print(f"crm-events-sink: {error}", file=sys.stderr)  # noqa: T201  # the log does not exist yet
+        return EXIT_SETTINGS
+    except (OSError, FatalKafkaError) as error:
+        print(f"crm-events-sink: {error}", file=sys.stderr)  # noqa: T201  # the last words, also if stdout is blocked
+        return EXIT_PROBLEM
+
+
+def serve(settings: Settings, stop: threading.Event) -> int:
+    """Serve until `stop` is set. Raises SettingsError, OSError for a port, FatalKafkaError."""
+    log, pulse = LogLines(sys.stdout.fileno()), Pulse()
+    metrics = Metrics(topics=settings.topics, max_tenants=settings.max_tenants, dropped_lines=lambda: log.dropped)
+    consumer = _consumer(settings, metrics, pulse, log)
+    pages = _listen("PROM_PORT", settings.bind, settings.prom_port, {"/metrics": _metrics_route(metrics)})
+    health = _listen("HTTP_PORT", settings.bind, settings.http_port, health_routes(pulse))
+    try:
+        _say_what_is_kept(settings, log)
+        consumer.run(stop)
+    finally:
+        log.close(_LAST_LINES_S)
+        pages.server_close()
+        health.server_close()
+    return 0
+
+
+def _consumer(settings: Settings, metrics: Metrics, pulse: Pulse, log: LogLines) -> EventConsumer:
+    try:
+        return EventConsumer(settings, metrics=metrics, pulse=pulse, log=log)
+    except KafkaException as error:
+        said = error.args[0].str()
+        named = [key for key in settings.kafka if key in said]
+        variables = ", ".join(f"KAFKA_{key.upper().replace('.', '_')}" for key in named) or "A KAFKA_ variable"
+        raise SettingsError(f"{variables}: allowed is what librdkafka knows, which says: {said}") from None
+
+
+def _listen(variable: str, bind: str, port: int, routes: Mapping[str, Route]) -> PageServer:
+    try:
+        return PageServer(bind, port, routes)
+    except OSError as error:
+        raise OSError(f"{variable}: cannot listen on {bind} port {port}: {error.strerror}") from None
+
+
+def _metrics_route(metrics: Metrics) -> Route:
+    def page(headers: Mapping[str, str]) -> Page:
+        shown = metrics.page(scrape="X-Prometheus-Scrape-Timeout-Seconds" in headers)
+        return Page(
+            status=HTTPStatus.OK,
+            content_type=CONTENT_TYPE_LATEST,
+            body=shown.body,
+            sent=lambda: metrics.served(shown),
+        )
+
+    return page
+
+
+def _say_what_is_kept(settings: Settings, log: LogLines) -> None:
+    log.say("Journal: none. Kafka's commits are the only memory: each event is counted at least once")
+    if settings.postgres_dsn_ignored:
+        log.say("POSTGRES_DSN is set, but this version does not use it: it has no journal")
+
+
+def _stop_on_signals() -> threading.Event:
+    """Return a flag that the first SIGTERM or SIGINT sets; a second one ends the process at once.
+
+    A thread does it, not a handler: Python runs handlers in the main thread, which may be inside librdkafka.
+    """
+    stop = threading.Event()
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+
+    def watch() -> None:
+        os.read(reader, 1)
+        stop.set()
+        os._exit(128 + os.read(reader, 1)[0])
+
+    threading.Thread(target=watch, name="signals", daemon=True).start()
+    return stop
+
+
+if __name__ == "__main__":
+    sys.exit(main())

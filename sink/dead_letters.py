@@ -1,0 +1,84 @@
+"""Rejected messages, kept on a topic of their own with their original bytes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from sink.decoding import Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """A message that is no event, and why."""
+
+    message: Message
+    reason: Reason
+
+    def headers(self) -> list[tuple[str, str | bytes | None]]:
+        """Return the message's own headers, and after them where it came from."""
+        origin = {
+            "topic": self.message.topic(),
+            "partition": self.message.partition(),
+            "offset": self.message.offset(),
+            "reason": self.reason,
+        }
+        return [
+            *(self.message.headers() or []),
+            *((f"crm-events-sink.{name}", str(value)) for name, value in origin.items()),
+        ]
+
+
+class DeadLetters:
+    """Sends rejected messages and knows which of them the broker has not acknowledged yet."""
+
+    def __init__(self, *, topic: str, properties: Mapping[str, str | int | bool]) -> None:
+        self._topic = topic
+        self._properties = properties
+        self._producer: Producer | None = None
+        self._unsent: list[DeadLetter] = []
+        self._in_flight = 0
+        self._last_error = ""
+
+    @property
+    def problem(self) -> str:
+        """What the broker said last, for the operator."""
+        return f"dead-letter topic {self._topic} does not acknowledge: {self._last_error or 'no answer'}"
+
+    def send(self, letters: Sequence[DeadLetter]) -> None:
+        """Take responsibility for these messages; `acknowledged` says when it is done."""
+        self._unsent.extend(letters)
+
+    def acknowledged(self, timeout_s: float) -> bool:
+        """Send what is unsent, wait, and say whether everything is safe. What failed is sent again at the next call."""
+        producer = self._producer or Producer(dict(self._properties))
+        self._producer = producer
+        unsent, self._unsent = self._unsent, []
+        for letter in unsent:
+            self._produce(producer, letter)
+        producer.flush(timeout_s)
+        return not (self._unsent or self._in_flight)
+
+    def forget(self) -> None:
+        """Give up what is unsent: another member of the group now reads those messages."""
+        self._unsent.clear()
+
+    def _produce(self, producer: Producer, letter: DeadLetter) -> None:
+        def delivered(error: KafkaError | None, _: Message) -> None:
+            self._in_flight -= 1
+            if error is not None:
+                self._failed(letter, error.str())
+
+        message = letter.message
+        try:
+            producer.produce(
+                self._topic, message.value(), message.key(), headers=letter.headers(), on_delivery=delivered
+            )
+        except (KafkaException, BufferError) as error:
+            self._failed(letter, str(error))
+        else:
+            self._in_flight += 1
+
+    def _failed(self, letter: DeadLetter, error: str) -> None:
+        self._unsent.append(letter)
+        self._last_error = error

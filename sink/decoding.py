@@ -1,0 +1,108 @@
+"""From the bytes of Kafka messages to events, or to the reason why a message is none."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+MAX_TENANT_CHARS: Final = 255
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+class Event(msgspec.Struct, gc=False):
+    """The two fields of a domain event that the sink needs; msgspec skips the others unread."""
+
+    tenant_id: str
+    event_type: str
+
+
+class Reason(StrEnum):
+    """Why a message is not an event: the label `reason` of crm_events_rejected_total."""
+
+    NULL = "null_value"
+    EMPTY = "empty"
+    NOT_UTF8 = "not_utf8"
+    NOT_JSON = "not_json"
+    NOT_OBJECT = "not_an_object"
+    MISSING_FIELD = "missing_field"
+    WRONG_TYPE = "wrong_type"
+    BAD_TENANT = "bad_tenant"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decoded:
+    """The events of a batch in its order, and by their index the messages that are none."""
+
+    events: list[Event]
+    rejected: dict[int, Reason]
+
+
+_decoder = msgspec.json.Decoder(Event)
+
+
+def decode_batch(values: Sequence[bytes | None]) -> Decoded:
+    """Decode a batch in one call where that is certain to be right, else value by value."""
+    events = _decoded_whole(values)
+    if events is not None:
+        return Decoded(events=events, rejected={})
+    outcomes = [decode_one(value) for value in values]
+    return Decoded(
+        events=[outcome for outcome in outcomes if isinstance(outcome, Event)],
+        rejected={index: outcome for index, outcome in enumerate(outcomes) if isinstance(outcome, Reason)},
+    )
+
+
+def decode_one(value: bytes | None) -> Event | Reason:
+    """Decode one value: the definition of what an event is."""
+    if value is None:
+        return Reason.NULL
+    if not value.strip():
+        return Reason.EMPTY
+    try:
+        value.decode()
+        event = _decoder.decode(value)
+    except UnicodeDecodeError:
+        return Reason.NOT_UTF8
+    except (msgspec.DecodeError, RecursionError):
+        return _reason(value)
+    return event if _is_tenant(event.tenant_id) else Reason.BAD_TENANT
+
+
+def _decoded_whole(values: Sequence[bytes | None]) -> list[Event] | None:
+    r"""Decode the values as lines of one text, or return None if that could differ from one by one.
+
+    Two counts are the proof that each value gave one event. Every newline is a separator and has a brace on both
+    sides: `}\n{` cannot occur within a JSON value, so each value holds whole objects. And as there are as many
+    results as values, none holds two. Counting newlines alone is not enough: `{..}{..}` and an empty value pass.
+    """
+    try:
+        text = b"\n".join(values)  # type: ignore[arg-type]  # a null value raises the TypeError below
+        text.decode()
+        events = _decoder.decode_lines(text)
+    except (TypeError, UnicodeDecodeError, msgspec.DecodeError, RecursionError):
+        return None
+    separators = len(values) - 1
+    if text.count(b"\n") != separators or text.count(b"}\n{") != separators or len(events) != len(values):
+        return None
+    return events if all(map(_is_tenant, {event.tenant_id for event in events})) else None
+
+
+def _is_tenant(tenant_id: str) -> bool:
+    return 1 <= len(tenant_id) <= MAX_TENANT_CHARS and _CONTROL.search(tenant_id) is None
+
+
+def _reason(value: bytes) -> Reason:
+    """Say what is wrong with a value that is UTF-8, but no event."""
+    try:
+        document = msgspec.json.decode(value)
+    except (msgspec.DecodeError, RecursionError):
+        return Reason.NOT_JSON
+    if not isinstance(document, dict):
+        return Reason.NOT_OBJECT
+    if not document.keys() >= {"tenant_id", "event_type"}:
+        return Reason.MISSING_FIELD
+    return Reason.WRONG_TYPE

@@ -1,0 +1,72 @@
+"""Is the sink alive, and does it do its work? Three small pages for probes and for people."""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Final
+
+from sink.pages import Page, Route
+
+SERVICE: Final = "crm-events-sink"
+STALLED_AFTER_S: Final = 30.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Pulse:
+    """What the poll loop knows about itself. It alone writes; each field is one assignment, so readers need no lock."""
+
+    beat_at: float = field(default_factory=time.monotonic)  # when the loop last came round
+    connected: bool = False  # a Kafka broker is connected
+    assigned: int = 0  # partitions
+    blocked: str = ""  # why counting waits, or empty
+
+    def beat(self) -> None:
+        """Note that the loop has come round."""
+        self.beat_at = time.monotonic()
+
+    def stalled(self) -> str:
+        """Say for how long the loop has not come round, or nothing."""
+        silent_s = time.monotonic() - self.beat_at
+        return f"the poll loop has not come round for {silent_s:.0f} s" if silent_s > STALLED_AFTER_S else ""
+
+    def impaired(self) -> str:
+        """Say what keeps this process from its work, or nothing. Without partitions it is a healthy stand-by."""
+        return self.stalled() or ("" if self.connected else "Kafka is not connected") or self.blocked
+
+    def not_ready(self) -> str:
+        """Say why no event would be counted now, or nothing."""
+        return self.impaired() or ("" if self.assigned else "no partitions assigned")
+
+
+def health_routes(pulse: Pulse) -> Mapping[str, Route]:
+    """Return /health (works, or why not), /livez (restart me?) and /readyz (are events being counted?)."""
+
+    def health(_: object) -> Page:
+        reason = pulse.impaired()
+        if reason:
+            return _answer(HTTPStatus.SERVICE_UNAVAILABLE, status="unhealthy", service=SERVICE, reason=reason)
+        return _answer(HTTPStatus.OK, status="healthy", service=SERVICE)
+
+    return {
+        "/health": health,
+        "/livez": _probe("alive", pulse.stalled, pulse),
+        "/readyz": _probe("ready", pulse.not_ready, pulse),
+    }
+
+
+def _probe(name: str, problem: Callable[[], str], pulse: Pulse) -> Route:
+    def probe(_: object) -> Page:
+        reason = problem()
+        if reason:
+            return _answer(HTTPStatus.SERVICE_UNAVAILABLE, **{name: False, "reason": reason})
+        return _answer(HTTPStatus.OK, **{name: True, "assigned_partitions": pulse.assigned})
+
+    return probe
+
+
+def _answer(status: HTTPStatus, /, **document: object) -> Page:
+    """Write JSON without blanks: the `/health` of the sink before this one is compared as text."""
+    body = json.dumps(document, separators=(",", ":")).encode()
+    return Page(status=status, content_type="application/json", body=body)

@@ -1,0 +1,120 @@
+"""The sink's log on stdout, which can never hold up the counting."""
+
+import os
+import select
+import threading
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from sink.decoding import Event
+
+# About 100,000 event lines. While stdout is blocked, what comes on top of this is dropped and counted.
+_LIMIT_CHARS: Final = 8 * 1024 * 1024
+
+
+class LogLines:
+    """A bounded queue of lines and one thread that writes them to a file descriptor.
+
+    The thread writes to the descriptor itself: `sys.stdout` has a lock, and a write that hangs would hold it also when
+    the interpreter ends. A reader that has gone away costs the lines, never the process.
+    """
+
+    def __init__(self, descriptor: int, *, limit_chars: int = _LIMIT_CHARS) -> None:
+        self._descriptor = descriptor
+        self._limit_chars = limit_chars
+        self._changed = threading.Condition()
+        self._waiting: list[tuple[str, int]] = []
+        self._waiting_chars = 0
+        self._writing = False
+        self._dropped = 0
+        threading.Thread(target=self._write_forever, name="log-lines", daemon=True).start()
+
+    @property
+    def dropped(self) -> int:
+        """How many lines were not written because stdout was blocked or closed."""
+        return self._dropped
+
+    def events(self, events: Sequence[Event]) -> None:
+        """Write the line of each event, all with one time stamp."""
+        start = f"[{_now()}] Received "
+        escaped = {text: _escaped(text) for text in {e.event_type for e in events} | {e.tenant_id for e in events}}
+        lines = [f"{start}{escaped[e.event_type]} for tenant {escaped[e.tenant_id]}\n" for e in events]
+        self._put("".join(lines), len(lines))
+
+    def say(self, text: str) -> None:
+        """Write one line with the time before it."""
+        self._put(f"[{_now()}] {_escaped(text)}\n", 1)
+
+    def headline(self, text: str) -> None:
+        """Write one line as it is: the start-up line, whose text people search for."""
+        self._put(f"{_escaped(text)}\n", 1)
+
+    def close(self, timeout_s: float) -> None:
+        """Wait until everything is written, but no longer than the timeout."""
+        with self._changed:
+            self._changed.wait_for(lambda: not (self._waiting or self._writing), timeout_s)
+
+    def _put(self, text: str, lines: int) -> None:
+        with self._changed:
+            if self._waiting_chars + len(text) > self._limit_chars:
+                self._dropped += lines
+                return
+            self._waiting.append((text, lines))
+            self._waiting_chars += len(text)
+            self._changed.notify_all()
+
+    def _write_forever(self) -> None:
+        while True:
+            with self._changed:
+                self._writing = False
+                self._changed.notify_all()
+                self._changed.wait_for(lambda: self._waiting)
+                taken, self._waiting, self._waiting_chars, self._writing = self._waiting, [], 0, True
+            if not _written(self._descriptor, "".join(text for text, _ in taken)):
+                with self._changed:
+                    self._dropped += sum(lines for _, lines in taken)
+
+
+class Throttle:
+    """Lets one message in a period pass and counts the others, so that an outage does not flood the log."""
+
+    def __init__(self, period_s: float) -> None:
+        self._period_s = period_s
+        self._next_at = float("-inf")
+        self._held_back = 0
+
+    def passed(self, text: str) -> str | None:
+        """Return the text to write, with the number of those held back before it, or None."""
+        if time.monotonic() < self._next_at:
+            self._held_back += 1
+            return None
+        suffix = f" ({self._held_back} more such messages before this one)" if self._held_back else ""
+        self._next_at, self._held_back = time.monotonic() + self._period_s, 0
+        return text + suffix
+
+
+def _now() -> str:
+    """Return the time as the runbook shows it: UTC, microseconds, no offset."""
+    return datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
+
+
+def _escaped(text: str) -> str:
+    r"""Write what is not printable as an escape, so that an event cannot forge a line: a newline becomes `\n`."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def _written(descriptor: int, text: str) -> bool:
+    """Write all of the text; return False if nobody can read it any more."""
+    rest = memoryview(text.encode())
+    while rest:
+        try:
+            rest = rest[os.write(descriptor, rest) :]
+        except BlockingIOError:  # the descriptor came to us in non-blocking mode
+            select.select([], [descriptor], [])
+        except OSError:
+            return False
+    return True
