@@ -1,0 +1,296 @@
+"""A graph of claims: which hold, which is the first broken one, and what only fails because of it.
+
+A check that needs a broken one is blocked, not a second diagnosis. A check that could not run is not checked, never
+ok, and so is what needs it. Hops that do not need each other are looked at side by side.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from typing import Generic, TypeVar
+
+from runbook.errors import RunbookError
+from runbook.model import CheckResult, CheckStatus, Evidence, Verdict
+
+F = TypeVar("F")
+
+
+class GraphError(ValueError):
+    """The checks do not form a graph: a defect of this program, found when it is imported."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ok:
+    """The claim holds, and this was seen. `explains` says why a healthy pipeline still looks idle."""
+
+    evidence: tuple[Evidence, ...]
+    explains: str = ""
+
+    def __post_init__(self) -> None:
+        _refuse_rumours(self.evidence)
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """The claim does not hold: what was seen, the diagnosis in words, and what to do next."""
+
+    evidence: tuple[Evidence, ...]
+    fix: str
+    detail: str
+
+    def __post_init__(self) -> None:
+        _refuse_rumours(self.evidence)
+
+
+@dataclass(frozen=True, slots=True)
+class NotChecked:
+    """The claim could not be looked at: `why`, `where`, and what would make it possible."""
+
+    why: str
+    where: str = ""
+    fix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """The claim cannot hold while the check of code `by` is broken."""
+
+    by: str
+
+
+Finding = Ok | Broken | NotChecked
+Settled = Finding | Blocked
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check(Generic[F]):
+    """One claim about one hop, named by the fault that it finds when it does not hold.
+
+    A code may stand at several hops (any container can exit). `needs` are codes: the one at the same hop, else the
+    only one there is.
+    """
+
+    code: str
+    hop: str
+    claim: str
+    run: Callable[[F], Finding]
+    needs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examined(Generic[F]):
+    """A check and what became of it. `rank` is its place along the flow, counted from 0."""
+
+    check: Check[F]
+    rank: int
+    settled: Settled
+
+    @property
+    def result(self) -> CheckResult:
+        """The same in the words of the record and of `--json`."""
+        settled = self.settled
+        return CheckResult(
+            code=self.check.code,
+            hop=self.check.hop,
+            claim=self.check.claim,
+            status=_status(settled),
+            by=settled.by if isinstance(settled, Blocked) else "",
+            evidence=_evidence(self.check, settled),
+        )
+
+
+class Graph(Generic[F]):
+    """Checks in the order of the flow, each with the checks that it needs."""
+
+    def __init__(self, checks: Sequence[Check[F]], *, order: Sequence[str], hops: Sequence[str]) -> None:
+        """Resolve the needs. `order` are the codes, `hops` the hops, as read along the flow.
+
+        Raises GraphError for a duplicate, a code or hop outside the order, an unknown or ambiguous need, a cycle.
+        """
+        self._needs = _resolved(checks)
+        _refuse_strangers(checks, order, hops)
+        _refuse_cycles(self._needs)
+        self._order: Mapping[str, int] = {code: place for place, code in enumerate(order)}
+        self._hops: Mapping[str, int] = {hop: place for place, hop in enumerate(hops)}
+        self.checks = tuple(sorted(checks, key=lambda check: (self._order[check.code], self._hops[check.hop])))
+
+    def only(self, hop: str) -> "Graph[F]":
+        """Return the graph of one hop's checks and of everything that they need."""
+        wanted: set[Check[F]] = set()
+        queue = [check for check in self.checks if check.hop == hop]
+        while queue:
+            check = queue.pop()
+            if check not in wanted:
+                wanted.add(check)
+                queue.extend(self._needs[check])
+        kept = [check for check in self.checks if check in wanted]
+        return Graph(kept, order=tuple(self._order), hops=tuple(self._hops))
+
+    def examine(self, facts: F, *, deadline_s: float) -> tuple[Examined[F], ...]:
+        """Run every check whose needs hold, side by side, and return all of them in the order of the flow.
+
+        What has not answered after `deadline_s` seconds is not checked.
+        """
+        settled = _Examination(self._needs, facts, deadline_s).settled()
+        return tuple(Examined(check=check, rank=rank, settled=settled[check]) for rank, check in enumerate(self.checks))
+
+
+def verdict(examined: Sequence[Examined[F]]) -> tuple[Verdict, tuple[Verdict, ...]]:
+    """Return the verdict and the further, independent faults, whatever the order of `examined`.
+
+    The first broken check along the flow is the fault; without one, anything not checked leaves it inconclusive.
+    """
+    ordered = sorted(examined, key=lambda one: one.rank)
+    faults = [_fault(one.check, one.settled) for one in ordered if isinstance(one.settled, Broken)]
+    if faults:
+        return faults[0], tuple(faults[1:])
+    unseen = [one for one in ordered if isinstance(one.settled, NotChecked)]
+    return (_inconclusive(unseen) if unseen or not ordered else _healthy(ordered)), ()
+
+
+class _Examination(Generic[F]):
+    """One walk over the graph: starts what has become ready, collects what has answered."""
+
+    def __init__(self, needs: Mapping[Check[F], Sequence[Check[F]]], facts: F, deadline_s: float) -> None:
+        self._needs = needs
+        self._facts = facts
+        self._deadline_s = deadline_s
+        self._end = time.monotonic() + deadline_s
+        self._settled: dict[Check[F], Settled] = {}
+        self._running: dict[Future[Finding], Check[F]] = {}
+
+    def settled(self) -> Mapping[Check[F], Settled]:
+        """Walk until every check is settled. A check that hangs is left behind; its client's time-out ends it."""
+        sorter: TopologicalSorter[Check[F]] = TopologicalSorter(self._needs)
+        sorter.prepare()
+        pool = ThreadPoolExecutor(max_workers=max(1, len(self._needs)), thread_name_prefix="check")
+        try:
+            while sorter.is_active():
+                for check in sorter.get_ready():
+                    inherited = _inherited([(need, self._settled[need]) for need in self._needs[check]])
+                    if inherited is None:
+                        self._running[pool.submit(check.run, self._facts)] = check
+                    else:
+                        self._settled[check] = inherited
+                        sorter.done(check)
+                for check, finding in self._answers():
+                    self._settled[check] = finding
+                    sorter.done(check)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+        return self._settled
+
+    def _answers(self) -> list[tuple[Check[F], Finding]]:
+        """Wait for the next findings; at the deadline, give up on all that still run."""
+        finished, _ = wait(self._running, timeout=max(0.0, self._end - time.monotonic()), return_when=FIRST_COMPLETED)
+        if finished:
+            return [(self._running.pop(future), _found(future)) for future in finished]
+        late = NotChecked(f"no answer within {self._deadline_s:g} s")
+        unanswered = list(self._running.values())
+        self._running.clear()
+        return [(check, late) for check in unanswered]
+
+
+def _found(future: Future[Finding]) -> Finding:
+    """Return the finding. Whatever a check raises is a reason not to know, never a diagnosis."""
+    error = future.exception()
+    if error is None:
+        return future.result()
+    if isinstance(error, RunbookError):
+        return NotChecked(error.seen, where=error.where, fix=error.fix)
+    if isinstance(error, Exception):
+        return NotChecked(f"the check itself failed: {type(error).__name__}: {error}")
+    raise error
+
+
+def _inherited(needs: Sequence[tuple[Check[F], Settled]]) -> Blocked | NotChecked | None:
+    """Return what the needs, in the order of the flow, make of a check; None when it may run."""
+    for need, settled in needs:
+        if isinstance(settled, Broken | Blocked):
+            return Blocked(settled.by if isinstance(settled, Blocked) else need.code)
+    for need, settled in needs:
+        if isinstance(settled, NotChecked):
+            return NotChecked(f"needs {need.code} ({need.claim}), which was not checked", fix=settled.fix)
+    return None
+
+
+def _resolved(checks: Sequence[Check[F]]) -> dict[Check[F], tuple[Check[F], ...]]:
+    names = [(check.hop, check.code) for check in checks]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise GraphError(f"two checks are called {min(twice)}")
+    return {check: tuple(_need(checks, check, code) for code in check.needs) for check in checks}
+
+
+def _need(checks: Sequence[Check[F]], check: Check[F], code: str) -> Check[F]:
+    called = [other for other in checks if other.code == code]
+    found = [other for other in called if other.hop == check.hop] or called
+    if len(found) != 1:
+        raise GraphError(f"{check.code} at {check.hop} needs {code}, which {'is ambiguous' if found else 'is unknown'}")
+    return found[0]
+
+
+def _refuse_strangers(checks: Sequence[Check[F]], order: Sequence[str], hops: Sequence[str]) -> None:
+    for check in checks:
+        if check.code not in order or check.hop not in hops:
+            raise GraphError(f"{check.code} at {check.hop} has no place along the flow")
+
+
+def _refuse_cycles(needs: Mapping[Check[F], Sequence[Check[F]]]) -> None:
+    try:
+        TopologicalSorter(needs).prepare()
+    except CycleError as error:
+        codes = " needs ".join(check.code for check in error.args[1])
+        raise GraphError(f"the needs go in a circle: {codes}") from None
+
+
+def _refuse_rumours(evidence: tuple[Evidence, ...]) -> None:
+    if not evidence:
+        raise GraphError("a finding without evidence is a rumour")
+
+
+def _status(settled: Settled) -> CheckStatus:
+    match settled:
+        case Ok():
+            return "ok"
+        case Broken():
+            return "broken"
+        case Blocked():
+            return "blocked"
+        case NotChecked():
+            return "not_checked"
+
+
+def _evidence(check: Check[F], settled: Settled) -> tuple[Evidence, ...]:
+    match settled:
+        case Ok(evidence=evidence) | Broken(evidence=evidence):
+            return evidence
+        case NotChecked(why=why, where=where):
+            return (Evidence(source=where or check.hop, saw=why),)
+        case Blocked():
+            return ()
+
+
+def _fault(check: Check[F], broken: Broken) -> Verdict:
+    return Verdict(outcome="fault", code=check.code, claim=broken.detail, evidence=broken.evidence, fix=broken.fix)
+
+
+def _inconclusive(unseen: Sequence[Examined[F]]) -> Verdict:
+    fixes = [one.settled.fix for one in unseen if isinstance(one.settled, NotChecked) and one.settled.fix]
+    return Verdict(
+        outcome="inconclusive",
+        claim="Nothing that was checked is broken, but not everything could be checked",
+        evidence=tuple(item for one in unseen for item in one.result.evidence),
+        fix=fixes[0] if fixes else "",
+    )
+
+
+def _healthy(ordered: Sequence[Examined[F]]) -> Verdict:
+    for one in ordered:
+        if isinstance(one.settled, Ok) and one.settled.explains:
+            code, settled = one.check.code, one.settled
+            return Verdict(outcome="healthy", code=code, claim=settled.explains, evidence=settled.evidence)
+    evidence = tuple(item for one in ordered for item in one.result.evidence)
+    return Verdict(outcome="healthy", claim=f"All {len(ordered)} claims about the flow hold", evidence=evidence)
