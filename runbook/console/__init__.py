@@ -1,0 +1,17 @@
+"""What an operator sees: rich views, and the JSON view of the same results."""
+
+from runbook.console.defects import DefectError, defect
+from runbook.console.document import document, json_text, schema, validate
+from runbook.console.screen import Screen, make_screen, show_error
+
+__all__ = [
+    "DefectError",
+    "Screen",
+    "defect",
+    "document",
+    "json_text",
+    "make_screen",
+    "schema",
+    "show_error",
+    "validate",
+]

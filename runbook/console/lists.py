@@ -1,0 +1,100 @@
+"""The listings on a screen: parts of the stack, earlier runs, answered queries, silences, lines."""
+
+from collections.abc import Iterator, Sequence
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from runbook.console.views import heading, word
+from runbook.listings import Answer, Line, Listing, Part, Run, Silenced
+from runbook.wording import moment, span, visible, visible_line
+
+
+def listing_views(listing: Listing) -> Iterator[RenderableType]:
+    """Yield a view of everything that the result lists."""
+    if listing.parts is not None:
+        yield parts_view(listing.parts)
+    if listing.runs is not None:
+        yield runs_view(listing.runs)
+    if listing.answers is not None:
+        yield from (answer_view(answer) for answer in listing.answers)
+    if listing.silences is not None:
+        yield silences_view(listing.silences)
+    if listing.lines is not None:
+        yield from (line_view(line) for line in listing.lines)
+
+
+def parts_view(parts: Sequence[Part]) -> RenderableType:
+    """Return which program plays which part of the stack, and whether it is the real one."""
+    if not parts:
+        return Text("The local stack is not up.")
+    table = _table("part", "played by", "", "state", "pid", "address")
+    for part in parts:
+        kind = Text("real", style="green") if part.real else Text("stand-in", style="yellow")
+        by = f"{part.name} {part.version}".rstrip()
+        pid = "" if part.pid is None else str(part.pid)
+        table.add_row(_text(part.plays), _text(by), kind, word(part.state), pid, _text(part.address))
+    return table
+
+
+def runs_view(runs: Sequence[Run]) -> RenderableType:
+    """Return the runs so far; what is wrong with a record stands under it."""
+    if not runs:
+        return Text("No runs so far.")
+    table = _table("run", "task", "target", "outcome", "started", "took")
+    for run in runs:
+        outcome = word(run.outcome or run.record)
+        if run.note:
+            outcome = Text.assemble(outcome, "\n", (visible(run.note), "dim"))
+        started = moment(run.started_at) if run.started_at else ""
+        took = "" if run.duration_s is None else span(run.duration_s)
+        table.add_row(_text(run.run_id), _text(run.task), _text(run.target), outcome, started, took)
+    return table
+
+
+def answer_view(answer: Answer) -> RenderableType:
+    """Return one query and its series, the greatest first."""
+    query = Text(visible_line(answer.expr), style="dim")
+    note = [Text(visible(answer.note), style="dim")] if answer.note else []
+    if not answer.series:
+        return Group(heading(answer.title), query, Text("no series"), *note, "")
+    names = tuple(dict.fromkeys(name for series in answer.series for name in series.labels))
+    table = _table(*names, answer.unit)
+    table.columns[-1].justify = "right"
+    for series in sorted(answer.series, key=lambda item: -item.value):
+        table.add_row(*(_text(series.labels.get(name, "")) for name in names), _figure(series.value))
+    return Group(heading(answer.title), query, table, *note, "")
+
+
+def silences_view(silences: Sequence[Silenced]) -> RenderableType:
+    """Return the silences made or ended: id, alert, until when, by whom and why."""
+    if not silences:
+        return Text("No silence.")
+    parts: list[RenderableType] = []
+    for item in silences:
+        until = f"{'ended' if item.state == 'expired' else 'ends'} {moment(item.ends_at)}"
+        parts.append(Text.assemble((visible_line(item.id), "bold"), f"  {visible_line(item.alert)}  {until}"))
+        parts.append(Text(f"  by {visible_line(item.author)}: {visible(item.reason)}"))
+    return Group(*parts)
+
+
+def line_view(line: Line) -> Text:
+    """Return one line of a log as it came; a terminal's escape sequences are written out, not obeyed."""
+    return Text(visible_line(line.text))
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if value.is_integer() else f"{value:,.3f}"
+
+
+def _text(text: str) -> Text:
+    return Text(visible_line(text))
+
+
+def _table(*names: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1), header_style="dim")
+    for name in names:
+        table.add_column(_text(name), overflow="fold")
+    return table

@@ -1,0 +1,171 @@
+"""The operator's screen: what a task tells while it runs, its result, and the questions it asks."""
+
+import sys
+from pathlib import Path
+from typing import TextIO
+
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from runbook.console.document import json_text
+from runbook.console.ledger import ledger_view
+from runbook.console.lists import listing_views
+from runbook.console.views import (
+    checks_view,
+    criteria_view,
+    diff_view,
+    ending_view,
+    problem_view,
+    step_view,
+    verdict_view,
+)
+from runbook.errors import RunbookError, UsageError
+from runbook.listings import Listing
+from runbook.model import Problem, StepResult, TaskResult
+from runbook.wording import visible, visible_line
+
+
+class Screen:
+    """An Observer that shows a task to a human, and its result to whoever asked for it.
+
+    `console` is for the human. `documents` is where the JSON document goes, None without `--json`.
+    """
+
+    def __init__(
+        self, console: Console, *, documents: TextIO | None = None, answers: TextIO | None = None, yes: bool = False
+    ) -> None:
+        """Take the two outputs, the input that answers questions (sys.stdin), and whether `--yes` was given."""
+        self._console = console
+        self._documents = documents
+        self._answers = answers or sys.stdin
+        self._yes = yes
+        self._live: Progress | None = None
+        self._bar: TaskID | None = None
+
+    def begins(self, step: str, number: int) -> None:
+        """Print the step; on a terminal a spinner with the time so far follows until it ends."""
+        self._rest()
+        name = visible_line(step)
+        self._print(Text.assemble((f"{number:>3}  ", "dim"), (name, "bold")))
+        if self._console.is_terminal and not self._console.is_dumb_terminal:
+            self._live = _spinner(self._console)
+            self._bar = self._live.add_task(name, total=None)
+            self._live.start()
+
+    def progresses(self, what: str, done: int, total: int) -> None:
+        """Move the bar; in a pipe print the end of the count only."""
+        if self._live is not None and self._bar is not None:
+            self._live.update(self._bar, description=visible_line(what), completed=done, total=total)
+        elif done == total:
+            self._print(Text(f"     {visible_line(what)}: {done} of {total}"))
+
+    def shows_diff(self, diff: str) -> None:
+        """Print the plan as a coloured diff; its lines are never wrapped, so that they stay a diff."""
+        self._console.print(diff_view(diff), soft_wrap=True)
+
+    def says(self, text: str) -> None:
+        """Print a line that the operator wants now."""
+        self._print(Text(f"     {visible(text)}"))
+
+    def ends(self, result: StepResult) -> None:
+        """Print how the step ended."""
+        self._rest()
+        self._print(step_view(result))
+
+    def shows(self, result: TaskResult, *, record: Path | None = None) -> None:
+        """Print the end of a task; with `--json` its document goes to the other output, exactly once."""
+        self._rest()
+        for view in _views(result):
+            self._print("")
+            self._print(view)
+        self._print("")
+        self._print(ending_view(result, record=str(record or "")))
+        if self._documents is not None:
+            self._documents.write(json_text(result) + "\n")
+            self._documents.flush()
+
+    def shows_error(self, error: RunbookError) -> None:
+        """Print an error in its three parts."""
+        self._rest()
+        self._print(problem_view(Problem(seen=error.seen, where=error.where, fix=error.fix)))
+
+    def confirm(self, question: str) -> bool:
+        """Ask, and return whether the answer was yes. Raises UsageError where nobody can answer."""
+        if self._yes:
+            return True
+        if not (self._console.is_terminal and self._answers.isatty()):
+            raise UsageError(
+                f"Nobody can be asked: {question}", where="no terminal", fix="give --yes if the answer is yes"
+            )
+        self._rest()
+        answer = self._console.input(Text(f"{visible(question)} [y/N] "), stream=self._answers)
+        return answer.strip().lower() in {"y", "yes"}
+
+    def _print(self, what: RenderableType) -> None:
+        """Print; in a pipe without the spaces that pad a line to the width of the terminal."""
+        if self._console.is_terminal:
+            self._console.print(what)
+            return
+        with self._console.capture() as captured:
+            self._console.print(what)
+        self._console.file.writelines(f"{line.rstrip(' ')}\n" for line in captured.get().splitlines())
+        self._console.file.flush()
+
+    def _rest(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+        self._live = self._bar = None
+
+
+def make_screen(*, json: bool = False, yes: bool = False) -> Screen:
+    """Return the screen of this process: all on standard output, or with `--json` only the document there."""
+    for stream in (sys.stdout, sys.stderr):
+        _make_tolerant(stream)
+    console = Console(stderr=json, markup=False, emoji=False, highlight=False)
+    return Screen(console, documents=sys.stdout if json else None, yes=yes)
+
+
+def show_error(error: RunbookError) -> None:
+    """Print an error in its three parts on standard error, for what fails before there is a screen."""
+    _make_tolerant(sys.stderr)
+    Screen(Console(stderr=True, markup=False, emoji=False, highlight=False)).shows_error(error)
+
+
+def _views(result: TaskResult) -> list[RenderableType]:
+    views: list[RenderableType] = []
+    if result.criteria is not None:
+        views.append(criteria_view(result.criteria))
+    if result.ledger is not None:
+        views.append(ledger_view(result.ledger))
+    if result.checks is not None:
+        views.append(checks_view(result.checks))
+    if result.verdict is not None:
+        views.append(verdict_view(result.verdict))
+    views.extend(verdict_view(verdict, title="Also, independent of it") for verdict in result.also or ())
+    if isinstance(result, Listing):
+        views.extend(listing_views(result))
+    if result.problem is not None:
+        views.append(problem_view(result.problem))
+    return views
+
+
+def _spinner(console: Console) -> Progress:
+    """Return a transient line: a spinner, and a bar once something is counted."""
+    return Progress(
+        TextColumn("    "),
+        SpinnerColumn("line" if console.options.ascii_only else "dots"),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+    )
+
+
+def _make_tolerant(stream: TextIO) -> None:
+    """Let a terminal that is not UTF-8 show an escape instead of ending the run with an encoding error."""
+    reconfigure = getattr(stream, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="backslashreplace")

@@ -1,0 +1,45 @@
+"""Facts in words that are safe to show: text from outside, spans of time, moments."""
+
+import unicodedata
+from datetime import UTC, datetime
+
+# Control, format (bidirectional overrides, byte order mark), surrogate, line and paragraph separators.
+_HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+_TWO_DECIMALS_BELOW_S = 10
+_MINUTES_FROM_S = 120
+_JOINER = "\u200d"  # inside emoji; it moves nothing
+
+
+def visible(text: str) -> str:
+    r"""Return the text with what a terminal would obey written out (ESC becomes `\x1b`); line ends and tabs stay."""
+    return "".join(_shown(char) for char in text)
+
+
+def visible_line(text: str) -> str:
+    r"""Return the text as one line: as `visible`, and a line end becomes `\n`."""
+    return visible(text).replace("\n", "\\n")
+
+
+def span(seconds: float) -> str:
+    """Return a span of time with about three digits: `-3 ms`, `12 ms`, `1.24 s`, `31.5 s`, `4 min 05 s`."""
+    size = abs(seconds)
+    sign = "-" if seconds < 0 else ""
+    if size < 1:
+        return f"{sign}{size * 1000:.0f} ms"
+    if size < _TWO_DECIMALS_BELOW_S:
+        return f"{sign}{size:.2f} s"
+    if size < _MINUTES_FROM_S:
+        return f"{sign}{size:.1f} s"
+    minutes, rest = divmod(round(size), 60)
+    return f"{sign}{minutes} min {rest:02d} s"
+
+
+def moment(at: datetime) -> str:
+    """Return a time in UTC, to the second: `2025-11-03 19:48:51 UTC`."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _shown(char: str) -> str:
+    if char in "\n\t" or char == _JOINER or unicodedata.category(char) not in _HIDDEN:
+        return char
+    return char.encode("unicode_escape", "surrogatepass").decode("ascii")
