@@ -1,0 +1,1 @@
+"""Kafka's part: librdkafka's mock cluster as a process of its own."""
