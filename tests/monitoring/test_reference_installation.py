@@ -46,8 +46,7 @@ PANELS = [  # id, type, title, (x, y, w, h), expr: the table of the target envir
         "stat",
         "Scale Hint (replicas)",
         (18, 29, 6, 4),
-        "ceil(clamp_min(crm_events:consumer_rate_1m, 0)"
-        " / clamp_min(crm_events:consumer_peak_capacity_1h, 0.001))",
+        ("ceil(clamp_min(crm_events:consumer_rate_1m, 0) / clamp_min(crm_events:consumer_peak_capacity_1h, 0.001))"),
     ),
     (16, "stat", "Backlog Drain Time (ETA)", (0, 37, 6, 4), "kafka:group_drain_eta_seconds / 60"),
     (
@@ -185,15 +184,10 @@ def test_prometheus_scrapes_the_sink_every_ten_seconds() -> None:
 
 def test_datasource_is_the_default_without_a_fixed_uid() -> None:
     """Grafana makes the uid up, so no file may rely on one."""
-    provisioned = yaml.safe_load(
-        (MONITORING / "grafana/provisioning/datasources/prometheus.yml").read_bytes()
-    )
+    provisioned = yaml.safe_load((MONITORING / "grafana/provisioning/datasources/prometheus.yml").read_bytes())
     (source,) = provisioned["datasources"]
-    assert ("Prometheus", True, "http://aether-prom:9090") == (
-        source["name"],
-        source["isDefault"],
-        source["url"],
-    )
+    seen = (source["name"], source["isDefault"], source["url"])
+    assert seen == ("Prometheus", True, "http://aether-prom:9090")
     assert "uid" not in source
 
 
@@ -224,4 +218,4 @@ def test_amtool_accepts_the_alertmanager_configuration() -> None:
     settings = str(MONITORING / "alertmanager.yml")
     command = [program("amtool"), "config", "routes", "test", f"--config.file={settings}", "team=crm"]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (0, "crm-page\n") == (answer.returncode, answer.stdout), answer.stderr
+    assert (answer.returncode, answer.stdout) == (0, "crm-page\n"), answer.stderr

@@ -1,0 +1,127 @@
+"""A dashboard as found: its panels with their place in the text, and every reason to refuse the file."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from runbook.documents import jsontext
+from runbook.documents.text import Text
+
+RESTORE = "restore the dashboard from version control or a backup"
+
+
+class Box(NamedTuple):
+    """A panel's place on Grafana's 24-column grid; y grows downward."""
+
+    x: int
+    y: int
+    w: int
+    h: int
+
+    @property
+    def bottom(self) -> int:
+        """First row below the panel."""
+        return self.y + self.h
+
+    def overlaps(self, other: "Box") -> bool:
+        """Whether two panels share a cell."""
+        beside = self.x + self.w <= other.x or other.x + other.w <= self.x
+        return not beside and self.y < other.bottom and other.y < self.bottom
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Panel:
+    """One item of `panels[]`: its position in the list, its plain value, and where its text begins and ends."""
+
+    index: int
+    fields: dict[str, Any]
+    start: int
+    end: int
+
+    @property
+    def id(self) -> int | None:
+        """Grafana's number of the panel; it numbers those without one itself."""
+        found = self.fields.get("id")
+        return found if isinstance(found, int) else None
+
+    @property
+    def title(self) -> str:
+        """Title as written, empty if there is none."""
+        return str(self.fields.get("title", ""))
+
+    @property
+    def box(self) -> Box | None:
+        """Place on the grid; None if it is missing or not made of whole numbers."""
+        grid = self.fields.get("gridPos")
+        sides = [grid.get(side) for side in Box._fields] if isinstance(grid, dict) else []
+        whole = [side for side in sides if isinstance(side, int)]
+        return Box(*whole) if len(whole) == len(Box._fields) else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dashboard:
+    """The top-level panels in file order, and the ids hidden in rows with the row that holds them."""
+
+    text: Text
+    panels: tuple[Panel, ...]
+    in_rows: tuple[tuple[int, Panel], ...]
+
+    def only(self, panel_id: int) -> Panel | None:
+        """The panel of that id; raises DocumentError if it is there twice or inside a row."""
+        for hidden, row in self.in_rows:
+            if hidden == panel_id:
+                raise self.text.refusal(
+                    f"panel {panel_id} is inside the row {row.title!r}",
+                    offset=row.start,
+                    fix="move it out of the row in Grafana, export the dashboard, then run the command again",
+                )
+        found = [panel for panel in self.panels if panel.id == panel_id]
+        if len(found) > 1:
+            raise self.text.refusal(
+                f"panel {panel_id} is there {len(found)} times",
+                offset=found[1].start,
+                fix="give the panel at that line an id of its own",
+            )
+        return found[0] if found else None
+
+
+def located(text: Text) -> Dashboard:
+    """Find the panels of a dashboard; raises DocumentError for everything that is no classic dashboard."""
+    top = _top(text)
+    array = jsontext.member(text.body, jsontext.root(text.body), "panels")
+    if array is None or not isinstance(top["panels"], list):
+        seen = "no panels[]" if array is None else "`panels` is not a list"
+        raise text.refusal(seen, fix="give the dashboard's own file: its JSON has panels[] on the top level")
+    spans = enumerate(jsontext.items(text.body, array.start))
+    panels = tuple(_panel(text, index, start, end) for index, (start, end) in spans)
+    in_rows = tuple((panel_id, row) for row in panels for panel_id in _hidden_ids(row))
+    return Dashboard(text=text, panels=panels, in_rows=in_rows)
+
+
+def _top(text: Text) -> dict[str, Any]:
+    """Members of the dashboard; a file of schema v2 (Kubernetes style) is told apart by its keys."""
+    top = jsontext.meaning(text)
+    if not isinstance(top, tuple):
+        kind = "a list" if isinstance(top, list) else "a single value"
+        raise text.refusal(f"the JSON is {kind}, not a dashboard", fix=RESTORE)
+    keys = dict(top)
+    if "apiVersion" in keys or "elements" in keys:
+        raise text.refusal(
+            "a dashboard of schema v2 (apiVersion, elements): Grafana's file provisioning does not take it",
+            fix="export the dashboard as classic JSON (v1) and run the command again",
+        )
+    return keys
+
+
+def _panel(text: Text, index: int, start: int, end: int) -> Panel:
+    fields = jsontext.value_at(text.body, start, end)
+    if not isinstance(fields, dict):
+        raise text.refusal("an item of panels[] is not a panel", offset=start, fix=RESTORE)
+    return Panel(index=index, fields=fields, start=start, end=end)
+
+
+def _hidden_ids(row: Panel) -> list[int]:
+    """Ids of the panels that a collapsed row holds."""
+    nested = row.fields.get("panels")
+    inside = nested if isinstance(nested, list) else []
+    ids = [panel.get("id") for panel in inside if isinstance(panel, dict)]
+    return [panel_id for panel_id in ids if isinstance(panel_id, int)]

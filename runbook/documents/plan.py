@@ -1,0 +1,33 @@
+"""A planned change of one file: the very object that a dry run prints and that apply writes."""
+
+import difflib
+import io
+from dataclasses import dataclass
+
+_NO_NEWLINE = "\n\\ No newline at end of file\n"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The bytes of a file before and after, why, and what the operator should know besides (`notes`)."""
+
+    source: str
+    before: bytes
+    after: bytes
+    reason: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def changed(self) -> bool:
+        """Whether applying the plan changes a byte."""
+        return self.before != self.after
+
+    def diff(self) -> str:
+        """Unified diff as `patch` reads it, line ends and byte order mark as they are; empty without a change."""
+        lines = difflib.unified_diff(_lines(self.before), _lines(self.after), self.source, self.source)
+        return "".join(line if line.endswith("\n") else f"{line}{_NO_NEWLINE}" for line in lines)
+
+
+def _lines(raw: bytes) -> list[str]:
+    """Lines that end at LF only: str.splitlines() would also split at characters inside JSON strings."""
+    return [line.decode(errors="backslashreplace") for line in io.BytesIO(raw)]
