@@ -73,3 +73,37 @@ def wait_until(
         if left <= 0:
             raise WaitError(f"{what} did not come within {deadline_s:g} s: {answer.saw}", where=where, fix=fix)
         time_source.pause(min(every_s, left))
+
+
+def watch(
+    look: Callable[[], tuple[T, bool]], *, deadline_s: float, every_s: float = 0.1, clock: Clock | None = None
+) -> tuple[T, bool]:
+    """Look again and again until the second part of the answer is true; return the last answer either way.
+
+    For evidence that counts even when it is not complete; `look` is asked at least once.
+    """
+    time_source = clock or SystemClock()
+    end = time_source.now() + deadline_s
+    while True:
+        seen, is_complete = look()
+        left = end - time_source.now()
+        if is_complete or left <= 0:
+            return seen, is_complete
+        time_source.pause(min(every_s, left))
+
+
+class Pace:
+    """Lets at most `per_second` turns through each second; without a rate, every turn at once."""
+
+    def __init__(self, per_second: float | None, *, clock: Clock | None = None) -> None:
+        """Begin now; the first turn never waits."""
+        self._interval = 1 / per_second if per_second else 0.0
+        self._clock = clock or SystemClock()
+        self._next = self._clock.now()
+
+    def wait_for_turn(self) -> None:
+        """Pause until the next turn is due; turns that came late are not made up for."""
+        now = self._clock.now()
+        if now < self._next:
+            self._clock.pause(self._next - now)
+        self._next = max(now, self._next) + self._interval

@@ -55,6 +55,21 @@ class Frame:
         )
         return done.value
 
+    def look(self, name: str, number: int, work: Callable[[], Done[T]]) -> T | None:
+        """Do one step that only looks. What cannot be read is not checked, said so, and None."""
+
+        def looked() -> Done[T | None]:
+            try:
+                done = work()
+            except RunbookError as error:
+                seen = Evidence(source=error.where, saw=error.seen)
+                return Done(
+                    value=None, outcome="not_checked", reason=f"{error.seen}. Fix: {error.fix}", evidence=(seen,)
+                )
+            return Done(value=done.value, outcome=done.outcome, reason=done.reason, evidence=done.evidence)
+
+        return self.step(name, number, looked)
+
     def _end(self, result: StepResult, began: float) -> None:
         timed = replace(result, duration_s=round(time.monotonic() - began, 3))
         self.steps.append(timed)
