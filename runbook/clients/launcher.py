@@ -1,0 +1,193 @@
+"""Starts and ends the detached processes of one stack folder, and remembers them so that none is ever lost.
+
+A process is known by its id *and* its start time, because ids are given out again. Every process also carries the
+folder's path in its environment: what a killed `stack.up` had no time to write down is found by that.
+"""
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+import psutil
+
+from runbook.errors import RunbookError
+
+MARKER = "RUNBOOK_STACK"
+_OWNER_ONLY = 0o600
+_KILL_DEADLINE_S = 5.0
+# Linux counts a start time from a boot time in whole seconds, which moves by one when the clock is corrected.
+# An id is not given out again within two seconds of its first use: 32,768 others come first.
+_SAME_START_S = 2.0
+# The shell in the background is the parent that stays to write down the exit code, 128 + N after signal N. It says
+# the program's id on the pipe that `start` reads, and closes it; signals go to the program, never to the shell.
+_KEEPER = """
+log=$1 exit_file=$2; shift 2
+exec 2>>"$log"
+{ "$@" >&2 & echo $!; exec >&-; wait $!; echo $? >"$exit_file"; } &
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """How a program is started.
+
+    `environment_files` are read at each start: variable -> file with its value. `announced_by` is the file that the
+    program writes when it is ready; an old one is removed before each start.
+    """
+
+    command: tuple[str, ...]
+    directory: str
+    environment: Mapping[str, str] = field(default_factory=dict)
+    environment_files: Mapping[str, str] = field(default_factory=dict)
+    announced_by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """A process that was started: `started_at` in seconds since the epoch (0: it was gone at once), `number` from 1."""
+
+    name: str
+    launch: Launch
+    pid: int
+    started_at: float
+    number: int
+
+
+class Launcher:
+    """The processes of one folder: records in `parts/`, output in `logs/`."""
+
+    def __init__(self, root: Path) -> None:
+        """Take the folder; nothing is read or made before the first call."""
+        self.root = root.absolute()
+
+    def log_file(self, name: str) -> Path:
+        """Return the file that takes the output of every start of `name`."""
+        return self.root / "logs" / f"{name}.log"
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names that have a record."""
+        return tuple(sorted(path.stem for path in self._records.glob("*.json")))
+
+    def record(self, name: str) -> Record | None:
+        """Return the record of the last start of `name`; None if it is absent or unreadable."""
+        try:
+            return msgspec.json.decode(self._record_file(name).read_bytes(), type=Record)
+        except (OSError, msgspec.DecodeError):
+            return None
+
+    def start(self, name: str, launch: Launch) -> Record:
+        """Start `name` in a session of its own and record it. Returns at once: started is not ready."""
+        for folder in (self._records, self.log_file(name).parent):
+            folder.mkdir(parents=True, exist_ok=True)
+        if launch.announced_by:
+            Path(launch.announced_by).unlink(missing_ok=True)
+        before = self.record(name)
+        number = before.number + 1 if before else 1
+        keeper = ["/bin/sh", "-c", _KEEPER, "keeper", str(self.log_file(name)), str(self._exit_file(name, number))]
+        said = subprocess.run(
+            [*keeper, *launch.command],
+            cwd=launch.directory,
+            env={**launch.environment, **_read(launch.environment_files), MARKER: str(self.root)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+            check=True,
+        )
+        pid = int(said.stdout)
+        record = Record(name=name, launch=launch, pid=pid, started_at=_started_at(pid), number=number)
+        write_private(self._record_file(name), msgspec.json.encode(record))
+        return record
+
+    def process(self, record: Record) -> psutil.Process | None:
+        """Return the recorded process, or None if it is gone or its id now belongs to another one."""
+        try:
+            process = psutil.Process(record.pid)
+            same = abs(process.create_time() - record.started_at) < _SAME_START_S
+            return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+        except psutil.NoSuchProcess:
+            return None
+
+    def exit_code(self, record: Record) -> int | None:
+        """Return the code it left with, 128 + N after signal N; None while it runs or if nobody saw it end."""
+        try:
+            return int(self._exit_file(record.name, record.number).read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            return None
+
+    def stop(self, names: Iterable[str], *, timeout_s: float) -> None:
+        """End these side by side: SIGTERM, and SIGKILL for what is left after `timeout_s`."""
+        records = (self.record(name) for name in names)
+        _end([process for record in records if record and (process := self.process(record))], timeout_s)
+
+    def kill(self, name: str) -> None:
+        """End it with SIGKILL, as the kernel does when memory runs out."""
+        record = self.record(name)
+        process = self.process(record) if record else None
+        if process:
+            process.kill()
+            psutil.wait_procs([process], timeout=_KILL_DEADLINE_S)
+
+    def stop_strays(self, *, timeout_s: float) -> bool:
+        """End every process of this user that carries the folder's path, recorded or not; tell if there was one."""
+        strays = list(self._strays())
+        _end(strays, timeout_s)
+        return bool(strays)
+
+    def _strays(self) -> Iterator[psutil.Process]:
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if process.uids().real == os.getuid() and process.environ().get(MARKER) == str(self.root):
+                    yield process
+
+    @property
+    def _records(self) -> Path:
+        return self.root / "parts"
+
+    def _record_file(self, name: str) -> Path:
+        return self._records / f"{name}.json"
+
+    def _exit_file(self, name: str, number: int) -> Path:
+        return self._records / f"{name}.{number}.exit"
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a file that only its owner can read, so that a reader sees the old content or all of the new."""
+    draft = path.with_name(f"{path.name}.draft")
+    draft.unlink(missing_ok=True)
+    with open(draft, "wb", opener=lambda name, flags: os.open(name, flags, _OWNER_ONLY)) as file:
+        file.write(content)
+    draft.replace(path)
+
+
+def _read(files: Mapping[str, str]) -> dict[str, str]:
+    try:
+        return {variable: Path(path).read_text(encoding="utf-8").strip() for variable, path in files.items()}
+    except OSError as error:
+        raise RunbookError(
+            f"A value that a part needs is not there: {error.strerror}",
+            where=str(error.filename),
+            fix="inv stack.down, then inv stack.up",
+        ) from None
+
+
+def _started_at(pid: int) -> float:
+    try:
+        return psutil.Process(pid).create_time()
+    except psutil.NoSuchProcess:
+        return 0.0
+
+
+def _end(processes: list[psutil.Process], timeout_s: float) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.terminate()
+            process.resume()  # a stopped process would see SIGTERM only when somebody wakes it
+    _, left = psutil.wait_procs(processes, timeout=timeout_s)
+    for process in left:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(left, timeout=_KILL_DEADLINE_S)

@@ -1,0 +1,53 @@
+"""Where each thing of the local stack lies in its folder."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from runbook.settings import STACK_DIR
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The paths under `.stack/`; records and logs are the launcher's."""
+
+    root: Path
+
+    @classmethod
+    def of(cls, directory: Path) -> "Layout":
+        """Return the layout of the stack of a working directory."""
+        return cls(directory.absolute() / STACK_DIR)
+
+    @property
+    def plan(self) -> Path:
+        """Return the file with every part as it was planned; only its owner can read it."""
+        return self.root / "plan.json"
+
+    @property
+    def target(self) -> Path:
+        """Return the settings of target `local`: written last, so that its presence means "it was up"."""
+        return self.root / "target.toml"
+
+    @property
+    def monitoring(self) -> Path:
+        """Return the copy of monitoring/ that setup changes."""
+        return self.root / "monitoring"
+
+    @property
+    def dashboard(self) -> Path:
+        """Return the dashboard of the copy."""
+        return self.monitoring / "grafana/dashboards/crm_events_pipeline.json"
+
+    @property
+    def rules(self) -> Path:
+        """Return the rules file of the copy."""
+        return self.monitoring / "prometheus-crm-events-rules.yml"
+
+    @property
+    def data(self) -> Path:
+        """Return the folder for what the parts store."""
+        return self.root / "data"
+
+    @property
+    def bootstrap(self) -> Path:
+        """Return the file into which the broker writes its address once it serves."""
+        return self.data / "kafka-bootstrap"

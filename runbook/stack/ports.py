@@ -1,0 +1,52 @@
+"""Free TCP ports of 127.0.0.1 for the parts of the local stack."""
+
+import random
+import socket
+from dataclasses import dataclass
+from typing import Self
+
+from runbook.errors import RunbookError
+
+# Below the ports that systems hand to outgoing connections (Linux from 32768, macOS from 49152): a part that is
+# started again finds its port free.
+_CHOICE = range(20_000, 32_000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """One port for each listener; Kafka's own is chosen by the broker."""
+
+    keycloak: int
+    gateway: int
+    apexflow: int
+    kafka_control: int
+    sink_metrics: int
+    sink_http: int
+    prometheus: int
+    alertmanager: int
+    grafana: int
+
+    @classmethod
+    def free(cls) -> Self:
+        """Choose ports that nothing listens on now, at random, so that two stacks seldom want the same."""
+        candidates = random.SystemRandom().sample(_CHOICE, len(_CHOICE))
+        open_ports = (port for port in candidates if not is_taken(port))
+        try:
+            return cls(**{name: next(open_ports) for name in cls.__dataclass_fields__})
+        except StopIteration:
+            raise RunbookError(
+                "No free port was found",
+                where=f"127.0.0.1, ports {_CHOICE.start} to {_CHOICE.stop - 1}",
+                fix="end what listens there: ss -ltn",
+            ) from None
+
+
+def is_taken(port: int) -> bool:
+    """Tell whether something listens on 127.0.0.1:port; connections that were closed just now do not count."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+    return False
