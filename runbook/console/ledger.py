@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator
 
-from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from runbook.console.views import STYLES, heading, word
+from runbook.console.views import STYLES, heading, quiet_table, word
 from runbook.model import HopSight, Ledger, LedgerRow, LedgerSum
 from runbook.wording import span, visible, visible_line
 
@@ -36,7 +35,7 @@ def _chosen(rows: tuple[LedgerRow, ...]) -> tuple[LedgerRow, ...]:
 
 def _table(rows: tuple[LedgerRow, ...]) -> Table:
     hops = tuple(dict.fromkeys(hop.hop for row in rows for hop in row.hops))
-    table = _plain_table()
+    table = quiet_table()
     table.add_column("sent", no_wrap=True)
     for hop in hops:
         table.add_column(visible_line(hop), justify="right", overflow="fold")
@@ -72,9 +71,10 @@ def _shortfalls(rows: tuple[LedgerRow, ...]) -> Iterator[Text]:
 
 
 def _sums(sums: tuple[LedgerSum, ...]) -> Table:
-    table = _plain_table()
-    for name in ("counter", "topic", "tenant"):
-        table.add_column(name, overflow="fold")
+    table = quiet_table()
+    table.add_column("counter", overflow="fold")
+    table.add_column("topic", no_wrap=True)
+    table.add_column("tenant", overflow="fold")
     for name in ("ours", "others", "delta"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
@@ -83,7 +83,3 @@ def _sums(sums: tuple[LedgerSum, ...]) -> Table:
         figures = ("?" if figure is None else str(figure) for figure in (item.ours, item.others, item.delta))
         table.add_row(*names, *figures, word(item.outcome))
     return table
-
-
-def _plain_table() -> Table:
-    return Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1), header_style="dim")

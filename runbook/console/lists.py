@@ -1,13 +1,13 @@
 """The listings on a screen: parts of the stack, earlier runs, answered queries, silences, lines."""
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC
 
-from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from runbook.console.views import heading, word
+from runbook.console.views import heading, quiet_table, word
 from runbook.listings import Answer, Line, Listing, Part, Run, Silenced
 from runbook.wording import moment, span, visible, visible_line
 
@@ -23,14 +23,14 @@ def listing_views(listing: Listing) -> Iterator[RenderableType]:
     if listing.silences is not None:
         yield silences_view(listing.silences)
     if listing.lines is not None:
-        yield from (line_view(line) for line in listing.lines)
+        yield Group(*(line_view(line) for line in listing.lines))
 
 
 def parts_view(parts: Sequence[Part]) -> RenderableType:
     """Return which program plays which part of the stack, and whether it is the real one."""
     if not parts:
         return Text("The local stack is not up.")
-    table = _table("part", "played by", "", "state", "pid", "address")
+    table = _table("part", "played by", "", "state", "pid", "address", whole=("part", "", "pid", "address"))
     for part in parts:
         kind = Text("real", style="green") if part.real else Text("stand-in", style="yellow")
         by = f"{part.name} {part.version}".rstrip()
@@ -40,18 +40,17 @@ def parts_view(parts: Sequence[Part]) -> RenderableType:
 
 
 def runs_view(runs: Sequence[Run]) -> RenderableType:
-    """Return the runs so far; what is wrong with a record stands under it."""
+    """Return the runs so far; what is wrong with a record stands below."""
     if not runs:
         return Text("No runs so far.")
-    table = _table("run", "task", "target", "outcome", "started", "took")
+    table = _table("run", "task", "target", "outcome", "started (UTC)", "took", whole=("run", "started (UTC)", "took"))
     for run in runs:
-        outcome = word(run.outcome or run.record)
-        if run.note:
-            outcome = Text.assemble(outcome, "\n", (visible(run.note), "dim"))
-        started = moment(run.started_at) if run.started_at else ""
+        started = f"{run.started_at.astimezone(UTC):%Y-%m-%d %H:%M}" if run.started_at else ""
         took = "" if run.duration_s is None else span(run.duration_s)
+        outcome = word(run.outcome or run.record)
         table.add_row(_text(run.run_id), _text(run.task), _text(run.target), outcome, started, took)
-    return table
+    notes = [Text(f"{visible_line(run.run_id)}: {visible(run.note)}", style="dim") for run in runs if run.note]
+    return Group(table, *notes)
 
 
 def answer_view(answer: Answer) -> RenderableType:
@@ -82,7 +81,7 @@ def silences_view(silences: Sequence[Silenced]) -> RenderableType:
 
 def line_view(line: Line) -> Text:
     """Return one line of a log as it came; a terminal's escape sequences are written out, not obeyed."""
-    return Text(visible_line(line.text))
+    return Text(visible_line(line.text), no_wrap=True, overflow="ignore")
 
 
 def _figure(value: float) -> str:
@@ -93,8 +92,9 @@ def _text(text: str) -> Text:
     return Text(visible_line(text))
 
 
-def _table(*names: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1), header_style="dim")
+def _table(*names: str, whole: tuple[str, ...] = ()) -> Table:
+    """Return a table; the columns in `whole` are never broken, the others give way."""
+    table = quiet_table()
     for name in names:
-        table.add_column(_text(name), overflow="fold")
+        table.add_column(_text(name), overflow="fold", no_wrap=name in whole)
     return table

@@ -1,8 +1,9 @@
 """The operator's screen: what a task tells while it runs, its result, and the questions it asks."""
 
+import os
 import sys
 from pathlib import Path
-from typing import TextIO
+from typing import IO, TextIO
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
@@ -10,7 +11,7 @@ from rich.text import Text
 
 from runbook.console.document import json_text
 from runbook.console.ledger import ledger_view
-from runbook.console.lists import listing_views
+from runbook.console.lists import line_view, listing_views
 from runbook.console.views import (
     checks_view,
     criteria_view,
@@ -21,7 +22,7 @@ from runbook.console.views import (
     verdict_view,
 )
 from runbook.errors import RunbookError, UsageError
-from runbook.listings import Listing
+from runbook.listings import Line, Listing
 from runbook.model import Problem, StepResult, TaskResult
 from runbook.wording import visible, visible_line
 
@@ -61,8 +62,8 @@ class Screen:
             self._print(Text(f"     {visible_line(what)}: {done} of {total}"))
 
     def shows_diff(self, diff: str) -> None:
-        """Print the plan as a coloured diff; its lines are never wrapped, so that they stay a diff."""
-        self._console.print(diff_view(diff), soft_wrap=True)
+        """Print the plan as a coloured diff."""
+        self._print(diff_view(diff))
 
     def says(self, text: str) -> None:
         """Print a line that the operator wants now."""
@@ -82,8 +83,12 @@ class Screen:
         self._print("")
         self._print(ending_view(result, record=str(record or "")))
         if self._documents is not None:
-            self._documents.write(json_text(result) + "\n")
-            self._documents.flush()
+            _write(self._documents, json_text(result) + "\n")
+
+    def shows_line(self, line: Line) -> None:
+        """Print one line of a log that is being followed."""
+        self._rest()
+        self._print(line_view(line))
 
     def shows_error(self, error: RunbookError) -> None:
         """Print an error in its three parts."""
@@ -103,14 +108,15 @@ class Screen:
         return answer.strip().lower() in {"y", "yes"}
 
     def _print(self, what: RenderableType) -> None:
-        """Print; in a pipe without the spaces that pad a line to the width of the terminal."""
+        """Print; what must stay in one piece (a command, a line of a log) runs over the width instead of being cut."""
         if self._console.is_terminal:
-            self._console.print(what)
+            self._console.print(what, crop=False)
             return
         with self._console.capture() as captured:
-            self._console.print(what)
-        self._console.file.writelines(f"{line.rstrip(' ')}\n" for line in captured.get().splitlines())
-        self._console.file.flush()
+            self._console.print(what, crop=False)
+        # A terminal never shows the spaces that pad a line to its width; a file would keep them.
+        lines = captured.get().split("\n")[:-1]
+        _write(self._console.file, "".join(f"{line.rstrip(' ')}\n" for line in lines))
 
     def _rest(self) -> None:
         if self._live is not None:
@@ -162,6 +168,17 @@ def _spinner(console: Console) -> Progress:
         console=console,
         transient=True,
     )
+
+
+def _write(stream: IO[str], text: str) -> None:
+    """Write at once. A reader that has gone (`| head`) ends the showing, never the task in the middle of a change."""
+    try:
+        stream.write(text)
+        stream.flush()
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 def _make_tolerant(stream: TextIO) -> None:

@@ -5,6 +5,7 @@ Every text is put into a `Text`, never into rich markup, so that a label such as
 
 from collections.abc import Iterator
 
+from rich import box
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
@@ -43,6 +44,11 @@ def heading(text: str) -> Text:
     return Text(visible_line(text), style="bold")
 
 
+def quiet_table() -> Table:
+    """Return a table that is a heading, a rule and columns two spaces apart."""
+    return Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
+
+
 def step_view(result: StepResult) -> RenderableType:
     """Return how a step ended; what was seen follows where the step did not go as wished."""
     line = Text.assemble(word(result.outcome), ": ", visible(result.reason), (f"  {span(result.duration_s)}", "dim"))
@@ -59,9 +65,10 @@ def evidence_lines(evidence: tuple[Evidence, ...]) -> Iterator[Text]:
 
 
 def diff_view(diff: str) -> Text:
-    """Return a unified diff in colours; a byte order mark or another hidden character is written out."""
+    """Return a unified diff in colours; its lines stay whole, and a byte order mark is written out."""
     lines = diff.removesuffix("\n").split("\n")
-    return Text("\n").join(Text(visible(line), style=_diff_style(line)) for line in lines)
+    coloured = (Text(visible(line), style=_diff_style(line)) for line in lines)
+    return Text("\n", no_wrap=True, overflow="ignore").join(coloured)
 
 
 def criteria_view(criteria: tuple[Criterion, ...]) -> RenderableType:
@@ -82,7 +89,7 @@ def verdict_view(verdict: Verdict, *, title: str = "Verdict") -> RenderableType:
         parts.append(_indented(Text(visible(verdict.claim))))
     parts.extend(_indented(line) for line in evidence_lines(verdict.evidence))
     if verdict.fix:
-        parts.append(_indented(_fix(verdict.fix)))
+        parts.append(_fix(verdict.fix, indent=_INDENT))
     return Group(*parts)
 
 
@@ -104,7 +111,7 @@ def problem_view(problem: Problem) -> RenderableType:
     """Return a problem in its three parts."""
     return Group(
         Text(visible(problem.seen), style="bold red"),
-        Text(visible(problem.where), style="dim"),
+        Text(visible(problem.where), style="dim", no_wrap=True, overflow="ignore"),
         _fix(problem.fix),
     )
 
@@ -117,7 +124,7 @@ def ending_view(result: TaskResult, *, record: str) -> RenderableType:
     if not result.run_id:
         return line
     where = f"run {visible_line(result.run_id)}" + (f", record in {visible_line(record)}" if record else "")
-    return Group(line, Text(where, style="dim"))
+    return Group(line, Text(where, style="dim", no_wrap=True, overflow="ignore"))
 
 
 def _hop_lines(checks: tuple[CheckResult, ...]) -> Iterator[tuple[str, RenderableType]]:
@@ -150,8 +157,9 @@ def _indented(what: RenderableType) -> Padding:
     return Padding(what, (0, 0, 0, _INDENT), expand=False)
 
 
-def _fix(fix: str) -> Text:
-    return Text.assemble(("Fix: ", "bold"), visible(fix))
+def _fix(fix: str, *, indent: int = 0) -> Text:
+    """Return the next command, never broken into lines, so that it can be copied."""
+    return Text.assemble(" " * indent, ("Fix: ", "bold"), visible(fix), no_wrap=True, overflow="ignore")
 
 
 def _meaning(exit_code: int) -> str:
