@@ -194,11 +194,12 @@ def main() -> None:
     """Serve until SIGTERM."""
     options = _options()
     hold_signals()
+    public = options.issuer_url or f"http://{HOST}:{options.port}"
     realm = Realm(
         name=options.realm,
         client=options.client,
         tenant=None if options.no_tenant_claim else options.tenant,
-        issuer=options.issuer_url or f"http://{HOST}:{options.port}/realms/{options.realm}",
+        issuer=f"{public.rstrip('/')}/realms/{options.realm}",
         users=_users(os.environ.get(USERS_VARIABLE, "demo:demo")),
         not_set_up=frozenset(options.not_set_up),
         direct_grants=not options.no_direct_grants,
@@ -232,7 +233,7 @@ def _options() -> argparse.Namespace:
     add("--realm", default="aetherlink", help="name of the realm (default: %(default)s)")
     add("--client", default="aetherlink-gateway", help="id of the public client (default: %(default)s)")
     add("--tenant", default="acme", help="value of the claim tenant_id (default: %(default)s)")
-    add("--issuer-url", metavar="URL", help="`iss` of the tokens (default: http://127.0.0.1:PORT/realms/REALM)")
+    add("--issuer-url", metavar="URL", help="public address; `iss` is URL/realms/REALM (default: this server)")
     add("--token-lifetime", type=int, default=300, metavar="S", help="seconds a token lives (default: 300)")
     add("--no-direct-grants", action="store_true", help="fault: the password grant is off for the client")
     add("--no-tenant-claim", action="store_true", help="fault: tokens carry no tenant_id")

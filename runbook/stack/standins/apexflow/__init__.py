@@ -1,0 +1,1 @@
+"""ApexFlow's part: leads and jobs, and the events that tell of them."""

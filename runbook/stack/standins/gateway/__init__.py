@@ -1,0 +1,1 @@
+"""The parts of the edge proxy and of the gateway behind it."""
