@@ -1,60 +1,330 @@
 """Docker: the runtime of a live installation, through the Docker SDK."""
 
-from collections.abc import Iterator
+import os
+import re
+import tarfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
+from difflib import get_close_matches
+from io import BytesIO
+from math import ceil
+from typing import Any, Final, TypeVar
 
+import msgspec
+import requests
+import urllib3
+from docker import APIClient
+from docker.errors import APIError, DockerException, NotFound
+from docker.utils import kwargs_from_env
+
+from runbook.clients.gotime import moment
+from runbook.clients.http import causes, failure_reason
 from runbook.clients.runtime import LogLine, Mount, Service, ServiceState
+from runbook.errors import AnswerError, UnreachableError
 from runbook.settings import RuntimeSettings
+
+T = TypeVar("T")
+
+MAX_FILE_BYTES: Final = 20_000_000
+_SERVICE_LABEL: Final = "com.docker.compose.service"
+_NEAREST: Final = 3
+_NEAR_ENOUGH: Final = 0.5
+_TAR_OVERHEAD_BYTES: Final = 20_480
+_ENDED: Final = frozenset({"exited", "dead", "restarting"})
+_LINE: Final = re.compile(r"(\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d)) ?(.*)", flags=re.DOTALL)
 
 
 class DockerRuntime:
     """The containers of one engine, as `runbook.clients.runtime.Runtime` asks for them.
 
-    Raises UnreachableError with a `reason` of "missing" (no socket), "refused", "permission", "timeout", "dns" or
-    "broken"; AnswerError with code "no_container" where a container is needed and there is none.
+    A container is found by its compose label, then by its name. Raises UnreachableError with a `reason` of "missing"
+    (no socket), "refused", "permission", "timeout", "dns" or "broken"; AnswerError, with code "no_container" where
+    a container is needed and there is none. Connects on first use.
     """
 
     def __init__(self, settings: RuntimeSettings, timeout_s: float = 10) -> None:
         """Keep the address; nothing is opened."""
         self._settings = settings
         self._timeout_s = timeout_s
+        self._where = (
+            f"Docker engine at {settings.docker_host or os.environ.get('DOCKER_HOST') or 'its default socket'}"
+        )
+        self._lock = threading.Lock()
+        self._opened: APIClient | None = None
 
     def state(self, service: Service) -> ServiceState:
         """Return the container's state; a missing one is a state, with the nearest names."""
-        raise NotImplementedError
+        listed = self._listed()
+        found = _matching(listed, service)
+        if found is None:
+            return ServiceState(name=service.container, found=False, nearest=_nearest(listed, service))
+        inspected = self._inspected(found)
+        state = inspected.state
+        return ServiceState(
+            name=found.name,
+            found=True,
+            status=state.status,
+            exit_code=state.exit_code if state.status in _ENDED else None,
+            started_at=moment(state.started_at),
+            restart_count=inspected.restart_count,
+            oom_killed=state.oom_killed,
+            health=state.health.status.replace("none", "") if state.health else "",
+        )
 
     def restart(self, service: Service, *, timeout_s: float) -> None:
-        """Restart the container and return once it has been started."""
-        raise NotImplementedError
+        """Stop the container (by force after `timeout_s`) and start it; return once the engine has started it."""
+        found = self._found(service)
+        with self._asking("restart") as engine:
+            engine.restart(found.id, timeout=ceil(timeout_s))
 
     def log(self, service: Service, *, since: datetime | None = None, tail: int | None = None) -> tuple[LogLine, ...]:
-        """Return its lines since a time (UTC), or the last `tail` ones."""
-        raise NotImplementedError
+        """Return its lines since a time (UTC), or the last `tail` ones, stdout and stderr in the engine's order."""
+        found = self._found(service)
+        with self._asking("log") as engine:
+            output = engine.logs(found.id, timestamps=True, since=_epoch(since), tail="all" if tail is None else tail)
+        return tuple(_line(line) for line in output.split(b"\n") if line)
 
     def follow(self, service: Service, *, since: datetime | None = None) -> Iterator[LogLine]:
-        """Yield its lines as they come, until the caller stops."""
-        raise NotImplementedError
+        """Yield its lines as they come, until the caller stops or the container ends."""
+        found = self._found(service)
+        with self._asking("log") as engine:
+            stream = engine.logs(found.id, stream=True, follow=True, timestamps=True, since=_epoch(since))
+            rest = b""
+            try:
+                for chunk in stream:
+                    *lines, rest = (rest + chunk).split(b"\n")
+                    yield from (_line(line) for line in lines)
+                if rest:
+                    yield _line(rest)
+            finally:
+                stream.close()
 
     def file_inside(self, service: Service, path: str) -> bytes | None:
-        """Return a file as the container sees it; None if there is none."""
-        raise NotImplementedError
+        """Return a file as the container sees it; None if there is none. A stopped container can be read, too."""
+        found = self._found(service)
+        archive, link_target = self._archive(found, path)
+        if link_target:
+            archive, _ = self._archive(found, link_target)
+        return None if archive is None else _only_file(archive)
 
     def mounts(self, service: Service) -> tuple[Mount, ...]:
-        """Return its bind mounts."""
-        raise NotImplementedError
+        """Return its bind mounts; volumes are none."""
+        mounts = self._inspected(self._found(service)).mounts
+        return tuple(Mount(source=one.source, destination=one.destination) for one in mounts if one.type == "bind")
 
     def networks(self, service: Service) -> frozenset[str]:
         """Return the names of the networks it is on."""
-        raise NotImplementedError
+        return frozenset(self._inspected(self._found(service)).network_settings.networks)
 
     def start_command(self, service: Service) -> str:
-        """Return the command that starts it."""
-        raise NotImplementedError
+        """Return the command that starts it: unpause, start, or create where there is none."""
+        found = _matching(self._listed(), service)
+        if found is None:
+            return f"docker compose up -d {service.name}"
+        return f"docker {'unpause' if found.state == 'paused' else 'start'} {found.name}"
 
     def log_command(self, service: Service) -> str:
-        """Return the command that shows its log."""
-        raise NotImplementedError
+        """Return the command that shows its last lines."""
+        found = _matching(self._listed(), service)
+        return f"docker logs --tail 100 {found.name if found else service.container}"
 
     def close(self) -> None:
         """Close the connections to the engine."""
-        raise NotImplementedError
+        with self._lock:
+            opened, self._opened = self._opened, None
+        if opened is not None:
+            opened.close()
+
+    def _listed(self) -> "list[_Listed]":
+        with self._asking("list of containers") as engine:
+            return self._read(engine.containers(all=True), list[_Listed])
+
+    def _found(self, service: Service) -> "_Listed":
+        listed = self._listed()
+        found = _matching(listed, service)
+        if found is None:
+            near = ", ".join(_nearest(listed, service)) or "none is similar"
+            raise AnswerError(
+                f"There is no container {service.container} and no compose service {service.name} (nearest: {near})",
+                where=self._where,
+                fix=f"docker compose up -d {service.name}",
+                status=404,
+                code="no_container",
+            )
+        return found
+
+    def _inspected(self, container: "_Listed") -> "_Inspected":
+        with self._asking(f"state of {container.name}") as engine:
+            return self._read(engine.inspect_container(container.id), _Inspected)
+
+    def _archive(self, container: "_Listed", path: str) -> tuple[bytes | None, str]:
+        """Return a path as a tar archive (None: no such path), and where it points if it is a link."""
+        with self._asking(f"file {path}") as engine:
+            try:
+                chunks, stat = engine.get_archive(container.id, path)
+            except NotFound:
+                return None, ""
+            archive = bytearray()
+            for chunk in chunks:
+                archive += chunk
+                if len(archive) > MAX_FILE_BYTES + _TAR_OVERHEAD_BYTES:
+                    chunks.close()
+                    raise AnswerError(
+                        f"{path} in {container.name} has more than {MAX_FILE_BYTES:,} bytes",
+                        where=self._where,
+                        fix="check the path: it should be a configuration file",
+                        status=200,
+                        code="too_large",
+                    )
+            return bytes(archive), stat.get("linkTarget") or ""
+
+    def _read(self, answer: object, kind: type[T]) -> T:
+        try:
+            return msgspec.convert(answer, kind)
+        except msgspec.ValidationError as error:
+            seen = f"The Docker engine answered in an unknown shape: {error}"
+            raise AnswerError(seen, where=self._where, fix="docker version", status=200, code="shape") from None
+
+    @contextmanager
+    def _asking(self, what: str) -> Iterator[APIClient]:
+        try:
+            yield self._engine()
+        except APIError as error:
+            raise AnswerError(
+                f"The Docker engine refused ({what}): {error.status_code} {error.explanation}",
+                where=self._where,
+                fix="docker ps -a",
+                status=error.status_code or 0,
+            ) from None
+        except (DockerException, requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            raise self._unreachable(error) from None
+
+    def _engine(self) -> APIClient:
+        """Return the client, connected on first use: that asks the engine for its API version."""
+        with self._lock:
+            if self._opened is None:
+                host = self._settings.docker_host
+                environment = {**os.environ, "DOCKER_HOST": host} if host else dict(os.environ)
+                self._opened = APIClient(timeout=ceil(self._timeout_s), **kwargs_from_env(environment=environment))
+            return self._opened
+
+    def _unreachable(self, error: Exception) -> UnreachableError:
+        found = causes(error)
+        if any(isinstance(cause, FileNotFoundError) for cause in found):
+            reason, said = "missing", "its socket does not exist"
+            fix = "start Docker, or set RUNBOOK_RUNTIME_DOCKER_HOST (or DOCKER_HOST) to the engine"
+        elif any(isinstance(cause, PermissionError) for cause in found):
+            reason, said = "permission", "permission denied on its socket"
+            fix = "sudo usermod -aG docker $USER, then log in again"
+        else:
+            reason = failure_reason(error)
+            said = _SAID[reason]
+            fix = "start Docker: sudo systemctl start docker, or Docker Desktop"
+        return UnreachableError(
+            f"The Docker engine cannot be reached: {said}", where=self._where, fix=fix, reason=reason
+        )
+
+
+_SAID: Final = {
+    "refused": "connection refused",
+    "timeout": "it does not answer",
+    "dns": "its name does not resolve",
+    "broken": "it closed the connection, or is no Docker engine",
+}
+
+
+# What travels: the parts of the engine's JSON that are read.
+
+
+class _Wire(msgspec.Struct, rename="pascal"):
+    """Members as the engine's API names them; unknown ones are skipped."""
+
+
+class _Listed(_Wire):
+    id: str
+    names: list[str] | None
+    state: str
+    created: int
+    labels: dict[str, str] | None = None
+
+    @property
+    def name(self) -> str:
+        return self.names[0].removeprefix("/") if self.names else self.id[:12]
+
+    @property
+    def service(self) -> str:
+        return (self.labels or {}).get(_SERVICE_LABEL, "")
+
+
+class _Health(_Wire):
+    status: str = ""
+
+
+class _State(_Wire):
+    status: str
+    exit_code: int
+    started_at: str
+    oom_killed: bool = msgspec.field(name="OOMKilled")
+    health: _Health | None = None
+
+
+class _Mounted(_Wire):
+    type: str
+    source: str
+    destination: str
+
+
+class _Networks(_Wire):
+    networks: dict[str, Any]
+
+
+class _Inspected(_Wire):
+    state: _State
+    restart_count: int
+    mounts: list[_Mounted]
+    network_settings: _Networks
+
+
+def _matching(listed: Sequence[_Listed], service: Service) -> _Listed | None:
+    """Return the service's container: by compose label, else by name.
+
+    Two compose projects of one host may both have a service of that name: then the one with the container's name
+    counts, else the running one, else the newest.
+    """
+    labelled = [one for one in listed if one.service == service.name]
+    named = [one for one in listed if one.name == service.container]
+    return max(
+        labelled or named,
+        key=lambda one: (one.name == service.container, one.state == "running", one.created),
+        default=None,
+    )
+
+
+def _nearest(listed: Sequence[_Listed], service: Service) -> tuple[str, ...]:
+    names = [one.name for one in listed]
+    close = [
+        *get_close_matches(service.container, names, n=_NEAREST, cutoff=_NEAR_ENOUGH),
+        *get_close_matches(service.name, names, n=_NEAREST, cutoff=_NEAR_ENOUGH),
+    ]
+    return tuple(dict.fromkeys(close))[:_NEAREST]
+
+
+def _epoch(at: datetime | None) -> float | None:
+    """Return seconds since 1970: the SDK cannot take a time that has a zone."""
+    return None if at is None else at.timestamp()
+
+
+def _line(raw: bytes) -> LogLine:
+    text = raw.decode("utf-8", errors="replace").rstrip("\r")
+    stamped = _LINE.fullmatch(text)
+    return LogLine(text=stamped[2], at=moment(stamped[1])) if stamped else LogLine(text=text)
+
+
+def _only_file(archive: bytes) -> bytes | None:
+    """Return the regular file of an archive of one path; None for a folder."""
+    with tarfile.open(fileobj=BytesIO(archive)) as tar:
+        member = tar.next()
+        content = tar.extractfile(member) if member is not None and member.isfile() else None
+        return None if content is None else content.read()

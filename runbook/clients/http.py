@@ -250,13 +250,13 @@ class HttpClient:
 
 def failure_reason(error: BaseException) -> str:
     """Return the reason of UnreachableError for what requests, urllib3 or a socket raised."""
-    causes = _causes(error)
-    if any(isinstance(cause, (urllib3.exceptions.NameResolutionError, socket.gaierror)) for cause in causes):
+    found = causes(error)
+    if any(isinstance(cause, (urllib3.exceptions.NameResolutionError, socket.gaierror)) for cause in found):
         return "dns"
     # A refused connection is a NewConnectionError, which urllib3 derives from ConnectTimeoutError: ask for it first.
-    if any(isinstance(cause, (urllib3.exceptions.NewConnectionError, ConnectionRefusedError)) for cause in causes):
+    if any(isinstance(cause, (urllib3.exceptions.NewConnectionError, ConnectionRefusedError)) for cause in found):
         return "refused"
-    if any(isinstance(cause, (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)) for cause in causes):
+    if any(isinstance(cause, (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)) for cause in found):
         return "timeout"
     return "broken"
 
@@ -273,7 +273,7 @@ def shortened(text: str, characters: int) -> str:
     return text if len(text) <= characters else f"{text[: characters - 1]}…"
 
 
-def _causes(error: BaseException) -> list[BaseException]:
+def causes(error: BaseException) -> list[BaseException]:
     """Return the error with everything it wraps; requests and urllib3 nest theirs in arguments and `reason`."""
     found: list[BaseException] = []
     waiting: list[object] = [error]
@@ -286,7 +286,7 @@ def _causes(error: BaseException) -> list[BaseException]:
 
 
 def _system_text(error: BaseException) -> str:
-    texts = [cause.strerror for cause in _causes(error) if isinstance(cause, OSError) and cause.strerror]
+    texts = [cause.strerror for cause in causes(error) if isinstance(cause, OSError) and cause.strerror]
     return texts[0].lower() if texts else "the connection was refused"
 
 
