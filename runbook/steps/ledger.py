@@ -15,6 +15,7 @@ from runbook.steps.counts import Position, Snapshot
 _EVENT_TYPES: dict[EntityKind, str] = {"lead": "lead.created", "job": "job.created"}
 _RECEIVED = re.compile(r"^\[(?P<at>[^\]]+)\] Received (?P<type>\S+) for tenant (?P<tenant>.*)$")
 _CLOCK_TOLERANCE = timedelta(seconds=2)
+_NO_TIME = datetime.min.replace(tzinfo=UTC) + _CLOCK_TOLERANCE
 
 Key = tuple[str, int]
 """Topic and id: what names one entity and its event."""
@@ -77,14 +78,14 @@ def log_sights(events: Iterable[Event], lines: Sequence[Received]) -> dict[Key, 
     """
     sights: dict[Key, HopSight] = {}
     free = sorted(lines, key=lambda line: line.at)
-    for event in sorted(events, key=lambda event: event.at):
+    for event in sorted(events, key=_produced_at):
         value = event.value or {}
         wanted = (value.get("event_type"), value.get("tenant_id"))
         line = next(
             (
                 line
                 for line in free
-                if (line.event_type, line.tenant_id) == wanted and line.at >= event.at - _CLOCK_TOLERANCE
+                if (line.event_type, line.tenant_id) == wanted and line.at >= _produced_at(event) - _CLOCK_TOLERANCE
             ),
             None,
         )
@@ -177,13 +178,18 @@ def panel_sight(event: Event | None, frames: Sequence[Frame] | None, total: Sigh
         for frame in frames
         if frame.labels.get("topic") == event.topic
         for at, value in zip(frame.times, frame.values, strict=True)
-        if value and at >= event.at - _CLOCK_TOLERANCE
+        if value and at >= _produced_at(event) - _CLOCK_TOLERANCE
     ]
     if points:
         at, value = min(points)
         return HopSight(hop="panel", outcome="ok", saw=f"{event.topic} {value:.4g}/s", at=at)
     blind = "ingested, panel blind (series born above zero)" if total == "ok" else "no point above zero"
     return HopSight(hop="panel", outcome="failed", saw=f"{event.topic}: {blind}")
+
+
+def _produced_at(event: Event) -> datetime:
+    """The broker's time for an event; one without a time is as old as can be."""
+    return event.at or _NO_TIME
 
 
 def _key(event: Event) -> Key:

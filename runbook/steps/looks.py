@@ -196,9 +196,10 @@ def _first_scrapes(prometheus: Prometheus, job: str, sent: Sent, events: EventsS
         place = (series.labels.get("topic", ""), series.labels.get("partition", ""))
         scrapes.setdefault(place, []).extend(series.samples)
     first = {}
+    since = sent.started_at - _CLOCK_TOLERANCE
     for key, event in events.own.items():
         samples = scrapes.get((event.topic, str(event.partition)), [])
-        times = [at for at, value in samples if value > event.offset and at >= event.at - _CLOCK_TOLERANCE]
+        times = [at for at, value in samples if value > event.offset and at >= since]
         if times:
             first[key] = min(times)
     return first

@@ -160,19 +160,23 @@ def followed(sent: Sent, seen: Seen) -> Ledger:
     own = seen.events.own if seen.events else {}
     logged = log_sights(own.values(), seen.lines) if seen.lines is not None else {}
 
+    counted_at = seen.page.first_at if seen.page else {}
+    sampled_at = seen.samples.first_at if seen.samples else {}
+    by_topic = seen.panels.by_topic if seen.panels else None
+
     def row(entity: Created) -> LedgerRow:
         key = (entity.topic, entity.id)
         event = own.get(key)
-        sampled = counter_sight("prometheus", event, by_prometheus, at=seen.samples and seen.samples.first_at.get(key))
+        sampled = counter_sight("prometheus", event, by_prometheus, at=sampled_at.get(key))
         return LedgerRow(
             created=entity,
             hops=(
                 api_sight(entity),
                 kafka_sight(event) if seen.events else _not_read("kafka"),
                 logged.get(key) or _not_read("sink log"),
-                counter_sight("counter", event, by_sink, at=seen.page and seen.page.first_at.get(key)),
+                counter_sight("counter", event, by_sink, at=counted_at.get(key)),
                 sampled,
-                panel_sight(event, seen.panels and seen.panels.by_topic, sampled.outcome),
+                panel_sight(event, by_topic, sampled.outcome),
             ),
         )
 
