@@ -6,21 +6,22 @@ from typing import Literal, Self
 
 from runbook.model import TaskResult
 
+PartKind = Literal["real", "stand-in"]
 RunOutcome = Literal["finished", "unfinished", "broken"]
 SilenceState = Literal["pending", "active", "expired"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """One part of the local stack: what it `plays` (kafka), and by what (`name`: librdkafka's mock cluster)."""
+    """One part of the local stack: `plays` says by what it is played, `detail` what differs, or why it does not run."""
 
     name: str
     plays: str
-    real: bool
-    pid: int | None = None
-    address: str = ""
-    state: str = "running"
-    version: str = ""
+    kind: PartKind
+    running: bool
+    pid: int | None
+    address: str
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,13 +30,14 @@ def parts_view(parts: Sequence[Part]) -> RenderableType:
     """Return which program plays which part of the stack, and whether it is the real one."""
     if not parts:
         return Text("The local stack is not up.")
-    table = _table("part", "played by", "", "state", "pid", "address", whole=("part", "", "pid", "address"))
+    table = _table("part", "played by", "", "state", "pid", "address", whole=("part", "", "state", "pid", "address"))
     for part in parts:
-        kind = Text("real", style="green") if part.real else Text("stand-in", style="yellow")
-        by = f"{part.name} {part.version}".rstrip()
+        kind = Text(part.kind, style="green" if part.kind == "real" else "yellow")
+        state = Text("running", style="green") if part.running else Text("down", style="bold red")
         pid = "" if part.pid is None else str(part.pid)
-        table.add_row(_text(part.plays), _text(by), kind, word(part.state), pid, _text(part.address))
-    return table
+        table.add_row(_text(part.name), _text(part.plays), kind, state, pid, _text(part.address))
+    notes = [Text(f"{visible_line(part.name)}: {visible(part.detail)}", style="dim") for part in parts if part.detail]
+    return Group(table, *notes)
 
 
 def runs_view(runs: Sequence[Run]) -> RenderableType:
