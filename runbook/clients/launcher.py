@@ -14,11 +14,13 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from runbook.errors import RunbookError
+from runbook.errors import RunbookError, WaitError
+from runbook.waiting import Pending, wait_until
 
 MARKER = "RUNBOOK_STACK"
 _OWNER_ONLY = 0o600
 _KILL_DEADLINE_S = 5.0
+_LOOK_EVERY_S = 0.02
 # Linux counts a start time from a boot time in whole seconds, which moves by one when the clock is corrected.
 # An id is not given out again within two seconds of its first use: 32,768 others come first.
 _SAME_START_S = 2.0
@@ -27,7 +29,7 @@ _SAME_START_S = 2.0
 _KEEPER = """
 log=$1 exit_file=$2; shift 2
 exec 2>>"$log"
-{ "$@" >&2 & echo $!; exec >&-; wait $!; echo $? >"$exit_file"; } &
+{ "$@" >&2 & echo $!; exec >&- 2>/dev/null; wait $!; echo $? >"$exit_file"; } &
 """
 
 
@@ -107,7 +109,7 @@ class Launcher:
         try:
             process = psutil.Process(record.pid)
             same = abs(process.create_time() - record.started_at) < _SAME_START_S
-            return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+            return process if same and not _is_gone(process) else None
         except psutil.NoSuchProcess:
             return None
 
@@ -128,8 +130,7 @@ class Launcher:
         record = self.record(name)
         process = self.process(record) if record else None
         if process:
-            process.kill()
-            psutil.wait_procs([process], timeout=_KILL_DEADLINE_S)
+            _kill([process])
 
     def stop_strays(self, *, timeout_s: float) -> bool:
         """End every process of this user that carries the folder's path, recorded or not; tell if there was one."""
@@ -186,8 +187,31 @@ def _end(processes: list[psutil.Process], timeout_s: float) -> None:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.terminate()
             process.resume()  # a stopped process would see SIGTERM only when somebody wakes it
-    _, left = psutil.wait_procs(processes, timeout=timeout_s)
-    for process in left:
+    _kill(_still_there_after(timeout_s, processes))
+
+
+def _kill(processes: list[psutil.Process]) -> None:
+    for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
-    psutil.wait_procs(left, timeout=_KILL_DEADLINE_S)
+    _still_there_after(_KILL_DEADLINE_S, processes)
+
+
+def _still_there_after(timeout_s: float, processes: list[psutil.Process]) -> list[psutil.Process]:
+    """Wait until all are gone, and return those that are not. One that only its parent has to bury is gone."""
+    left = list(processes)
+
+    def look() -> Pending | None:
+        left[:] = [process for process in left if not _is_gone(process)]
+        return Pending(f"{len(left)} still run") if left else None
+
+    with contextlib.suppress(WaitError):
+        wait_until(look, what="the end", deadline_s=timeout_s, where="", fix="", every_s=_LOOK_EVERY_S)
+    return left
+
+
+def _is_gone(process: psutil.Process) -> bool:
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
