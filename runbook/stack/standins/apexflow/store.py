@@ -84,9 +84,7 @@ class Store:
                 raise UnknownLeadError(job["lead_id"])
             number = _insert(connection, "jobs", row)
             entity = _ordered(row | {"id": number}, "id tenant_id lead_id title status description")
-            _put_in_outbox(
-                connection, JOBS_TOPIC, f"{tenant}:job:{number}", entity | {"event_type": "job.created"}
-            )
+            _put_in_outbox(connection, JOBS_TOPIC, f"{tenant}:job:{number}", entity | {"event_type": "job.created"})
         return entity
 
     def leads(self, tenant: str, limit: int) -> list[Entity]:
