@@ -68,8 +68,7 @@ Settled = Finding | Blocked
 class Check(Generic[F]):
     """One claim about one hop, named by the fault that it finds when it does not hold.
 
-    A code may stand at several hops (any container can exit). `needs` are codes: the one at the same hop, else the
-    only one there is.
+    `needs` are codes. Where a code stands at several hops (any container can exit), a need is written `hop.CODE`.
     """
 
     code: str
@@ -224,11 +223,10 @@ def _resolved(checks: Sequence[Check[F]]) -> dict[Check[F], tuple[Check[F], ...]
     return {check: tuple(_need(checks, check, code) for code in check.needs) for check in checks}
 
 
-def _need(checks: Sequence[Check[F]], check: Check[F], code: str) -> Check[F]:
-    called = [other for other in checks if other.code == code]
-    found = [other for other in called if other.hop == check.hop] or called
+def _need(checks: Sequence[Check[F]], check: Check[F], name: str) -> Check[F]:
+    found = [other for other in checks if name in {other.code, f"{other.hop}.{other.code}"}]
     if len(found) != 1:
-        raise GraphError(f"{check.code} at {check.hop} needs {code}, which {'is ambiguous' if found else 'is unknown'}")
+        raise GraphError(f"{check.code} at {check.hop} needs {name}, which is {'ambiguous' if found else 'unknown'}")
     return found[0]
 
 

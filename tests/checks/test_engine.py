@@ -194,13 +194,13 @@ def test_independent_checks_run_side_by_side() -> None:
     assert {one.result.status for one in found.values()} == {"ok"}
 
 
-def test_a_code_at_two_hops_is_needed_at_its_own() -> None:
-    """A need means the check at the same hop when its code stands at several."""
+def test_a_code_at_two_hops_is_needed_by_hop() -> None:
+    """Where a code stands at several hops, a need says which."""
     checks = [
         check("CTR", hop="sink", run=lambda _: BROKEN),
         check("CTR", hop="apexflow", run=lambda _: OK),
-        check("PAGE", "CTR", hop="sink", run=lambda _: OK),
-        check("ROUTE", "CTR", hop="apexflow", run=lambda _: OK),
+        check("PAGE", "sink.CTR", hop="sink", run=lambda _: OK),
+        check("ROUTE", "apexflow.CTR", hop="apexflow", run=lambda _: OK),
     ]
     found = {(one.check.hop, one.check.code): one for one in graph(checks).examine({}, deadline_s=30.0)}
     assert found["sink", "PAGE"].settled == Blocked("CTR")

@@ -1,0 +1,289 @@
+"""What the checks decide on: every fact is read once, in whichever check asks first, and then shared.
+
+Reading changes nothing anywhere. Each client is made for one reading, because checks run in threads side by side.
+"""
+
+import json
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from runbook.clients.alertmanager import Alertmanager, Silence
+from runbook.clients.gateway import Gateway, ProbeAnswer
+from runbook.clients.grafana import Grafana, GrafanaHealth, ServedDashboard
+from runbook.clients.kafka import ClusterFacts, GroupFacts, Kafka
+from runbook.clients.keycloak import Keycloak, RealmAnswer, Token
+from runbook.clients.prometheus import (
+    LoadedConfig,
+    Prometheus,
+    Readiness,
+    RuleGroup,
+    Sample,
+    ScrapeTarget,
+    Series,
+)
+from runbook.clients.runtime import LogLine, Runtime, Service, ServiceState
+from runbook.clients.sink import Sink, SinkPage
+from runbook.errors import RunbookError
+from runbook.model import Evidence
+from runbook.record import Event, last_record
+from runbook.settings import Target
+
+T = TypeVar("T")
+
+
+class _Client(Protocol):
+    def close(self) -> None: ...
+
+
+C = TypeVar("C", bound=_Client)
+
+COUNTER = "crm_events_ingested_total"
+WINDOW_S = 300.0
+_LOG_LINES = 2000
+_NO_TOKEN = "none"  # noqa: S105 - an invalid one, on purpose
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileFact:
+    """A file as it was read: from this host, or from inside the service when no path on this host is set."""
+
+    where: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicFacts:
+    """What Kafka holds of the two topics: the newest event's time by topic (None: no event), and the unread ones."""
+
+    newest: Mapping[str, datetime | None]
+    end_offsets: Mapping[tuple[str, int], int]
+    unread: int
+
+
+class Facts:
+    """The facts about one target. Every method raises the RunbookError of its client, each time it is asked."""
+
+    def __init__(self, target: Target, runtime: Runtime, *, state_dir: Path, timeout_s: float = 3.0) -> None:
+        """Keep who can be asked; `timeout_s` limits each single reading."""
+        self.target = target
+        self.runtime = runtime
+        self._state_dir = state_dir
+        self._timeout_s = timeout_s
+        self._lock = threading.Lock()
+        self._read: dict[str, Future[Any]] = {}
+
+    def once(self, name: str, read: Callable[[], T]) -> T:
+        """Return what `read` returned or raised the first time that `name` was asked for."""
+        with self._lock:
+            is_first = name not in self._read
+            future: Future[T] = self._read.setdefault(name, Future())
+        if is_first:
+            try:
+                future.set_result(read())
+            except BaseException as error:
+                future.set_exception(error)
+                raise
+        return future.result()
+
+    # What runs the services
+
+    def state(self, service: Service) -> ServiceState:
+        """Return what the runtime says of a service."""
+        return self.once(f"state {service.name}", lambda: self.runtime.state(service))
+
+    def log(self, service: Service) -> tuple[LogLine, ...]:
+        """Return the last lines of a service."""
+        return self.once(f"log {service.name}", lambda: self.runtime.log(service, tail=_LOG_LINES))
+
+    # Keycloak, the gateway, ApexFlow
+
+    def realm(self) -> RealmAnswer:
+        """Ask for the realm's public page."""
+        return self.once("realm", lambda: self._keycloak(Keycloak.realm))
+
+    def token(self) -> Token:
+        """Log in as the user who creates the test data."""
+        return self.once("token", lambda: self._keycloak(Keycloak.token))
+
+    def doorbell(self) -> ProbeAnswer:
+        """Ask the gateway without a token: any answer proves that somebody is at the door."""
+        return self.once("doorbell", lambda: self._probe(_NO_TOKEN))
+
+    def probe(self) -> ProbeAnswer:
+        """Ask the gateway with a token for what cannot exist: the answer proves the whole way to ApexFlow."""
+        return self.once("probe", lambda: self._probe(self.token().value))
+
+    def last_traffic(self) -> tuple[str, tuple[Event, ...]] | None:
+        """Return run id and events of the last traffic on this target; None when there was none."""
+        return self.once("last traffic", self._last_traffic)
+
+    # Kafka
+
+    def cluster(self) -> ClusterFacts:
+        """Return brokers and topics."""
+        return self.once("cluster", lambda: self._kafka(Kafka.metadata))
+
+    def group(self) -> GroupFacts | None:
+        """Return the sink's group; None when the broker cannot say."""
+        return self.once("group", lambda: self._kafka(Kafka.group))
+
+    def topics(self) -> TopicFacts:
+        """Return the newest events and how many the sink has not read."""
+        return self.once("topics", self._topics)
+
+    # The sink, Prometheus, Alertmanager, Grafana
+
+    def page(self) -> SinkPage:
+        """Read the sink's metrics page."""
+        return self.once("page", lambda: _asked(Sink(self.target.sink, self._timeout_s), Sink.page))
+
+    def prometheus_ready(self) -> Readiness:
+        """Ask whether Prometheus serves."""
+        return self.once("prometheus ready", lambda: self._prometheus(Prometheus.ready))
+
+    def config(self) -> LoadedConfig:
+        """Return Prometheus's loaded configuration."""
+        return self.once("config", lambda: self._prometheus(Prometheus.config))
+
+    def targets(self) -> tuple[ScrapeTarget, ...]:
+        """Return Prometheus's targets."""
+        return self.once("targets", lambda: self._prometheus(Prometheus.targets))
+
+    def rules(self) -> tuple[RuleGroup, ...]:
+        """Return Prometheus's loaded rules."""
+        return self.once("rules", lambda: self._prometheus(Prometheus.rules))
+
+    def reload_succeeded(self) -> bool | None:
+        """Say whether Prometheus's last reload succeeded; None when it does not say."""
+        return self.once("reload", lambda: self._prometheus(Prometheus.last_reload_successful))
+
+    def rates(self) -> tuple[Sample, ...]:
+        """Return what panel 20 shows now: events a second by topic."""
+        query = f"sum by (topic) (rate({COUNTER}[5m]))"
+        return self.once("rates", lambda: self._prometheus(lambda prometheus: prometheus.query(query)))
+
+    def series(self) -> tuple[Series, ...]:
+        """Return the counter's raw samples of the panel's window."""
+        return self.once("series", lambda: self._prometheus(lambda one: one.samples(COUNTER, window_s=WINDOW_S)))
+
+    def alertmanager_ready(self) -> Readiness:
+        """Ask whether Alertmanager serves."""
+        return self.once("alertmanager ready", lambda: self._alertmanager(Alertmanager.ready))
+
+    def silences(self) -> tuple[Silence, ...]:
+        """Return the active silences."""
+        return self.once("silences", lambda: self._alertmanager(Alertmanager.silences))
+
+    def grafana_health(self) -> GrafanaHealth:
+        """Ask for Grafana's health."""
+        return self.once("grafana health", lambda: self._grafana(Grafana.health))
+
+    def dashboard(self) -> ServedDashboard | None:
+        """Return the dashboard as served; None when there is none of that uid."""
+        uid = self.target.grafana.dashboard_uid
+        return self.once("dashboard", lambda: self._grafana(lambda grafana: grafana.dashboard(uid)))
+
+    # The two files
+
+    def rules_file(self) -> FileFact:
+        """Return the rules file."""
+        files, mine = self.target.files, self.target.prometheus
+        path = files.rules or (files.monitoring_dir and files.monitoring_dir / "prometheus-crm-events-rules.yml")
+        service = Service(name=mine.service, container=mine.container)
+        return self.once("rules file", lambda: self._file(path, service, mine.rules_inside))
+
+    def dashboard_file(self) -> FileFact:
+        """Return the dashboard file."""
+        files, mine = self.target.files, self.target.grafana
+        path = files.dashboard or (
+            files.monitoring_dir and files.monitoring_dir / "grafana/dashboards/crm_events_pipeline.json"
+        )
+        service = Service(name=mine.service, container=mine.container)
+        return self.once("dashboard file", lambda: self._file(path, service, mine.dashboard_inside))
+
+    # How each is read
+
+    def _keycloak(self, read: Callable[[Keycloak], T]) -> T:
+        return _asked(Keycloak(self.target.keycloak, self._timeout_s), read)
+
+    def _kafka(self, read: Callable[[Kafka], T]) -> T:
+        return _asked(Kafka(self.target.kafka, self._timeout_s), read)
+
+    def _prometheus(self, read: Callable[[Prometheus], T]) -> T:
+        return _asked(Prometheus(self.target.prometheus, self._timeout_s), read)
+
+    def _alertmanager(self, read: Callable[[Alertmanager], T]) -> T:
+        return _asked(Alertmanager(self.target.alertmanager, self._timeout_s), read)
+
+    def _grafana(self, read: Callable[[Grafana], T]) -> T:
+        return _asked(Grafana(self.target.grafana, self._timeout_s), read)
+
+    def _probe(self, token: str) -> ProbeAnswer:
+        return _asked(Gateway(self.target.gateway, token, self._timeout_s), Gateway.probe)
+
+    def _last_traffic(self) -> tuple[str, tuple[Event, ...]] | None:
+        record = last_record(self._state_dir, target=self.target.name, holding="traffic")
+        return (record.run_id, record.events()) if record else None
+
+    def _topics(self) -> TopicFacts:
+        wanted = (self.target.kafka.lead_topic, self.target.kafka.job_topic)
+        with closing(Kafka(self.target.kafka, self._timeout_s)) as kafka:
+            ends, starts, committed = kafka.end_offsets(wanted), kafka.start_offsets(wanted), kafka.committed(wanted)
+            last = {place: (end - 1, end) for place, end in ends.items() if end > starts.get(place, 0)}
+            events = kafka.events(last, deadline_s=self._timeout_s) if last else ()
+        newest: dict[str, datetime | None] = dict.fromkeys(wanted)
+        for event in events:
+            before = newest[event.topic]
+            newest[event.topic] = event.at if before is None or (event.at and event.at > before) else before
+        positions = self._positions(committed)
+        unread = sum(max(0, end - positions.get(place, starts.get(place, 0))) for place, end in ends.items())
+        return TopicFacts(newest=newest, end_offsets=ends, unread=unread)
+
+    def _positions(self, committed: Mapping[tuple[str, int], int | None]) -> dict[tuple[str, int], int]:
+        """Return the sink's next offsets: as its page says, else as its group has committed."""
+        known = {place: offset for place, offset in committed.items() if offset is not None}
+        try:
+            return known | dict(self.page().next_offsets)
+        except RunbookError:
+            return known
+
+    def _file(self, path: Path | None, service: Service, inside: str) -> FileFact:
+        if path is None:
+            content = self.runtime.file_inside(service, inside)
+            where = f"{inside} in {service.container}"
+            if content is None:
+                raise RunbookError("There is no such file", where=where, fix="set RUNBOOK_FILES_MONITORING_DIR")
+            return FileFact(where=where, content=content)
+        try:
+            return FileFact(where=str(path), content=path.read_bytes())
+        except OSError as error:
+            raise RunbookError(
+                f"The file cannot be read: {error.strerror}", where=str(path), fix="set RUNBOOK_FILES_MONITORING_DIR"
+            ) from None
+
+
+def _asked(client: C, read: Callable[[C], T]) -> T:
+    with closing(client):
+        return read(client)
+
+
+def panel_ids(document: bytes) -> frozenset[int]:
+    """Return the ids of a dashboard file's panels; ValueError when it is no dashboard."""
+    panels = json.loads(document.decode("utf-8-sig"))["panels"]
+    return frozenset(panel["id"] for panel in panels if isinstance(panel.get("id"), int))
+
+
+def saw(source: str, text: str) -> Evidence:
+    """Return one observation."""
+    return Evidence(source=source, saw=text)
+
+
+def now() -> datetime:
+    """Return the time, in UTC."""
+    return datetime.now(UTC)

@@ -1,0 +1,31 @@
+"""All checks as one graph, in the order of the flow."""
+
+from typing import Final
+
+from runbook.checks import alertmanager, gateway, grafana, kafka, keycloak, panels, prometheus, rules
+from runbook.checks.engine import Graph
+from runbook.checks.facts import Facts
+from runbook.checks.faults import FAULTS, HOPS
+from runbook.errors import UsageError
+
+CHECKS: Final = (
+    *keycloak.CHECKS,
+    *gateway.CHECKS,
+    *kafka.CHECKS,
+    *prometheus.CHECKS,
+    *rules.CHECKS,
+    *grafana.CHECKS,
+    *alertmanager.CHECKS,
+    *panels.CHECKS,
+)
+GRAPH: Final[Graph[Facts]] = Graph(CHECKS, order=[fault.code for fault in FAULTS], hops=HOPS)
+
+
+def graph_of(hop: str | None) -> Graph[Facts]:
+    """Return all checks, or those of one hop with what they need. Raises UsageError for an unknown hop."""
+    if hop is None:
+        return GRAPH
+    known = [name for name in HOPS if any(check.hop == name for check in CHECKS)]
+    if hop not in known:
+        raise UsageError(f"There is no hop {hop!r}", where="option --hop", fix=f"choose one of {', '.join(known)}")
+    return GRAPH.only(hop)

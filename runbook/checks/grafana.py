@@ -1,0 +1,72 @@
+"""Hop grafana: it serves, lets us in, and shows the dashboard that the file holds."""
+
+from runbook.checks.engine import Check, Finding, NotChecked, Ok
+from runbook.checks.facts import Facts, panel_ids, saw
+from runbook.checks.faults import broken
+from runbook.checks.services import down, restart_command
+from runbook.clients.runtime import Service
+from runbook.errors import AnswerError, UnreachableError
+
+_PANELS = frozenset({20, 21})
+
+
+def _answers(facts: Facts) -> Finding:
+    mine = facts.target.grafana
+    try:
+        health = facts.grafana_health()
+    except UnreachableError as error:
+        return down(facts, "F_DOWN", _grafana(facts), saw(error.where, error.seen))
+    seen = saw(f"GET {mine.url}/api/health", f"{health.status}, version {health.version}")
+    return Ok((seen,)) if health.ok else down(facts, "F_DOWN", _grafana(facts), seen)
+
+
+def _lets_in(facts: Facts) -> Finding:
+    try:
+        facts.dashboard()
+    except AnswerError as error:
+        if error.code != "unauthorized":
+            raise
+        return broken("F_AUTH", saw(error.where, error.seen), user=facts.target.grafana.username)
+    return Ok((saw(_where(facts), "accepted"),))
+
+
+def _serves_the_file(facts: Facts) -> Finding:
+    file, served = facts.dashboard_file(), facts.dashboard()
+    try:
+        in_file = panel_ids(file.content)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return NotChecked(f"this is no dashboard: {error}", where=file.where, fix="inv rollback")
+    if not in_file >= _PANELS:
+        return NotChecked("no panels 20 and 21 in it: setup has not been applied", where=file.where, fix="inv setup")
+    ids = {panel.get("id") for panel in served.panels} if served else set()
+    if ids >= _PANELS:
+        return Ok((saw(_where(facts), "panels 20 and 21 are served"),))
+    said = f"{len(ids)} panels, without {', '.join(map(str, sorted(_PANELS - ids)))}" if served else "no such dashboard"
+    seen = saw(_where(facts), said)
+    return broken(
+        "F_NOT_PROVISIONED",
+        saw(file.where, "holds panels 20 and 21"),
+        seen,
+        restart=restart_command(facts, _grafana(facts)),
+    )
+
+
+def _grafana(facts: Facts) -> Service:
+    return Service(name=facts.target.grafana.service, container=facts.target.grafana.container)
+
+
+def _where(facts: Facts) -> str:
+    return f"GET {facts.target.grafana.url}/api/dashboards/uid/{facts.target.grafana.dashboard_uid}"
+
+
+CHECKS = (
+    Check(code="F_DOWN", hop="grafana", claim="Grafana answers", run=_answers),
+    Check(code="F_AUTH", hop="grafana", claim="Grafana accepts the user", needs=("F_DOWN",), run=_lets_in),
+    Check(
+        code="F_NOT_PROVISIONED",
+        hop="grafana",
+        claim="Grafana serves panels 20 and 21",
+        needs=("F_AUTH",),
+        run=_serves_the_file,
+    ),
+)

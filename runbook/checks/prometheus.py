@@ -1,0 +1,96 @@
+"""Hop prometheus: it serves, knows the sink, and scrapes it."""
+
+from runbook.checks.engine import Check, Finding, NotChecked, Ok
+from runbook.checks.facts import Facts, saw
+from runbook.checks.faults import broken
+from runbook.checks.rulesfile import rules_problem
+from runbook.checks.services import down
+from runbook.clients.prometheus import ScrapeTarget
+from runbook.clients.runtime import Service
+from runbook.errors import RunbookError, UnreachableError
+from runbook.model import Evidence
+
+
+def _answers(facts: Facts) -> Finding:
+    mine = facts.target.prometheus
+    service, where = Service(name=mine.service, container=mine.container), f"GET {mine.url}/-/ready"
+    try:
+        ready = facts.prometheus_ready()
+    except UnreachableError as error:
+        return down(facts, "P_DOWN", service, saw(error.where, error.seen), *_why_it_cannot_start(facts))
+    seen = saw(where, f"{ready.status} {ready.saw}")
+    return Ok((seen,)) if ready.ready else down(facts, "P_DOWN", service, seen)
+
+
+def _why_it_cannot_start(facts: Facts) -> tuple[Evidence, ...]:
+    """A start with a broken rules file ends Prometheus: whoever starts it again must know."""
+    try:
+        file = facts.rules_file()
+    except RunbookError:
+        return ()
+    problem = rules_problem(file.content)
+    return (saw(file.where, f"{problem}: Prometheus will not start with it (inv rollback)"),) if problem else ()
+
+
+def _has_job(facts: Facts) -> Finding:
+    mine = facts.target.prometheus
+    where, jobs = f"GET {mine.url}/api/v1/status/config", facts.config().jobs
+    seen = saw(where, f"scrape jobs: {', '.join(jobs) or 'none'}")
+    if mine.job not in jobs and not _of_job(facts):
+        return broken("P_NO_JOB", seen, job=mine.job, url=mine.url)
+    return Ok((seen,))
+
+
+def _scrapes(facts: Facts) -> Finding:
+    mine = facts.target.prometheus
+    where = f"GET {mine.url}/api/v1/targets"
+    found = _of_job(facts)
+    settled = [one for one in found if one.health in {"up", "down"} and not _is_older_than_the_sink(facts, one)]
+    if not settled:
+        said = "; ".join(_said(one) for one in found) or f"no target of job {mine.job}"
+        return NotChecked(f"{said}: not scraped since the start", where=where, fix="inv troubleshoot, in half a minute")
+    seen = saw(where, "; ".join(_said(one) for one in settled))
+    down_ones = [one for one in settled if one.health == "down"]
+    if down_ones:
+        return broken("P_TARGET", seen, scrape_url=down_ones[0].url, job=mine.job, url=mine.url)
+    return Ok((seen,))
+
+
+def _of_job(facts: Facts) -> list[ScrapeTarget]:
+    return [one for one in facts.targets() if one.job == facts.target.prometheus.job]
+
+
+def _is_older_than_the_sink(facts: Facts, one: ScrapeTarget) -> bool:
+    """A failed scrape from before the sink's start says nothing about the sink of now."""
+    mine = facts.target.sink
+    try:
+        started_at = facts.state(Service(name=mine.service, container=mine.container)).started_at
+    except RunbookError:
+        return False
+    if one.health != "down" or started_at is None or one.last_scrape is None:
+        return False
+    return one.last_scrape < started_at
+
+
+def _said(one: ScrapeTarget) -> str:
+    error = f', lastError "{one.last_error}"' if one.last_error else ""
+    return f"{one.job} at {one.url}: {'dropped' if one.dropped else one.health}{error}"
+
+
+CHECKS = (
+    Check(code="P_DOWN", hop="prometheus", claim="Prometheus answers", run=_answers),
+    Check(
+        code="P_NO_JOB",
+        hop="prometheus",
+        claim="Prometheus has a scrape job for the sink",
+        needs=("P_DOWN",),
+        run=_has_job,
+    ),
+    Check(
+        code="P_TARGET",
+        hop="prometheus",
+        claim="Prometheus scrapes the sink",
+        needs=("P_NO_JOB", "S_METRICS_DOWN"),
+        run=_scrapes,
+    ),
+)

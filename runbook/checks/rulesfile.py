@@ -1,0 +1,55 @@
+"""What is wrong with a rules file, as Prometheus would see it: by promtool where there is one, else by its YAML."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import yaml
+
+ALERT = "CrmEventsSinkDown"
+_PROMTOOL_S = 5
+_QUOTED = 300
+
+
+def rules_problem(content: bytes) -> str:
+    """Return why Prometheus would refuse the file, in one line, or nothing."""
+    try:
+        document = yaml.safe_load(content)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        return " ".join(f"not YAML: {error}".split())[:_QUOTED]
+    if not isinstance(document, dict) or not isinstance(document.get("groups"), list):
+        return "no list of groups"
+    return _said_by_promtool(content)
+
+
+def holds_alert(content: bytes) -> bool:
+    """Say whether a rule of the runbook's alert is in the file; False when it cannot be parsed."""
+    try:
+        groups = yaml.safe_load(content)["groups"]
+        return any(rule.get("alert") == ALERT for group in groups for rule in group["rules"])
+    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def _said_by_promtool(content: bytes) -> str:
+    """Return promtool's own words; it is optional, so its absence says nothing."""
+    promtool = shutil.which(os.environ.get("PROMTOOL") or "promtool")
+    if promtool is None:
+        return ""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "rules.yml"
+        path.write_bytes(content)
+        try:
+            done = subprocess.run(
+                [promtool, "check", "rules", str(path)],
+                capture_output=True,
+                text=True,
+                timeout=_PROMTOOL_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return ""
+    said = " ".join(f"{done.stdout} {done.stderr}".replace(str(path), "").split())
+    return f"promtool: {said}"[:_QUOTED] if done.returncode else ""

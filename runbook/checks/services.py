@@ -1,0 +1,93 @@
+"""What every hop asks of its service: whether it runs, and how an operator starts it."""
+
+from collections.abc import Callable
+
+from runbook.checks.engine import Broken, Finding, NotChecked, Ok
+from runbook.checks.facts import Facts, saw
+from runbook.checks.faults import broken
+from runbook.clients.runtime import Service, ServiceState
+from runbook.errors import RunbookError, UnreachableError
+from runbook.model import Evidence
+
+_ENDED = frozenset({"exited", "dead"})
+_SIGNALS = {137: " (SIGKILL)", 143: " (SIGTERM)"}
+
+
+def start_command(facts: Facts, service: Service) -> str:
+    """Return the command that starts it, also when the runtime itself cannot be asked."""
+    try:
+        return facts.runtime.start_command(service)
+    except RunbookError:
+        return f"docker start {service.container}"
+
+
+def restart_command(facts: Facts, service: Service) -> str:
+    """Return the command that restarts it: `docker start` does nothing to a running container."""
+    if facts.target.runtime.kind == "processes":
+        return f"stop the part {service.name}, then {start_command(facts, service)}"
+    return f"docker restart {service.container}"
+
+
+def log_command(facts: Facts, service: Service) -> str:
+    """Return the command that shows its last lines."""
+    try:
+        return facts.runtime.log_command(service)
+    except RunbookError:
+        return f"docker logs --tail 100 {service.container}"
+
+
+def has_ended_for_sure(facts: Facts, service: Service) -> bool:
+    """Say whether the runtime saw it end; False when the runtime cannot be asked."""
+    try:
+        return has_ended(facts.state(service))
+    except RunbookError:
+        return False
+
+
+def has_ended(state: ServiceState) -> bool:
+    """Say whether the runtime knows the service and saw it end."""
+    return state.found and state.status in _ENDED
+
+
+def state_evidence(facts: Facts, service: Service) -> tuple[Evidence, ...]:
+    """Return what the runtime says of a service; nothing when it knows nothing."""
+    try:
+        state = facts.state(service)
+    except RunbookError:
+        return ()
+    return (_said(service, state),) if state.found else ()
+
+
+def down(facts: Facts, code: str, service: Service, *evidence: Evidence) -> Broken:
+    """Return the finding that a service does not answer, with its state."""
+    return broken(code, *evidence, *state_evidence(facts, service), start=start_command(facts, service))
+
+
+def runs(facts: Facts, service: Service, answer: Callable[[], Evidence]) -> Finding:
+    """Return CTR_EXITED when the runtime saw the service end, ok when it runs or, unknown to the runtime, answers."""
+    try:
+        state = facts.state(service)
+    except UnreachableError as error:
+        return _known_by_its_answer(answer, NotChecked(error.seen, where=error.where, fix=error.fix))
+    if has_ended(state):
+        code = "" if state.exit_code is None else f" with code {state.exit_code}{_SIGNALS.get(state.exit_code, '')}"
+        start = start_command(facts, service)
+        return broken("CTR_EXITED", _said(service, state), name=service.name, exit_code=code, start=start)
+    if state.is_running:
+        return Ok((_said(service, state),))
+    return _known_by_its_answer(answer, NotChecked(_said(service, state).saw, where=f"state of {service.name}"))
+
+
+def _known_by_its_answer(answer: Callable[[], Evidence], otherwise: NotChecked) -> Finding:
+    try:
+        return Ok((answer(),))
+    except RunbookError:
+        return otherwise
+
+
+def _said(service: Service, state: ServiceState) -> Evidence:
+    if not state.found:
+        nearest = f"; closest: {', '.join(state.nearest)}" if state.nearest else ""
+        return saw(f"state of {service.name}", f"no such service{nearest}")
+    code = "" if state.exit_code is None else f", exit code {state.exit_code}"
+    return saw(f"state of {service.name}", f"{state.status}{code}{', out of memory' if state.oom_killed else ''}")
