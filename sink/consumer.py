@@ -85,7 +85,8 @@ class EventConsumer:
         self._throttles: dict[str, Throttle] = {}
         self._dead_letters = DeadLetters(topic=settings.dlq_topic, properties=_producer_properties(settings))
         self._partitions: list[Partition] = []
-        self._committed: dict[Partition, int] = {}
+        self._committed: dict[Partition, int] = {}  # what Kafka remembers
+        self._counted: dict[Partition, int] = {}  # the next offsets of assignments that have ended
         self._rebalances = 0
         self._held: Batch | None = None
         self._fatal: KafkaError | None = None
@@ -212,20 +213,19 @@ class EventConsumer:
 
     def _commit(self, *, wait: bool) -> None:
         """Tell Kafka what was counted since the last commit."""
-        offsets = [
-            TopicPartition(*partition, offset)
-            for partition, offset in self._metrics.next_offsets().items()
-            if offset != self._committed.get(partition)
-        ]
+        offsets = {p: o for p, o in self._metrics.next_offsets().items() if o != self._committed.get(p)}
         if not offsets:
             return
+        request = [TopicPartition(*partition, offset) for partition, offset in offsets.items()]
         try:
             if wait:
-                self._on_commit(None, self._consumer.commit(offsets=offsets, asynchronous=False))
+                self._on_commit(None, self._consumer.commit(offsets=request, asynchronous=False))
             else:
-                self._consumer.commit(offsets=offsets, asynchronous=True)
+                self._consumer.commit(offsets=request, asynchronous=True)
         except KafkaException as error:
-            self._log.say(f"Kafka commit failed, these events will be counted again: {error.args[0].str()}")
+            again = sum(offset - self._committed.get(p, 0) for p, offset in offsets.items())
+            reason = error.args[0].str()
+            self._log.say(f"Kafka commit failed, another member may count up to {again} events again: {reason}")
 
     def _on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
         failed = error or next((p.error for p in partitions if p.error), None)
@@ -238,38 +238,37 @@ class EventConsumer:
         starts = self._starts(partitions)
         self._rebalances += 1
         self._partitions = [(p.topic, p.partition) for p in partitions]
-        self._committed = dict(starts)
         self._metrics.assign(len(partitions), starts)
+        self._commit(wait=False)
         self._start_reading()
         self._pulse.assigned, self._pulse.connected = len(partitions), True
         self._log.say(f"Kafka group {self._settings.group_id} assigned {len(partitions)} partitions")
 
     def _starts(self, partitions: list[TopicPartition]) -> dict[Partition, int]:
-        """Look up where each partition starts: at its commit, else at its earliest message.
+        """Return where each partition starts: at its earliest message, or where its counting has come to.
 
-        Explicit, because `crm_events_next_offset` must be known before the first message. If Kafka does not answer, the
-        result is empty: librdkafka looks for itself, and the metric appears with the first message.
+        Looked up here, because `crm_events_next_offset` must be known before the first message. A partition that had no
+        commit gets one at once. What this process has counted itself is not counted again, also if the commit
+        was refused; unless the commit is gone, for then the topic is a new one.
         """
         try:
-            committed = self._consumer.committed(partitions, timeout=_LOOKUP_S)
+            self._committed = _known(self._consumer.committed(partitions, timeout=_LOOKUP_S))
             # A timestamp of -2 asks for the earliest offset: Kafka protocol, ListOffsets.
-            earliest = self._consumer.offsets_for_times(
-                [TopicPartition(p.topic, p.partition, OFFSET_BEGINNING) for p in partitions], timeout=_LOOKUP_S
-            )
+            question = [TopicPartition(p.topic, p.partition, OFFSET_BEGINNING) for p in partitions]
+            earliest = _known(self._consumer.offsets_for_times(question, timeout=_LOOKUP_S))
         except KafkaException as error:
-            self._complain("Kafka did not say where to start", error.args[0])
+            self._complain("Kafka did not say where to start, librdkafka finds out", error.args[0])
             return {}
-        first = {(p.topic, p.partition): p.offset for p in earliest if not p.error and p.offset >= 0}
-        starts = {}
-        for p in committed:
-            partition = (p.topic, p.partition)
-            if partition not in first or p.error:
-                continue
-            starts[partition] = max(p.offset, first[partition])
-            if 0 <= p.offset < first[partition]:
-                expired = first[partition] - p.offset
-                self._log.say(f"Kafka expired offsets of {p.topic} partition {p.partition} uncounted: {expired}")
-        return starts
+        return {partition: self._start(partition, first) for partition, first in earliest.items()}
+
+    def _start(self, partition: Partition, earliest: int) -> int:
+        if partition not in self._committed:
+            return earliest
+        reached = max(self._committed[partition], self._counted.get(partition, 0))
+        if reached < earliest:
+            where = f"{partition[0]} partition {partition[1]}"
+            self._log.say(f"Kafka deleted offsets {reached} to {earliest - 1} of {where} before they were counted")
+        return max(reached, earliest)
 
     def _on_revoke(self, _: Consumer, __: list[TopicPartition]) -> None:
         self._commit(wait=True)
@@ -279,6 +278,7 @@ class EventConsumer:
         """Forget the assignment. When it is lost, another member may have committed by now: we commit nothing."""
         self._log.say(f"Kafka group {self._settings.group_id} took back {len(self._partitions)} partitions")
         self._rebalances += 1
+        self._counted.update(self._metrics.next_offsets())
         self._partitions = []
         self._dead_letters.forget()
         self._release()
@@ -302,6 +302,11 @@ class EventConsumer:
         throttle = self._throttles.setdefault(f"{what} {error.name()}", Throttle(10.0))
         if (line := throttle.passed(f"{what}: {error.name()}: {error.str()}")) is not None:
             self._log.say(line)
+
+
+def _known(answers: list[TopicPartition]) -> dict[Partition, int]:
+    """Return the offsets that Kafka has told; for a partition without a commit it tells a negative one."""
+    return {(p.topic, p.partition): p.offset for p in answers if p.error is None and p.offset >= 0}
 
 
 def _consumer_properties(settings: Settings) -> dict[str, object]:

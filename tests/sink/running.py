@@ -1,0 +1,60 @@
+"""The sink's loop in a thread of the test process, for what is better seen from inside."""
+
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sink_process import Samples
+
+from sink.consumer import EventConsumer
+from sink.health import Pulse
+from sink.log_lines import LogLines
+from sink.metrics import Metrics
+from sink.settings import load_settings
+
+FAST = {
+    "KAFKA_SESSION_TIMEOUT_MS": "1500",
+    "KAFKA_HEARTBEAT_INTERVAL_MS": "100",
+    "KAFKA_TOPIC_METADATA_REFRESH_INTERVAL_MS": "200",
+    "KAFKA_FETCH_WAIT_MAX_MS": "20",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """A running loop, what it has counted, and the state that its health pages show."""
+
+    metrics: Metrics
+    pulse: Pulse
+    log_path: Path
+
+    def samples(self) -> Samples:
+        """Return what a reader without the header of Prometheus sees."""
+        return Samples(self.metrics.page(scrape=False).body.decode())
+
+    def log(self) -> str:
+        """Return the log so far."""
+        return self.log_path.read_text(encoding="utf-8")
+
+
+@contextmanager
+def running(bootstrap: str, **env: str) -> Iterator[Running]:
+    """Run the loop until the block ends; then it has committed and left its group."""
+    settings = load_settings({"KAFKA_BOOTSTRAP": bootstrap, **FAST, **env})
+    stop, pulse = threading.Event(), Pulse()
+    with tempfile.NamedTemporaryFile() as file:
+        log = LogLines(file.fileno())
+        metrics = Metrics(topics=settings.topics, max_tenants=settings.max_tenants, dropped_lines=lambda: log.dropped)
+        consumer = EventConsumer(settings, metrics=metrics, pulse=pulse, log=log)
+        thread = threading.Thread(target=consumer.run, args=(stop,))
+        thread.start()
+        try:
+            yield Running(metrics=metrics, pulse=pulse, log_path=Path(file.name))
+        finally:
+            stop.set()
+            thread.join(20)
+            log.close(5)
+        assert not thread.is_alive()

@@ -1,0 +1,150 @@
+"""The sink as users run it: a process with an environment, two ports and a log."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import requests
+from prometheus_client.parser import text_string_to_metric_families
+
+LEADS = "apexflow.leads.created"
+JOBS = "apexflow.jobs.created"
+SCRAPE = {"X-Prometheus-Scrape-Timeout-Seconds": "10"}
+CHECKOUT = Path(__file__).parents[2]
+
+Labels = tuple[str, ...]
+
+
+def event(tenant: str, kind: str = "lead.created") -> bytes:
+    """Return a domain event as ApexFlow writes it, shortened."""
+    return f'{{"id": 17, "tenant_id": "{tenant}", "name": "Ada", "event_type": "{kind}"}}'.encode()
+
+
+class Samples:
+    """A page of /metrics, parsed by Prometheus's own Python parser."""
+
+    def __init__(self, text: str) -> None:
+        self.by_name: dict[str, dict[Labels, float]] = {}
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                self.by_name.setdefault(sample.name, {})[tuple(sample.labels.values())] = sample.value
+
+    def ingested(self) -> dict[Labels, float]:
+        """Return the counters by tenant and topic."""
+        return self.by_name.get("crm_events_ingested_total", {})
+
+    def rejected(self) -> dict[Labels, float]:
+        """Return the counters that moved, by topic and reason."""
+        return {k: v for k, v in self.by_name.get("crm_events_rejected_total", {}).items() if v}
+
+    def offsets(self) -> dict[Labels, float]:
+        """Return the next offsets by topic and partition."""
+        return self.by_name.get("crm_events_next_offset", {})
+
+    def counted(self) -> float:
+        """Return how many messages were counted, events or not."""
+        return sum(self.ingested().values()) + sum(self.rejected().values())
+
+    def passed(self) -> float:
+        """Return how many offsets were passed; every partition starts at 0 in these tests."""
+        return sum(self.offsets().values())
+
+
+class SinkProcess:
+    """`python -m sink` on free ports; stdout goes to a file, or to a pipe that nobody reads."""
+
+    def __init__(self, bootstrap: str, stdout: Path) -> None:
+        self.stdout = stdout
+        self.prom_port, self.http_port = free_ports(2)
+        self.env = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(("KAFKA_", "SINK_"))},
+            "KAFKA_BOOTSTRAP": bootstrap,
+            "PROM_PORT": str(self.prom_port),
+            "HTTP_PORT": str(self.http_port),
+            "KAFKA_SESSION_TIMEOUT_MS": "1500",  # the mock broker makes a group that was left wait this long
+            "KAFKA_HEARTBEAT_INTERVAL_MS": "300",
+            "KAFKA_TOPIC_METADATA_REFRESH_INTERVAL_MS": "200",
+        }
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *, blocked_stdout: bool = False) -> None:
+        """Start it, and do not wait."""
+        with self.stdout.open("ab") as file:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "sink"],
+                cwd=CHECKOUT,
+                env=self.env,
+                stdout=subprocess.PIPE if blocked_stdout else file,
+                stderr=subprocess.PIPE,
+            )
+
+    def start_ready(self, **options: bool) -> None:
+        """Start it and wait until it has partitions."""
+        self.start(**options)
+        wait_until(lambda: self.status("/readyz") == 200)
+
+    def status(self, path: str) -> int:
+        """Return the status of a health page, 0 if nobody listens."""
+        try:
+            return requests.get(f"http://127.0.0.1:{self.http_port}{path}", timeout=5).status_code
+        except requests.ConnectionError:
+            return 0
+
+    def samples(self, headers: dict[str, str] | None = None) -> Samples:
+        """Read /metrics; with the header SCRAPE as Prometheus does."""
+        answer = requests.get(f"http://127.0.0.1:{self.prom_port}/metrics", headers=headers, timeout=5)
+        return Samples(answer.text)
+
+    def lines(self) -> list[str]:
+        """Return the log."""
+        return self.stdout.read_text().splitlines()
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal and return the exit code."""
+        assert self.process is not None
+        self.process.send_signal(number)
+        return self.ended()
+
+    def ended(self) -> int:
+        """Wait for the end and return the exit code."""
+        assert self.process is not None
+        return self.process.wait(20)
+
+    def stderr(self) -> str:
+        """Return what an ended process wrote to stderr."""
+        assert self.process is not None
+        assert self.process.stderr is not None
+        return self.process.stderr.read().decode()
+
+    def kill(self) -> None:
+        """End it the hard way if it still runs, and close its pipes."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait(20)
+            for pipe in (self.process.stdout, self.process.stderr):
+                if pipe is not None:
+                    pipe.close()
+            self.process = None
+
+
+def wait_until(probe: Callable[[], object], deadline_s: float = 20.0) -> None:
+    """Wait until the probe says yes, or fail with its last answer."""
+    until, pause = time.monotonic() + deadline_s, threading.Event()
+    while not (seen := probe()):
+        assert time.monotonic() < until, f"not within {deadline_s} s; last: {seen!r}"
+        pause.wait(0.02)
+
+
+def free_ports(count: int) -> list[int]:
+    """Return TCP ports that nobody listens on just now."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [s.getsockname()[1] for s in sockets]
+    for s in sockets:
+        s.close()
+    return ports

@@ -1,0 +1,161 @@
+"""The loop against a real broker: exact counts, whatever comes and whoever joins."""
+
+import threading
+from collections import Counter
+
+from mock_kafka import MockKafka
+from running import running
+from sink_process import JOBS, LEADS, event, wait_until
+
+DLQ = "crm-events-sink.dlq"
+POISON = {
+    "null_value": None,
+    "empty": b" ",
+    "not_utf8": b'{"tenant_id": "acme", "event_type": "lead.created", "name": "\xff"}',
+    "not_json": b'{"tenant_id": "acme"',
+    "not_an_object": b'["tenant_id", "event_type"]',
+    "missing_field": b'{"tenant_id": "acme"}',
+    "wrong_type": b'{"tenant_id": 7, "event_type": "lead.created"}',
+    "bad_tenant": b'{"tenant_id": "a\\nb", "event_type": "lead.created"}',
+}
+TOPIC_AUTHORIZATION_FAILED = 29
+
+
+def test_exact_counts(kafka: MockKafka) -> None:
+    """Events of many tenants over two topics and many partitions: every counter is what was sent."""
+    sent: Counter[tuple[str, str]] = Counter()
+    for topic, partitions, kind in ((LEADS, 6, "lead.created"), (JOBS, 3, "job.created")):
+        kafka.create(topic, partitions)
+        tenants = [f"tenant-{n * n % 13}" for n in range(3_000)]
+        sent.update((tenant, topic) for tenant in tenants)
+        kafka.send(topic, [event(tenant, kind) for tenant in tenants])
+    with running(kafka.bootstrap) as sink:
+        wait_until(lambda: sink.samples().counted() == 6_000)
+        assert sink.samples().ingested() == sent
+        assert sink.samples().passed() == 6_000
+        assert len(sink.samples().offsets()) == 9
+
+
+def test_poison(kafka: MockKafka) -> None:
+    """Each kind of bad message among good ones is counted by reason, kept with its bytes, and stops nothing."""
+    kafka.create(LEADS, 1)
+    kafka.create(JOBS, 1)
+    kafka.create(DLQ, 1)
+    for value in POISON.values():
+        kafka.send(LEADS, [event("acme"), value], partition=0)
+    with running(kafka.bootstrap) as sink:
+        wait_until(lambda: sink.samples().passed() == 2 * len(POISON))
+        samples = sink.samples()
+        wait_until(lambda: f"Rejected {LEADS} partition 0 offset 1: null_value\n" in sink.log())
+    assert samples.ingested() == {("acme", LEADS): len(POISON)}
+    assert samples.rejected() == dict.fromkeys([(LEADS, reason) for reason in POISON], 1.0)
+    letters = kafka.read(DLQ, len(POISON))
+    assert [letter.value() for letter in letters] == list(POISON.values())
+    for index, (letter, reason) in enumerate(zip(letters, POISON, strict=True)):
+        assert dict(letter.headers() or []) == {
+            "crm-events-sink.topic": LEADS.encode(),
+            "crm-events-sink.partition": b"0",
+            "crm-events-sink.offset": str(2 * index + 1).encode(),
+            "crm-events-sink.reason": reason.encode(),
+        }
+
+
+def test_dead_letters_off(kafka: MockKafka) -> None:
+    """Without a dead-letter topic a bad message is counted, and nothing is sent."""
+    kafka.create(LEADS, 1)
+    kafka.send(LEADS, [b"{}", event("acme")], partition=0)
+    with running(kafka.bootstrap, TOPICS=LEADS, SINK_DLQ_TOPIC="") as sink:
+        wait_until(lambda: sink.samples().passed() == 2)
+        assert sink.samples().rejected() == {(LEADS, "missing_field"): 1.0}
+        assert sink.samples().by_name["crm_events_dead_letters_total"][()] == 0
+
+
+def test_dead_letter_refused(kafka: MockKafka) -> None:
+    """While the dead-letter topic refuses, nothing moves and the sink is not ready; later all is counted once."""
+    kafka.create(LEADS, 2)
+    kafka.create(DLQ, 1)
+    kafka.send(LEADS, [event("acme"), b"{}"], partition=0)
+    kafka.refuse_produce(TOPIC_AUTHORIZATION_FAILED, 1_000)
+    with running(kafka.bootstrap, TOPICS=LEADS) as sink:
+        wait_until(lambda: "Topic authorization failed" in sink.pulse.not_ready())
+        assert sink.samples().passed() == sink.samples().counted() == 0
+        assert not sink.pulse.stalled()
+    with running(kafka.bootstrap, TOPICS=LEADS) as sink:
+        wait_until(lambda: sink.pulse.blocked)
+        kafka.accept_produce()
+        kafka.send(LEADS, [event("acme")] * 3, partition=1)
+        wait_until(lambda: sink.samples().passed() == 5)
+        assert sink.samples().counted() == 5
+        assert not sink.pulse.not_ready()
+    assert kafka.read(DLQ, 1)[0].value() == b"{}"
+
+
+def test_pages_under_load(kafka: MockKafka) -> None:
+    """Between any two pages the counters have grown by exactly the messages between their offsets."""
+    kafka.create(LEADS, 4)
+    kafka.send(LEADS, [b"{}" if n % 50 == 0 else event(f"tenant-{n % 7}") for n in range(30_000)])
+    with running(kafka.bootstrap, TOPICS=LEADS, SINK_DLQ_TOPIC="") as sink:
+        pages = [sink.samples()]
+        while pages[-1].counted() < 30_000:
+            pages.append(sink.samples())
+    assert [page.counted() - page.passed() for page in pages] == [0.0] * len(pages)
+    assert len({page.counted() for page in pages}) > 5
+
+
+def test_rebalance_under_load(kafka: MockKafka) -> None:
+    """Members come and go while events flow: no event is lost.
+
+    More is not claimed here: unlike a real one, the mock broker refuses the commit of a member whose partitions are
+    taken back, so the next member counts the events since its last commit again.
+    """
+    kafka.create(LEADS, 6)
+    total, stop = 0, threading.Event()
+
+    def load() -> None:
+        nonlocal total
+        while not stop.wait(0.01):  # the mock broker keeps 5 MiB per partition: do not fill it
+            kafka.send(LEADS, [event("acme")] * 100)
+            total += 100
+
+    producing = threading.Thread(target=load)
+    with running(kafka.bootstrap, TOPICS=LEADS) as first:
+        wait_until(lambda: first.pulse.assigned == 6)
+        producing.start()
+        gone = 0.0
+        for _ in range(2):
+            with running(kafka.bootstrap, TOPICS=LEADS) as second:
+                wait_until(lambda: first.pulse.assigned == second.pulse.assigned == 3)
+                wait_until(lambda: second.samples().counted() > 0)
+            gone += second.samples().counted()
+            wait_until(lambda: first.pulse.assigned == 6)
+        stop.set()
+        producing.join()
+        wait_until(lambda: first.samples().passed() == total)
+        assert first.samples().counted() + gone >= total
+
+
+def test_rebalance_of_one(kafka: MockKafka) -> None:
+    """A rebalance that gives a process its own partitions back counts nothing twice, even if a commit is refused."""
+    kafka.create(LEADS, 4)
+    with running(kafka.bootstrap) as sink:
+        wait_until(lambda: sink.pulse.assigned == 4)
+        kafka.send(LEADS, [event("acme")] * 300)
+        kafka.create(JOBS, 4)
+        kafka.send(LEADS, [event("acme")] * 300)
+        wait_until(lambda: sink.pulse.assigned == 8)
+        kafka.send(JOBS, [event("acme")] * 100)
+        wait_until(lambda: sink.samples().passed() == 700)
+        assert sink.samples().counted() == 700
+
+
+def test_expired_offsets(kafka: MockKafka) -> None:
+    """Messages that Kafka deleted before they were counted are named in the log, and counting starts after them."""
+    kafka.create(LEADS, 1)
+    kafka.send(LEADS, [event("acme")], partition=0)
+    with running(kafka.bootstrap, TOPICS=LEADS) as sink:
+        wait_until(lambda: sink.samples().passed() == 1)
+    kafka.send(LEADS, [event("acme", "x" * 900_000)] * 8, partition=0)  # the mock broker keeps 5 MiB
+    with running(kafka.bootstrap, TOPICS=LEADS, SINK_LOG_EVENTS="none") as sink:
+        wait_until(lambda: sink.samples().passed() == 9)
+        assert 0 < sink.samples().counted() < 8
+        assert "Kafka deleted offsets 1 to " in sink.log()

@@ -1,0 +1,75 @@
+"""The log: exact lines, and never a reason to wait."""
+
+import os
+import re
+import threading
+
+import pytest
+
+from sink.decoding import Event
+from sink.log_lines import LogLines, Throttle
+
+
+def test_event_lines() -> None:
+    """One line per event in the runbook's form; what an event brings along cannot begin a line of its own."""
+    reader, writer = os.pipe()
+    log = LogLines(writer)
+    log.events([Event(tenant_id="acme", event_type="lead.created"), Event(tenant_id="Łódź\u2028", event_type="a\nb")])
+    log.close(5)
+    stamp = r"\[\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\]"
+    assert re.fullmatch(
+        rf"{stamp} Received lead\.created for tenant acme\n{stamp} Received a\\nb for tenant Łódź\\u2028\n",
+        os.read(reader, 10_000).decode(),
+    )
+    os.close(reader)
+    os.close(writer)
+
+
+@pytest.mark.parametrize("blocking", [True, False])
+def test_slow_reader(*, blocking: bool) -> None:
+    """While the reader sleeps, lines wait up to the limit, then they are dropped and counted; nothing is torn."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, blocking)
+    log = LogLines(writer, limit_chars=200_000)
+    for number in range(20_000):
+        log.headline(f"line {number:>20}")
+    log.close(0.01)
+    dropped = log.dropped
+    assert dropped > 0
+    received = bytearray()
+
+    def read() -> None:
+        while chunk := os.read(reader, 65_536):
+            received.extend(chunk)
+
+    reading = threading.Thread(target=read)
+    reading.start()
+    log.close(10)
+    os.close(writer)
+    reading.join()
+    os.close(reader)
+    lines = received.decode().splitlines()
+    assert len(lines) == 20_000 - dropped
+    assert all(re.fullmatch(r"line +\d+", line) for line in lines)
+
+
+def test_reader_gone() -> None:
+    """When nobody can read any more, lines are counted as dropped and nothing is raised."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    log = LogLines(writer)
+    log.say("nobody hears this")
+    log.close(5)
+    log.say("nor this")
+    log.close(5)
+    assert log.dropped == 2
+    os.close(writer)
+
+
+def test_throttle() -> None:
+    """Within the period one message passes; the next one after it tells how many were held back."""
+    throttle = Throttle(60.0)
+    assert throttle.passed("first") == "first"
+    assert throttle.passed("second") is None
+    every = Throttle(0.0)
+    assert [every.passed("a"), every.passed("b")] == ["a", "b"]

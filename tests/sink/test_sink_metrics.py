@@ -1,0 +1,130 @@
+"""The page of counters: one look at everything, and zero first."""
+
+import threading
+from collections import Counter
+from collections.abc import Mapping
+
+import pytest
+from sink_process import LEADS, Samples
+
+from sink.decoding import Reason
+from sink.metrics import Metrics, Partition
+
+
+def new_metrics(kind: type[Metrics] = Metrics, max_tenants: int = 10) -> Metrics:
+    """Return the metrics of a sink that has just started."""
+    return kind(topics=[LEADS], max_tenants=max_tenants, dropped_lines=lambda: 3)
+
+
+def samples(metrics: Metrics, *, scrape: bool = False) -> Samples:
+    """Read a page as a reader or as Prometheus, to the end."""
+    page = metrics.page(scrape=scrape)
+    metrics.served(page)
+    return Samples(page.body.decode())
+
+
+def count(metrics: Metrics, tenant: str, events: int) -> None:
+    """Count events of a tenant."""
+    metrics.record(ingested={(tenant, LEADS): events}, rejected={}, next_offsets={})
+
+
+class TornMetrics(Metrics):
+    """Wrong on purpose: counters first, offsets in a second step."""
+
+    def record(
+        self,
+        *,
+        ingested: Mapping[tuple[str, str], int],
+        rejected: Mapping[tuple[str, Reason], int],
+        next_offsets: Mapping[Partition, int],
+    ) -> None:
+        super().record(ingested=ingested, rejected=rejected, next_offsets={})
+        super().record(ingested={}, rejected={}, next_offsets=next_offsets)
+
+
+@pytest.mark.parametrize(("kind", "exact"), [(Metrics, True), (TornMetrics, False)])
+def test_every_page_adds_up(kind: type[Metrics], *, exact: bool) -> None:
+    """On every page of a busy sink the counters equal the offsets; a sink that moves them one by one is caught."""
+    metrics, stop = new_metrics(kind), threading.Event()
+    metrics.assign(1, {(LEADS, 0): 0})
+
+    def write() -> None:
+        offset = 0
+        while not stop.is_set():
+            offset += 5
+            metrics.record(
+                ingested=Counter({("acme", LEADS): 3, ("b", LEADS): 1}),
+                rejected={(LEADS, Reason.EMPTY): 1},
+                next_offsets={(LEADS, 0): offset},
+            )
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    differences = set()
+    for _ in range(100):
+        page = samples(metrics)
+        differences.add(page.counted() - page.passed())
+        if len(differences) > 1:
+            break
+    stop.set()
+    writer.join()
+    assert (differences == {0.0}) == exact
+
+
+def test_zero_first() -> None:
+    """A new series is 0 in the first scrape that is served, whatever was read between; then it shows its value."""
+    metrics = new_metrics()
+    count(metrics, "acme", 5)
+    assert samples(metrics).ingested() == {("acme", LEADS): 5.0}
+    metrics.page(scrape=True)  # the connection broke: nobody has seen the zero
+    assert samples(metrics, scrape=True).ingested() == {("acme", LEADS): 0.0}
+    count(metrics, "acme", 1)
+    count(metrics, "late", 2)
+    assert samples(metrics, scrape=True).ingested() == {("acme", LEADS): 6.0, ("late", LEADS): 0.0}
+    assert samples(metrics, scrape=True).ingested() == {("acme", LEADS): 6.0, ("late", LEADS): 2.0}
+
+
+def test_rejections_are_known_from_the_start() -> None:
+    """Every reason has a series at 0 before anything was rejected."""
+    page = samples(new_metrics(), scrape=True)
+    assert page.by_name["crm_events_rejected_total"] == {(LEADS, str(reason)): 0.0 for reason in Reason}
+
+
+def test_more_tenants_than_the_cap() -> None:
+    """Tenants above the cap share one series: the sum stays exact, and two gauges say how many there are."""
+    metrics = new_metrics(max_tenants=2)
+    for number in range(7):
+        count(metrics, f"tenant-{number}", 1)
+    count(metrics, "tenant-1", 1)
+    page = samples(metrics)
+    assert page.ingested() == {("tenant-0", LEADS): 1.0, ("tenant-1", LEADS): 2.0, ("__overflow__", LEADS): 5.0}
+    assert page.by_name["crm_events_tenants"][()] == 2
+    assert page.by_name["crm_events_tenants_overflowed"][()] == 2  # where it stops
+
+
+def test_label_values_are_escaped() -> None:
+    """A tenant may be called anything: the page stays readable for Prometheus, and the name is unchanged."""
+    metrics = new_metrics()
+    count(metrics, 'a"b\\n{c="d"} Łódź', 1)
+    assert samples(metrics).ingested() == {('a"b\\n{c="d"} Łódź', LEADS): 1.0}
+
+
+def test_text_as_the_runbook_shows_it() -> None:
+    """The line that the runbook tells operators to look for is there, letter by letter."""
+    metrics = new_metrics()
+    count(metrics, "acme", 5)
+    metrics.dead_letters(2)
+    lines = metrics.page(scrape=False).body.decode().splitlines()
+    assert 'crm_events_ingested_total{tenant_id="acme",topic="apexflow.leads.created"} 5.0' in lines
+    assert "crm_events_log_lines_dropped_total 3.0" in lines
+    assert "crm_events_dead_letters_total 2.0" in lines
+
+
+def test_partitions_that_are_gone() -> None:
+    """Only assigned partitions have an offset."""
+    metrics = new_metrics()
+    metrics.assign(2, {(LEADS, 0): 4})
+    assert samples(metrics).offsets() == {(LEADS, "0"): 4.0}
+    assert samples(metrics).by_name["crm_events_assigned_partitions"][()] == 2
+    metrics.assign(0, {})
+    assert samples(metrics).offsets() == {}

@@ -1,0 +1,134 @@
+"""The packaged service from outside: what it counts, writes, serves, and how it starts and ends."""
+
+import re
+import signal
+import socket
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+from mock_kafka import MockKafka
+from sink_process import JOBS, LEADS, SCRAPE, SinkProcess, event, wait_until
+
+EVENT_LINE = re.compile(r"\[\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}] Received (\S+) for tenant (\S+)")
+
+
+def test_runbook_events(kafka: MockKafka, sink: SinkProcess) -> None:
+    """Five leads and two jobs give the counters, the start-up line and the log lines that the runbook shows."""
+    kafka.create(LEADS, 4)
+    kafka.create(JOBS, 4)
+    sink.start_ready()
+    kafka.send(LEADS, [event("acme")] * 5)
+    kafka.send(JOBS, [event("acme", "job.created")] * 2)
+    wait_until(lambda: sink.samples().counted() == 7)
+    assert sink.samples().ingested() == {("acme", LEADS): 5.0, ("acme", JOBS): 2.0}
+    wait_until(lambda: len([line for line in sink.lines() if EVENT_LINE.fullmatch(line)]) == 7)
+    assert (
+        "CRM Events Sink started. Listening to topics: ['apexflow.leads.created', 'apexflow.jobs.created']"
+        in sink.lines()
+    )
+    assert sink.status("/health") == sink.status("/livez") == 200
+
+
+def test_zero_first(kafka: MockKafka, sink: SinkProcess) -> None:
+    """A scrape sees a new series at 0 and then its value; a reader without the header sees the truth at once."""
+    kafka.create(LEADS, 4)
+    sink.start_ready()
+    kafka.send(LEADS, [event("acme")] * 5)
+    wait_until(lambda: sink.samples().counted() == 5)
+    seen = [sink.samples(headers).ingested()["acme", LEADS] for headers in (None, SCRAPE, None, SCRAPE)]
+    assert seen == [5.0, 0.0, 5.0, 5.0]
+
+
+def test_stop_in_the_middle_and_go_on(kafka: MockKafka, sink: SinkProcess) -> None:
+    """SIGTERM under load, then a new process: committed is what was counted, and no event is lost or counted twice."""
+    kafka.create(LEADS, 4)
+    kafka.create(JOBS, 1)
+    kafka.send(LEADS, [event(f"tenant-{n % 7}") for n in range(20_000)])
+    sink.start()
+    wait_until(lambda: sink.status("/livez") == 200 and sink.samples().counted() > 0)
+    assert sink.stop() == 0
+    committed = _committed(kafka, LEADS, 4)
+    first = [line for line in sink.lines() if EVENT_LINE.fullmatch(line)]
+    assert committed == len(first)
+    kafka.send(LEADS, [event("late")] * 100)
+    sink.start_ready()
+    wait_until(lambda: sink.samples().passed() == 20_100)
+    assert sink.samples().counted() == 20_100 - committed
+
+
+def test_kafka_goes_and_comes_back(kafka: MockKafka, sink: SinkProcess) -> None:
+    """Without Kafka the process lives, is not ready and says so; when Kafka is back it goes on by itself."""
+    kafka.create(LEADS, 2)
+    kafka.create(JOBS, 2)
+    sink.start_ready()
+    kafka.down()
+    wait_until(lambda: sink.status("/readyz") == 503)
+    assert sink.status("/health") == 503
+    assert sink.status("/livez") == 200
+    kafka.up()
+    kafka.send(LEADS, [event("acme")] * 3)
+    wait_until(lambda: sink.samples().counted() >= 3)
+    wait_until(lambda: sink.status("/health") == 200)
+    assert any("Kafka error" in line for line in sink.lines())
+
+
+def test_topic_made_after_the_start(kafka: MockKafka, sink: SinkProcess) -> None:
+    """A topic that is absent at the start is read from its first event as soon as it exists."""
+    kafka.create(JOBS, 1)
+    sink.start_ready()
+    kafka.send(LEADS, [event("acme")] * 4)
+    wait_until(lambda: sink.samples().ingested() == {("acme", LEADS): 4.0})
+
+
+def test_blocked_stdout(kafka: MockKafka, sink: SinkProcess) -> None:
+    """Nobody reads the log: everything is counted all the same, lines are dropped and counted, SIGTERM works."""
+    kafka.create(LEADS, 6)
+    for partition in range(6):  # 12 MB of lines; the queue holds 8 MiB, the mock broker 5 MiB per partition
+        kafka.send(LEADS, [event("acme", "x" * 2_000)] * 1_000, partition=partition)
+    sink.start(blocked_stdout=True)
+    wait_until(lambda: sink.status("/livez") == 200 and sink.samples().counted() == 6_000)
+    assert sink.samples().by_name["crm_events_log_lines_dropped_total"][()] > 0
+    assert sink.stop() == 0
+
+
+def test_second_signal(kafka: MockKafka, sink: SinkProcess) -> None:
+    """A second signal ends the process at once, with 128 and its number; the orderly way would give 0."""
+    kafka.create(LEADS, 1)
+    sink.start_ready()
+    assert sink.process is not None
+    for number in (signal.SIGSTOP, signal.SIGINT, signal.SIGTERM, signal.SIGCONT):  # both there when it goes on
+        sink.process.send_signal(number)
+    assert sink.ended() in {130, 143}
+
+
+@pytest.mark.parametrize("variable", ["PROM_PORT", "HTTP_PORT"])
+def test_port_taken(sink: SinkProcess, variable: str) -> None:
+    """A port in use is one line that names it, and exit code 1."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        sink.env[variable] = str(taken.getsockname()[1])
+        sink.start()
+        assert sink.ended() == 1
+    assert sink.stderr().startswith(f"crm-events-sink: {variable}: cannot listen on 127.0.0.1 port ")
+    assert sink.stderr().count("\n") <= 1
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("PROM_PORT", "many"), ("KAFKA_SECURITY_PROTOCOL", "carrier-pigeon"), ("KAFKA_NO_SUCH_THING", "1")],
+)
+def test_wrong_setting(sink: SinkProcess, variable: str, value: str) -> None:
+    """A wrong setting is one line that names the variable, and exit code 4."""
+    sink.env[variable] = value
+    sink.start()
+    assert sink.ended() == 4
+    said = sink.stderr()
+    assert variable in said
+    assert said.count("\n") == 1
+
+
+def _committed(kafka: MockKafka, topic: str, partitions: int) -> int:
+    """Ask the broker for the sum of the group's commits."""
+    reader = Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": "crm-events-sink", "log_level": 0})
+    answer = reader.committed([TopicPartition(topic, n) for n in range(partitions)], timeout=10)
+    reader.close()
+    return sum(max(p.offset, 0) for p in answer)
