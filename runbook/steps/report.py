@@ -8,6 +8,7 @@ from typing import Any
 
 import jinja2
 
+from runbook.errors import RunbookError
 from runbook.record import Event, Record
 from runbook.steps.timeline import Timeline, timeline
 from runbook.wording import moment, span, visible
@@ -37,11 +38,22 @@ class Page:
     event_count: int
     sha256: str
 
+    @property
+    def summary(self) -> str:
+        """The run in one line: criteria met and entities proven, as far as it got to either."""
+        parts = []
+        if self.criteria:
+            met = sum(item["outcome"] == "ok" for item in self.criteria)
+            parts.append(f"{met} of {len(self.criteria)} success criteria met")
+        if self.ledger:
+            parts.append(f"{self.ledger['proven']} of {self.ledger['total']} leads and jobs proven from API to panel")
+        return ", ".join(parts)
+
 
 def write_report(record: Record, destination: Path) -> Path:
     """Write the report of a run and return where it is: `destination`, or a file named by the run in that folder.
 
-    Raises RunbookError if the record was altered after it was written.
+    Raises RunbookError if the record was altered after it was written, or is empty.
     """
     page = page_of(record)
     path = destination / f"report-{record.run_id}.html" if destination.is_dir() else destination
@@ -56,7 +68,7 @@ def page_of(record: Record) -> Page:
     results = tuple(event.data for event in events if event.kind == "result")
     ledger = _last(results, "ledger")
     verdict = _last(results, "verdict")
-    begin = events[0]
+    begin = _begin(events, record)
     return Page(
         run_id=record.run_id,
         task=begin.data["task"],
@@ -75,6 +87,16 @@ def page_of(record: Record) -> Page:
         last_event_at=events[-1].at,
         event_count=len(events),
         sha256=hashlib.sha256((record.folder / "record.jsonl").read_bytes()).hexdigest(),
+    )
+
+
+def _begin(events: tuple[Event, ...], record: Record) -> Event:
+    if events and events[0].kind == "begin":
+        return events[0]
+    raise RunbookError(
+        "The record does not hold the beginning of a run",
+        where=str(record.folder),
+        fix="inv history shows the runs that can be reported",
     )
 
 
