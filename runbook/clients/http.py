@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from html import unescape
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Final, Self, TypeVar
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 import requests
@@ -199,10 +199,9 @@ class HttpClient:
                 method, url, params=params, json=json, timeout=limit_s, allow_redirects=False, stream=True
             ) as response:
                 body = self._body(response, where, deadline)
-        except _BAD_ADDRESS as error:
-            raise UsageError(
-                f"The address of {self._system} is not a URL: {error}", where=where, fix=self._fix
-            ) from None
+        except _BAD_ADDRESS:
+            seen = f"The address of {self._system} is not an http URL"
+            raise UsageError(seen, where=where, fix=self._fix) from None
         except _FAILED as error:
             raise self._unreachable(error, where, limit_s) from None
         return Answer(
@@ -291,15 +290,17 @@ def _system_text(error: BaseException) -> str:
 
 
 def _shown(url: str) -> str:
-    """Return an address without the user and password that it may hold."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    """Return an address without user and password, however badly they are escaped, and without a query."""
+    return re.sub(r"//.*@", "//", url).partition("?")[0]
 
 
 def _secrets(url: str, auth: tuple[str, str] | None, headers: Mapping[str, str]) -> tuple[str, ...]:
     """Return what must never be quoted, longest first, so that no part of one is left standing."""
-    found = {urlsplit(url).password or ""}
-    if auth is not None:
-        found |= {auth[1], base64.b64encode(":".join(auth).encode()).decode()}
+    logins = [auth] if auth else []
+    written = re.search(r"//([^:]*):(.*)@", url)
+    if written:
+        logins += [(written[1], written[2]), (unquote(written[1]), unquote(written[2]))]
+    found = {password for _, password in logins}
+    found |= {base64.b64encode(":".join(login).encode()).decode() for login in logins}
     found |= {value.rpartition(" ")[2] for name, value in headers.items() if name.lower() == "authorization"}
     return tuple(sorted(found - {""}, key=len, reverse=True))

@@ -1,0 +1,287 @@
+"""HttpClient against real servers, well-behaved and not."""
+
+import gzip
+import re
+import traceback
+from urllib.parse import quote
+
+import pytest
+
+from runbook.clients.http import HttpClient, redacted
+from runbook.errors import AnswerError, UnreachableError, UsageError
+
+FIX = "start it"
+PASSWORD = "s3cret-p/ss"  # noqa: S105 - a test's own
+
+
+def client(url, **options):
+    return HttpClient("The part", url, fix=FIX, **{"timeout_s": 5.0, **options})
+
+
+def reply(status="200 OK", headers=(), body=b""):
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers, "", ""]
+    return "\r\n".join(lines).encode() + body
+
+
+def test_answer_carries_status_body_and_times(server, reply_class):
+    server.routes["GET /x"] = reply_class(418, {"a": [1]})
+
+    answer = client(server.url + "/").get("/x", {"q": "ä b"})
+
+    assert (answer.status, answer.json(), answer.is_json) == (418, {"a": [1]}, True)
+    assert answer.sent_at <= answer.answered_at
+    assert answer.sent_at.utcoffset().total_seconds() == 0
+    assert server.seen[0].query == {"q": "ä b"}
+
+
+def test_post_sends_json_once_and_delete_deletes(server, reply_class):
+    server.routes |= {"POST /x": reply_class(201, {}), "DELETE /x": reply_class(204)}
+    http = client(server.url)
+
+    assert http.post("/x", json={"a": "ä"}).status == 201
+    assert http.delete("/x").status == 204
+    assert server.seen[0].json == {"a": "ä"}
+    assert [seen.method for seen in server.seen] == ["POST", "DELETE"]
+
+
+def test_refused_connection_names_address_reason_and_fix(refused_url):
+    with pytest.raises(UnreachableError) as caught:
+        client(refused_url).get("/x")
+
+    assert caught.value.reason == "refused"
+    assert caught.value.where == f"GET {refused_url}/x"
+    assert str(caught.value) == f"The part cannot be reached: connection refused\nGET {refused_url}/x\nFix: {FIX}"
+
+
+def test_silent_server_is_a_timeout(silent_url):
+    with pytest.raises(UnreachableError, match=r"did not answer within 0\.1 s") as caught:
+        client(silent_url).get("/x", timeout_s=0.1)
+
+    assert caught.value.reason == "timeout"
+
+
+def test_unknown_name_is_dns():
+    with pytest.raises(UnreachableError, match=r"no-such-host\.invalid does not resolve") as caught:
+        client("http://no-such-host.invalid").get("/x")
+
+    assert caught.value.reason == "dns"
+
+
+@pytest.mark.parametrize("sent", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"])
+def test_connection_closed_in_the_middle_is_broken(raw_server, sent):
+    def half(connection, _):
+        connection.sendall(sent)
+
+    with pytest.raises(UnreachableError, match="in the middle of an answer") as caught:
+        client(raw_server(half).url).get("/x")
+
+    assert caught.value.reason == "broken"
+
+
+def test_answer_that_drips_in_forever_ends_at_the_deadline(raw_server):
+    """Each byte arrives in time, so a time-out per read would never come."""
+
+    def drip(connection, ended):
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+        while not ended.wait(0.02):
+            connection.sendall(b".")
+
+    with pytest.raises(UnreachableError) as caught:
+        client(raw_server(drip).url).get("/x", timeout_s=0.3)
+
+    assert caught.value.reason == "timeout"
+
+
+def test_huge_page_is_dropped_at_the_cap(raw_server):
+    """A page of 100 MB is not held: reading ends within one chunk of the cap, and the error says so."""
+    sent = []
+
+    def flood(connection, ended):
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n")
+        while not ended.is_set() and sum(sent) < 100_000_000:
+            sent.append(connection.send(b"x" * 100_000))
+
+    with pytest.raises(AnswerError, match="more than 1,000,000 bytes") as caught:
+        client(raw_server(flood).url, max_bytes=1_000_000).get("/x")
+
+    read = int(re.search(r"([\d,]+) were read", caught.value.seen)[1].replace(",", ""))
+    assert 1_000_000 < read < 1_100_000
+    assert caught.value.code == "too_large"
+    assert sum(sent) < 50_000_000
+
+
+def test_compressed_bomb_meets_the_same_cap(server, reply_class):
+    """The cap counts what comes out of gzip, not what travels."""
+    server.routes["GET /x"] = reply_class(200, gzip.compress(b"x" * 5_000_000), headers={"Content-Encoding": "gzip"})
+
+    with pytest.raises(AnswerError, match="more than 1,000,000 bytes"):
+        client(server.url, max_bytes=1_000_000).get("/x")
+
+
+def test_compressed_answer_is_read(server, reply_class):
+    server.routes["GET /x"] = reply_class(200, gzip.compress(b"plain"), headers={"Content-Encoding": "gzip"})
+
+    assert client(server.url).get("/x").text == "plain"
+
+
+def test_endless_header_block_is_broken(raw_server):
+    def headers(connection, _):
+        connection.sendall(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 500)
+
+    with pytest.raises(UnreachableError) as caught:
+        client(raw_server(headers).url).get("/x")
+
+    assert caught.value.reason == "broken"
+
+
+def test_html_where_json_was_asked_is_quoted_by_its_title(server, reply_class):
+    page = b"<html><head><TITLE>Sign in &amp;\n go</TITLE></head>" + b"x" * 1000
+    server.routes["GET /x"] = reply_class(200, page, "text/html")
+
+    with pytest.raises(AnswerError, match="not with JSON: HTML page: Sign in & go") as caught:
+        client(server.url).get("/x").json()
+
+    assert caught.value.status == 200
+    assert len(caught.value.body) == 500
+
+
+def test_empty_body_is_said_to_be_empty(server, reply_class):
+    server.routes["GET /x"] = reply_class(200, b"")
+
+    with pytest.raises(AnswerError, match="not with JSON: an empty body"):
+        client(server.url).get("/x").json()
+
+
+def test_json_of_another_shape_says_where_it_differs(server, reply_class):
+    server.routes["GET /x"] = reply_class(200, {"a": 1})
+
+    with pytest.raises(AnswerError, match=r"unknown shape: Expected `str`, got `int` - at `\$\[\.\.\.\]`"):
+        client(server.url).get("/x").read(dict[str, str])
+
+
+def test_unexpected_status_is_quoted(server, reply_class):
+    server.routes["GET /x"] = reply_class(503, b"upstream down")
+
+    with pytest.raises(AnswerError, match="The part answered 503: upstream down") as caught:
+        client(server.url).get("/x").expected(200, 201)
+
+    assert (caught.value.status, caught.value.where) == (503, f"GET {server.url}/x")
+
+
+def test_redirect_is_not_followed_and_its_target_is_named(server, reply_class):
+    """Credentials never travel to an address that the operator did not name."""
+    server.routes["GET /x"] = reply_class(302, headers={"Location": f"http://u:{PASSWORD}@elsewhere/y"})
+
+    with pytest.raises(AnswerError, match=r"answered 302 \(to http://elsewhere/y\)") as caught:
+        client(server.url, auth=("u", PASSWORD)).get("/x").expected(200)
+
+    assert len(server.seen) == 1
+    assert PASSWORD not in str(caught.value)
+
+
+def test_broken_get_is_asked_again_only_when_safe(raw_server):
+    """Two more attempts with retry_safe, none without, and a third answer counts."""
+
+    def third_time_lucky(connection, _):
+        if broken.connections == 3:
+            connection.sendall(reply(body=b"at last"))
+
+    broken = raw_server(third_time_lucky)
+    assert client(broken.url).get("/x", retry_safe=True).text == "at last"
+
+    always = raw_server(lambda *_: None)
+    with pytest.raises(UnreachableError):
+        client(always.url).get("/x")
+    assert always.connections == 1
+    with pytest.raises(UnreachableError):
+        client(always.url).get("/x", retry_safe=True)
+    assert always.connections == 4
+
+
+def test_refused_get_is_not_asked_again(refused_url):
+    with pytest.raises(UnreachableError) as caught:
+        client(refused_url).get("/x", retry_safe=True)
+
+    assert caught.value.reason == "refused"
+
+
+def test_broken_post_is_never_sent_again(raw_server):
+    """A lead must not be created twice because an answer was lost."""
+    always = raw_server(lambda *_: None)
+
+    with pytest.raises(UnreachableError):
+        client(always.url).post("/x", json={})
+
+    assert always.connections == 1
+
+
+@pytest.mark.parametrize(
+    "address", ["localhost:9090", "ftp://localhost", "http://", "http://[::1", f"http://me:{PASSWORD}@localhost"]
+)
+def test_address_that_is_no_url_is_a_usage_error(address):
+    with pytest.raises(UsageError, match="is not an http URL") as caught:
+        client(address).get("/x")
+
+    assert PASSWORD not in str(caught.value)
+
+
+def test_proxies_and_netrc_of_the_environment_are_not_used(server, reply_class, monkeypatch, tmp_path, refused_url):
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login other password other\n")
+    monkeypatch.setenv("http_proxy", refused_url)
+    monkeypatch.setenv("NETRC", str(netrc))
+    server.routes["GET /x"] = reply_class(200, {})
+
+    assert client(server.url).get("/x").status == 200
+    assert "Authorization" not in server.seen[0].headers
+
+
+def test_cookies_are_not_kept(server, reply_class):
+    """No state hides between requests: each one logs in by itself."""
+    server.routes["GET /x"] = reply_class(200, {}, headers={"Set-Cookie": "session=1; Path=/"})
+    http = client(server.url)
+
+    http.get("/x")
+    http.get("/x")
+
+    assert "Cookie" not in server.seen[1].headers
+
+
+def test_secrets_are_in_no_text_even_when_the_server_echoes_them(server, reply_class):
+    """A debug page that quotes the whole request shows *** where password, token and Basic credentials were."""
+    server.routes["GET /x"] = lambda seen: reply_class(500, f"{seen.headers} {PASSWORD}".encode())
+    token = "eyJ.token.value"  # noqa: S105 - a test's own
+    url = server.url.replace("http://", f"http://me:{quote(PASSWORD, safe="")}@")
+
+    for options in ({"auth": ("u", PASSWORD)}, {"headers": {"Authorization": f"Bearer {token}"}}):
+        http = client(url, **options)
+        with pytest.raises(AnswerError) as caught:
+            http.get("/x").expected(200)
+        with pytest.raises(AnswerError) as not_json:
+            http.get("/x").json()
+        for error in (caught.value, not_json.value):
+            shown = "".join(traceback.format_exception(error)) + repr(error) + error.body + repr(http.get("/x"))
+            assert PASSWORD not in shown
+            assert quote(PASSWORD, safe="") not in shown
+            assert token not in shown
+            assert "***" in error.body
+
+
+def test_unreachable_error_hides_the_password_in_the_address(refused_url):
+    with pytest.raises(UnreachableError) as caught:
+        client(refused_url.replace("http://", f"http://me:{quote(PASSWORD, safe="")}@")).get("/x")
+
+    assert PASSWORD not in "".join(traceback.format_exception(caught.value))
+
+
+def test_redacted_leaves_no_part_of_a_longer_secret():
+    assert redacted("abc abcdef", ("abcdef", "abc")) == "*** ***"
+
+
+def test_close_keeps_the_client_usable(server, reply_class):
+    server.routes["GET /x"] = reply_class(200, {})
+    http = client(server.url)
+
+    http.close()
+
+    assert http.get("/x").status == 200
