@@ -5,8 +5,6 @@ STANDIN_USERS (`name:password`, comma-separated; default demo:demo). Deviations 
 with the process, `iss` is one fixed URL instead of the request's Host, and there are no sessions to end.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os
@@ -15,9 +13,9 @@ import uuid
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
-from jwcrypto.common import JWException
-from jwcrypto.jwk import JWK
-from jwcrypto.jwt import JWT
+from jwcrypto.common import JWException  # type: ignore[import-untyped]
+from jwcrypto.jwk import JWK  # type: ignore[import-untyped]
+from jwcrypto.jwt import JWT  # type: ignore[import-untyped]
 
 from runbook.stack.standins.serving import (
     HOST,
@@ -52,7 +50,7 @@ class Realm:
     token_lifetime_s: int
 
 
-class Refused(Exception):  # noqa: N818 - an OAuth refusal is an answer, not a failure of this program
+class RefusedError(Exception):
     """An OAuth 2.0 error answer: status, `error` and `error_description`."""
 
     def __init__(self, status: int, error: str, description: str) -> None:
@@ -94,39 +92,39 @@ class Issuer:
         form = dict(parse_qsl(request.body.decode(errors="replace")))
         try:
             return self._granted(self._user_of(form))
-        except Refused as refused:
+        except RefusedError as refused:
             return refused.response
 
     def _user_of(self, form: dict[str, str]) -> str:
         """Return the user whom the grant in `form` speaks for; the order of checks is Keycloak's."""
         grant = form.get("grant_type")
         if grant is None:
-            raise Refused(400, "invalid_request", "Missing form parameter: grant_type")
+            raise RefusedError(400, "invalid_request", "Missing form parameter: grant_type")
         if form.get("client_id") != self._realm.client:
-            raise Refused(401, "invalid_client", "Invalid client or Invalid client credentials")
+            raise RefusedError(401, "invalid_client", "Invalid client or Invalid client credentials")
         if grant == "password":
             return self._password_grant(form)
         if grant == "refresh_token":
             return self._refresh_grant(form)
-        raise Refused(400, "unsupported_grant_type", "Unsupported grant_type")
+        raise RefusedError(400, "unsupported_grant_type", "Unsupported grant_type")
 
     def _password_grant(self, form: dict[str, str]) -> str:
         if not self._realm.direct_grants:
-            raise Refused(400, "unauthorized_client", "Client not allowed for direct access grants")
+            raise RefusedError(400, "unauthorized_client", "Client not allowed for direct access grants")
         user = form.get("username", "")
         if not user:
-            raise Refused(401, "invalid_request", "Missing parameter: username")
+            raise RefusedError(401, "invalid_request", "Missing parameter: username")
         if user not in self._realm.users or self._realm.users[user] != form.get("password"):
-            raise Refused(401, "invalid_grant", "Invalid user credentials")
+            raise RefusedError(401, "invalid_grant", "Invalid user credentials")
         if user in self._realm.not_set_up:
-            raise Refused(400, "invalid_grant", "Account is not fully set up")
+            raise RefusedError(400, "invalid_grant", "Account is not fully set up")
         return user
 
     def _refresh_grant(self, form: dict[str, str]) -> str:
         try:
             token = JWT(jwt=form.get("refresh_token", ""), key=self._refresh_key, algs=["HS512"])
         except (JWException, ValueError) as error:
-            raise Refused(400, "invalid_grant", "Invalid refresh token") from error
+            raise RefusedError(400, "invalid_grant", "Invalid refresh token") from error
         return str(json.loads(token.claims)["preferred_username"])
 
     def _granted(self, user: str) -> Response:

@@ -4,8 +4,6 @@ HTTP/1.1 with keep-alive on 127.0.0.1. A log line is time, method, path and stat
 a body, because those may carry a secret.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import signal
@@ -17,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import MappingProxyType
-from typing import NoReturn
+from typing import NoReturn, Self
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 HOST = "127.0.0.1"
@@ -142,7 +140,7 @@ class Server:
         """The port it listens on."""
         return self._http.server_port
 
-    def __enter__(self) -> Server:
+    def __enter__(self) -> Self:
         self._thread.start()
         log(f"{self._name} listening on http://{HOST}:{self.port}")
         return self
@@ -173,16 +171,19 @@ def _handler_class(app: App) -> type[BaseHTTPRequestHandler]:
         disable_nagle_algorithm = True
 
         def answer(self) -> None:
-            request = self._request()
-            response = app(request)
-            log(f"{request.method} {request.path} {response.status}")
+            if "Transfer-Encoding" in self.headers or not self.headers.get("Content-Length", "0").isdecimal():
+                self.close_connection = True
+                response = text_response(411, "the body needs a Content-Length\n")
+            else:
+                response = app(self._request())
+            log(f"{self.command} {urlsplit(self.path).path} {response.status}")
             self._write(response)
 
         do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = answer  # noqa: N815 - names that http.server looks up
 
         def _request(self) -> Request:
             target = urlsplit(self.path)
-            length = int(self.headers.get("Content-Length") or 0)
+            length = int(self.headers.get("Content-Length", "0"))
             return Request(
                 method=self.command,
                 path=target.path,

@@ -1,11 +1,11 @@
 """`python -m runbook.stack.standins.apexflow`: leads and jobs, stored in SQLite, told to Kafka by an outbox.
 
 The caller is the gateway: it names the tenant in `x-tenant-id`. An event is on its topic shortly after the answer, and
-is never lost: it leaves the outbox only when Kafka has confirmed it. Choices that no fact fixes: a lead without a status is
-`new`, a job without one `Open`; event_version is 1 and actor `api`.
-"""
+is never lost: it leaves the outbox only when Kafka has confirmed it.
 
-from __future__ import annotations
+Choices that no fact fixes: name and email, lead_id and title are required; a lead without a status is `new`, a job
+without one `Open`; event_version is 1 and actor `api`.
+"""
 
 import argparse
 import sqlite3

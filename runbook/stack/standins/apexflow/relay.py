@@ -1,12 +1,10 @@
 """The relay: outbox to Kafka, at least once, in order, woken when there is something to send."""
 
-from __future__ import annotations
-
 import json
 import sqlite3
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from runbook.stack.standins.apexflow.store import Event, Store, timestamp
 from runbook.stack.standins.serving import log
@@ -38,7 +36,7 @@ class Relay:
         """Say that the outbox has a new row."""
         self._wake.set()
 
-    def __enter__(self) -> Relay:
+    def __enter__(self) -> Self:
         self._wake.set()
         self._thread.start()
         return self
@@ -56,7 +54,7 @@ class Relay:
             self._wake.clear()
             all_sent = self._drained(producer)
 
-    def _producer(self) -> Producer | None:
+    def _producer(self) -> "Producer | None":
         """Return a producer once the broker's address is known; None if the end comes first."""
         from confluent_kafka import Producer  # noqa: PLC0415 - loads a large library, while HTTP is served already
 
@@ -77,7 +75,7 @@ class Relay:
             }
         )
 
-    def _drained(self, producer: Producer) -> bool:
+    def _drained(self, producer: "Producer") -> bool:
         """Send until the outbox is empty; False if something is left that has to wait."""
         try:
             while events := self._store.unsent(_BATCH_EVENTS):
@@ -90,12 +88,14 @@ class Relay:
             return False
         return True
 
-    def _sent(self, producer: Producer, events: list[Event]) -> list[int]:
+    def _sent(self, producer: "Producer", events: list[Event]) -> list[int]:
         """Return the rows that Kafka confirmed."""
+        from confluent_kafka import KafkaException  # noqa: PLC0415 - see _producer
+
         confirmed: list[int] = []
 
-        def reporter(row: int) -> Callable[[KafkaError | None, Message], None]:
-            def report(error: KafkaError | None, _: Message) -> None:
+        def reporter(row: int) -> "Callable[[KafkaError | None, Message], None]":
+            def report(error: "KafkaError | None", _: "Message") -> None:
                 if error is None:
                     confirmed.append(row)
                 else:
@@ -105,7 +105,10 @@ class Relay:
 
         for event in events:
             value = json.dumps(event.value | {"published_at": timestamp()}, ensure_ascii=False)
-            producer.produce(event.topic, value.encode(), event.key.encode(), on_delivery=reporter(event.row))
+            try:
+                producer.produce(event.topic, value.encode(), event.key.encode(), on_delivery=reporter(event.row))
+            except KafkaException as error:  # refused before it is sent, such as a value above the size limit
+                log(f"relay: event {event.row} cannot be sent: {error}")
         while producer.flush(_FLUSH_STEP_S) and not self._stopping:
             pass
         return confirmed

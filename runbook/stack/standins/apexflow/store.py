@@ -4,8 +4,6 @@ An entity and its event are written in one transaction. Every operation opens th
 away fails the next request, one that comes back serves it. A crash of the process loses nothing; a power cut may.
 """
 
-from __future__ import annotations
-
 import json
 import sqlite3
 import threading

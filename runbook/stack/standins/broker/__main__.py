@@ -5,8 +5,6 @@
 Clients come back by themselves, after their own reconnect back-off.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 from contextlib import closing

@@ -5,8 +5,6 @@ or 100,000 batches per partition (older data vanish without a word), unknown top
 state and ports die with the process. It is an experimental API: the wheel's version is pinned.
 """
 
-from __future__ import annotations
-
 import ctypes
 from importlib.util import find_spec
 from pathlib import Path

@@ -6,8 +6,6 @@ path, since a proxy routes by Host: it is ready when its port accepts a connecti
 Deviation: keys that cannot be fetched are answered with 503.
 """
 
-from __future__ import annotations
-
 import argparse
 import http.client
 from urllib.parse import urlsplit
@@ -29,6 +27,15 @@ NAME = "gateway"
 _FORWARDED = ("accept", "content-type", "user-agent")
 
 
+class RefusedError(Exception):
+    """The gateway answers by itself, with this status and detail."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        headers = {"WWW-Authenticate": "Bearer"} if status == http.client.UNAUTHORIZED else {}
+        self.response = json_response(status, {"detail": detail}, headers)
+
+
 class Gateway:
     """One route: `host` to `upstream`, for holders of a token that `verifier` trusts."""
 
@@ -43,21 +50,28 @@ class Gateway:
         name, _, _ = request.headers.get("host", "").partition(":")
         if name.lower() != self._host:
             return text_response(404, "404 page not found\n")
+        try:
+            tenant = self._tenant_of(request)
+        except RefusedError as refused:
+            return refused.response
+        return self._forwarded(request, tenant)
+
+    def _tenant_of(self, request: Request) -> str:
+        """Return the tenant that the token speaks for. Raises RefusedError."""
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token:
-            return _refusal(401, "missing bearer token")
+            raise RefusedError(401, "missing bearer token")
         try:
-            claims = self._verifier.claims(token.strip())
+            tenant = self._verifier.claims(token.strip()).get("tenant_id")
         except InvalidTokenError as error:
-            return _refusal(401, str(error))
+            raise RefusedError(401, str(error)) from error
         except KeysUnavailableError as error:
-            return _refusal(503, str(error))
-        tenant = claims.get("tenant_id")
+            raise RefusedError(503, str(error)) from error
         if not tenant:
-            return _refusal(400, "tenant required")
+            raise RefusedError(400, "tenant required")
         if request.headers.get("x-tenant-id", tenant) != tenant:
-            return _refusal(403, "tenant mismatch")
-        return self._forwarded(request, str(tenant))
+            raise RefusedError(403, "tenant mismatch")
+        return str(tenant)
 
     def _forwarded(self, request: Request, tenant: str) -> Response:
         upstream = http.client.HTTPConnection(
@@ -69,10 +83,10 @@ class Gateway:
             answer = upstream.getresponse()
             body, kind = answer.read(), answer.getheader("Content-Type", JSON)
         except TimeoutError:
-            return _refusal(504, "upstream timed out")
+            return json_response(504, {"detail": "upstream timed out"})
         except (OSError, http.client.HTTPException) as error:
             log(f"upstream {self._upstream.netloc}: {error}")
-            return _refusal(502, "upstream unreachable")
+            return json_response(502, {"detail": "upstream unreachable"})
         finally:
             upstream.close()
         return Response(status=answer.status, body=body, content_type=kind)
@@ -86,11 +100,6 @@ def main() -> None:
     gateway = Gateway(options.host, options.upstream, verifier, options.upstream_timeout)
     with Server(NAME, options.port, gateway):
         wait_for_end()
-
-
-def _refusal(status: int, detail: str) -> Response:
-    headers = {"WWW-Authenticate": "Bearer"} if status == http.client.UNAUTHORIZED else {}
-    return json_response(status, {"detail": detail}, headers)
 
 
 def _options() -> argparse.Namespace:

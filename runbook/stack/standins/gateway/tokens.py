@@ -1,18 +1,17 @@
 """Bearer tokens of one issuer, verified by its published keys."""
 
-from __future__ import annotations
-
 import json
 import threading
 import urllib.request
 from typing import Any
 
-from jwcrypto.common import JWException
-from jwcrypto.jwk import JWK, JWKSet
-from jwcrypto.jws import JWS
-from jwcrypto.jwt import JWT, JWTExpired
+from jwcrypto.common import JWException  # type: ignore[import-untyped]
+from jwcrypto.jwk import JWK, JWKSet  # type: ignore[import-untyped]
+from jwcrypto.jws import JWS  # type: ignore[import-untyped]
+from jwcrypto.jwt import JWT, JWTExpired  # type: ignore[import-untyped]
 
 _JWKS_TIMEOUT_S = 2.0
+_CLOCK_SKEW_S = 2
 
 
 class InvalidTokenError(Exception):
@@ -35,10 +34,10 @@ class Verifier:
     def claims(self, token: str) -> dict[str, Any]:
         """Return the claims of a token that is signed by the issuer and alive."""
         key = self._key(_key_id(token))
+        verified = JWT(algs=["RS256"], check_claims={"iss": None, "exp": None}, expected_type="JWS")
+        verified.leeway = _CLOCK_SKEW_S
         try:
-            verified = JWT(
-                jwt=token, key=key, algs=["RS256"], check_claims={"iss": None, "exp": None}, expected_type="JWS"
-            )
+            verified.deserialize(token, key)
         except JWTExpired as error:
             raise InvalidTokenError("token expired") from error
         except (JWException, ValueError) as error:

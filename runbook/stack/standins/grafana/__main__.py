@@ -1,11 +1,13 @@
 """`python -m runbook.stack.standins.grafana`: Grafana's HTTP API for one folder of provisioning files.
 
-The admin's login comes from GF_SECURITY_ADMIN_USER and GF_SECURITY_ADMIN_PASSWORD (default admin/admin). Deviations from
-Grafana: a dashboard file that starts with a BOM is served, with a line in the log, although Go's JSON decoder rejects it;
-there is no database, so a restart forgets versions; the page of a dashboard is a plain table.
-"""
+The admin's login comes from GF_SECURITY_ADMIN_USER and GF_SECURITY_ADMIN_PASSWORD (default admin/admin).
 
-from __future__ import annotations
+Deviations from Grafana:
+- a dashboard file that starts with a BOM is served, with a line in the log, although Go's JSON decoder rejects it: the
+  reference installation has such a file;
+- there is no database: a restart forgets versions, and a changed admin password counts at once;
+- the page of a dashboard is a plain table behind basic authentication, without a login form.
+"""
 
 import argparse
 import os

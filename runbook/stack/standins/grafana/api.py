@@ -1,7 +1,5 @@
 """Grafana's endpoints, with the bodies that version 11.2 answers."""
 
-from __future__ import annotations
-
 import base64
 import binascii
 import hmac

@@ -1,7 +1,5 @@
 """The provisioning files of Grafana: data sources and dashboard providers, with the environment expanded in them."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import re

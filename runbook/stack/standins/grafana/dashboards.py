@@ -1,7 +1,5 @@
 """The dashboards that are served, where each came from, and its version."""
 
-from __future__ import annotations
-
 import json
 import re
 import threading

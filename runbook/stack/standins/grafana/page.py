@@ -1,7 +1,5 @@
 """A plain page for a browser: the panels of a dashboard and what their queries answer now."""
 
-from __future__ import annotations
-
 import html
 import time
 from collections.abc import Mapping

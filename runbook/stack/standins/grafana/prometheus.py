@@ -3,8 +3,6 @@
 One frame per series, instant vectors likewise: the pivot into a table happens in Grafana's frontend, not here.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import re

@@ -1,12 +1,10 @@
 """File provisioning: files to dashboards, at start, every `updateIntervalSeconds`, and on demand.
 
 As Grafana does it: the first look at the disk comes after the API answers; a file's modification time is looked at
-first, so a change that keeps it is not seen; a bad file leaves the old dashboard served; a file that is gone
-takes its dashboard along. The first look writes everything; then a uid that is used more than once takes the write access
-from each provider that uses it, until the duplicate is gone or everything is provisioned anew.
+first, so a change that keeps it is not seen; a bad file leaves the old dashboard served; a file that is gone takes its
+dashboard along. The first look writes everything; then a uid that is used more than once takes the write access from
+each provider that uses it, until the duplicate is gone or everything is provisioned anew.
 """
-
-from __future__ import annotations
 
 import threading
 import time
@@ -14,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from runbook.stack.standins.grafana.configuration import Provider, made_up_uid
 from runbook.stack.standins.grafana.dashboards import Dashboards, InvalidDashboardError, Source, parsed
@@ -114,7 +113,7 @@ class Provisioner:
             self._readers = self._new_readers()
             self._walk(self._readers)
 
-    def __enter__(self) -> Provisioner:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
