@@ -107,7 +107,12 @@ def test_lost_answer_is_never_sent_again(raw_server):
 
 @pytest.mark.parametrize(
     ("status", "body", "is_proxy_404"),
-    [(404, {"detail": "Lead not found"}, False), (404, b"404 page not found", True), (422, {}, False), (502, b"", False)],
+    [
+        (404, {"detail": "Lead not found"}, False),
+        (404, b"404 page not found", True),
+        (422, {}, False),
+        (502, b"", False),
+    ],
 )
 def test_probe_asks_for_a_job_that_cannot_be_made(gateway, server, reply_class, status, body, is_proxy_404):
     """Lead 0 exists nowhere; every answer is a fact, none an exception."""

@@ -251,7 +251,7 @@ def test_secrets_are_in_no_text_even_when_the_server_echoes_them(server, reply_c
     """A debug page that quotes the whole request shows *** where password, token and Basic credentials were."""
     server.routes["GET /x"] = lambda seen: reply_class(500, f"{seen.headers} {PASSWORD}".encode())
     token = "eyJ.token.value"  # noqa: S105 - a test's own
-    url = server.url.replace("http://", f"http://me:{quote(PASSWORD, safe="")}@")
+    url = server.url.replace("http://", f"http://me:{quote(PASSWORD, safe='')}@")
 
     for options in ({"auth": ("u", PASSWORD)}, {"headers": {"Authorization": f"Bearer {token}"}}):
         http = client(url, **options)
@@ -269,7 +269,7 @@ def test_secrets_are_in_no_text_even_when_the_server_echoes_them(server, reply_c
 
 def test_unreachable_error_hides_the_password_in_the_address(refused_url):
     with pytest.raises(UnreachableError) as caught:
-        client(refused_url.replace("http://", f"http://me:{quote(PASSWORD, safe="")}@")).get("/x")
+        client(refused_url.replace("http://", f"http://me:{quote(PASSWORD, safe='')}@")).get("/x")
 
     assert PASSWORD not in "".join(traceback.format_exception(caught.value))
 

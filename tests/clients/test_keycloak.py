@@ -1,0 +1,178 @@
+"""Keycloak's answers to a login, by status and error code, through python-keycloak."""
+
+import json
+import traceback
+from base64 import urlsafe_b64encode
+from datetime import UTC, datetime
+from urllib.parse import parse_qs, quote_plus
+
+import pytest
+
+from runbook.clients.keycloak import Keycloak
+from runbook.errors import AnswerError, UnreachableError
+from runbook.settings import KeycloakSettings
+
+PASSWORD, SECRET = "pä55 wörd", "client+secret"  # noqa: S105 - a test's own
+TOKEN_PATH = "POST /realms/aetherlink/protocol/openid-connect/token"  # noqa: S105 - a path
+CLAIMS = {"iss": "http://kc/realms/aetherlink", "preferred_username": "demo", "tenant_id": "acme"}
+
+
+def jwt(claims):
+    parts = (json.dumps({"alg": "RS256"}), claims if isinstance(claims, str) else json.dumps(claims), "signature")
+    return ".".join(urlsafe_b64encode(part.encode()).decode().rstrip("=") for part in parts)
+
+
+@pytest.fixture
+def keycloak(server):
+    return Keycloak(KeycloakSettings(url=server.url, password=PASSWORD, client_secret=SECRET), timeout_s=5)
+
+
+def shown(error):
+    return "".join(traceback.format_exception(error)) + repr(error) + getattr(error, "body", "")
+
+
+def test_token_shows_its_claims_but_never_itself(keycloak, server, reply_class):
+    value = jwt(CLAIMS | {"iat": 1762199331, "exp": 1762199631})
+    server.routes[TOKEN_PATH] = reply_class(200, {"access_token": value})
+
+    token = keycloak.token()
+
+    assert (token.value, token.tenant_id, token.username) == (value, "acme", "demo")
+    assert token.issuer == "http://kc/realms/aetherlink"
+    assert token.issued_at == datetime(2025, 11, 3, 19, 48, 51, tzinfo=UTC)
+    assert (token.expires_at - token.issued_at).total_seconds() == 300
+    assert value not in repr(token)
+    form = parse_qs(server.seen[0].body.decode())
+    assert (form["username"], form["password"], form["grant_type"]) == (["demo"], [PASSWORD], ["password"])
+    assert form["client_id"] == ["aetherlink-gateway"]
+    keycloak.close()
+
+
+@pytest.mark.parametrize("tenant", [{}, {"tenant_id": ""}, {"tenant_id": ["acme"]}, {"tenant_id": None}])
+def test_token_without_a_usable_tenant_has_none(keycloak, server, reply_class, tenant):
+    """A list or an empty text is a wrong mapper, not a tenant."""
+    server.routes[TOKEN_PATH] = reply_class(200, {"access_token": jwt({"iss": "i"} | tenant)})
+
+    token = keycloak.token()
+
+    assert (token.tenant_id, token.issued_at, token.username) == (None, None, "")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"access_token": "opaque"},
+        {"access_token": "a.b.c"},
+        {"access_token": jwt("[1]")},
+        {"access_token": jwt('{"exp": 1e300}')},
+        {"access_token": jwt('{"exp": NaN}')},
+        {"access_token": "a.é.c"},
+        {"access_token": None},
+        {"id_token": "a.b.c"},
+        [],
+        b"<html><title>Sign in</title></html>",
+        b"",
+    ],
+)
+def test_success_without_a_jwt_is_an_error_of_its_own(keycloak, server, reply_class, body):
+    server.routes[TOKEN_PATH] = reply_class(200, body)
+
+    with pytest.raises(AnswerError, match="Keycloak") as caught:
+        keycloak.token()
+
+    assert (caught.value.status, caught.value.code) == (200, "not_a_token")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "code", "fix"),
+    [
+        (
+            401,
+            {"error": "invalid_grant", "error_description": "Invalid user credentials"},
+            "invalid_grant",
+            "_PASSWORD",
+        ),
+        (400, {"error": "invalid_grant", "error_description": "Account is not fully set up"}, "not_setup", "required"),
+        (401, {"error": "invalid_client"}, "invalid_client", "_CLIENT_ID"),
+        (400, {"error": "unauthorized_client"}, "unauthorized_client", "direct access grants"),
+        (404, {"error": "Realm does not exist"}, "no_realm", "_REALM"),
+        (404, b"<html><title>404</title></html>", "no_realm", "_REALM"),
+        (503, b"starting", "", "_URL"),
+        (500, {"error": "unknown_error"}, "unknown_error", "_URL"),
+        (418, {"error": ["odd"]}, "", "_URL"),
+    ],
+)
+def test_every_refusal_has_keycloaks_code_and_its_fix(keycloak, server, reply_class, status, body, code, fix):
+    server.routes[TOKEN_PATH] = reply_class(status, body)
+
+    with pytest.raises(AnswerError, match="as user demo") as caught:
+        keycloak.token()
+
+    assert (caught.value.status, caught.value.code) == (status, code)
+    assert fix in caught.value.fix
+
+
+def test_login_is_sent_once_and_shows_no_secret_even_when_echoed(keycloak, server, reply_class):
+    """The library would send a login again; an error page that quotes the form shows *** instead."""
+    server.routes[TOKEN_PATH] = lambda seen: reply_class(500, seen.body + f" {PASSWORD} {SECRET}".encode())
+
+    with pytest.raises(AnswerError) as caught:
+        keycloak.token()
+
+    for secret in (PASSWORD, quote_plus(PASSWORD), SECRET, quote_plus(SECRET)):
+        assert secret not in shown(caught.value)
+    assert "***" in caught.value.body
+    assert len(server.seen) == 1
+
+
+def test_lost_answer_is_not_asked_for_again(raw_server):
+    lost = raw_server(lambda *_: None)
+
+    with pytest.raises(UnreachableError) as caught:
+        Keycloak(KeycloakSettings(url=lost.url, password=PASSWORD)).token()
+
+    assert (caught.value.reason, lost.connections) == ("broken", 1)
+    assert PASSWORD not in shown(caught.value)
+
+
+def test_redirected_login_never_carries_the_password_along(keycloak, server, reply_class):
+    """A 307 would make the library post the password to wherever it points."""
+    elsewhere = reply_class(307, headers={"Location": f"{server.url}/elsewhere"})
+    server.routes[TOKEN_PATH] = elsewhere
+
+    with pytest.raises(UnreachableError, match="redirected the login"):
+        keycloak.token()
+
+    assert [seen.path for seen in server.seen] == [TOKEN_PATH.removeprefix("POST ")]
+
+
+def test_refused_and_unknown_addresses(refused_url):
+    for url, reason in ((refused_url, "refused"), ("http://no-such-host.invalid", "dns")):
+        with pytest.raises(UnreachableError, match="RUNBOOK_KEYCLOAK_URL") as caught:
+            Keycloak(KeycloakSettings(url=url, password=PASSWORD)).token()
+        assert caught.value.reason == reason
+        assert PASSWORD not in shown(caught.value)
+
+
+def test_silent_keycloak_is_a_timeout(silent_url):
+    with pytest.raises(UnreachableError) as caught:
+        Keycloak(KeycloakSettings(url=silent_url), timeout_s=1).token()
+
+    assert caught.value.reason == "timeout"
+
+
+def test_proxy_of_the_environment_never_gets_the_password(keycloak, server, reply_class, monkeypatch, refused_url):
+    monkeypatch.setenv("http_proxy", refused_url)
+    server.routes[TOKEN_PATH] = reply_class(200, {"access_token": jwt(CLAIMS)})
+
+    assert keycloak.token().tenant_id == "acme"
+
+
+@pytest.mark.parametrize("status", [200, 404, 503])
+def test_realm_is_asked_without_credentials(keycloak, server, reply_class, status):
+    server.routes["GET /realms/aetherlink"] = reply_class(status, {"realm": "aetherlink"})
+
+    answer = keycloak.realm()
+
+    assert (answer.status, answer.saw) == (status, f'{status} {{"realm": "aetherlink"}}')
+    assert "Authorization" not in server.seen[0].headers
