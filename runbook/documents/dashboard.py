@@ -24,13 +24,10 @@ def plan_panels(raw: bytes, wanted: WantedPanels, *, source: str, strip_bom: boo
     or with another panel under one of the ids.
     """
     text = decoded(raw, source=source)
-    try:
-        dashboard = located(text)
-        anchor = _anchor(dashboard)
-        edit = _edit(dashboard, anchor, wanted)
-        body = edited(dashboard, edit, style_of(dashboard, anchor))
-    except RecursionError:
-        raise text.refusal("the JSON is nested too deeply to be a dashboard", fix=RESTORE) from None
+    dashboard = located(text)
+    anchor = _anchor(dashboard)
+    edit = _edit(dashboard, anchor, wanted)
+    body = edited(dashboard, edit, style_of(dashboard, anchor))
     return Plan(
         source=source,
         before=raw,
@@ -124,7 +121,8 @@ def _reason(dashboard: Dashboard, edit: Edit, wanted: WantedPanels, *, bom_goes:
     parts += [f"panel {panel['id']} replaced by the wanted form" for panel in edit.replaced.values()]
     for index, row in edit.moved.items():
         panel = dashboard.panels[index]
-        parts.append(f"{panel.title!r} moved from y={panel.fields['gridPos']['y']} to y={row}")
+        name = repr(panel.title) if panel.title else f"panel {panel.id}"
+        parts.append(f"{name} moved from y={panel.fields['gridPos']['y']} to y={row}")
     if bom_goes:
         parts.append("byte order mark removed")
     ids = " and ".join(str(panel["id"]) for panel in wanted.panels)
@@ -142,8 +140,13 @@ def _notes(dashboard: Dashboard, wanted: WantedPanels, *, bom_stays: bool) -> It
     ids = {panel["id"] for panel in wanted.panels}
     names = [_names(panel) for panel in wanted.panels]
     for panel in dashboard.panels:
-        where = text.where(panel.start)
         if panel.fields.get("type") == "alert-list":
-            yield f'{where}: panel {panel.title!r} has the type "alert-list"; Grafana\'s own name is "alertlist"'
+            yield (
+                f'{text.where(panel.start)}: panel {panel.title!r} has the type "alert-list"; '
+                'Grafana\'s own name is "alertlist"'
+            )
         if panel.id not in ids and _names(panel.fields) in names:
-            yield f"{where}: panel {panel.id} shows the same as ours under another id; remove it if it is a copy"
+            yield (
+                f"{text.where(panel.start)}: panel {panel.id} shows the same as ours under another id; "
+                "remove it if it is a copy"
+            )

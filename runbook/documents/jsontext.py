@@ -9,8 +9,10 @@ from typing import Any, NamedTuple, NoReturn
 from runbook.documents.text import Text
 
 _TOKEN = re.compile(r'[ \t\r\n]*("[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\],:]|[^ \t\r\n{}\[\],:"]+)')
+_BRACKET = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\]]')
 _DEPTH = {"{": 1, "[": 1, "}": -1, "]": -1}
 _DIGITS_OF_AN_INT = 18
+DEPTH_LIMIT = 128  # dashboards need about 20; beyond some hundreds Python's parser gives up
 
 
 class Member(NamedTuple):
@@ -28,6 +30,7 @@ def meaning(text: Text) -> Any:  # noqa: ANN401 - any JSON value
     Raises DocumentError for text that is not JSON, with the line; NaN and Infinity, which Python would accept
     and Grafana would not, are refused too.
     """
+    _refuse_bomb(text)
     try:
         return exact(text.body)
     except json.JSONDecodeError as error:
@@ -77,6 +80,18 @@ def member(body: str, start: int, key: str) -> Member | None:
 def root(body: str) -> int:
     """Where the outermost value begins."""
     return _token(body, 0).start(1)
+
+
+def _refuse_bomb(text: Text) -> None:
+    depth = 0
+    for token in _BRACKET.finditer(text.body):
+        depth += _DEPTH.get(token[0], 0)
+        if depth > DEPTH_LIMIT:
+            raise text.refusal(
+                "the JSON is nested too deeply to be a dashboard",
+                offset=token.start(),
+                fix="restore the file from version control or a backup",
+            )
 
 
 def _elements(body: str, start: int) -> Iterator[tuple[int, int]]:

@@ -21,11 +21,14 @@ def laid_out(wanted: Mapping[int, Box], present: Mapping[int, Box], others: Mapp
     above. If something at or below is in the way, all that is at or below moves down together, by the height
     that is needed: their order and distances stay. If the room is free already, nothing moves.
     """
+    boxes = _with_room([*present.values()], others)
     if present:
         row = min(box.y for box in present.values())
     missing = {panel: box._replace(y=row) for panel, box in wanted.items() if panel not in present}
-    ours = {**present, **_below_all([*present.values()], [*others.values()], missing)}
-    return Layout(ours=ours, moved=_moved([*ours.values()], others))
+    ours = {**present, **_below_all([*present.values()], [*boxes.values()], missing)}
+    boxes = _with_room([*ours.values()], boxes)
+    moved = {index: box.y for index, box in boxes.items() if box.y != others[index].y}
+    return Layout(ours=ours, moved=moved)
 
 
 def _below_all(present: Sequence[Box], others: Sequence[Box], missing: dict[int, Box]) -> dict[int, Box]:
@@ -40,10 +43,14 @@ def _below_all(present: Sequence[Box], others: Sequence[Box], missing: dict[int,
     return missing
 
 
-def _moved(ours: Sequence[Box], others: Mapping[int, Box]) -> dict[int, int]:
-    crowded = [own for own in ours if any(other.overlaps(own) and other.y >= own.y for other in others.values())]
-    if not crowded:
-        return {}
-    top = min(own.y for own in crowded)
-    height = max(own.bottom for own in crowded) - top
-    return {index: other.y + height for index, other in others.items() if other.y >= top}
+def _with_room(ours: Sequence[Box], others: Mapping[int, Box]) -> Mapping[int, Box]:
+    """The other panels moved down, again as long as one that moved lies on one of ours."""
+    while crowded := [own for own in ours if any(_in_the_way(box, own) for box in others.values())]:
+        top = min(own.y for own in crowded)
+        height = max(own.bottom for own in crowded) - top
+        others = {index: box._replace(y=box.y + height) if box.y >= top else box for index, box in others.items()}
+    return others
+
+
+def _in_the_way(other: Box, own: Box) -> bool:
+    return other.y >= own.y and other.overlaps(own)

@@ -59,10 +59,7 @@ def plan_rule(raw: bytes, wanted: WantedRule, *, source: str) -> Plan:
     that Prometheus would not read as meant.
     """
     text = decoded(raw, source=source)
-    try:
-        body, reason, notes = _planned(text, wanted)
-    except RecursionError:
-        raise text.refusal("the YAML is nested too deeply to be a rules file", fix=yamltext.RESTORE) from None
+    body, reason, notes = _planned(text, wanted)
     return Plan(source=source, before=raw, after=text.encoded(body), reason=reason, notes=notes)
 
 

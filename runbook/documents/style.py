@@ -6,7 +6,6 @@ from typing import Any
 
 from runbook.documents import jsontext
 from runbook.documents.located import Dashboard, Panel
-from runbook.documents.text import Text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,27 +26,20 @@ class Style:
 
 
 def style_of(dashboard: Dashboard, panel: Panel) -> Style:
-    """The style of a panel that has members, and of what stands between it and a neighbour."""
-    text = dashboard.text
-    first, *rest = jsontext.members(text.body, panel.start)
-    key_start = text.body.index('"', panel.start)
-    on_lines = "\n" in text.body[panel.start : key_start]
+    """The style of a panel that has an id and a place, so two members at least, and of the gap beside it."""
+    text, body = dashboard.text, dashboard.text.body
+    first, *_ = jsontext.members(body, panel.start)
+    opening = body[panel.start + 1 : body.index('"', panel.start)]
+    on_lines = "\n" in opening
     base = text.indentation(panel.end - 1)
-    inner = text.body[panel.start + 1 : key_start].rpartition("\n")[2]
     return Style(
         newline=text.newline(panel.start),
         base=base,
-        unit=inner.removeprefix(base) if on_lines else None,
-        comma="," if on_lines else _inline_comma(text, first.end, rest),
-        colon=_without_line_end(text.body[first.key_end : first.start]),
+        unit=opening.rpartition("\n")[2].removeprefix(base) if on_lines else None,
+        comma="," if on_lines else _without_line_end(body[first.end : body.index('"', first.end)]),
+        colon=_without_line_end(body[first.key_end : first.start]),
         between=_between(dashboard, panel),
     )
-
-
-def _inline_comma(text: Text, end: int, rest: list[jsontext.Member]) -> str:
-    """What parts two members of a panel on one line."""
-    following = text.body.index('"', end) if rest else end
-    return _without_line_end(text.body[end:following]) or ", "
 
 
 def _without_line_end(gap: str) -> str:

@@ -66,18 +66,23 @@ def _reserve(file: FileIO, before: bytes, after: bytes) -> None:
 
 
 def _overwrite(file: FileIO, path: Path, before: bytes, after: bytes) -> None:
-    """Write what lies within the old length, cut what is left over, and read everything back."""
+    """Write what lies within the old length and read everything back; cut what is left over only then."""
     try:
         file.seek(0)
         _write(file, after[: len(before)])
+        os.fsync(file.fileno())
+        _read_back(file, after)
         file.truncate(len(after))
         os.fsync(file.fileno())
-        file.seek(0)
-        if file.read() != after:
-            raise OSError(errno.EIO, "what was read back is not what was written")
     except BaseException as error:
         _restore(file, path, before, error)
         raise
+
+
+def _read_back(file: FileIO, written: bytes) -> None:
+    file.seek(0)
+    if file.read(len(written)) != written:
+        raise OSError(errno.EIO, "what was read back is not what was written")
 
 
 def _restore(file: FileIO, path: Path, before: bytes, cause: BaseException) -> None:

@@ -7,19 +7,13 @@ import yaml
 from runbook.documents.text import Text
 
 RESTORE = "repair the file at that line, or restore it from a backup; promtool check rules FILE tells more"
+DEPTH_LIMIT = 64  # a rules file needs 7
 
 
 def document(text: Text) -> yaml.MappingNode:
     """The only document of a file, a mapping; raises DocumentError, with the line, for anything else."""
     try:
-        events = yaml.parse(text.body, Loader=yaml.SafeLoader)
-        starts = [event.start_mark for event in events if isinstance(event, yaml.DocumentStartEvent)]
-        if len(starts) > 1:
-            raise text.refusal(
-                f"{len(starts)} YAML documents: Prometheus reads only the first",
-                offset=starts[1].index if starts[1] else None,
-                fix="make one document of it: remove the line --- and merge the groups",
-            )
+        _refuse_bombs_and_documents(text)
         root = yaml.compose(text.body, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         offset = error.problem_mark.index if error.problem_mark else None
@@ -30,6 +24,23 @@ def document(text: Text) -> yaml.MappingNode:
     if not isinstance(root, yaml.MappingNode):
         raise text.refusal("the YAML is not a mapping with groups", fix=RESTORE)
     return root
+
+
+def _refuse_bombs_and_documents(text: Text) -> None:
+    """Raise DocumentError for a second document, and for nesting so deep that parsers need minutes or crash."""
+    depth = documents = 0
+    for event in yaml.parse(text.body, Loader=yaml.SafeLoader):
+        offset = event.start_mark.index if event.start_mark else None
+        documents += isinstance(event, yaml.DocumentStartEvent)
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if documents > 1:
+            raise text.refusal(
+                "a second YAML document begins: Prometheus reads only the first",
+                offset=offset,
+                fix="make one document of it: remove the line --- and merge the groups",
+            )
+        if depth > DEPTH_LIMIT:
+            raise text.refusal("the YAML is nested too deeply to be a rules file", offset=offset, fix=RESTORE)
 
 
 def values(node: yaml.Node, key: str) -> list[yaml.Node]:
