@@ -1,3 +1,486 @@
-from invoke import Collection, Program
-namespace = Collection()
-program = Program(namespace=namespace)
+"""The runbook "CRM Events Visualization Setup" as tasks. The first docstring line of each is its promise."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from invoke import Collection, Context, Exit, ParseError, Program, task
+
+from runbook.interrupts import become_interruptible
+
+if TYPE_CHECKING:
+    from runbook.model import TaskResult
+    from runbook.session import Session, Work
+    from runbook.steps.traffic import TrafficOptions
+
+become_interruptible()
+
+_COMMON = {
+    "target": "the installation: live, local, or a table of runbook.toml (also RUNBOOK_TARGET)",
+    "json": "exactly one JSON document on standard output, everything else on standard error",
+}
+_YES = {"yes": "answer yes to every question"}
+_TIMEOUT = {"timeout": "seconds to wait for a state"}
+_RUN = {"run": "id of the run (inv history); default: the newest that fits"}
+_FILES = {
+    "monitoring-dir": "folder with grafana/dashboards and the rules file",
+    "dashboard": "the dashboard file",
+    "rules": "the rules file",
+    "datasource-uid": "uid of the datasource of panels 20 and 21; default: asked of Grafana",
+}
+_SETUP = _FILES | {
+    "restart": "--no-restart: write the files only",
+    "verbatim": "the runbook's panels letter by letter instead of the corrected ones",
+    "strip-bom": "remove the byte order mark of the dashboard",
+    "with-absent-alert": "add CrmEventsSinkAbsent beside the runbook's alert",
+    "dry-run": "print the plan that would run; exit code 2 if it is not empty",
+}
+_TRAFFIC = {
+    "leads": "how many leads (5)",
+    "jobs": "how many jobs, on those leads (2)",
+    "rate": "at most this many requests a second",
+}
+
+
+@task(help=_COMMON | _SETUP | _YES | _TIMEOUT)
+def setup(
+    _context: Context,
+    target: str | None = None,
+    monitoring_dir: str | None = None,
+    dashboard: str | None = None,
+    rules: str | None = None,
+    datasource_uid: str | None = None,
+    dry_run: bool = False,
+    restart: bool = True,
+    verbatim: bool = False,
+    strip_bom: bool = False,
+    with_absent_alert: bool = False,
+    yes: bool = False,
+    timeout: str = "120",
+    json: bool = False,
+) -> None:
+    """Put panels 20 and 21 and the alert in place and prove them served, or leave all as it was (steps 0-3)."""
+
+    def work(session: "Session") -> "TaskResult":
+        from runbook.options import number
+        from runbook.steps.setup import SetupOptions, setup
+
+        options = SetupOptions(
+            dashboard=Path(dashboard) if dashboard else None,
+            rules=Path(rules) if rules else None,
+            monitoring_dir=Path(monitoring_dir) if monitoring_dir else None,
+            datasource_uid=datasource_uid,
+            dry_run=dry_run,
+            restart=restart,
+            verbatim=verbatim,
+            strip_bom=strip_bom,
+            with_absent_alert=with_absent_alert,
+            timeout_s=number("--timeout", timeout, above=0),
+        )
+        return setup(session.target, options, **session.tools(), confirm=session.screen.confirm)
+
+    _carry_out("setup", work, target=target, json=json, yes=yes)
+
+
+@task(help=_COMMON | _TRAFFIC | _TIMEOUT)
+def traffic(
+    _context: Context,
+    target: str | None = None,
+    leads: str = "5",
+    jobs: str = "2",
+    rate: str | None = None,
+    timeout: str = "60",
+    json: bool = False,
+) -> None:
+    """Create leads and jobs with a token from Keycloak, and keep a ledger of what was created (step 4)."""
+
+    def work(session: "Session") -> "TaskResult":
+        from runbook.steps.traffic import traffic
+
+        return traffic(session.target, _traffic_options(leads, jobs, rate, timeout), **session.recording())
+
+    _carry_out("traffic", work, target=target, json=json)
+
+
+@task(help=_COMMON | _RUN | _TIMEOUT)
+def verify(
+    _context: Context,
+    target: str | None = None,
+    run: str | None = None,
+    timeout: str = "60",
+    json: bool = False,
+) -> None:
+    """Check the five success criteria and follow each created lead and job through every hop (steps 5-6)."""
+
+    def work(session: "Session") -> "TaskResult":
+        from runbook.options import number
+        from runbook.steps.verify import verify
+
+        timeout_s = number("--timeout", timeout, above=0)
+        return verify(session.target, **session.tools(), run_id=run, timeout_s=timeout_s)
+
+    _carry_out("verify", work, target=target, json=json)
+
+
+@task(help=_COMMON | {"hop": "look at this hop only, and at what it needs"} | _TIMEOUT)
+def troubleshoot(
+    _context: Context,
+    target: str | None = None,
+    hop: str | None = None,
+    timeout: str = "20",
+    json: bool = False,
+) -> None:
+    """Walk the hops from Keycloak to the alert, name the first broken one, and print the fix."""
+
+    def work(session: "Session") -> "TaskResult":
+        from runbook.options import number
+        from runbook.steps.troubleshoot import troubleshoot
+
+        deadline_s = number("--timeout", timeout, above=0)
+        return troubleshoot(session.target, **session.tools(), hop=hop, deadline_s=deadline_s)
+
+    _carry_out("troubleshoot", work, target=target, json=json)
+
+
+@task(help=_COMMON | _FILES | _TRAFFIC | _YES | _TIMEOUT)
+def run(
+    _context: Context,
+    target: str | None = None,
+    monitoring_dir: str | None = None,
+    dashboard: str | None = None,
+    rules: str | None = None,
+    datasource_uid: str | None = None,
+    leads: str = "5",
+    jobs: str = "2",
+    rate: str | None = None,
+    yes: bool = False,
+    timeout: str = "120",
+    json: bool = False,
+) -> None:
+    """Carry out setup, traffic and verify as one record, and write its report (steps 0-6)."""
+
+    def work(session: "Session") -> "TaskResult":
+        from runbook.options import number
+        from runbook.steps.setup import SetupOptions
+        from runbook.steps.whole import run
+
+        options = SetupOptions(
+            dashboard=Path(dashboard) if dashboard else None,
+            rules=Path(rules) if rules else None,
+            monitoring_dir=Path(monitoring_dir) if monitoring_dir else None,
+            datasource_uid=datasource_uid,
+            timeout_s=number("--timeout", timeout, above=0),
+        )
+        sent = _traffic_options(leads, jobs, rate, timeout)
+        return run(session.target, options, sent, **session.tools(), confirm=session.screen.confirm)
+
+    _carry_out("run", work, target=target, json=json, yes=yes, reports=True)
+
+
+@task(help=_COMMON | _RUN | _YES | _TIMEOUT)
+def rollback(
+    _context: Context,
+    target: str | None = None,
+    run: str | None = None,
+    yes: bool = False,
+    timeout: str = "120",
+    json: bool = False,
+) -> None:
+    """Put the files back as they were before a recorded setup, and restart what reads them."""
+
+    def work(session: "Session") -> "TaskResult":
+        from runbook.options import number
+        from runbook.steps.rollback import rollback
+
+        timeout_s = number("--timeout", timeout, above=0)
+        confirm = session.screen.confirm
+        return rollback(session.target, **session.tools(), confirm=confirm, run_id=run, timeout_s=timeout_s)
+
+    _carry_out("rollback", work, target=target, json=json, yes=yes)
+
+
+@task(help=_COMMON | {"reason": "why, for the colleagues who see it", "duration": "how long: 30m, 2h", "author": "who"})
+def silence(
+    _context: Context,
+    target: str | None = None,
+    reason: str = "",
+    duration: str = "2h",
+    author: str = "",
+    json: bool = False,
+) -> None:
+    """Silence the alert CrmEventsSinkDown in Alertmanager, with author, reason and end."""
+
+    def work(session: "Session") -> "TaskResult":
+        from runbook.steps.silence import SilenceOptions, silence
+
+        options = SilenceOptions(reason=reason, duration=duration, author=author)
+        return silence(session.target, options, record=session.record, observer=session.screen)
+
+    _carry_out("silence", work, target=target, json=json)
+
+
+@task(help=_COMMON | {"silence": "end the silence of this id, whoever made it"})
+def unsilence(_context: Context, target: str | None = None, silence: str | None = None, json: bool = False) -> None:
+    """End the silences that this tool made on the alert."""
+
+    def work(session: "Session") -> "TaskResult":
+        from runbook.steps.silence import unsilence
+
+        return unsilence(session.target, record=session.record, observer=session.screen, silence_id=silence)
+
+    _carry_out("unsilence", work, target=target, json=json)
+
+
+@task(help=_COMMON)
+def metrics(_context: Context, target: str | None = None, json: bool = False) -> None:
+    """Answer the runbook's example queries now."""
+
+    def work(session: "Session") -> "TaskResult":
+        from runbook.steps.metrics import metrics
+        from runbook.steps.unrecorded import Unrecorded
+
+        return metrics(session.target, record=Unrecorded(), observer=session.screen)
+
+    _carry_out("metrics", work, target=target, json=json)
+
+
+@task(help=_COMMON | {"since": "how far back: 10m, 2h", "tail": "only the last lines", "follow": "go on until Ctrl-C"})
+def logs(
+    _context: Context,
+    target: str | None = None,
+    since: str | None = None,
+    tail: str | None = None,
+    follow: bool = False,
+    json: bool = False,
+) -> None:
+    """Show the sink's lines, as 'docker logs' does."""
+
+    def work(session: "Session") -> "TaskResult":
+        from runbook.options import whole
+        from runbook.steps.logs import followed, logs
+        from runbook.steps.unrecorded import Unrecorded
+
+        if follow and not json:
+            for line in followed(session.target, session.runtime, since=since):
+                session.screen.shows_line(line)
+        count = whole("--tail", tail) if tail else None
+        return logs(
+            session.target, session.runtime, record=Unrecorded(), observer=session.screen, since=since, tail=count
+        )
+
+    _carry_out("logs", work, target=target, json=json)
+
+
+@task(help=_RUN | {"output": "the file to write (default: report.html beside the record)", "json": _COMMON["json"]})
+def report(_context: Context, run: str | None = None, output: str | None = None, json: bool = False) -> None:
+    """Write the evidence of one run as one HTML file."""
+
+    def work(session: "Session") -> "TaskResult":
+        from runbook.steps.reporting import report
+
+        return report(session.state_dir, run_id=run, output=Path(output) if output else None, observer=session.screen)
+
+    _carry_out("report", work, target=None, json=json)
+
+
+@task(help={"json": _COMMON["json"]})
+def history(_context: Context, json: bool = False) -> None:
+    """List the runs so far."""
+
+    def work(session: "Session") -> "TaskResult":
+        from runbook.steps.history import history
+
+        return history(session.state_dir, target=session.wanted_target, observer=session.screen)
+
+    _carry_out("history", work, target=None, json=json)
+
+
+@task(name="open", help={"target": _COMMON["target"]})
+def open_(_context: Context, target: str | None = None) -> None:
+    """Open the dashboard in a browser, or print its address."""
+
+    def work(session: "Session") -> "TaskResult":
+        from runbook.steps.opening import opened
+
+        return opened(session.target, observer=session.screen)
+
+    _carry_out("open", work, target=target, json=False)
+
+
+@task(help={"keep": "leave the local stack up afterwards", "json": _COMMON["json"]} | _TRAFFIC)
+def demo(
+    _context: Context,
+    keep: bool = False,
+    leads: str = "5",
+    jobs: str = "2",
+    rate: str | None = None,
+    json: bool = False,
+) -> None:
+    """Carry out the whole runbook on a local stack, write the evidence report, and stop the stack."""
+
+    def work(session: "Session") -> "TaskResult":
+        from runbook.stack.demo import demo_stack
+        from runbook.steps.setup import SetupOptions
+        from runbook.steps.whole import run
+
+        sent = _traffic_options(leads, jobs, rate, "60")
+        with demo_stack(session.directory, record=session.record, observer=session.screen, keep=keep):
+            return run(session.target, SetupOptions(), sent, **session.tools(), confirm=session.screen.confirm)
+
+    _carry_out("demo", work, target="local", json=json, yes=True, reports=True)
+
+
+@task(help={"json": _COMMON["json"]})
+def up(_context: Context, json: bool = False) -> None:
+    """Start the local stack, or what is missing of it; ready in seconds, without Docker and without root."""
+
+    def work(session: "Session") -> "TaskResult":
+        from runbook.stack.commands import stack_up
+
+        return stack_up(session.directory, observer=session.screen)
+
+    _carry_out("stack.up", work, target="local", json=json)
+
+
+@task(help={"json": _COMMON["json"]})
+def down(_context: Context, json: bool = False) -> None:
+    """End every process of the local stack, also after a crash."""
+
+    def work(session: "Session") -> "TaskResult":
+        from runbook.stack.commands import stack_down
+
+        return stack_down(session.directory, observer=session.screen)
+
+    _carry_out("stack.down", work, target="local", json=json)
+
+
+@task(help={"json": _COMMON["json"]})
+def status(_context: Context, json: bool = False) -> None:
+    """Show every part of the local stack: real or stand-in, process, address."""
+
+    def work(session: "Session") -> "TaskResult":
+        from runbook.stack.commands import stack_status
+
+        return stack_status(session.directory, observer=session.screen)
+
+    _carry_out("stack.status", work, target="local", json=json)
+
+
+@task(name="break", positional=["code"], help=_COMMON | {"code": "a code of 'inv troubleshoot', such as KC_DOWN"})
+def break_(_context: Context, code: str, target: str = "local", json: bool = False) -> None:
+    """Inject a fault into the local stack, for practice; any other target is refused."""
+
+    def work(session: "Session") -> "TaskResult":
+        from runbook.stack.practice import stack_break
+
+        return stack_break(session.directory, code, target=session.wanted_target, observer=session.screen)
+
+    _carry_out("stack.break", work, target=target, json=json)
+
+
+@task(help={"json": _COMMON["json"]})
+def mend(_context: Context, json: bool = False) -> None:
+    """Take the injected fault back."""
+
+    def work(session: "Session") -> "TaskResult":
+        from runbook.stack.practice import stack_mend
+
+        return stack_mend(session.directory, observer=session.screen)
+
+    _carry_out("stack.mend", work, target="local", json=json)
+
+
+@task
+def lint(context: Context) -> None:
+    """Check style, types, import contracts and generated documents."""
+    _python(context, "-m ruff check .")
+    _python(context, "-m ruff format --check .")
+    _python(context, "-m mypy")
+    _python(context, "-c 'from importlinter.cli import lint_imports_command; lint_imports_command()'")
+    _python(context, "-m runbook.documentation --check")
+
+
+@task(help={"name": "edit or sink"})
+def bench(context: Context, name: str) -> None:
+    """Run one of the benchmarks; it prints ratios of one run."""
+    _python(context, f"-m benchmarks.{name}" if name.isidentifier() else "-c 'raise SystemExit(4)'")
+
+
+@task
+def docs(context: Context) -> None:
+    """Write the generated parts of the documents anew."""
+    _python(context, "-m runbook.documentation")
+
+
+@task(help={"fast": "without the tests that need the local stack"})
+def test(context: Context, fast: bool = False) -> None:
+    """Prove the project: style, types, import contracts, and every test, with the real Prometheus and Alertmanager."""
+    lint(context)
+    _python(context, "-m runbook.stack.tools")
+    marks = "-m 'not stack and not live'" if fast else "-m 'not live' --cov --cov-report=term:skip-covered"
+    _python(context, f"-m pytest {marks}")
+
+
+def _python(context: Context, arguments: str) -> None:
+    """Run a module of this environment in the checkout; its exit code becomes ours."""
+    with context.cd(str(Path(__file__).parent)):
+        done = context.run(f"{shlex.quote(sys.executable)} {arguments}", warn=True, pty=False)
+    if done is None or not done.ok:
+        raise Exit(code=done.exited if done else 1)
+
+
+def _traffic_options(leads: str, jobs: str, rate: str | None, timeout: str) -> "TrafficOptions":
+    from runbook.options import number, whole
+    from runbook.steps.traffic import TrafficOptions
+
+    return TrafficOptions(
+        leads=whole("--leads", leads),
+        jobs=whole("--jobs", jobs),
+        rate=number("--rate", rate, above=0) if rate else None,
+        timeout_s=number("--timeout", timeout, above=0),
+    )
+
+
+def _carry_out(
+    name: str, work: "Work", *, target: str | None, json: bool, yes: bool = False, reports: bool = False
+) -> NoReturn:
+    from runbook.session import carry_out
+
+    carry_out(name, work, target=target, json=json, yes=yes, reports=reports)
+
+
+namespace = Collection(
+    setup,
+    traffic,
+    verify,
+    troubleshoot,
+    run,
+    rollback,
+    silence,
+    unsilence,
+    metrics,
+    logs,
+    report,
+    history,
+    open_,
+    demo,
+    test,
+)
+namespace.add_collection(Collection("stack", up, down, status, break_, mend))
+namespace.add_collection(Collection("dev", lint, bench, docs))
+
+
+class RunbookProgram(Program):
+    """Invoke's program, with this project's exit code and three parts for a mistake on the command line."""
+
+    def parse_tasks(self) -> None:
+        """Say what was not understood, where, and what to do next."""
+        try:
+            super().parse_tasks()
+        except ParseError as error:
+            command = " ".join(sys.argv[1:])
+            raise Exit(f"{error}\ncommand line: {command}\nFix: inv --list, or inv --help TASK", code=4) from None
+
+
+program = RunbookProgram(name="inv", binary="inv", namespace=namespace, version="0.1.0")

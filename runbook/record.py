@@ -66,14 +66,25 @@ class Record:
         """Keep the bytes of a file as they were, named by the file and the hash of the bytes."""
         folder = self.folder / "backups"
         folder.mkdir(mode=0o700, exist_ok=True)
-        digest = hashlib.sha256(content).hexdigest()
-        copy = folder / f"{path.name}.{digest[:16]}"
+        copy = folder / _copy_name(path, digest(content))
         with copy.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        self.append("backup", {"file": str(path), "copy": copy.name, "sha256": digest})
+        self.append("backup", {"file": str(path), "copy": copy.name, "sha256": digest(content)})
         return copy
+
+    def backup(self, path: Path, sha256: str) -> bytes:
+        """Return the bytes that were kept of a file. Raises RunbookError if they are gone or were altered."""
+        copy = self.folder / "backups" / _copy_name(path, sha256)
+        content = copy.read_bytes() if copy.is_file() else b""
+        if digest(content) != sha256:
+            raise RunbookError(
+                f"The backup of {path.name} is missing or was altered",
+                where=str(copy),
+                fix=f"restore {path} from version control",
+            )
+        return content
 
     def _verified(self) -> Iterator[Event]:
         self._last = _FIRST
@@ -90,6 +101,15 @@ class Record:
                 )
             self._last = _chained(self._last, body)
             yield Event(at=datetime.fromisoformat(body["at"]), kind=body["kind"], data=body["data"])
+
+
+def digest(content: bytes) -> str:
+    """Return the SHA-256 of some bytes, in hex."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def _copy_name(path: Path, sha256: str) -> str:
+    return f"{path.name}.{sha256[:16]}"
 
 
 def begin_record(state_dir: Path, *, task: str, target: str) -> Record:

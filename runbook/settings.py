@@ -215,6 +215,11 @@ class Target:
         )
 
 
+def target_name(name: str | None = None) -> str:
+    """Return the target that is meant: the given one, else `RUNBOOK_TARGET`, else `live`."""
+    return name or os.environ.get("RUNBOOK_TARGET") or DEFAULT_TARGET
+
+
 def load_target(name: str | None = None, *, directory: Path | None = None) -> Target:
     """Return the settings of one target.
 
@@ -222,7 +227,7 @@ def load_target(name: str | None = None, *, directory: Path | None = None) -> Ta
     runbook.toml, an unknown key, a wrong type, or when `local` is asked for and the stack is not up.
     """
     root = directory or Path.cwd()
-    wanted = name or os.environ.get("RUNBOOK_TARGET") or DEFAULT_TARGET
+    wanted = target_name(name)
     if wanted == LOCAL:
         return _local_target(root)
     path = root / SETTINGS_FILE

@@ -22,10 +22,11 @@ from runbook.errors import ExitCode, RolledBackError, RunbookError
 from runbook.interrupts import uninterrupted
 from runbook.model import Evidence, TaskResult
 from runbook.observer import Observer
-from runbook.record import Record, target_lock
+from runbook.record import Record, digest, target_lock
 from runbook.settings import Target
 from runbook.steps.frame import Done, Frame
 from runbook.steps.locating import Files, found_files
+from runbook.steps.services import Services
 from runbook.steps.serving import Serving
 
 
@@ -102,7 +103,8 @@ def setup(
         with target_lock(state_dir, target=target.name, task="setup"):
             files = frame.step("files", 0, lambda: _files(target, options, runtime))
             wanted = frame.step("datasource", 1, lambda: _wanted(target, options))
-            serving = Serving(target, runtime, wanted.panels, wanted.rules, timeout_s=options.timeout_s)
+            services = Services(target, runtime, timeout_s=options.timeout_s)
+            serving = Serving(target, services, wanted.panels, wanted.rules)
             plan = frame.step("plan", 1, lambda: _plan(files, wanted, options, serving))
             record.append("plan", {"diff": plan.diff})
             observer.shows_diff(plan.diff)
@@ -113,8 +115,8 @@ def setup(
             if options.dry_run:
                 return frame.result("pending", ExitCode.CHANGES_PENDING, diff=plan.diff)
             if not confirm(_question(plan, target)):
-                return frame.result("declined", ExitCode.CHANGES_PENDING, diff=plan.diff)
-            _apply(frame, plan, serving, options)
+                return frame.result("pending", ExitCode.CHANGES_PENDING, diff=plan.diff)
+            _apply(frame, plan, services, serving, options)
     except RunbookError as error:
         return frame.failure(error, diff=plan.diff if plan else None)
     return frame.result("changed", ExitCode.OK, diff=plan.diff)
@@ -190,23 +192,23 @@ def _question(plan: SetupPlan, target: Target) -> str:
     return f"Write {len(plan.writes)} files{restarts} on target {target.name}?"
 
 
-def _apply(frame: Frame, plan: SetupPlan, serving: Serving, options: SetupOptions) -> None:
+def _apply(frame: Frame, plan: SetupPlan, services: Services, serving: Serving, options: SetupOptions) -> None:
     """Write, restart, wait until served; undo everything if a write, a restart or the wait fails."""
     with uninterrupted():
         frame.step("back up", 1, lambda: _backed_up(frame.record, plan))
-        frame.step("write", 1, lambda: _written(plan))
+        frame.step("write", 1, lambda: _written(frame.record, plan))
     if not options.restart:
         return
     try:
-        for service, is_wanted in ((serving.grafana, plan.grafana), (serving.prometheus, plan.prometheus)):
+        for service, is_wanted in ((services.grafana, plan.grafana), (services.prometheus, plan.prometheus)):
             if is_wanted:
-                frame.step(f"restart {service.name}", 3, partial(serving.restarted, service))
+                frame.step(f"restart {service.name}", 3, partial(services.restarted, service))
         frame.step("served by Grafana", 3, serving.panels_served)
         frame.step("loaded by Prometheus", 3, serving.rules_loaded)
     except RunbookError as error:
         if not plan.writes:
             raise
-        raise _rolled_back(frame, plan, serving, error) from None
+        raise _rolled_back(frame, plan, services, error) from None
 
 
 def _backed_up(record: Record, plan: SetupPlan) -> Done[None]:
@@ -217,7 +219,7 @@ def _backed_up(record: Record, plan: SetupPlan) -> Done[None]:
     return Done(value=None, outcome="ok", reason=f"{len(copies)} files kept in the record", evidence=evidence)
 
 
-def _written(plan: SetupPlan) -> Done[None]:
+def _written(record: Record, plan: SetupPlan) -> Done[None]:
     """Write both files, or none: when the second fails, the first gets its old bytes back."""
     done: list[Plan] = []
     try:
@@ -230,20 +232,22 @@ def _written(plan: SetupPlan) -> Done[None]:
         raise
     if not done:
         return Done(value=None, outcome="unchanged", reason="the files are as wished already")
+    for one in done:
+        record.append("written", {"file": one.source, "before": digest(one.before), "after": digest(one.after)})
     return Done(value=None, outcome="changed", reason="; ".join(one.reason for one in done))
 
 
-def _rolled_back(frame: Frame, plan: SetupPlan, serving: Serving, error: RunbookError) -> RolledBackError:
+def _rolled_back(frame: Frame, plan: SetupPlan, services: Services, error: RunbookError) -> RolledBackError:
     """Put the old bytes back, restart what reads them, and say what had happened."""
 
     def undone() -> Done[None]:
         with uninterrupted():
             for one in reversed(plan.writes):
                 write_document(Path(one.source), one.after, one.before)
-        for service, plan_ in ((serving.grafana, plan.dashboard), (serving.prometheus, plan.rules)):
+        for service, plan_ in ((services.grafana, plan.dashboard), (services.prometheus, plan.rules)):
             if plan_.changed:
-                serving.restarted(service)
-                serving.answers(service)
+                services.restarted(service)
+                services.answering(service)
         return Done(
             value=None, outcome="rolled_back", reason="the files are as before, and read again by their services"
         )

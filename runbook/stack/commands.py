@@ -1,0 +1,87 @@
+"""The tasks of the local stack as results: what came up, and what runs."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from runbook.errors import ExitCode, RunbookError, UsageError
+from runbook.listings import Listing, Part
+from runbook.model import TaskResult
+from runbook.observer import Observer
+from runbook.settings import LOCAL
+from runbook.stack import stack
+from runbook.steps.frame import Done, Frame
+from runbook.steps.unrecorded import Unrecorded
+
+SCRAPE_NOTE = "scrape and evaluation every 2 s here, 10 s in a real installation"
+
+
+def stack_up(directory: Path, *, observer: Observer) -> TaskResult:
+    """Start the stack, or what is missing of it."""
+
+    def work() -> Done[tuple[stack.PartStatus, ...]]:
+        parts = stack.up(directory, observer)
+        return Done(value=parts, outcome="ok", reason=f"{len(parts)} parts are up; {SCRAPE_NOTE}")
+
+    return _listed("stack.up", observer, work)
+
+
+def stack_status(directory: Path, *, observer: Observer) -> TaskResult:
+    """Show every part; exit code 1 when one of them does not run."""
+
+    def work() -> Done[tuple[stack.PartStatus, ...]]:
+        parts = stack.status(directory)
+        if not parts:
+            raise UsageError("The local stack is not up", where=str(directory), fix="inv stack.up")
+        down = [part.name for part in parts if not part.running]
+        reason = f"not running: {', '.join(down)}" if down else f"{len(parts)} parts run; {SCRAPE_NOTE}"
+        return Done(value=parts, outcome="failed" if down else "ok", reason=reason)
+
+    return _listed("stack.status", observer, work)
+
+
+def stack_down(directory: Path, *, observer: Observer) -> TaskResult:
+    """End everything that belongs to the stack."""
+    frame = Frame("stack.down", target=LOCAL, record=Unrecorded(), observer=observer)
+
+    def work() -> Done[None]:
+        has_run = stack.down(directory, observer)
+        return Done(value=None, outcome="changed" if has_run else "unchanged", reason="nothing of the stack runs")
+
+    return ended(frame, "stack.down", work)
+
+
+def shown_parts(parts: tuple[stack.PartStatus, ...]) -> tuple[Part, ...]:
+    """Return the parts as a listing shows them."""
+    return tuple(
+        Part(
+            name=part.name,
+            plays=part.plays,
+            kind=part.kind,
+            running=part.running,
+            pid=part.pid,
+            address=part.address,
+            detail=part.detail,
+        )
+        for part in parts
+    )
+
+
+def _listed(task: str, observer: Observer, work: Callable[[], Done[tuple[stack.PartStatus, ...]]]) -> TaskResult:
+    frame = Frame(task, target=LOCAL, record=Unrecorded(), observer=observer)
+    try:
+        parts = frame.step(task, 0, work)
+    except RunbookError as error:
+        return frame.failure(error)
+    is_well = all(part.running for part in parts)
+    result = frame.result("ok" if is_well else "failed", ExitCode.OK if is_well else ExitCode.PROBLEM)
+    return Listing.of(result, parts=shown_parts(parts))
+
+
+def ended(frame: Frame, step: str, work: Callable[[], Done[None]]) -> TaskResult:
+    """Return the result of a task of one step."""
+    try:
+        frame.step(step, 0, work)
+    except RunbookError as error:
+        return frame.failure(error)
+    outcome = frame.steps[-1].outcome
+    return frame.result(outcome, ExitCode.OK)

@@ -1,0 +1,23 @@
+"""Step 6: the dashboard in a browser, or its address where there is none."""
+
+import webbrowser
+
+from runbook.errors import ExitCode
+from runbook.model import TaskResult
+from runbook.observer import Observer
+from runbook.settings import Target
+from runbook.steps.frame import Done, Frame
+from runbook.steps.unrecorded import Unrecorded
+
+
+def opened(target: Target, *, observer: Observer) -> TaskResult:
+    """Hand the dashboard's address to the browser of this machine; the address is printed in any case."""
+    frame = Frame("open", target=target.name, record=Unrecorded(), observer=observer)
+    url = f"{target.grafana.url}/d/{target.grafana.dashboard_uid}"
+
+    def handed_over() -> Done[None]:
+        is_open = webbrowser.open(url)
+        return Done(value=None, outcome="ok", reason=url if is_open else f"no browser here; open {url}")
+
+    frame.step("open", 6, handed_over)
+    return frame.result("ok", ExitCode.OK)
