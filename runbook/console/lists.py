@@ -1,5 +1,6 @@
 """The listings on a screen: parts of the stack, earlier runs, answered queries, silences, lines."""
 
+import math
 from collections.abc import Iterator, Sequence
 from datetime import UTC
 
@@ -41,12 +42,12 @@ def parts_view(parts: Sequence[Part]) -> RenderableType:
 
 
 def runs_view(runs: Sequence[Run]) -> RenderableType:
-    """Return the runs so far; what is wrong with a record stands below."""
+    """Return the runs so far; what is wrong with a record stands below. The year is in the run id."""
     if not runs:
         return Text("No runs so far.")
     table = _table("run", "task", "target", "outcome", "started (UTC)", "took", whole=("run", "started (UTC)", "took"))
     for run in runs:
-        started = f"{run.started_at.astimezone(UTC):%Y-%m-%d %H:%M}" if run.started_at else ""
+        started = f"{run.started_at.astimezone(UTC):%m-%d %H:%M}" if run.started_at else ""
         took = "" if run.duration_s is None else span(run.duration_s)
         outcome = word(run.outcome or run.record)
         table.add_row(_text(run.run_id), _text(run.task), _text(run.target), outcome, started, took)
@@ -59,13 +60,13 @@ def answer_view(answer: Answer) -> RenderableType:
     query = Text(visible_line(answer.expr), style="dim")
     note = [Text(visible(answer.note), style="dim")] if answer.note else []
     if not answer.series:
-        return Group(heading(answer.title), query, Text("no series"), *note, "")
+        return Group(heading(answer.title), query, Text("no series"), *note)
     names = tuple(dict.fromkeys(name for series in answer.series for name in series.labels))
     table = _table(*names, answer.unit)
     table.columns[-1].justify = "right"
-    for series in sorted(answer.series, key=lambda item: -item.value):
+    for series in sorted(answer.series, key=lambda item: (math.isnan(item.value), -item.value)):
         table.add_row(*(_text(series.labels.get(name, "")) for name in names), _figure(series.value))
-    return Group(heading(answer.title), query, table, *note, "")
+    return Group(heading(answer.title), query, table, *note)
 
 
 def silences_view(silences: Sequence[Silenced]) -> RenderableType:
