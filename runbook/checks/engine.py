@@ -46,11 +46,15 @@ class Broken:
 
 @dataclass(frozen=True, slots=True)
 class NotChecked:
-    """The claim could not be looked at: `why`, `where`, and what would make it possible."""
+    """The claim could not be looked at: `why`, `where`, and what would make it possible.
+
+    `by` is the code of a need that was not checked, where that is the reason.
+    """
 
     why: str
     where: str = ""
     fix: str = ""
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +99,7 @@ class Examined(Generic[F]):
             hop=self.check.hop,
             claim=self.check.claim,
             status=_status(settled),
-            by=settled.by if isinstance(settled, Blocked) else "",
+            by=settled.by if isinstance(settled, Blocked | NotChecked) else "",
             evidence=_evidence(self.check, settled),
         )
 
@@ -211,7 +215,8 @@ def _inherited(needs: Sequence[tuple[Check[F], Settled]]) -> Blocked | NotChecke
             return Blocked(settled.by if isinstance(settled, Blocked) else need.code)
     for need, settled in needs:
         if isinstance(settled, NotChecked):
-            return NotChecked(f"needs {need.code} ({need.claim}), which was not checked", fix=settled.fix)
+            why = f"needs {need.code} ({need.claim}), which was not checked"
+            return NotChecked(why, fix=settled.fix, by=settled.by or need.code)
     return None
 
 
@@ -276,12 +281,14 @@ def _fault(check: Check[F], broken: Broken) -> Verdict:
 
 
 def _inconclusive(unseen: Sequence[Examined[F]]) -> Verdict:
-    fixes = [one.settled.fix for one in unseen if isinstance(one.settled, NotChecked) and one.settled.fix]
+    """Return what could not be checked, without what only follows from it."""
+    roots = [(one, one.settled) for one in unseen if isinstance(one.settled, NotChecked) and not one.settled.by]
+    codes = ", ".join(one.check.code for one, _ in roots) or "everything"
     return Verdict(
         outcome="inconclusive",
-        claim="Nothing that was checked is broken, but not everything could be checked",
-        evidence=tuple(item for one in unseen for item in one.result.evidence),
-        fix=fixes[0] if fixes else "",
+        claim=f"Nothing that was checked is broken; not checked: {codes}",
+        evidence=tuple(item for one, _ in roots for item in one.result.evidence),
+        fix=next((settled.fix for _, settled in roots if settled.fix), ""),
     )
 
 

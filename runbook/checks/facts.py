@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -23,7 +23,6 @@ from runbook.clients.prometheus import (
     Prometheus,
     Readiness,
     RuleGroup,
-    Sample,
     ScrapeTarget,
     Series,
 )
@@ -33,6 +32,7 @@ from runbook.errors import RunbookError
 from runbook.model import Evidence
 from runbook.record import Event, last_record
 from runbook.settings import Target
+from runbook.waiting import watch
 
 T = TypeVar("T")
 
@@ -44,7 +44,10 @@ class _Client(Protocol):
 C = TypeVar("C", bound=_Client)
 
 COUNTER = "crm_events_ingested_total"
+PANEL_20 = f"sum by (topic) (rate({COUNTER}[5m]))"
 WINDOW_S = 300.0
+_PATIENCE_S = 8.0
+_EVERY_S = 0.5
 _LOG_LINES = 2000
 _NO_TOKEN = "none"  # noqa: S105 - an invalid one, on purpose
 
@@ -152,8 +155,19 @@ class Facts:
         return self.once("config", lambda: self._prometheus(Prometheus.config))
 
     def targets(self) -> tuple[ScrapeTarget, ...]:
-        """Return Prometheus's targets."""
-        return self.once("targets", lambda: self._prometheus(Prometheus.targets))
+        """Return the targets of the sink's job, after its first scrape if that comes soon enough."""
+        return self.once("targets", self._targets)
+
+    def is_settled(self, one: ScrapeTarget) -> bool:
+        """Say whether the sink of now was scraped: a failure from before its start tells nothing about it."""
+        if one.health != "down" or one.last_scrape is None:
+            return one.health == "up"
+        started_at = self._sink_started_at()
+        return started_at is None or one.last_scrape >= started_at
+
+    def shown_after(self) -> timedelta:
+        """Return how long an event needs to the panel: a new series is served at 0 for one scrape before it moves."""
+        return timedelta(seconds=1 + 2 * max((one.scrape_interval_s for one in self.targets()), default=0.0))
 
     def rules(self) -> tuple[RuleGroup, ...]:
         """Return Prometheus's loaded rules."""
@@ -163,10 +177,9 @@ class Facts:
         """Say whether Prometheus's last reload succeeded; None when it does not say."""
         return self.once("reload", lambda: self._prometheus(Prometheus.last_reload_successful))
 
-    def rates(self) -> tuple[Sample, ...]:
-        """Return what panel 20 shows now: events a second by topic."""
-        query = f"sum by (topic) (rate({COUNTER}[5m]))"
-        return self.once("rates", lambda: self._prometheus(lambda prometheus: prometheus.query(query)))
+    def rates(self) -> Mapping[str, float]:
+        """Return what panel 20 shows: events a second by topic, after the newest events if they show soon enough."""
+        return self.once("rates", self._rates)
 
     def series(self) -> tuple[Series, ...]:
         """Return the counter's raw samples of the panel's window."""
@@ -230,6 +243,32 @@ class Facts:
     def _last_traffic(self) -> tuple[str, tuple[Event, ...]] | None:
         record = last_record(self._state_dir, target=self.target.name, holding="traffic")
         return (record.run_id, record.events()) if record else None
+
+    def _sink_started_at(self) -> datetime | None:
+        mine = self.target.sink
+        try:
+            return self.state(Service(name=mine.service, container=mine.container)).started_at
+        except RunbookError:
+            return None
+
+    def _targets(self) -> tuple[ScrapeTarget, ...]:
+        def look() -> tuple[tuple[ScrapeTarget, ...], bool]:
+            found = self._prometheus(Prometheus.targets)
+            mine = tuple(one for one in found if one.job == self.target.prometheus.job)
+            return mine, bool(mine) and all(self.is_settled(one) for one in mine)
+
+        return watch(look, deadline_s=_PATIENCE_S, every_s=_EVERY_S)[0]
+
+    def _rates(self) -> Mapping[str, float]:
+        newest, shown_after = self.topics().newest, self.shown_after()
+
+        def look() -> tuple[Mapping[str, float], bool]:
+            samples = self._prometheus(lambda prometheus: prometheus.query(PANEL_20))
+            rates = {sample.labels.get("topic", ""): sample.value for sample in samples}
+            young = [topic for topic, at in newest.items() if at is not None and now() - at < shown_after]
+            return rates, all(rates.get(topic, 0.0) > 0 for topic in young)
+
+        return watch(look, deadline_s=_PATIENCE_S, every_s=_EVERY_S)[0]
 
     def _topics(self) -> TopicFacts:
         wanted = (self.target.kafka.lead_topic, self.target.kafka.job_topic)

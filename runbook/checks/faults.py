@@ -124,12 +124,12 @@ FAULTS: Final = (
     ),
     Fault("P_JOB_LABEL", "prometheus", "The metric has another job label", "align the job's name or the selector"),
     # Rules
+    Fault("R_INVALID", "rules", "Prometheus cannot load the rules file; the old rules live on", "inv rollback"),
     Fault(
         "R_NOT_LISTED", "rules", "Prometheus's configuration does not name the rules file",
         "add {path} to rule_files in prometheus.yml, then curl -X POST {url}/-/reload",
     ),
     Fault("R_NOT_MOUNTED", "rules", "The rules file is not there inside Prometheus's container", "mount it, recreate"),
-    Fault("R_INVALID", "rules", "Prometheus cannot load the rules file; the old rules live on", "inv rollback"),
     Fault("R_STALE_INODE", "rules", "Prometheus's container still holds an old rules file", "restart Prometheus"),
     Fault("R_EVAL", "rules", "The rule {rule} does not evaluate", "correct its expression: inv setup"),
     Fault("R_MISPLACED", "rules", "The rule is in another group, or there twice", "move it to crm_events_alerts"),

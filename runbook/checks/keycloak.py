@@ -7,9 +7,11 @@ from runbook.checks.engine import Check, Finding, Ok
 from runbook.checks.facts import Facts, saw
 from runbook.checks.faults import broken
 from runbook.checks.services import down
+from runbook.clients.http import shortened
 from runbook.clients.runtime import Service
 from runbook.errors import AnswerError, UnreachableError
 
+_QUOTED = 60
 # In the order in which Keycloak looks: realm, client, grant, account. A later refusal proves what comes before it.
 _REFUSALS = {
     "invalid_client": "KC_CLIENT",
@@ -28,11 +30,11 @@ def _answers(facts: Facts) -> Finding:
         return down(facts, "KC_DOWN", service, saw(error.where, error.seen))
     if realm.status == HTTPStatus.SERVICE_UNAVAILABLE:
         return down(facts, "KC_DOWN", service, saw(where, realm.saw))
-    return Ok((saw(where, realm.saw),))
+    return Ok((saw(where, shortened(realm.saw, _QUOTED)),))
 
 
 def _has_realm(facts: Facts) -> Finding:
-    seen = saw(_where(facts), facts.realm().saw)
+    seen = saw(_where(facts), shortened(facts.realm().saw, _QUOTED))
     if facts.realm().status == HTTPStatus.NOT_FOUND:
         return broken("KC_REALM", seen, realm=facts.target.keycloak.realm)
     return Ok((seen,))

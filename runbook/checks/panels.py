@@ -4,12 +4,11 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from runbook.checks.engine import Check, Finding, NotChecked, Ok
-from runbook.checks.facts import COUNTER, WINDOW_S, Facts, now, saw
+from runbook.checks.facts import COUNTER, PANEL_20, WINDOW_S, Facts, now, saw
 from runbook.checks.faults import broken, fault
 from runbook.model import Evidence
 
 _WINDOW = timedelta(seconds=WINDOW_S)
-_SCRAPES_UNTIL_SHOWN = 2  # a new series is served at 0 for one scrape before it moves
 
 
 def _events_come(facts: Facts) -> Finding:
@@ -27,15 +26,14 @@ def _events_come(facts: Facts) -> Finding:
 
 
 def _panels_move(facts: Facts) -> Finding:
-    rates = {sample.labels.get("topic", ""): sample.value for sample in facts.rates()}
+    rates, newest, shown_after = facts.rates(), facts.topics().newest, facts.shown_after()
     text = ", ".join(f"{topic} {rate:.4g}/s" for topic, rate in sorted(rates.items()))
-    seen = saw("query of panel 20", text or f"{COUNTER} can be queried and has no rate")
-    newest, interval = facts.topics().newest, _scrape_interval(facts)
-    recent = [topic for topic, at in newest.items() if _within(_WINDOW - 2 * interval, [at])]
+    seen = saw(f"query {PANEL_20}", text or "it can be queried, and has no rate")
+    recent = [topic for topic, at in newest.items() if _within(_WINDOW - shown_after, [at])]
     blind = [topic for topic in recent if not rates.get(topic, 0.0) > 0]
     if not blind:
         return Ok((seen, _newest_seen(facts)))
-    if facts.topics().unread or _within(_SCRAPES_UNTIL_SHOWN * interval, [newest[topic] for topic in blind]):
+    if facts.topics().unread or _within(shown_after, [newest[topic] for topic in blind]):
         return NotChecked(
             f"events of {', '.join(blind)} are on their way: {facts.topics().unread} not read by the sink",
             where=_newest_seen(facts).source,
@@ -62,11 +60,6 @@ def _newest_seen(facts: Facts) -> Evidence:
     newest = facts.topics().newest
     said = (f"{topic} {at:%Y-%m-%d %H:%M:%S} UTC" if at else f"{topic} none" for topic, at in sorted(newest.items()))
     return saw("newest events in Kafka", ", ".join(said))
-
-
-def _scrape_interval(facts: Facts) -> timedelta:
-    mine = [one.scrape_interval_s for one in facts.targets() if one.job == facts.target.prometheus.job]
-    return timedelta(seconds=max(mine, default=0.0))
 
 
 def _within(age: timedelta, times: Iterable[datetime | None]) -> bool:

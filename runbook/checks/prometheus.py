@@ -36,7 +36,7 @@ def _has_job(facts: Facts) -> Finding:
     mine = facts.target.prometheus
     where, jobs = f"GET {mine.url}/api/v1/status/config", facts.config().jobs
     seen = saw(where, f"scrape jobs: {', '.join(jobs) or 'none'}")
-    if mine.job not in jobs and not _of_job(facts):
+    if mine.job not in jobs and not facts.targets():
         return broken("P_NO_JOB", seen, job=mine.job, url=mine.url)
     return Ok((seen,))
 
@@ -44,8 +44,8 @@ def _has_job(facts: Facts) -> Finding:
 def _scrapes(facts: Facts) -> Finding:
     mine = facts.target.prometheus
     where = f"GET {mine.url}/api/v1/targets"
-    found = _of_job(facts)
-    settled = [one for one in found if one.health in {"up", "down"} and not _is_older_than_the_sink(facts, one)]
+    found = facts.targets()
+    settled = [one for one in found if facts.is_settled(one)]
     if not settled:
         said = "; ".join(_said(one) for one in found) or f"no target of job {mine.job}"
         return NotChecked(f"{said}: not scraped since the start", where=where, fix="inv troubleshoot, in half a minute")
@@ -54,22 +54,6 @@ def _scrapes(facts: Facts) -> Finding:
     if down_ones:
         return broken("P_TARGET", seen, scrape_url=down_ones[0].url, job=mine.job, url=mine.url)
     return Ok((seen,))
-
-
-def _of_job(facts: Facts) -> list[ScrapeTarget]:
-    return [one for one in facts.targets() if one.job == facts.target.prometheus.job]
-
-
-def _is_older_than_the_sink(facts: Facts, one: ScrapeTarget) -> bool:
-    """A failed scrape from before the sink's start says nothing about the sink of now."""
-    mine = facts.target.sink
-    try:
-        started_at = facts.state(Service(name=mine.service, container=mine.container)).started_at
-    except RunbookError:
-        return False
-    if one.health != "down" or started_at is None or one.last_scrape is None:
-        return False
-    return one.last_scrape < started_at
 
 
 def _said(one: ScrapeTarget) -> str:
