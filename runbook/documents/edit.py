@@ -25,12 +25,20 @@ def edited(dashboard: Dashboard, edit: Edit, style: Style) -> str:
     """The text with the edit spliced in; raises DocumentError if it would then say anything but what was meant."""
     text = dashboard.text
     body = spliced(text.body, _splices(dashboard, edit, style))
-    if jsontext.exact(body) != _intended(text, edit):
+    if not _says(body, _intended(text, edit)):
         raise text.refusal(
             "the file is written in a way that cannot be edited exactly; it was left as it is",
             fix=RESTORE,
         )
     return body
+
+
+def _says(body: str, intended: object) -> bool:
+    """Whether a text is JSON and says exactly that."""
+    try:
+        return bool(jsontext.exact(body) == intended)
+    except ValueError:
+        return False
 
 
 def _splices(dashboard: Dashboard, edit: Edit, style: Style) -> Iterator[Splice]:

@@ -218,7 +218,10 @@ def _parted_by_blank_lines(text: Text, rules: yaml.SequenceNode) -> bool:
 
 def _only_added(before: str, after: str, added: str) -> bool:
     """Whether the events of `after` are those of `before` with one list item more, at the end of a list."""
-    old, new = [*yamltext.said(before)], [*yamltext.said(after)]
+    try:
+        old, new = [*yamltext.said(before)], [*yamltext.said(after)]
+    except yaml.YAMLError:
+        return False
     item = [*yamltext.said(added)][_LIST_OPENS:-_LIST_OPENS]
     at = next((index for index, (one, two) in enumerate(zip(old, new, strict=False)) if one != two), len(old))
     is_end_of_list = at < len(old) and old[at][0] is yaml.SequenceEndEvent

@@ -1,7 +1,7 @@
 """The reference installation edited for real, and the parts that cases do not reach."""
 
 import subprocess
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 
 import pytest
@@ -9,8 +9,12 @@ import pytest
 from runbook.documents.compare import Datasource, differing_fields
 from runbook.documents.dashboard import panels_of, plan_panels
 from runbook.documents.desired import wanted_panels, wanted_rules
+from runbook.documents.edit import Edit, edited
+from runbook.documents.located import located
 from runbook.documents.promtext import duration_s
-from runbook.documents.rules import plan_rule, plan_rules
+from runbook.documents.rules import _only_added, plan_rule, plan_rules
+from runbook.documents.style import style_of
+from runbook.documents.text import decoded
 from runbook.documents.wanted_rule import Rule, differing_rule_fields
 from runbook.errors import DocumentError
 
@@ -183,6 +187,23 @@ def test_control_character_in_rules_is_refused_with_its_line() -> None:
     with pytest.raises(DocumentError, match="#x0007") as refused:
         plan_rule(b"groups:\n  - \x07\n", wanted_rules()[0], source="file")
     assert refused.value.where == "file:2"
+
+
+@pytest.mark.parametrize("between", ["", ", {},", ',"id",'])
+def test_a_splice_that_says_something_else_is_refused(between: str) -> None:
+    """Negative control of the last guard: were the splicing wrong, the result would never be written."""
+    dashboard = located(decoded(DASHBOARD.read_bytes(), source="file"))
+    edit = Edit(after=17, inserted=({"id": 20},), replaced={}, moved={})
+    style = style_of(dashboard, dashboard.panels[17])
+    assert '"id": 20\n' in edited(dashboard, edit, style)
+    with pytest.raises(DocumentError, match="cannot be edited exactly"):
+        edited(dashboard, edit, replace(style, between=between))
+
+
+@pytest.mark.parametrize("after", ["a: [", "a: [1, 2]", "a: [1]", "a: [2]", "b: [1, 2]"])
+def test_only_the_added_item_may_be_new(after: str) -> None:
+    """Negative control of the guard for rules: broken YAML, or anything but one item more at the end."""
+    assert _only_added("a: [1]", after, "[2]") is (after == "a: [1, 2]")
 
 
 def test_a_plan_is_frozen() -> None:
