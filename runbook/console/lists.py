@@ -31,14 +31,14 @@ def parts_view(parts: Sequence[Part]) -> RenderableType:
     """Return which program plays which part of the stack, and whether it is the real one."""
     if not parts:
         return Text("The local stack is not up.")
-    table = _table("part", "played by", "", "state", "pid", "address", whole=("part", "", "state", "pid", "address"))
+    whole = ("part", "", "state", "pid")
+    table = _table("part", "", "state", "pid", "address, and what plays it there", whole=whole)
     for part in parts:
         kind = Text(part.kind, style="green" if part.kind == "real" else "yellow")
         state = Text("running", style="green") if part.running else Text("down", style="bold red")
         pid = "" if part.pid is None else str(part.pid)
-        table.add_row(_text(part.name), _text(part.plays), kind, state, pid, _text(part.address))
-    notes = [Text(f"{visible_line(part.name)}: {visible(part.detail)}", style="dim") for part in parts if part.detail]
-    return Group(table, *notes)
+        table.add_row(_text(part.name), kind, state, pid, _player(part))
+    return table
 
 
 def runs_view(runs: Sequence[Run]) -> RenderableType:
@@ -70,20 +70,29 @@ def answer_view(answer: Answer) -> RenderableType:
 
 
 def silences_view(silences: Sequence[Silenced]) -> RenderableType:
-    """Return the silences made or ended: id, alert, until when, by whom and why."""
+    """Return the silences made or ended: alert, until when, by whom, why, and the id that ends it."""
     if not silences:
         return Text("No silence.")
-    parts: list[RenderableType] = []
-    for item in silences:
-        until = f"{'ended' if item.state == 'expired' else 'ends'} {moment(item.ends_at)}"
-        parts.append(Text.assemble((visible_line(item.id), "bold"), f"  {visible_line(item.alert)}  {until}"))
-        parts.append(Text(f"  by {visible_line(item.author)}: {visible(item.reason)}"))
-    return Group(*parts)
+    return Group(*(_silence(item) for item in silences))
 
 
 def line_view(line: Line) -> Text:
     """Return one line of a log as it came; a terminal's escape sequences are written out, not obeyed."""
     return Text(visible_line(line.text), no_wrap=True, overflow="ignore")
+
+
+def _silence(item: Silenced) -> RenderableType:
+    end = f"{'ended' if item.state == 'expired' else 'silenced until'} {moment(item.ends_at)}"
+    return Group(
+        Text.assemble((visible_line(item.alert), "bold"), f" {end} by {visible_line(item.author)}"),
+        Text(f"  {visible(item.reason)}"),
+        Text(f"  id {visible_line(item.id)}", style="dim"),
+    )
+
+
+def _player(part: Part) -> Text:
+    plays = f"{part.plays}: {part.detail}" if part.detail else part.plays
+    return Text.assemble(visible_line(part.address), "\n", (visible_line(plays), "dim"))
 
 
 def _figure(value: float) -> str:

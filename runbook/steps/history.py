@@ -20,7 +20,7 @@ def history(state_dir: Path, *, target: str, observer: Observer) -> TaskResult:
     def read() -> Done[tuple[Run, ...]]:
         runs = tuple(_run(record) for record in reversed(all_records(state_dir)))
         broken = sum(run.record == "broken" for run in runs)
-        reason = f"{len(runs)} runs in {state_dir}" + (f", {broken} of them with a broken record" if broken else "")
+        reason = f"runs in {state_dir}: {len(runs)}" + (f", {broken} of them with a broken record" if broken else "")
         return Done(value=runs, outcome="ok", reason=reason)
 
     return Listing.of(frame.result("ok", ExitCode.OK), runs=frame.step("history", 0, read))

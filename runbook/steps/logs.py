@@ -50,7 +50,7 @@ def _read(target: Target, runtime: Runtime, since: datetime | None, tail: int | 
     service = _service(target)
     evidence = _found(runtime, service)
     lines = tuple(_line(line) for line in runtime.log(service, since=since, tail=tail))
-    return Done(value=lines, outcome="ok", reason=f"{len(lines)} lines", evidence=(evidence,))
+    return Done(value=lines, outcome="ok", reason=f"lines: {len(lines)}", evidence=(evidence,))
 
 
 def _found(runtime: Runtime, service: Service) -> Evidence:

@@ -74,9 +74,8 @@ def _asked(prometheus: Prometheus, question: Question) -> Done[Answer]:
         series=tuple(Series(labels=_named(sample), at=sample.at, value=sample.value) for sample in samples),
         note=question.note if samples else "the sink has counted no event yet, or Prometheus does not scrape it",
     )
-    evidence = Evidence(source=question.expr, saw=f"{len(samples)} series")
-    reason = evidence.saw if samples else "no series: no event was counted in that window"
-    return Done(value=answer, outcome="ok", reason=reason, evidence=(evidence,))
+    evidence = Evidence(source=question.expr, saw=f"{len(samples) or 'no'} series")
+    return Done(value=answer, outcome="ok", reason=evidence.saw, evidence=(evidence,))
 
 
 def _named(sample: Sample) -> dict[str, str]:

@@ -67,7 +67,7 @@ def silences(target: Target, *, record: Record, observer: Observer, alert: str =
 
     def listed() -> Done[tuple[Silenced, ...]]:
         found = tuple(_shown(one) for one in _on(alert, Alertmanager(target.alertmanager)))
-        return Done(value=found, outcome="ok", reason=f"{len(found)} silences hold back {alert}")
+        return Done(value=found, outcome="ok", reason=f"in force on {alert}: {len(found)}")
 
     return _framed(frame, "list", listed)
 
@@ -128,7 +128,7 @@ def _unsilenced(settings: AlertmanagerSettings, alert: str, silence_id: str | No
     if not chosen:
         others = len(_on(alert, alertmanager))
         reason = f"no silence of this tool holds back {alert}"
-        return Done(value=(), outcome="unchanged", reason=f"{reason}; {others} of others do" if others else reason)
+        return Done(value=(), outcome="unchanged", reason=f"{reason}; made by others: {others}" if others else reason)
     ended = tuple(_shown(one, state="expired", ends_at=datetime.now(UTC)) for one in chosen)
     reason = f"ended {', '.join(one.id for one in chosen)}"
     return Done(value=ended, outcome="changed", reason=reason, evidence=tuple(_seen(one) for one in chosen))

@@ -148,7 +148,7 @@ def test_nothing_to_end(alertmanager: Alertmanager, target: Target, record: Reco
     found = ended(target, record)
 
     assert (found.outcome, found.exit_code) == ("unchanged", 0)
-    assert "1 of others" in found.steps[-1].reason
+    assert "made by others: 1" in found.steps[-1].reason
 
 
 def test_unsilence_by_id(alertmanager: Alertmanager, target: Target, record: Record) -> None:
