@@ -161,7 +161,8 @@ class _Alert(_Wire):
 
 
 def _accepted(answer: Answer) -> Answer:
-    if answer.status == HTTPStatus.NOT_FOUND:
+    # 0.25 answers an unknown id with 500 and this text, later versions with 404.
+    if answer.status == HTTPStatus.NOT_FOUND or "silence not found" in answer.text:
         raise answer.error("Alertmanager knows no such silence", code="not_found", fix="list them: inv silence --list")
     if answer.status == HTTPStatus.BAD_REQUEST:
         raise answer.error(f"Alertmanager refused the silence: {answer.excerpt}", code="bad_request")

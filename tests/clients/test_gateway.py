@@ -1,11 +1,13 @@
 """The gateway's answers as TARGET_ENVIRONMENT.md states them, each to its own code."""
 
+import socket
 import traceback
 from datetime import UTC, datetime
 
 import pytest
+from loopback import MakeServer, Reply, ScriptedServer
 
-from runbook.clients.gateway import Gateway
+from runbook.clients.gateway import EntityAnswer, Gateway
 from runbook.errors import AnswerError, UnreachableError
 from runbook.settings import GatewaySettings
 
@@ -14,21 +16,21 @@ LEAD = {"id": 17, "tenant_id": "acme", "name": "N", "email": "n@test.com", "sour
 
 
 @pytest.fixture
-def gateway(server):
+def gateway(server: ScriptedServer) -> Gateway:
     return Gateway(GatewaySettings(url=server.url), TOKEN, timeout_s=5)
 
 
-def create_lead(gateway):
+def create_lead(gateway: Gateway) -> EntityAnswer:
     return gateway.create_lead(name="N", email="n@test.com", source="s")
 
 
-def create_job(gateway):
+def create_job(gateway: Gateway) -> EntityAnswer:
     return gateway.create_job(lead_id=17, title="T", status="Open", description="D")
 
 
 @pytest.mark.parametrize("status", [200, 201])
-def test_created_lead_is_returned_with_its_times(gateway, server, reply_class, status):
-    server.routes["POST /leads"] = reply_class(status, LEAD)
+def test_created_lead_is_returned_with_its_times(gateway: Gateway, server: ScriptedServer, status: int) -> None:
+    server.routes["POST /leads"] = Reply(status, LEAD)
 
     lead = create_lead(gateway)
 
@@ -40,8 +42,8 @@ def test_created_lead_is_returned_with_its_times(gateway, server, reply_class, s
     assert seen.headers["Authorization"] == f"Bearer {TOKEN}"
 
 
-def test_created_job_is_returned(gateway, server, reply_class):
-    server.routes["POST /jobs"] = reply_class(201, {"id": 3, "tenant_id": "acme", "lead_id": 17})
+def test_created_job_is_returned(gateway: Gateway, server: ScriptedServer) -> None:
+    server.routes["POST /jobs"] = Reply(201, {"id": 3, "tenant_id": "acme", "lead_id": 17})
 
     assert create_job(gateway).id == 3
     assert server.seen[0].json == {"lead_id": 17, "title": "T", "status": "Open", "description": "D"}
@@ -65,8 +67,10 @@ def test_created_job_is_returned(gateway, server, reply_class):
         (302, b"", "server_error", "302"),
     ],
 )
-def test_every_refusal_has_its_own_code(gateway, server, reply_class, status, body, code, said):
-    server.routes["POST /leads"] = reply_class(status, body)
+def test_every_refusal_has_its_own_code(
+    gateway: Gateway, server: ScriptedServer, *, status: int, body: object, code: str, said: str
+) -> None:
+    server.routes["POST /leads"] = Reply(status, body)
 
     with pytest.raises(AnswerError, match=said) as caught:
         create_lead(gateway)
@@ -76,8 +80,8 @@ def test_every_refusal_has_its_own_code(gateway, server, reply_class, status, bo
     assert len(server.seen) == 1
 
 
-def test_conflict_of_a_job_is_a_duplicate_too(gateway, server, reply_class):
-    server.routes["POST /jobs"] = reply_class(409, {"detail": "exists"})
+def test_conflict_of_a_job_is_a_duplicate_too(gateway: Gateway, server: ScriptedServer) -> None:
+    server.routes["POST /jobs"] = Reply(409, {"detail": "exists"})
 
     with pytest.raises(AnswerError) as caught:
         create_job(gateway)
@@ -86,15 +90,15 @@ def test_conflict_of_a_job_is_a_duplicate_too(gateway, server, reply_class):
 
 
 @pytest.mark.parametrize("body", [b"<html>", {"id": "17", "tenant_id": "acme"}, {"id": 17}, [], {"ok": True}])
-def test_success_without_a_lead_is_an_error(gateway, server, reply_class, body):
+def test_success_without_a_lead_is_an_error(gateway: Gateway, server: ScriptedServer, body: object) -> None:
     """A 200 from something else (a sign-in page, a proxy) is not a created lead."""
-    server.routes["POST /leads"] = reply_class(200, body)
+    server.routes["POST /leads"] = Reply(200, body)
 
     with pytest.raises(AnswerError):
         create_lead(gateway)
 
 
-def test_lost_answer_is_never_sent_again(raw_server):
+def test_lost_answer_is_never_sent_again(raw_server: MakeServer) -> None:
     """Nobody knows whether the lead was created: a second POST could create it twice."""
     lost = raw_server(lambda *_: None)
 
@@ -114,9 +118,11 @@ def test_lost_answer_is_never_sent_again(raw_server):
         (502, b"", False),
     ],
 )
-def test_probe_asks_for_a_job_that_cannot_be_made(gateway, server, reply_class, status, body, is_proxy_404):
+def test_probe_asks_for_a_job_that_cannot_be_made(
+    gateway: Gateway, server: ScriptedServer, status: int, body: object, is_proxy_404: bool
+) -> None:
     """Lead 0 exists nowhere; every answer is a fact, none an exception."""
-    server.routes["POST /jobs"] = reply_class(status, body)
+    server.routes["POST /jobs"] = Reply(status, body)
 
     answer = gateway.probe()
 
@@ -128,8 +134,8 @@ def test_probe_asks_for_a_job_that_cannot_be_made(gateway, server, reply_class, 
 
 
 @pytest.mark.parametrize("date", [b"", b"Date: yesterday\r\n"])
-def test_probe_without_a_usable_date_has_none(raw_server, date):
-    def undated(connection, _):
+def test_probe_without_a_usable_date_has_none(raw_server: MakeServer, date: bytes) -> None:
+    def undated(connection: socket.socket, _: object) -> None:
         connection.sendall(b"HTTP/1.1 404 Not Found\r\n" + date + b"Content-Length: 0\r\n\r\n")
 
     assert Gateway(GatewaySettings(url=raw_server(undated).url), TOKEN).probe().date is None

@@ -5,6 +5,7 @@ from base64 import b64encode
 from datetime import UTC, datetime
 
 import pytest
+from loopback import Reply, ScriptedServer
 
 from runbook.clients.grafana import Datasource, DatasourceHealth, Frame, Grafana, GrafanaHealth
 from runbook.errors import AnswerError, UnreachableError
@@ -16,30 +17,30 @@ PANELS = [{"id": 20, "type": "timeseries", "title": "CRM Events Ingested (by top
 
 
 @pytest.fixture
-def grafana(server):
+def grafana(server: ScriptedServer) -> Grafana:
     return Grafana(GrafanaSettings(url=server.url, password=PASSWORD), timeout_s=5)
 
 
-def query(grafana, *targets):
+def query(grafana: Grafana, *targets: dict[str, object]) -> tuple[Frame, ...]:
     return grafana.query(targets or [{"refId": "A", "expr": "up"}], datasource_uid="abc", start=START, end=END)
 
 
-def test_health_is_an_answer_whatever_its_database_says(grafana, server, reply_class):
-    server.routes["GET /api/health"] = reply_class(200, {"commit": "x", "database": "ok", "version": "11.2.0"})
+def test_health_is_an_answer_whatever_its_database_says(grafana: Grafana, server: ScriptedServer) -> None:
+    server.routes["GET /api/health"] = Reply(200, {"commit": "x", "database": "ok", "version": "11.2.0"})
     assert grafana.health() == GrafanaHealth(ok=True, version="11.2.0", status=200)
 
-    server.routes["GET /api/health"] = reply_class(503, {"database": "failing", "version": "11.2.0"})
+    server.routes["GET /api/health"] = Reply(503, {"database": "failing", "version": "11.2.0"})
     assert grafana.health() == GrafanaHealth(ok=False, version="11.2.0", status=503)
 
-    server.routes["GET /api/health"] = reply_class(502, b"Bad Gateway")
+    server.routes["GET /api/health"] = Reply(502, b"Bad Gateway")
     with pytest.raises(AnswerError, match="502: Bad Gateway"):
         grafana.health()
 
 
-def test_served_dashboard_names_the_file_it_came_from(grafana, server, reply_class):
+def test_served_dashboard_names_the_file_it_came_from(grafana: Grafana, server: ScriptedServer) -> None:
     meta = {"url": "/d/crm/crm-events", "provisioned": True, "provisionedExternalId": "crm_events_pipeline.json"}
     board = {"uid": "crm", "title": "CRM", "version": 3, "panels": PANELS, "id": 1}
-    server.routes["GET /api/dashboards/uid/crm"] = reply_class(200, {"meta": meta, "dashboard": board})
+    server.routes["GET /api/dashboards/uid/crm"] = Reply(200, {"meta": meta, "dashboard": board})
 
     found = grafana.dashboard("crm")
 
@@ -50,12 +51,12 @@ def test_served_dashboard_names_the_file_it_came_from(grafana, server, reply_cla
     grafana.close()
 
 
-def test_unknown_dashboard_is_none_but_an_unknown_page_is_an_error(grafana, server, reply_class):
+def test_unknown_dashboard_is_none_but_an_unknown_page_is_an_error(grafana: Grafana, server: ScriptedServer) -> None:
     """Grafana's own 404 is JSON; a proxy's is not, and must not look like a missing dashboard."""
-    server.routes["GET /api/dashboards/uid/x"] = reply_class(404, {"message": "Dashboard not found"})
+    server.routes["GET /api/dashboards/uid/x"] = Reply(404, {"message": "Dashboard not found"})
     assert grafana.dashboard("x") is None
 
-    server.routes["GET /api/dashboards/uid/x"] = reply_class(404, b"404 page not found")
+    server.routes["GET /api/dashboards/uid/x"] = Reply(404, b"404 page not found")
     with pytest.raises(AnswerError, match="404 page not found"):
         grafana.dashboard("x")
 
@@ -63,8 +64,10 @@ def test_unknown_dashboard_is_none_but_an_unknown_page_is_an_error(grafana, serv
 @pytest.mark.parametrize(
     ("status", "code", "setting"), [(401, "unauthorized", "PASSWORD"), (403, "forbidden", "USERNAME")]
 )
-def test_wrong_password_has_its_code_and_never_shows(grafana, server, reply_class, status, code, setting):
-    echo = lambda seen: reply_class(status, {"message": str(seen.headers), "password": PASSWORD})  # noqa: E731 - an answer
+def test_wrong_password_has_its_code_and_never_shows(
+    grafana: Grafana, server: ScriptedServer, status: int, code: str, setting: str
+) -> None:
+    echo = lambda seen: Reply(status, {"message": str(seen.headers), "password": PASSWORD})  # noqa: E731 - an answer
     server.routes |= {
         "GET /api/dashboards/uid/x": echo,
         "GET /api/datasources": echo,
@@ -87,7 +90,7 @@ def test_wrong_password_has_its_code_and_never_shows(grafana, server, reply_clas
         assert b64encode(f"admin:{PASSWORD}".encode()).decode() not in shown
 
 
-def test_unreachable_grafana(refused_url):
+def test_unreachable_grafana(refused_url: str) -> None:
     with pytest.raises(UnreachableError, match="RUNBOOK_GRAFANA_URL") as caught:
         Grafana(GrafanaSettings(url=refused_url, password=PASSWORD)).health()
 
@@ -95,32 +98,32 @@ def test_unreachable_grafana(refused_url):
     assert PASSWORD not in "".join(traceback.format_exception(caught.value))
 
 
-def test_datasources_are_listed(grafana, server, reply_class):
+def test_datasources_are_listed(grafana: Grafana, server: ScriptedServer) -> None:
     one = {"id": 1, "uid": "abc", "name": "Prometheus", "type": "prometheus", "url": "http://prom:9090"}
-    server.routes["GET /api/datasources"] = reply_class(200, [one | {"isDefault": True}])
+    server.routes["GET /api/datasources"] = Reply(200, [one | {"isDefault": True}])
 
     expected = Datasource(uid="abc", name="Prometheus", type="prometheus", url="http://prom:9090", is_default=True)
     assert grafana.datasources() == (expected,)
 
 
 @pytest.mark.parametrize("status", [400, 500])
-def test_datasource_health_is_an_answer(grafana, server, reply_class, status):
+def test_datasource_health_is_an_answer(grafana: Grafana, server: ScriptedServer, status: int) -> None:
     path = "GET /api/datasources/uid/abc/health"
-    server.routes[path] = reply_class(200, {"status": "OK", "message": "Successfully queried the Prometheus API."})
+    server.routes[path] = Reply(200, {"status": "OK", "message": "Successfully queried the Prometheus API."})
     assert grafana.datasource_health("abc").ok
 
-    server.routes[path] = reply_class(status, {"status": "ERROR", "message": "connection refused"})
+    server.routes[path] = Reply(status, {"status": "ERROR", "message": "connection refused"})
     assert grafana.datasource_health("abc") == DatasourceHealth(ok=False, message="connection refused")
 
 
-def test_health_of_an_unknown_datasource_is_an_error(grafana):
+def test_health_of_an_unknown_datasource_is_an_error(grafana: Grafana) -> None:
     with pytest.raises(AnswerError, match="does not know it") as caught:
         grafana.datasource_health("nope")
 
     assert caught.value.code == "not_found"
 
 
-def test_query_asks_as_a_panel_does_and_returns_columns_of_numbers(grafana, server, reply_class):
+def test_query_asks_as_a_panel_does_and_returns_columns_of_numbers(grafana: Grafana, server: ScriptedServer) -> None:
     fields = [
         {"name": "Time", "type": "time"},
         {"name": "Value", "type": "number", "labels": {"topic": "t"}, "config": {"displayNameFromDS": "shown"}},
@@ -132,7 +135,7 @@ def test_query_asks_as_a_panel_does_and_returns_columns_of_numbers(grafana, serv
     }
     table = {"schema": {"name": "n", "fields": [{"name": "v", "type": "number"}]}, "data": {"values": [[7]]}}
     results = {"A": {"status": 200, "frames": [frame]}, "B": {"frames": [table]}, "C": {"frames": None}}
-    server.routes["POST /api/ds/query"] = reply_class(200, {"results": results})
+    server.routes["POST /api/ds/query"] = Reply(200, {"results": results})
 
     found = query(grafana, {"refId": "A", "expr": "up", "datasource": "Prometheus"}, {"refId": "B", "intervalMs": 5})
 
@@ -151,10 +154,10 @@ def test_query_asks_as_a_panel_does_and_returns_columns_of_numbers(grafana, serv
 
 
 @pytest.mark.parametrize("status", [200, 207, 400, 500])
-def test_failed_target_is_an_error_whatever_the_status(grafana, server, reply_class, status):
+def test_failed_target_is_an_error_whatever_the_status(grafana: Grafana, server: ScriptedServer, status: int) -> None:
     """An error inside the results must never look like a panel without data."""
     results = {"A": {"frames": []}, "B": {"error": "parse error", "status": 400, "frames": []}}
-    server.routes["POST /api/ds/query"] = reply_class(status, {"results": results})
+    server.routes["POST /api/ds/query"] = Reply(status, {"results": results})
 
     with pytest.raises(AnswerError, match="The query B failed: parse error") as caught:
         query(grafana)
@@ -162,11 +165,11 @@ def test_failed_target_is_an_error_whatever_the_status(grafana, server, reply_cl
     assert caught.value.code == "query_failed"
 
 
-def test_refused_query_quotes_grafana(grafana, server, reply_class):
-    server.routes["POST /api/ds/query"] = reply_class(404, {"message": "Data source not found"})
+def test_refused_query_quotes_grafana(grafana: Grafana, server: ScriptedServer) -> None:
+    server.routes["POST /api/ds/query"] = Reply(404, {"message": "Data source not found"})
     with pytest.raises(AnswerError, match="404: Data source not found"):
         query(grafana)
 
-    server.routes["POST /api/ds/query"] = reply_class(200, b"<title>Proxy</title>", "text/html")
+    server.routes["POST /api/ds/query"] = Reply(200, b"<title>Proxy</title>", "text/html")
     with pytest.raises(AnswerError, match="HTML page: Proxy"):
         query(grafana)

@@ -7,33 +7,34 @@ from datetime import UTC, datetime
 from urllib.parse import parse_qs, quote_plus
 
 import pytest
+from loopback import MakeServer, Reply, ScriptedServer
 
 from runbook.clients.keycloak import Keycloak
 from runbook.errors import AnswerError, UnreachableError
 from runbook.settings import KeycloakSettings
 
-PASSWORD, SECRET = "pä55 wörd", "client+secret"  # noqa: S105 - a test's own
+PASSWORD, SECRET = "pä55 wörd", "client+secret"
 TOKEN_PATH = "POST /realms/aetherlink/protocol/openid-connect/token"  # noqa: S105 - a path
 CLAIMS = {"iss": "http://kc/realms/aetherlink", "preferred_username": "demo", "tenant_id": "acme"}
 
 
-def jwt(claims):
+def jwt(claims: object) -> str:
     parts = (json.dumps({"alg": "RS256"}), claims if isinstance(claims, str) else json.dumps(claims), "signature")
     return ".".join(urlsafe_b64encode(part.encode()).decode().rstrip("=") for part in parts)
 
 
 @pytest.fixture
-def keycloak(server):
+def keycloak(server: ScriptedServer) -> Keycloak:
     return Keycloak(KeycloakSettings(url=server.url, password=PASSWORD, client_secret=SECRET), timeout_s=5)
 
 
-def shown(error):
+def shown(error: BaseException) -> str:
     return "".join(traceback.format_exception(error)) + repr(error) + getattr(error, "body", "")
 
 
-def test_token_shows_its_claims_but_never_itself(keycloak, server, reply_class):
+def test_token_shows_its_claims_but_never_itself(keycloak: Keycloak, server: ScriptedServer) -> None:
     value = jwt(CLAIMS | {"iat": 1762199331, "exp": 1762199631})
-    server.routes[TOKEN_PATH] = reply_class(200, {"access_token": value})
+    server.routes[TOKEN_PATH] = Reply(200, {"access_token": value})
 
     token = keycloak.token()
 
@@ -49,9 +50,11 @@ def test_token_shows_its_claims_but_never_itself(keycloak, server, reply_class):
 
 
 @pytest.mark.parametrize("tenant", [{}, {"tenant_id": ""}, {"tenant_id": ["acme"]}, {"tenant_id": None}])
-def test_token_without_a_usable_tenant_has_none(keycloak, server, reply_class, tenant):
+def test_token_without_a_usable_tenant_has_none(
+    keycloak: Keycloak, server: ScriptedServer, tenant: dict[str, object]
+) -> None:
     """A list or an empty text is a wrong mapper, not a tenant."""
-    server.routes[TOKEN_PATH] = reply_class(200, {"access_token": jwt({"iss": "i"} | tenant)})
+    server.routes[TOKEN_PATH] = Reply(200, {"access_token": jwt({"iss": "i"} | tenant)})
 
     token = keycloak.token()
 
@@ -74,8 +77,8 @@ def test_token_without_a_usable_tenant_has_none(keycloak, server, reply_class, t
         b"",
     ],
 )
-def test_success_without_a_jwt_is_an_error_of_its_own(keycloak, server, reply_class, body):
-    server.routes[TOKEN_PATH] = reply_class(200, body)
+def test_success_without_a_jwt_is_an_error_of_its_own(keycloak: Keycloak, server: ScriptedServer, body: object) -> None:
+    server.routes[TOKEN_PATH] = Reply(200, body)
 
     with pytest.raises(AnswerError, match="Keycloak") as caught:
         keycloak.token()
@@ -102,8 +105,10 @@ def test_success_without_a_jwt_is_an_error_of_its_own(keycloak, server, reply_cl
         (418, {"error": ["odd"]}, "", "_URL"),
     ],
 )
-def test_every_refusal_has_keycloaks_code_and_its_fix(keycloak, server, reply_class, status, body, code, fix):
-    server.routes[TOKEN_PATH] = reply_class(status, body)
+def test_every_refusal_has_keycloaks_code_and_its_fix(
+    keycloak: Keycloak, server: ScriptedServer, *, status: int, body: object, code: str, fix: str
+) -> None:
+    server.routes[TOKEN_PATH] = Reply(status, body)
 
     with pytest.raises(AnswerError, match="as user demo") as caught:
         keycloak.token()
@@ -112,9 +117,9 @@ def test_every_refusal_has_keycloaks_code_and_its_fix(keycloak, server, reply_cl
     assert fix in caught.value.fix
 
 
-def test_login_is_sent_once_and_shows_no_secret_even_when_echoed(keycloak, server, reply_class):
+def test_login_is_sent_once_and_shows_no_secret_even_when_echoed(keycloak: Keycloak, server: ScriptedServer) -> None:
     """The library would send a login again; an error page that quotes the form shows *** instead."""
-    server.routes[TOKEN_PATH] = lambda seen: reply_class(500, seen.body + f" {PASSWORD} {SECRET}".encode())
+    server.routes[TOKEN_PATH] = lambda seen: Reply(500, seen.body + f" {PASSWORD} {SECRET}".encode())
 
     with pytest.raises(AnswerError) as caught:
         keycloak.token()
@@ -125,7 +130,7 @@ def test_login_is_sent_once_and_shows_no_secret_even_when_echoed(keycloak, serve
     assert len(server.seen) == 1
 
 
-def test_lost_answer_is_not_asked_for_again(raw_server):
+def test_lost_answer_is_not_asked_for_again(raw_server: MakeServer) -> None:
     lost = raw_server(lambda *_: None)
 
     with pytest.raises(UnreachableError) as caught:
@@ -135,9 +140,9 @@ def test_lost_answer_is_not_asked_for_again(raw_server):
     assert PASSWORD not in shown(caught.value)
 
 
-def test_redirected_login_never_carries_the_password_along(keycloak, server, reply_class):
+def test_redirected_login_never_carries_the_password_along(keycloak: Keycloak, server: ScriptedServer) -> None:
     """A 307 would make the library post the password to wherever it points."""
-    elsewhere = reply_class(307, headers={"Location": f"{server.url}/elsewhere"})
+    elsewhere = Reply(307, headers={"Location": f"{server.url}/elsewhere"})
     server.routes[TOKEN_PATH] = elsewhere
 
     with pytest.raises(UnreachableError, match="redirected the login"):
@@ -146,7 +151,7 @@ def test_redirected_login_never_carries_the_password_along(keycloak, server, rep
     assert [seen.path for seen in server.seen] == [TOKEN_PATH.removeprefix("POST ")]
 
 
-def test_refused_and_unknown_addresses(refused_url):
+def test_refused_and_unknown_addresses(refused_url: str) -> None:
     for url, reason in ((refused_url, "refused"), ("http://no-such-host.invalid", "dns")):
         with pytest.raises(UnreachableError, match="RUNBOOK_KEYCLOAK_URL") as caught:
             Keycloak(KeycloakSettings(url=url, password=PASSWORD)).token()
@@ -154,23 +159,25 @@ def test_refused_and_unknown_addresses(refused_url):
         assert PASSWORD not in shown(caught.value)
 
 
-def test_silent_keycloak_is_a_timeout(silent_url):
+def test_silent_keycloak_is_a_timeout(silent_url: str) -> None:
     with pytest.raises(UnreachableError) as caught:
         Keycloak(KeycloakSettings(url=silent_url), timeout_s=1).token()
 
     assert caught.value.reason == "timeout"
 
 
-def test_proxy_of_the_environment_never_gets_the_password(keycloak, server, reply_class, monkeypatch, refused_url):
+def test_proxy_of_the_environment_never_gets_the_password(
+    keycloak: Keycloak, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch, refused_url: str
+) -> None:
     monkeypatch.setenv("http_proxy", refused_url)
-    server.routes[TOKEN_PATH] = reply_class(200, {"access_token": jwt(CLAIMS)})
+    server.routes[TOKEN_PATH] = Reply(200, {"access_token": jwt(CLAIMS)})
 
     assert keycloak.token().tenant_id == "acme"
 
 
 @pytest.mark.parametrize("status", [200, 404, 503])
-def test_realm_is_asked_without_credentials(keycloak, server, reply_class, status):
-    server.routes["GET /realms/aetherlink"] = reply_class(status, {"realm": "aetherlink"})
+def test_realm_is_asked_without_credentials(keycloak: Keycloak, server: ScriptedServer, status: int) -> None:
+    server.routes["GET /realms/aetherlink"] = Reply(status, {"realm": "aetherlink"})
 
     answer = keycloak.realm()
 

@@ -1,10 +1,13 @@
 """Prometheus's HTTP API: the real program where shapes and states matter, a scripted server for what it seldom says."""
 
 import subprocess
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
+from loopback import Reply, ScriptedServer
 
 from runbook.clients.prometheus import Prometheus, Readiness, ReloadAnswer
 from runbook.errors import AnswerError, RunbookError, UnreachableError
@@ -41,9 +44,11 @@ groups:
 
 
 @pytest.fixture(scope="module")
-def real(program, port, tmp_path_factory):
+def real(
+    program: Callable[[str], str], port: Callable[[], int], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Prometheus, Path]]:
     """A real Prometheus that has scraped its targets and evaluated its rules, with its folder."""
-    path = program("PROMETHEUS", "prometheus")
+    path = program("prometheus")
     folder, number = tmp_path_factory.mktemp("prometheus"), port()
     (folder / "prometheus.yml").write_text(CONFIG.format(port=number))
     (folder / "rules.yml").write_text(RULES)
@@ -64,8 +69,8 @@ def real(program, port, tmp_path_factory):
         process.wait(timeout=20)
 
 
-def wait_for(ready):
-    def probe():
+def wait_for(ready: Callable[[], object]) -> object:
+    def probe() -> object:
         try:
             return ready() or Pending("not yet")
         except RunbookError as error:
@@ -74,19 +79,19 @@ def wait_for(ready):
     return wait_until(probe, what="Prometheus's state", deadline_s=30, where="the real program", fix="see its log")
 
 
-def scripted(server):
+def scripted(server: ScriptedServer) -> Prometheus:
     return Prometheus(PrometheusSettings(url=server.url), timeout_s=5)
 
 
-def ok(reply_class, data):
-    return reply_class(200, {"status": "success", "data": data})
+def ok(data: object) -> Reply:
+    return Reply(200, {"status": "success", "data": data})
 
 
-def test_ready_quotes_prometheus(real):
+def test_ready_quotes_prometheus(real: tuple[Prometheus, Path]) -> None:
     assert real[0].ready() == Readiness(ready=True, status=200, saw="Prometheus Server is Ready.")
 
 
-def test_config_in_force(real):
+def test_config_in_force(real: tuple[Prometheus, Path]) -> None:
     config = real[0].config()
 
     assert config.rule_files == ("rules.yml",)
@@ -95,7 +100,7 @@ def test_config_in_force(real):
     assert "relabel_configs" in config.text
 
 
-def test_targets_up_down_and_dropped(real):
+def test_targets_up_down_and_dropped(real: tuple[Prometheus, Path]) -> None:
     targets = {target.job: target for target in real[0].targets()}
 
     assert {job: (target.health, target.dropped) for job, target in targets.items()} == {
@@ -111,7 +116,7 @@ def test_targets_up_down_and_dropped(real):
     assert targets["removed"].last_scrape is None
 
 
-def test_rules_with_their_state(real):
+def test_rules_with_their_state(real: tuple[Prometheus, Path]) -> None:
     (group,) = real[0].rules()
     record, alert = group.rules
 
@@ -126,7 +131,7 @@ def test_rules_with_their_state(real):
     assert pending.active_at <= datetime.now(UTC)
 
 
-def test_instant_query_of_vector_and_scalar(real):
+def test_instant_query_of_vector_and_scalar(real: tuple[Prometheus, Path]) -> None:
     client = real[0]
     now = datetime.now(UTC)
 
@@ -140,7 +145,7 @@ def test_instant_query_of_vector_and_scalar(real):
     assert client.query("up", at=now - timedelta(days=1)) == ()
 
 
-def test_raw_samples_are_those_of_the_scrapes(real):
+def test_raw_samples_are_those_of_the_scrapes(real: tuple[Prometheus, Path]) -> None:
     client = real[0]
     wait_for(lambda: len(client.samples('up{job="itself"}', window_s=60)[0].samples) >= 3)
 
@@ -152,14 +157,14 @@ def test_raw_samples_are_those_of_the_scrapes(real):
     assert client.samples("up", window_s=60, at=datetime(2020, 1, 1, tzinfo=UTC)) == ()
 
 
-def test_query_that_does_not_parse_is_an_error_with_its_type(real):
+def test_query_that_does_not_parse_is_an_error_with_its_type(real: tuple[Prometheus, Path]) -> None:
     with pytest.raises(AnswerError, match="parse error") as caught:
         real[0].query("up{")
 
     assert (caught.value.code, caught.value.status) == ("bad_data", 400)
 
 
-def test_runtime_tells_version_and_start(real):
+def test_runtime_tells_version_and_start(real: tuple[Prometheus, Path]) -> None:
     runtime = real[0].runtime()
 
     assert runtime.version[0].isdigit()
@@ -169,13 +174,13 @@ def test_runtime_tells_version_and_start(real):
     assert runtime.working_dir == str(real[1])
 
 
-def test_alertmanagers_that_alerts_are_sent_to(real):
+def test_alertmanagers_that_alerts_are_sent_to(real: tuple[Prometheus, Path]) -> None:
     found = real[0].alertmanagers()
 
     assert (found.active, found.dropped) == (("http://127.0.0.1:1/api/v2/alerts",), ())
 
 
-def test_failed_reload_is_an_answer_and_stays_visible(real):
+def test_failed_reload_is_an_answer_and_stays_visible(real: tuple[Prometheus, Path]) -> None:
     """Ready stays 200 on a broken rules file: only the reload's own answer and metric tell."""
     client, folder = real
     assert client.last_reload_successful() is True
@@ -192,20 +197,20 @@ def test_failed_reload_is_an_answer_and_stays_visible(real):
     assert client.last_reload_successful() is True
 
 
-def test_not_ready_is_an_answer(server, reply_class):
-    server.routes["GET /-/ready"] = reply_class(503, b"Service Unavailable")
+def test_not_ready_is_an_answer(server: ScriptedServer) -> None:
+    server.routes["GET /-/ready"] = Reply(503, b"Service Unavailable")
 
     assert scripted(server).ready() == Readiness(ready=False, status=503, saw="Service Unavailable")
 
 
-def test_reload_without_lifecycle_is_an_answer(server, reply_class):
-    server.routes["POST /-/reload"] = reply_class(403, b"Lifecycle API is not enabled.")
+def test_reload_without_lifecycle_is_an_answer(server: ScriptedServer) -> None:
+    server.routes["POST /-/reload"] = Reply(403, b"Lifecycle API is not enabled.")
 
     assert scripted(server).reload() == ReloadAnswer(status=403, body="Lifecycle API is not enabled.")
 
 
-def test_error_with_status_200_is_an_error(server, reply_class):
-    server.routes["GET /api/v1/query"] = reply_class(200, {"status": "error", "errorType": "timeout", "error": "slow"})
+def test_error_with_status_200_is_an_error(server: ScriptedServer) -> None:
+    server.routes["GET /api/v1/query"] = Reply(200, {"status": "error", "errorType": "timeout", "error": "slow"})
 
     with pytest.raises(AnswerError, match="slow") as caught:
         scripted(server).query("up")
@@ -213,29 +218,35 @@ def test_error_with_status_200_is_an_error(server, reply_class):
     assert (caught.value.status, caught.value.code) == (200, "timeout")
 
 
-def test_page_of_a_proxy_is_an_error_that_quotes_it(server, reply_class):
-    server.routes["GET /api/v1/rules"] = reply_class(502, b"<title>Bad Gateway</title>", "text/html")
+def test_page_of_a_proxy_is_an_error_that_quotes_it(server: ScriptedServer) -> None:
+    server.routes["GET /api/v1/rules"] = Reply(502, b"<title>Bad Gateway</title>", "text/html")
     with pytest.raises(AnswerError, match="502: HTML page: Bad Gateway"):
         scripted(server).rules()
 
-    server.routes["GET /api/v1/rules"] = reply_class(200, b"hello")
+    server.routes["GET /api/v1/rules"] = Reply(200, b"hello")
     with pytest.raises(AnswerError, match="not with JSON: hello"):
         scripted(server).rules()
 
 
 @pytest.mark.parametrize("data", [None, [], {"groups": [{"name": "g"}]}, {"groups": {}}])
-def test_answer_of_another_shape_is_an_error(server, reply_class, data):
-    server.routes["GET /api/v1/rules"] = ok(reply_class, data)
+def test_answer_of_another_shape_is_an_error(server: ScriptedServer, data: object) -> None:
+    server.routes["GET /api/v1/rules"] = ok(data)
 
     with pytest.raises(AnswerError, match="unknown shape"):
         scripted(server).rules()
 
 
-def test_rule_that_was_never_evaluated_has_no_time(server, reply_class):
+def test_rule_that_was_never_evaluated_has_no_time(server: ScriptedServer) -> None:
     """Right after a reload Prometheus says unknown, and the year 1."""
-    rule = {"name": "A", "query": "up", "health": "unknown", "lastEvaluation": "0001-01-01T00:00:00Z", "type": "alerting"}
+    rule = {
+        "name": "A",
+        "query": "up",
+        "health": "unknown",
+        "lastEvaluation": "0001-01-01T00:00:00Z",
+        "type": "alerting",
+    }
     group = {"name": "g", "file": "f", "interval": 30, "rules": [rule | {"alerts": []}]}
-    server.routes["GET /api/v1/rules"] = ok(reply_class, {"groups": [group]})
+    server.routes["GET /api/v1/rules"] = ok({"groups": [group]})
 
     (found,) = scripted(server).rules()
 
@@ -246,37 +257,37 @@ def test_rule_that_was_never_evaluated_has_no_time(server, reply_class):
     ("text", "said"),
     [("[", "cannot be read"), ("- a", "cannot be read"), ("global: {scrape_interval: soon}", "not a duration")],
 )
-def test_config_that_cannot_be_read_is_an_error(server, reply_class, text, said):
-    server.routes["GET /api/v1/status/config"] = ok(reply_class, {"yaml": text})
+def test_config_that_cannot_be_read_is_an_error(server: ScriptedServer, text: str, said: str) -> None:
+    server.routes["GET /api/v1/status/config"] = ok({"yaml": text})
 
     with pytest.raises(AnswerError, match=said):
         scripted(server).config()
 
 
-def test_config_without_anything_has_prometheus_defaults(server, reply_class):
-    server.routes["GET /api/v1/status/config"] = ok(reply_class, {"yaml": "{}"})
+def test_config_without_anything_has_prometheus_defaults(server: ScriptedServer) -> None:
+    server.routes["GET /api/v1/status/config"] = ok({"yaml": "{}"})
 
     config = scripted(server).config()
 
     assert (config.rule_files, config.jobs, config.has_alertmanagers, config.scrape_interval_s) == ((), (), False, 60)
 
 
-def test_histograms_are_left_out_of_an_instant_query(server, reply_class):
+def test_histograms_are_left_out_of_an_instant_query(server: ScriptedServer) -> None:
     items = [{"metric": {"a": "b"}, "histogram": [1, {}]}, {"metric": {}, "value": [1762196400.5, "NaN"]}]
-    server.routes["GET /api/v1/query"] = ok(reply_class, {"resultType": "vector", "result": items})
+    server.routes["GET /api/v1/query"] = ok({"resultType": "vector", "result": items})
 
     (sample,) = scripted(server).query("x")
 
-    assert sample.value != sample.value  # noqa: PLR0124 - NaN differs from itself
+    assert sample.value != sample.value
     assert sample.at == datetime(2025, 11, 3, 19, 0, 0, 500_000, tzinfo=UTC)
 
 
-def test_reload_state_is_unknown_where_the_page_does_not_say(server, reply_class):
-    server.routes["GET /metrics"] = reply_class(200, b"up 1\n")
+def test_reload_state_is_unknown_where_the_page_does_not_say(server: ScriptedServer) -> None:
+    server.routes["GET /metrics"] = Reply(200, b"up 1\n")
 
     assert scripted(server).last_reload_successful() is None
 
 
-def test_refused_names_the_setting(refused_url):
+def test_refused_names_the_setting(refused_url: str) -> None:
     with pytest.raises(UnreachableError, match="RUNBOOK_PROMETHEUS_URL"):
         Prometheus(PrometheusSettings(url=refused_url)).ready()

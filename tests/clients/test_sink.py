@@ -1,8 +1,11 @@
 """The sink's metrics page and health, from a server that answers as old and new sinks do."""
 
-import pytest
+from collections.abc import Callable
 
-from runbook.clients.sink import Sink, SinkHealth
+import pytest
+from loopback import Reply, ScriptedServer
+
+from runbook.clients.sink import Sink, SinkHealth, SinkPage
 from runbook.errors import AnswerError, UnreachableError
 from runbook.settings import SinkSettings
 
@@ -25,17 +28,19 @@ crm_events_next_offset{topic="apexflow.leads.created",partition="11"} 0
 
 
 @pytest.fixture
-def page(server, reply_class):
+def page(server: ScriptedServer) -> Callable[..., SinkPage]:
     """Serve a metrics page and return what the client reads of it."""
 
-    def read(text, **reply):
-        server.routes["GET /metrics"] = reply_class(body=text.encode(), **reply)
+    def read(text: str, **reply: int) -> SinkPage:
+        server.routes["GET /metrics"] = Reply(body=text.encode(), **reply)
         return Sink(SinkSettings(metrics_url=f"{server.url}/metrics", http_url=server.url)).page()
 
     return read
 
 
-def test_page_of_the_sink_that_runs_today_has_counters_only(page, server):
+def test_page_of_the_sink_that_runs_today_has_counters_only(
+    page: Callable[..., SinkPage], server: ScriptedServer
+) -> None:
     """Older sinks tell no positions: that is empty, not an error."""
     found = page(TODAY)
 
@@ -48,14 +53,14 @@ def test_page_of_the_sink_that_runs_today_has_counters_only(page, server):
     assert server.seen[0].headers["Accept"] == "text/plain"
 
 
-def test_page_with_positions_and_rejected_events(page):
+def test_page_with_positions_and_rejected_events(page: Callable[..., SinkPage]) -> None:
     found = page(TODAY + NEW)
 
     assert found.rejected == {("apexflow.leads.created", "not json"): 1.0}
     assert found.next_offsets == {("apexflow.leads.created", 0): 2**53 - 1, ("apexflow.leads.created", 11): 0}
 
 
-def test_counter_without_series_is_absent(page):
+def test_counter_without_series_is_absent(page: Callable[..., SinkPage]) -> None:
     """Before the first event the page has the counter's type, but no series."""
     found = page("# TYPE crm_events_ingested_total counter\nup 1\n")
 
@@ -72,19 +77,19 @@ def test_counter_without_series_is_absent(page):
         ('crm_events_next_offset{topic="t",partition="0"} NaN\n', "not in Prometheus's text format"),
     ],
 )
-def test_page_that_cannot_be_read_is_an_error_not_a_zero(page, text, said):
+def test_page_that_cannot_be_read_is_an_error_not_a_zero(page: Callable[..., SinkPage], text: str, said: str) -> None:
     with pytest.raises(AnswerError, match=said):
         page(text)
 
 
-def test_page_that_is_not_there_is_an_error(page):
+def test_page_that_is_not_there_is_an_error(page: Callable[..., SinkPage]) -> None:
     with pytest.raises(AnswerError, match="answered 404: nothing") as caught:
         page("nothing", status=404)
 
     assert caught.value.status == 404
 
 
-def test_closed_port_is_refused_and_the_fix_names_the_setting(refused_url):
+def test_closed_port_is_refused_and_the_fix_names_the_setting(refused_url: str) -> None:
     sink = Sink(SinkSettings(metrics_url=f"{refused_url}/metrics", http_url=refused_url))
 
     with pytest.raises(UnreachableError, match="RUNBOOK_SINK_METRICS_URL") as caught:
@@ -94,15 +99,15 @@ def test_closed_port_is_refused_and_the_fix_names_the_setting(refused_url):
     assert caught.value.reason == "refused"
 
 
-def test_health_is_an_answer_whatever_its_status(server, reply_class):
+def test_health_is_an_answer_whatever_its_status(server: ScriptedServer) -> None:
     with_close = Sink(SinkSettings(metrics_url=f"{server.url}/metrics", http_url=server.url))
-    server.routes["GET /health"] = reply_class(200, {"status": "healthy", "service": "crm-events-sink"})
+    server.routes["GET /health"] = Reply(200, {"status": "healthy", "service": "crm-events-sink"})
     assert with_close.health() == SinkHealth(status_code=200, status="healthy")
 
-    server.routes["GET /health"] = reply_class(503, {"status": "stalled"})
+    server.routes["GET /health"] = Reply(503, {"status": "stalled"})
     assert with_close.health() == SinkHealth(status_code=503, status="stalled")
 
-    server.routes["GET /health"] = reply_class(404, b"404 page not found")
+    server.routes["GET /health"] = Reply(404, b"404 page not found")
     with pytest.raises(AnswerError, match="404 page not found"):
         with_close.health()
     with_close.close()
