@@ -43,6 +43,7 @@ _DEFAULTS: Final[dict[str, str | int | bool]] = {
     "heartbeat.interval.ms": 1_000,  # how soon a member learns of a rebalance
     "topic.metadata.refresh.interval.ms": 3_000,  # how soon a topic made after the start is noticed
     "reconnect.backoff.max.ms": 1_000,
+    "fetch.queue.backoff.ms": 20,  # default 1000: a full local queue runs dry, 140k instead of 1,200k events/s
     "fetch.wait.max.ms": 100,  # librdkafka's mock broker always waits this long; real ones answer at once
 }
 

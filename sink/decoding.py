@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from operator import itemgetter
 from typing import Final
 
 import msgspec
@@ -41,6 +42,8 @@ class Decoded:
     rejected: dict[int, Reason]
 
 
+_BRACES: Final = (ord("{"), ord("}"))
+_ends = itemgetter(0, -1)
 _decoder = msgspec.json.Decoder(Event)
 
 
@@ -75,18 +78,20 @@ def decode_one(value: bytes | None) -> Event | Reason:
 def _decoded_whole(values: Sequence[bytes | None]) -> list[Event] | None:
     r"""Decode the values as lines of one text, or return None if that could differ from one by one.
 
-    Two counts are the proof that each value gave one event. Every newline is a separator and has a brace on both
-    sides: `}\n{` cannot occur within a JSON value, so each value holds whole objects. And as there are as many
-    results as values, none holds two. Counting newlines alone is not enough: `{..}{..}` and an empty value pass.
+    The proof that each value gave one event: every value begins and ends with a brace, so all the separators are
+    `}\n{`, which cannot occur within a JSON value; hence each value holds whole objects. As there are as many results
+    as values, none holds two. Comparing the counts of lines and results is not enough: `{..}{..}` and an empty value
+    pass.
     """
     try:
-        text = b"\n".join(values)  # type: ignore[arg-type]  # a null value raises the TypeError below
+        if set(map(_ends, values)) != {_BRACES}:  # type: ignore[arg-type]  # a null value raises TypeError
+            return None
+        text = b"\n".join(values)  # type: ignore[arg-type]  # the same
         text.decode()
         events = _decoder.decode_lines(text)
-    except (TypeError, UnicodeDecodeError, msgspec.DecodeError, RecursionError):
+    except (TypeError, IndexError, UnicodeDecodeError, msgspec.DecodeError, RecursionError):
         return None
-    separators = len(values) - 1
-    if text.count(b"\n") != separators or text.count(b"}\n{") != separators or len(events) != len(values):
+    if len(events) != len(values):
         return None
     return events if all(map(_is_tenant, {event.tenant_id for event in events})) else None
 
