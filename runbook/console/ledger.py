@@ -15,7 +15,7 @@ MOST_ROWS = 20  # more than a screen helps nobody: the record and the report hol
 
 def ledger_view(ledger: Ledger) -> RenderableType:
     """Return the ledger: rows, what was seen where a row is not proven, and the sums."""
-    title = f"Ledger of run {ledger.run_id}: {ledger.proven} of {len(ledger.rows)} proven"
+    title = f"Ledger of run {ledger.run_id}: {ledger.proven} of {len(ledger.rows)} proven{_reach(ledger.rows)}"
     rows = _chosen(ledger.rows)
     parts: list[RenderableType] = [heading(title), _table(rows)]
     left = len(ledger.rows) - len(rows)
@@ -33,8 +33,20 @@ def _chosen(rows: tuple[LedgerRow, ...]) -> tuple[LedgerRow, ...]:
     return tuple(rows[index] for index in sorted(ranked[:MOST_ROWS]))
 
 
+def _hops(rows: tuple[LedgerRow, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(hop.hop for row in rows for hop in row.hops))
+
+
+def _reach(rows: tuple[LedgerRow, ...]) -> str:
+    """Return how far the proof goes: after traffic alone it ends where it begins."""
+    hops = _hops(rows)
+    if not hops:
+        return ""
+    return f" from {hops[0]} to {hops[-1]}" if len(hops) > 1 else f" at {hops[0]} only"
+
+
 def _table(rows: tuple[LedgerRow, ...]) -> Table:
-    hops = tuple(dict.fromkeys(hop.hop for row in rows for hop in row.hops))
+    hops = _hops(rows)
     table = quiet_table()
     table.add_column("sent", no_wrap=True)
     for hop in hops:
@@ -43,7 +55,7 @@ def _table(rows: tuple[LedgerRow, ...]) -> Table:
     for row in rows:
         seen = {hop.hop: hop for hop in row.hops}
         name = f"{row.created.kind} {row.created.id}"
-        table.add_row(name, *(_cell(row, seen.get(hop)) for hop in hops), _end(row))
+        table.add_row(name, *(_cell(row, seen.get(hop)) for hop in hops), word(row.outcome))
     return table
 
 
@@ -55,10 +67,6 @@ def _cell(row: LedgerRow, hop: HopSight | None) -> Text:
     if hop.at is None:
         return Text("ok", style=STYLES["ok"])
     return Text(span((hop.at - row.created.sent_at).total_seconds()))
-
-
-def _end(row: LedgerRow) -> Text:
-    return Text("proven", style=STYLES["ok"]) if row.outcome == "ok" else word(row.outcome)
 
 
 def _shortfalls(rows: tuple[LedgerRow, ...]) -> Iterator[Text]:

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import IO, TextIO
 
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
@@ -17,6 +17,7 @@ from runbook.console.views import (
     criteria_view,
     diff_view,
     ending_view,
+    note_view,
     problem_view,
     step_view,
     verdict_view,
@@ -59,7 +60,7 @@ class Screen:
         if self._live is not None and self._bar is not None:
             self._live.update(self._bar, description=visible_line(what), completed=done, total=total)
         elif done == total:
-            self._print(Text(f"     {visible_line(what)}: {done} of {total}"))
+            self._print(note_view(f"{visible_line(what)}: {done} of {total}"))
 
     def shows_diff(self, diff: str) -> None:
         """Print the plan as a coloured diff."""
@@ -67,7 +68,7 @@ class Screen:
 
     def says(self, text: str) -> None:
         """Print a line that the operator wants now."""
-        self._print(Text(f"     {visible(text)}"))
+        self._print(note_view(text))
 
     def ends(self, result: StepResult) -> None:
         """Print how the step ended."""
@@ -109,11 +110,12 @@ class Screen:
 
     def _print(self, what: RenderableType) -> None:
         """Print; what must stay in one piece (a command, a line of a log) runs over the width instead of being cut."""
+        whole = Group(what)  # a bare Text would lose its `no_wrap`
         if self._console.is_terminal:
-            self._console.print(what, crop=False)
+            self._console.print(whole, crop=False)
             return
         with self._console.capture() as captured:
-            self._console.print(what, crop=False)
+            self._console.print(whole, crop=False)
         # A terminal never shows the spaces that pad a line to its width; a file would keep them.
         lines = captured.get().split("\n")[:-1]
         _write(self._console.file, "".join(f"{line.rstrip(' ')}\n" for line in lines))

@@ -32,6 +32,7 @@ STYLES = {
 }
 _DIFF_STYLES = (("+++", "bold"), ("---", "bold"), ("@@", "cyan"), ("+", "green"), ("-", "red"))
 _INDENT = 5
+_WORTH_TELLING_S = 0.1
 
 
 def word(outcome: str) -> Text:
@@ -51,11 +52,17 @@ def quiet_table() -> Table:
 
 def step_view(result: StepResult) -> RenderableType:
     """Return how a step ended; what was seen follows where the step did not go as wished."""
-    line = Text.assemble(word(result.outcome), ": ", visible(result.reason), (f"  {span(result.duration_s)}", "dim"))
+    took = f" after {span(result.duration_s)}" if result.duration_s >= _WORTH_TELLING_S else ""
+    line = Text.assemble(word(result.outcome), (took, "dim"), ": ", visible(result.reason))
     if result.outcome not in {"failed", "not_checked", "rolled_back"}:
         return _indented(line)
     said = tuple(item for item in result.evidence if item.saw != result.reason)
     return _indented(Group(line, *evidence_lines(said)))
+
+
+def note_view(text: str) -> RenderableType:
+    """Return a line that belongs to the step at work."""
+    return _indented(Text(visible(text)))
 
 
 def evidence_lines(evidence: tuple[Evidence, ...]) -> Iterator[Text]:

@@ -46,8 +46,15 @@ class Page:
             met = sum(item["outcome"] == "ok" for item in self.criteria)
             parts.append(f"{met} of {len(self.criteria)} success criteria met")
         if self.ledger:
-            parts.append(f"{self.ledger['proven']} of {self.ledger['total']} leads and jobs proven from API to panel")
+            parts.append(f"{self.ledger['proven']} of {self.ledger['total']} leads and jobs proven{self._reach}")
         return ", ".join(parts)
+
+    @property
+    def _reach(self) -> str:
+        hops = self.timeline.hops if self.timeline else ()
+        if not hops:
+            return ""
+        return f" from {hops[0]} to {hops[-1]}" if len(hops) > 1 else f" at {hops[0]} only"
 
 
 def write_report(record: Record, destination: Path) -> Path:

@@ -73,11 +73,11 @@ def test_a_task_at_work(screen: Screen, out: io.StringIO) -> None:
 @@ -1 +1 @@
 -\\ufeff{
 +{
-     unchanged: already there  250 ms
+     unchanged after 250 ms: already there
   4  leads
      leads sent: 5 of 5
      waiting for Prometheus
-     failed: 409  61.0 s
+     failed after 61.0 s: 409
 """
     assert expected == out.getvalue()
 
@@ -91,6 +91,19 @@ def test_the_width_holds(screen: Screen, out: io.StringIO, failing: TaskResult) 
     assert all(line.startswith(("Fix: ", "POST http")) for line in wide)
     assert failing.verdict is not None
     assert f"     Fix: {failing.verdict.fix}\n" in out.getvalue()
+
+
+def test_what_must_stay_in_one_piece(screen: Screen, out: io.StringIO) -> None:
+    """A line of a diff or of a log is one line, however long; a note is broken and keeps its indent."""
+    words = "word " * 30
+    screen.shows_diff(f"+{words}\n+next")
+    screen.shows_line(Line(text=words))
+    screen.says(words)
+
+    lines = out.getvalue().splitlines()
+    assert lines[:3] == [f"+{words.rstrip()}", "+next", words.rstrip()]
+    assert len(lines) == 5
+    assert all(line.startswith("     word") for line in lines[3:])
 
 
 def test_many_rows(screen: Screen, out: io.StringIO, healthy: TaskResult) -> None:
@@ -110,6 +123,16 @@ def test_many_rows(screen: Screen, out: io.StringIO, healthy: TaskResult) -> Non
 def _numbered(row: LedgerRow, number: int) -> LedgerRow:
     created: Created = replace(row.created, id=number)
     return replace(row, created=created)
+
+
+def test_a_ledger_of_traffic_alone(screen: Screen, out: io.StringIO, healthy: TaskResult) -> None:
+    """What only the API has answered is not called proven to the panel."""
+    assert healthy.ledger is not None
+    rows = tuple(replace(row, hops=row.hops[:1]) for row in healthy.ledger.rows)
+
+    screen.shows(replace(healthy, ledger=Ledger(run_id="r", rows=rows)))
+
+    assert "7 of 7 proven at API only" in out.getvalue()
 
 
 HARMFUL = f"{ESC}[2J{ESC}]0;title\x07[bold red]x[/] [link=http://evil]y[/link] \u202egnp.exe :smile: \\[z] \r\x9b31m"
@@ -216,7 +239,7 @@ def test_a_dumb_terminal() -> None:
 
     assert (done.returncode, done.stderr) == (0, "reached the end\n")
     assert ESC not in shown
-    assert "changed: 2 panels" in shown
+    assert "changed after 200 ms: 2 panels" in shown
 
 
 @pytest.mark.parametrize(("environment", "expected"), [({}, True), ({"NO_COLOR": "1"}, False)])
