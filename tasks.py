@@ -16,6 +16,15 @@ if TYPE_CHECKING:
 
 become_interruptible()
 
+_ROOT = Path(__file__).resolve().parent
+_LINT = (
+    "-m ruff check .",
+    "-m ruff format --check .",
+    "-m mypy",
+    "-c 'from importlinter.cli import lint_imports_command as check; check()'",
+    "-m docs.generated --check",
+)
+
 _COMMON = {
     "target": "the installation: live, local, or a table of runbook.toml (also RUNBOOK_TARGET)",
     "json": "exactly one JSON document on standard output, everything else on standard error",
@@ -393,39 +402,53 @@ def mend(_context: Context, json: bool = False) -> None:
 
 @task
 def lint(context: Context) -> None:
-    """Check style, types, import contracts and generated documents."""
-    _python(context, "-m ruff check .")
-    _python(context, "-m ruff format --check .")
-    _python(context, "-m mypy")
-    _python(context, "-c 'from importlinter.cli import lint_imports_command; lint_imports_command()'")
-    _python(context, "-m runbook.documentation --check")
+    """Check style, types, import contracts and the generated parts of the documents."""
+    for arguments in _LINT:
+        _python(context, arguments)
 
 
-@task(help={"name": "edit or sink"})
+@task(help={"name": "a file of benchmarks/"})
 def bench(context: Context, name: str) -> None:
-    """Run one of the benchmarks; it prints ratios of one run."""
-    _python(context, f"-m benchmarks.{name}" if name.isidentifier() else "-c 'raise SystemExit(4)'")
+    """Run one of the benchmarks; it prints the ratios of one run."""
+    known = sorted(path.stem for path in (_ROOT / "benchmarks").glob("[a-z]*.py"))
+    if name not in known:
+        raise Exit(f"There is no benchmark {name!r}\n{_ROOT / 'benchmarks'}\nFix: choose one of {known}", code=4)
+    _python(context, f"-m benchmarks.{name}")
 
 
 @task
 def docs(context: Context) -> None:
     """Write the generated parts of the documents anew."""
-    _python(context, "-m runbook.documentation")
+    _python(context, "-m docs.generated")
 
 
-@task(help={"fast": "without the tests that need the local stack"})
-def test(context: Context, fast: bool = False) -> None:
-    """Prove the project: style, types, import contracts, and every test, with the real Prometheus and Alertmanager."""
+@task(help={"fast": "without the tests that start the local stack", "only": "these files or folders only"})
+def test(context: Context, fast: bool = False, only: str = "tests") -> None:
+    """Prove the project: style, types, contracts and every test, with the real Prometheus and Alertmanager."""
+    from runbook.stack.tools import found_tools
+
     lint(context)
-    _python(context, "-m runbook.stack.tools")
-    marks = "-m 'not stack and not live'" if fast else "-m 'not live' --cov --cov-report=term:skip-covered"
-    _python(context, f"-m pytest {marks}")
+    tools = found_tools(print)
+    programs = {
+        "PROMETHEUS": tools.prometheus,
+        "ALERTMANAGER": tools.alertmanager,
+        "PROMTOOL": tools.promtool,
+        "AMTOOL": tools.amtool,
+    }
+    everything = not fast and only == "tests"
+    coverage = "--cov --cov-report=term:skip-covered" if everything else ""
+    marks = "not live and not stack" if fast else "not live"
+    _python(
+        context,
+        f"-m pytest -n 2 --dist loadgroup -m '{marks}' {coverage} {shlex.quote(only)}",
+        env={name: str(path) for name, path in programs.items() if path},
+    )
 
 
-def _python(context: Context, arguments: str) -> None:
+def _python(context: Context, arguments: str, *, env: dict[str, str] | None = None) -> None:
     """Run a module of this environment in the checkout; its exit code becomes ours."""
-    with context.cd(str(Path(__file__).parent)):
-        done = context.run(f"{shlex.quote(sys.executable)} {arguments}", warn=True, pty=False)
+    with context.cd(str(_ROOT)):
+        done = context.run(f"{shlex.quote(sys.executable)} {arguments}", env=env or {}, warn=True)
     if done is None or not done.ok:
         raise Exit(code=done.exited if done else 1)
 

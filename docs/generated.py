@@ -1,0 +1,105 @@
+"""Writes the generated parts of the documents from the code that they describe; `--check` only compares.
+
+A part stands between `<!-- generated: NAME -->` and `<!-- end: NAME -->`. Run by `inv dev.docs` and `inv dev.lint`.
+"""
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from pathlib import Path
+
+import tasks
+from runbook.checks.faults import FAULTS, IMPLEMENTED
+from runbook.errors import ExitCode
+from runbook.settings import Group, Target
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = ("README.md", "docs/FAULTS.md", "docs/SETTINGS.md")
+
+
+def exit_codes() -> Iterator[str]:
+    """The table of exit codes."""
+    yield "| code | meaning |"
+    yield "|---|---|"
+    for code in ExitCode:
+        yield f"| {int(code)} | {code.meaning} |"
+
+
+def commands() -> Iterator[str]:
+    """The table of tasks, each with its promise."""
+    yield "| task | what it does |"
+    yield "|---|---|"
+    for name, task in sorted(tasks.namespace.tasks.items()):
+        yield f"| `inv {name}` | {_promise(task.__doc__)} |"
+    for prefix, collection in sorted(tasks.namespace.collections.items()):
+        for name, task in sorted(collection.tasks.items()):
+            yield f"| `inv {prefix}.{name}` | {_promise(task.__doc__)} |"
+
+
+def settings() -> Iterator[str]:
+    """One table per group of settings: key, variable, default and meaning."""
+    for field in fields(Target):
+        kind = field.type
+        if isinstance(kind, type) and issubclass(kind, Group):
+            yield f"### {field.name}"
+            yield ""
+            yield _promise(kind.__doc__)
+            yield ""
+            yield "| key | variable | default | meaning |"
+            yield "|---|---|---|---|"
+            for key, info in kind.model_fields.items():
+                variable = f"RUNBOOK_{field.name}_{key}".upper()
+                default = info.get_default(call_default_factory=True, validated_data={})
+                yield f"| `{key}` | `{variable}` | {_shown(default)} | {info.description} |"
+            yield ""
+
+
+def faults() -> Iterator[str]:
+    """The table of faults, and which of them have a check."""
+    yield "| code | hop | diagnosis | fix | checked |"
+    yield "|---|---|---|---|---|"
+    for fault in FAULTS:
+        checked = "yes" if fault.code in IMPLEMENTED else "not yet"
+        yield f"| {fault.code} | {fault.hop} | {fault.diagnosis} | {fault.fix} | {checked} |"
+
+
+PARTS: dict[str, Callable[[], Iterator[str]]] = {
+    "exit codes": exit_codes,
+    "commands": commands,
+    "settings": settings,
+    "faults": faults,
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Write every document, or with --check name those that are out of date."""
+    outdated = [name for name in DOCUMENTS if _written(ROOT / name, check="--check" in arguments)]
+    for name in outdated:
+        print(f"{name}: {'its generated parts are out of date: inv dev.docs' if '--check' in arguments else 'written'}")
+    return int(bool(outdated) and "--check" in arguments)
+
+
+def _written(path: Path, *, check: bool) -> bool:
+    before = path.read_text(encoding="utf-8")
+    after = re.sub(r"(<!-- generated: ([\w ]+) -->\n).*?(<!-- end: \2 -->)", _part, before, flags=re.DOTALL)
+    if before != after and not check:
+        path.write_text(after, encoding="utf-8")
+    return before != after
+
+
+def _part(match: re.Match[str]) -> str:
+    return match[1] + "\n".join(PARTS[match[2]]()).rstrip() + "\n" + match[3]
+
+
+def _promise(docstring: str | None) -> str:
+    return (docstring or "").strip().splitlines()[0]
+
+
+def _shown(default: object) -> str:
+    text = str(getattr(default, "get_secret_value", lambda: default)())
+    return f"`{text}`" if text not in {"None", "", "{}"} else ""
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

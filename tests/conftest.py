@@ -1,0 +1,14 @@
+"""What every test shares: with CI=true nothing may be skipped, and a run of no tests is a failure."""
+
+import os
+
+import pytest
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a CI run that skipped something: a skip there would be a check that nobody made."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = len(reporter.stats.get("skipped", [])) if reporter else 0
+    if skipped and os.environ.get("CI") == "true":
+        reporter.write_line(f"{skipped} tests were skipped, and CI=true allows none", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
