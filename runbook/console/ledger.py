@@ -10,7 +10,7 @@ from runbook.console.views import STYLES, heading, quiet_table, word
 from runbook.model import HopSight, Ledger, LedgerRow, LedgerSum
 from runbook.wording import span, visible, visible_line
 
-MOST_ROWS = 20  # more than a screen helps nobody: the record and the report hold every row
+MOST_ROWS = 20  # more than a screen helps nobody; the record holds every row
 
 
 def ledger_view(ledger: Ledger) -> RenderableType:
@@ -20,7 +20,7 @@ def ledger_view(ledger: Ledger) -> RenderableType:
     parts: list[RenderableType] = [heading(title), _table(rows)]
     left = len(ledger.rows) - len(rows)
     if left:
-        parts.append(Text(f"and {left} more; inv report shows every row", style="dim"))
+        parts.append(Text(f"and {left} more; inv report shows up to 1000, the record all", style="dim"))
     parts.extend(_shortfalls(rows))
     if ledger.sums:
         parts.extend(("", heading("Sums: ours + others = delta of the counter"), _sums(ledger.sums)))

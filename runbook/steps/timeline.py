@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+MOST_ROWS = 1000  # 1.5 kB of HTML each
 WIDTH = 300
 _LEFT, _RIGHT = 8, 18
 _FROM_S = 0.001
@@ -35,21 +36,25 @@ class Track:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeline:
-    """All rows under the same hops and the same axis; `ticks` are (x, seconds)."""
+    """The rows under the same hops and the same axis; `ticks` are (x, seconds), `left_out` counts further rows."""
 
     hops: tuple[str, ...]
     ticks: tuple[tuple[float, float], ...]
     tracks: tuple[Track, ...]
+    left_out: int
     width: int = WIDTH
 
 
-def timeline(rows: list[dict[str, Any]]) -> Timeline:
-    """Return the timeline of a ledger's rows, as the JSON document holds them."""
+def timeline(every_row: list[dict[str, Any]]) -> Timeline:
+    """Return the timeline of a ledger's rows, as the JSON document holds them; of very many, unproven ones first."""
+    rows = sorted(every_row, key=lambda row: row["outcome"] == "ok") if len(every_row) > MOST_ROWS else every_row
+    rows, left_out = rows[:MOST_ROWS], len(every_row[MOST_ROWS:])
     hops = tuple(dict.fromkeys(hop["hop"] for row in rows for hop in row["hops"]))
     most_s = max([_LEAST_SPAN_S, *(after for row in rows for hop in row["hops"] if (after := _after_s(row, hop)))])
     decades = math.ceil(math.log10(most_s / _FROM_S))
     ticks = tuple((_x(_FROM_S * 10**power, most_s), _FROM_S * 10**power) for power in range(decades))
-    return Timeline(hops=hops, ticks=ticks, tracks=tuple(_track(row, hops, most_s) for row in rows))
+    tracks = tuple(_track(row, hops, most_s) for row in rows)
+    return Timeline(hops=hops, ticks=ticks, tracks=tracks, left_out=left_out)
 
 
 def _track(row: dict[str, Any], hops: tuple[str, ...], most_s: float) -> Track:

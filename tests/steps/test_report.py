@@ -124,7 +124,7 @@ def test_a_whole_run(record: Record, tmp_path: Path) -> None:
         "1 of 2 parts are real",
         "Prometheus 2.42.0",
         "crm_events_pipeline.json",
-        "What setup planned to change",
+        "Planned changes",
         "not checked",
         "M_DOWN",
     ):
@@ -222,3 +222,19 @@ def test_the_timeline() -> None:
     assert (min(places), max(places)) > (0, 0)
     assert max(places) < WIDTH
     assert [seconds for _, seconds in drawn.ticks] == pytest.approx([0.001, 0.01, 0.1, 1, 10, 100])
+
+
+def test_very_many_rows(record: Record, tmp_path: Path) -> None:
+    """Of 1200 rows the one that is not proven is shown, and those left out are counted."""
+    lost = result()
+    assert lost.ledger is not None
+    row = lost.ledger.rows[0]
+    proven = replace(row, hops=row.hops[:2])
+    rows = (*(replace(proven, created=replace(row.created, id=1000 + number)) for number in range(1199)), row)
+    record.append("result", document(replace(lost, ledger=Ledger(run_id="r", rows=rows))))
+
+    text = " ".join(page(record, tmp_path).text.split())
+
+    assert "1199 of 1200 proven" in text
+    assert "lead 17" in text
+    assert "and 200 more rows" in text
