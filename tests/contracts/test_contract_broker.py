@@ -81,9 +81,22 @@ def test_a_broker_that_is_down_refuses_and_comes_back_with_its_data(stand_in: tu
     assert values == [b"before", b"while down"]
 
 
+def test_an_advertised_address_shows_in_the_metadata_alone(stand_in: tuple[str, str]) -> None:
+    """The bootstrap address still answers, and names the other one; advertising the true one mends it."""
+    bootstrap, control = stand_in
+    for address in ("kafka.invalid:9092", bootstrap):
+        answer = requests.post(f"{control}/advertise", params={"address": address}, timeout=HTTP_TIMEOUT_S)
+        assert answer.json()["advertised"] == address
+        [broker] = _producer(bootstrap).list_topics(timeout=10).brokers.values()
+        assert f"{broker.host}:{broker.port}" == address
+    refused = requests.post(f"{control}/advertise", params={"address": "nonsense"}, timeout=HTTP_TIMEOUT_S)
+    assert refused.status_code == 400
+
+
 def test_control_says_which_state_it_is_in(stand_in: tuple[str, str]) -> None:
     bootstrap, control = stand_in
-    assert {"state": "up", "bootstrap": bootstrap} == requests.get(f"{control}/health", timeout=HTTP_TIMEOUT_S).json()
+    health = requests.get(f"{control}/health", timeout=HTTP_TIMEOUT_S).json()
+    assert health == {"state": "up", "bootstrap": bootstrap, "advertised": bootstrap}
     assert requests.get(f"{control}/nothing", timeout=HTTP_TIMEOUT_S).status_code == 404
     assert requests.get(f"{control}/down", timeout=HTTP_TIMEOUT_S).status_code == 405
 

@@ -3,6 +3,9 @@
 `POST /down` closes every connection and the port refuses new ones, as a stopped broker does (measured with librdkafka
 2.16); topics, data, committed offsets and group members stay, and `POST /up` serves them again at the same address.
 Clients come back by themselves, after their own reconnect back-off.
+
+`POST /advertise?address=HOST:PORT` changes the address in the metadata alone: a client still reaches the bootstrap
+address and is then sent to that one. Advertising the bootstrap address mends it.
 """
 
 import argparse
@@ -45,8 +48,8 @@ def main() -> None:
 
 
 def control(cluster: MockCluster) -> App:
-    """Return the control port's three routes."""
-    state = {"state": "up", "bootstrap": cluster.bootstrap()}
+    """Return the control port's routes; each answers the state that holds from now on."""
+    state = {"state": "up", "bootstrap": cluster.bootstrap(), "advertised": cluster.bootstrap()}
 
     def health(_: Request) -> Response:
         return json_response(200, state)
@@ -61,7 +64,22 @@ def control(cluster: MockCluster) -> App:
         state["state"] = "up"
         return json_response(200, state)
 
-    return routed((Route("GET", "/health", health), Route("POST", "/down", down), Route("POST", "/up", up)))
+    def advertise(request: Request) -> Response:
+        host, _, port = request.query.get("address", "").rpartition(":")
+        if not host or not port.isdecimal():
+            return json_response(400, {"detail": "address is not HOST:PORT"})
+        cluster.advertise(host, int(port))
+        state["advertised"] = f"{host}:{port}"
+        return json_response(200, state)
+
+    return routed(
+        (
+            Route("GET", "/health", health),
+            Route("POST", "/down", down),
+            Route("POST", "/up", up),
+            Route("POST", "/advertise", advertise),
+        )
+    )
 
 
 def _publish(path: Path, address: str) -> None:
@@ -79,7 +97,11 @@ def _topic(text: str) -> tuple[str, int]:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog=f"python -m {__package__}", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog=f"python -m {__package__}",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument(
         "--bootstrap-file", type=Path, required=True, metavar="FILE",
         help="where to write the address for bootstrap.servers, once ready",
@@ -91,7 +113,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--brokers", type=int, default=1, metavar="N", help="number of brokers (default: 1)")
     parser.add_argument(
         "--control-port", type=int, default=0, metavar="PORT",
-        help="HTTP port of GET /health, POST /down, POST /up (default: a free one, named in the first log line)",
+        help="HTTP port of GET /health, POST /down, /up, /advertise (default: a free one, named in the first log line)",
     )  # fmt: skip
     return parser.parse_args()
 

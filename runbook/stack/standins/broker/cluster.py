@@ -59,6 +59,12 @@ class MockCluster:
             code = self._library.rd_kafka_mock_broker_set_up(self._cluster, broker)
             self._raise_for(code, f"broker {broker} up")
 
+    def advertise(self, host: str, port: int) -> None:
+        """Hand out this address in the metadata; the port that is listened on stays."""
+        for broker in range(1, self._brokers + 1):
+            code = self._library.rd_kafka_mock_broker_set_host_port(self._cluster, broker, host.encode(), port)
+            self._raise_for(code, f"broker {broker} at {host}:{port}")
+
     def close(self) -> None:
         """End the cluster; its state is gone."""
         self._library.rd_kafka_mock_cluster_destroy(self._cluster)
@@ -103,6 +109,7 @@ def _library() -> ctypes.CDLL:
         "rd_kafka_mock_topic_create": (number, [pointer, text, number, number]),
         "rd_kafka_mock_broker_set_down": (number, [pointer, ctypes.c_int32]),
         "rd_kafka_mock_broker_set_up": (number, [pointer, ctypes.c_int32]),
+        "rd_kafka_mock_broker_set_host_port": (number, [pointer, ctypes.c_int32, text, number]),
     }
     for name, (result, arguments) in signatures.items():
         try:
