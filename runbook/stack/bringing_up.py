@@ -47,7 +47,7 @@ class _Coming:
         self._launcher = launcher
         self._observer = observer
         self._began = time.monotonic()
-        self._last: tuple[Part, str] | None = None
+        self._last = parts[0], "what it needs did not come"
 
     def look(self) -> Pending | Impossible | None:
         """Start what can be started, and see who is ready by now; None once everybody is."""
@@ -67,9 +67,6 @@ class _Coming:
 
     def failure(self) -> RunbookError:
         """Say which part did not come up, and quote its log."""
-        if self._last is None:
-            names = ", ".join(part.name for part in self._waiting)
-            return RunbookError(f"Nobody provides what {names} need", where="the plan", fix="inv stack.down")
         part, saw = self._last
         log = self._launcher.log_file(part.name)
         lines = "\n".join(
@@ -104,5 +101,6 @@ class _Coming:
         self._started.remove(part)
         self._ready.add(part.name)
         took = time.monotonic() - self._began
-        self._observer.says(f"{part.name} is ready after {took:.1f} s ({part.kind}: {part.plays})")
+        detail = f"; {part.detail}" if part.detail else ""
+        self._observer.says(f"{part.name} is ready after {took:.1f} s ({part.kind}: {part.plays}{detail})")
         self._observer.progresses("parts ready", self._total - len(self._waiting) - len(self._started), self._total)
