@@ -20,7 +20,7 @@ from docker.errors import APIError, DockerException, NotFound
 from docker.utils import kwargs_from_env
 
 from runbook.clients.gotime import moment
-from runbook.clients.http import causes, failure_reason
+from runbook.clients.http import EXCERPT_CHARACTERS, causes, failure_reason, shortened
 from runbook.clients.runtime import LogLine, Mount, Service, ServiceState
 from runbook.errors import AnswerError, UnreachableError
 from runbook.settings import RuntimeSettings
@@ -220,7 +220,7 @@ class DockerRuntime:
             fix = "sudo usermod -aG docker $USER, then log in again"
         else:
             reason = failure_reason(error)
-            said = _SAID[reason]
+            said = _SAID.get(reason) or f"it gave no usable answer: {shortened(str(error), EXCERPT_CHARACTERS)}"
             fix = "start Docker: sudo systemctl start docker, or Docker Desktop"
         return UnreachableError(
             f"The Docker engine cannot be reached: {said}", where=self._where, fix=fix, reason=reason
@@ -231,7 +231,6 @@ _SAID: Final = {
     "refused": "connection refused",
     "timeout": "it does not answer",
     "dns": "its name does not resolve",
-    "broken": "it closed the connection, or is no Docker engine",
 }
 
 

@@ -5,16 +5,17 @@ and netrc of the environment are not used: every address here is one that the op
 """
 
 import base64
+import json
 import re
 import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from html import unescape
+from html import escape, unescape
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Final, Self, TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, quote_plus, unquote, urlsplit
 
 import msgspec
 import requests
@@ -70,7 +71,7 @@ class Answer:
     @property
     def excerpt(self) -> str:
         """What came, in one short line for the operator: the title of a HTML page, else the beginning of the text."""
-        text = redacted(self.text[: 10 * BODY_CHARACTERS], self.secrets)
+        text = redacted(self.text, self.secrets)
         title = re.search(r"<title[^>]*>(.*?)</title>", text, flags=re.IGNORECASE | re.DOTALL)
         line = " ".join((f"HTML page: {unescape(title[1])}" if title else text).split())
         return shortened(line, EXCERPT_CHARACTERS) or "an empty body"
@@ -97,7 +98,7 @@ class Answer:
         if self.status in statuses:
             return self
         target = self.headers.get("Location")
-        moved = f" (to {_shown(target)})" if target else ""
+        moved = f" (to {shown_url(target)})" if target else ""
         raise self.error(f"{self.system} answered {self.status}{moved}: {self.excerpt}")
 
     def error(self, seen: str, *, code: str = "", fix: str = "") -> AnswerError:
@@ -108,15 +109,15 @@ class Answer:
             fix=fix or self.fix,
             status=self.status,
             code=code,
-            body=shortened(redacted(self.text[: 10 * BODY_CHARACTERS], self.secrets), BODY_CHARACTERS),
+            body=shortened(redacted(self.text, self.secrets), BODY_CHARACTERS),
         )
 
 
 class HttpClient:
     """HTTP to one system. `system` names it in errors, `fix` is what to do when it cannot be reached.
 
-    `timeout_s` limits the whole exchange: connecting, and then the answer as a whole, however slowly it drips in.
-    Constructing opens no connection.
+    `timeout_s` limits connecting, the wait for an answer to begin, and the exchange as a whole: a body that drips in is
+    given up at the next piece after that. Constructing opens no connection.
     """
 
     def __init__(
@@ -190,7 +191,7 @@ class HttpClient:
         json: object = None,
     ) -> Answer:
         url = self._base_url + path
-        where = f"{method} {_shown(url)}"
+        where = f"{method} {shown_url(url)}"
         limit_s = self._timeout_s if timeout_s is None else timeout_s
         deadline = time.monotonic() + limit_s
         sent_at = datetime.now(UTC)
@@ -207,7 +208,7 @@ class HttpClient:
         return Answer(
             system=self._system,
             method=method,
-            url=_shown(url),
+            url=shown_url(url),
             status=response.status_code,
             headers=response.headers,
             body=body,
@@ -289,18 +290,39 @@ def _system_text(error: BaseException) -> str:
     return texts[0].lower() if texts else "the connection was refused"
 
 
-def _shown(url: str) -> str:
+def shown_url(url: str) -> str:
     """Return an address without user and password, however badly they are escaped, and without a query."""
     return re.sub(r"//.*@", "//", url).partition("?")[0]
 
 
+def secret_forms(*secrets: str) -> tuple[str, ...]:
+    """Return the secrets as they are and as forms, URLs, JSON and HTML write them.
+
+    The longest comes first, so that no part of one is left standing.
+    """
+    forms = {
+        form
+        for secret in secrets
+        if secret
+        for form in (
+            secret,
+            quote(secret),
+            quote(secret, safe=""),
+            quote_plus(secret),
+            json.dumps(secret)[1:-1],
+            json.dumps(secret, ensure_ascii=False)[1:-1],
+            escape(secret),
+        )
+    }
+    return tuple(sorted(forms, key=len, reverse=True))
+
+
 def _secrets(url: str, auth: tuple[str, str] | None, headers: Mapping[str, str]) -> tuple[str, ...]:
-    """Return what must never be quoted, longest first, so that no part of one is left standing."""
+    """Return what must never be quoted: passwords, Basic credentials and bearer tokens."""
     logins = [auth] if auth else []
     written = re.search(r"//([^:]*):(.*)@", url)
     if written:
         logins += [(written[1], written[2]), (unquote(written[1]), unquote(written[2]))]
-    found = {password for _, password in logins}
-    found |= {base64.b64encode(":".join(login).encode()).decode() for login in logins}
-    found |= {value.rpartition(" ")[2] for name, value in headers.items() if name.lower() == "authorization"}
-    return tuple(sorted(found - {""}, key=len, reverse=True))
+    basic = [base64.b64encode(":".join(login).encode()).decode() for login in logins]
+    tokens = [value.rpartition(" ")[2] for name, value in headers.items() if name.lower() == "authorization"]
+    return secret_forms(*(password for _, password in logins), *basic, *tokens)

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,9 +26,11 @@ from runbook.settings import KafkaSettings
 
 T = TypeVar("T")
 Position = tuple[str, int]
+_Said = deque[KafkaError]
 
 _BATCH: Final = 500
 _POLL_S: Final = 0.2
+_KEPT: Final = 20
 # librdkafka's own codes are public, whatever their underscore says; the others are the Kafka protocol's.
 _EOF: Final = KafkaError._PARTITION_EOF  # noqa: SLF001 - see above
 _RESOLVE: Final = KafkaError._RESOLVE  # noqa: SLF001 - see above
@@ -35,6 +38,7 @@ _ALL_DOWN: Final = KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001 - see above
 _OUT_OF_RANGE: Final = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE})  # noqa: SLF001 - see above
 _CANNOT_SAY: Final = frozenset({KafkaError._UNSUPPORTED_FEATURE, KafkaError.UNSUPPORTED_VERSION})  # noqa: SLF001 - see above
 _TIMED_OUT: Final = frozenset({KafkaError._TIMED_OUT, KafkaError.REQUEST_TIMED_OUT})  # noqa: SLF001 - see above
+_VAGUE: Final = _TIMED_OUT | {KafkaError._TRANSPORT, _ALL_DOWN}  # noqa: SLF001 - see above
 _NO_GROUP: Final = 69  # GROUP_ID_NOT_FOUND: what a broker may say instead of describing a dead group
 
 
@@ -82,7 +86,7 @@ class Kafka:
         self._timeout_s = timeout_s
         self._where = f"Kafka at {settings.bootstrap}"
         self._fix = f"start the broker ({settings.container}), or set RUNBOOK_KAFKA_BOOTSTRAP to its outside listener"
-        self._said: list[KafkaError] = []
+        self._said: _Said = deque(maxlen=_KEPT)
         self._lock = threading.Lock()
         self._opened: Consumer | None = None
 
@@ -119,10 +123,10 @@ class Kafka:
         """Return the sink's group; None when the broker cannot say (librdkafka's mock cluster)."""
         name = self._settings.group
         self.metadata()  # Says exactly why no broker answers; the admin client only says that none does.
-        admin = self._opened_with(AdminClient, {})
+        admin = self._opened_with(AdminClient, {}, deque(maxlen=_KEPT))
         try:
             answers = admin.describe_consumer_groups([name], request_timeout=self._timeout_s)
-            return _group_facts(answers[name].result())
+            return group_facts(answers[name].result())
         except KafkaException as error:
             problem: KafkaError = error.args[0]
             if problem.code() in _CANNOT_SAY:
@@ -139,9 +143,8 @@ class Kafka:
         the start is no longer there.
         """
         deadline = time.monotonic() + deadline_s
-        self._said.clear()
         reading = _Reading({position: ends for position, ends in between.items() if ends[0] < ends[1]})
-        consumer = self._consumer()
+        consumer = self._consumer(reading.said)
         try:
             consumer.assign([TopicPartition(*position, ends[0]) for position, ends in reading.between.items()])
             while reading.open:
@@ -151,7 +154,7 @@ class Kafka:
                 for message in _batch(consumer, min(left_s, _POLL_S)):
                     self._take(reading, message)
         except KafkaException as error:
-            self._fail(error.args[0], "events")
+            self._fail(error.args[0], "events", reading.said)
         finally:
             consumer.close()
         return tuple(sorted(reading.events, key=lambda event: (event.topic, event.partition, event.offset)))
@@ -186,16 +189,16 @@ class Kafka:
         """Lend the consumer that asks questions; it is never assigned anything, so threads can share it."""
         with self._lock:
             if self._opened is None:
-                self._opened = self._consumer()
+                self._opened = self._consumer(self._said)
             consumer = self._opened
-        self._said.clear()
         try:
             yield consumer
+            self._said.clear()  # What went wrong before an answer is history.
         except KafkaException as error:
             consumer.poll(0)  # Delivers to `_said` why no broker answered; the exception itself only says that.
-            self._fail(error.args[0], what)
+            self._fail(error.args[0], what, self._said)
 
-    def _consumer(self) -> Consumer:
+    def _consumer(self, said: _Said) -> Consumer:
         """Open a consumer that can ask on behalf of the sink's group, and never commits, joins or creates topics."""
         mine = {
             "group.id": self._settings.group,
@@ -205,11 +208,14 @@ class Kafka:
             "allow.auto.create.topics": False,
             "auto.offset.reset": "error",
         }
-        return self._opened_with(Consumer, mine)
+        return self._opened_with(Consumer, mine, said)
 
-    def _opened_with(self, kind: Callable[[dict[str, Any]], T], mine: Mapping[str, object]) -> T:
-        """Open a client of librdkafka: the operator's options, then ours, which they cannot change."""
-        ours = {"bootstrap.servers": self._settings.bootstrap, "log_level": 0, "error_cb": self._said.append, **mine}
+    def _opened_with(self, kind: Callable[[dict[str, Any]], T], mine: Mapping[str, object], said: _Said) -> T:
+        """Open a client of librdkafka: the operator's options, then ours, which they cannot change.
+
+        What it says about its brokers is kept in `said`.
+        """
+        ours = {"bootstrap.servers": self._settings.bootstrap, "log_level": 0, "error_cb": said.append, **mine}
         try:
             return kind({**self._settings.options, **ours})
         except KafkaException as error:
@@ -238,17 +244,17 @@ class Kafka:
                 code="offset_out_of_range",
             )
         else:
-            self._fail(error, "events")
+            self._fail(error, "events", reading.said)
 
     def _give_up(self, reading: "_Reading", deadline_s: float) -> NoReturn:
         missing = ", ".join(f"{topic}/{partition} before {end}" for (topic, partition), end in reading.open.items())
-        why = f" ({self._said[-1].str()})" if self._said else ""
+        why = f" ({reading.said[-1].str()})" if reading.said else ""
         seen = f"Kafka did not hand out all events within {deadline_s:g} s: {missing} is missing{why}"
         raise UnreachableError(seen, where=self._where, fix=self._fix, reason="timeout") from None
 
-    def _fail(self, error: KafkaError, what: str) -> NoReturn:
-        """Raise what librdkafka said last about a broker, which tells more than the request's own error."""
-        causes = [said for said in self._said if said.code() != _ALL_DOWN]
+    def _fail(self, error: KafkaError, what: str, said: Iterable[KafkaError] = ()) -> NoReturn:
+        """Raise the request's error; one that only says "no answer" gives way to what was last said about a broker."""
+        causes = [one for one in said if one.code() != _ALL_DOWN] if error.code() in _VAGUE else []
         cause = causes[-1] if causes else error
         seen = f"Kafka did not answer ({what}): {redacted(cause.str(), self._secrets())}"
         raise UnreachableError(seen, where=self._where, fix=self._fix, reason=_reason(cause)) from None
@@ -261,6 +267,7 @@ class _Reading:
         self.between = between
         self.open = {position: end for position, (_, end) in between.items()}
         self.events: list[Event] = []
+        self.said: _Said = deque(maxlen=_KEPT)
 
     def take(self, message: Message) -> None:
         position, offset = _position(message), message.offset() or 0
@@ -306,7 +313,8 @@ def _json_object(raw: bytes) -> dict[str, Any] | None:
         return None
 
 
-def _group_facts(described: Any) -> GroupFacts:  # noqa: ANN401 - the SDK does not export its type
+def group_facts(described: Any) -> GroupFacts:  # noqa: ANN401 - the SDK does not export its type
+    """Return what the SDK describes as facts of our own."""
     return GroupFacts(
         state=described.state.name.lower(),
         members=tuple(

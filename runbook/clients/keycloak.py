@@ -8,14 +8,22 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from math import ceil
 from typing import Any, Final
-from urllib.parse import quote_plus
 
 import msgspec
+import requests
 from keycloak import KeycloakOpenID
 from keycloak.connection import ConnectionManager
-from keycloak.exceptions import KeycloakConnectionError, KeycloakError
+from keycloak.exceptions import KeycloakConnectionError, KeycloakError, KeycloakPostError
 
-from runbook.clients.http import BODY_CHARACTERS, HttpClient, failure_reason, redacted, shortened
+from runbook.clients.http import (
+    BODY_CHARACTERS,
+    HttpClient,
+    failure_reason,
+    redacted,
+    secret_forms,
+    shortened,
+    shown_url,
+)
 from runbook.errors import AnswerError, UnreachableError
 from runbook.settings import KeycloakSettings
 
@@ -56,14 +64,14 @@ class Keycloak:
         self._fix = f"start Keycloak ({settings.container}), or set RUNBOOK_KEYCLOAK_URL to its address"
         self._password = settings.password.get_secret_value()
         secret = settings.client_secret.get_secret_value() if settings.client_secret else None
-        self._secrets = _forms(self._password, secret or "")
+        self._secrets = secret_forms(self._password, secret or "")
         self._realm_path = f"/realms/{settings.realm}"
         self._openid = KeycloakOpenID(
             server_url=settings.url, realm_name=settings.realm, client_id=settings.client_id, client_secret_key=secret
         )
         self._openid.connection = _Connection(settings.url.rstrip("/") + "/", timeout_s)
         self._http = HttpClient("Keycloak", settings.url, timeout_s=timeout_s, fix=self._fix)
-        self._where = f"POST {settings.url.rstrip('/')}{self._realm_path}/protocol/openid-connect/token"
+        self._where = f"POST {shown_url(settings.url.rstrip('/'))}{self._realm_path}/protocol/openid-connect/token"
 
     def token(self) -> Token:
         """Log in by password grant.
@@ -151,13 +159,20 @@ class _Connection(ConnectionManager):
     """python-keycloak's session, without what it would do on its own.
 
     It would send a login a second time when a connection breaks, follow a redirect with the password to another host,
-    and use proxies of the environment.
+    use proxies of the environment, and fail over error bodies that are not the JSON it expects.
     """
 
     def __init__(self, url: str, timeout_s: float) -> None:
         super().__init__(base_url=url, timeout=ceil(timeout_s), max_retries=0)
         self._s.trust_env = False
         self._s.max_redirects = 0
+
+    def raw_post(self, path: str, data: Any, **kwargs: Any) -> requests.Response:  # noqa: ANN401 - the library's
+        """Post as the library does; raise KeycloakPostError, with the body as it came, for every status but 200."""
+        response = super().raw_post(path, data, **kwargs)
+        if response.status_code != HTTPStatus.OK:
+            raise KeycloakPostError(response_code=response.status_code, response_body=response.content)
+        return response
 
 
 class _Said(msgspec.Struct, frozen=True):
@@ -195,8 +210,3 @@ def _claims(token: str) -> dict[str, Any]:
 
 def _moment(epoch_s: object) -> datetime | None:
     return datetime.fromtimestamp(epoch_s, UTC) if isinstance(epoch_s, (int, float)) else None
-
-
-def _forms(*secrets: str) -> tuple[str, ...]:
-    """Return the secrets as they are and as a form encodes them, longest first."""
-    return tuple(sorted({form for one in secrets if one for form in (one, quote_plus(one))}, key=len, reverse=True))

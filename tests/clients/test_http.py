@@ -281,6 +281,26 @@ def test_unreachable_error_hides_the_password_in_the_address(refused_url: str) -
     assert PASSWORD not in "".join(traceback.format_exception(caught.value))
 
 
+def test_secret_in_a_page_title_is_not_unescaped_into_view(server: ScriptedServer) -> None:
+    """HTML writes & as &amp;: what is redacted before it is unescaped must know both."""
+    server.routes["GET /x"] = Reply(500, b"<title>no such user a&amp;b-&lt;c&gt;</title>", "text/html")
+
+    with pytest.raises(AnswerError, match=r"no such user \*\*\*") as caught:
+        client(server.url, auth=("u", "a&b-<c>")).get("/x").expected(200)
+
+    assert "a&b" not in str(caught.value)
+
+
+def test_secret_at_the_edge_of_an_excerpt_is_not_left_standing(server: ScriptedServer) -> None:
+    """Cutting before redacting would keep the first part of a password."""
+    secret = "0123456789" * 5
+    for filler in range(440, 500):
+        server.routes["GET /x"] = Reply(500, b"x" * filler + secret.encode() * 200)
+        with pytest.raises(AnswerError) as caught:
+            client(server.url, auth=("u", secret)).get("/x").expected(200)
+        assert "0123" not in caught.value.body
+
+
 def test_redacted_leaves_no_part_of_a_longer_secret() -> None:
     assert redacted("abc abcdef", ("abcdef", "abc")) == "*** ***"
 

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupState, Node, Producer, TopicPartition
+from confluent_kafka.admin import ConsumerGroupDescription, MemberAssignment, MemberDescription
 
-from runbook.clients.kafka import Kafka
+from runbook.clients.kafka import Kafka, group_facts
 from runbook.errors import AnswerError, UnreachableError, UsageError
 from runbook.settings import KafkaSettings
 from runbook.stack.standins.broker.cluster import MockCluster
@@ -177,6 +178,25 @@ def test_setting_that_librdkafka_refuses_is_a_usage_error_without_secrets(bootst
         Kafka(KafkaSettings(bootstrap=bootstrap, options=options)).metadata()
 
     assert PASSWORD not in str(caught.value)
+
+
+def test_group_facts_name_members_and_what_they_own() -> None:
+    """The SDK's own description of a group, which the mock cluster cannot give, read as facts."""
+    assignment = MemberAssignment([TopicPartition(LEADS, 0), TopicPartition(JOBS, 2)])
+    member = MemberDescription("id-1", "sink-1", "/172.18.0.5", assignment)
+    described = ConsumerGroupDescription(
+        group_id="g",
+        is_simple_consumer_group=False,
+        members=[member],
+        partition_assignor="range",
+        state=ConsumerGroupState.STABLE,
+        coordinator=Node(1, "127.0.0.1", 9092),
+    )
+
+    facts = group_facts(described)
+
+    assert facts.state == "stable"
+    assert facts.members == (("sink-1", "172.18.0.5", ((LEADS, 0), (JOBS, 2))),)
 
 
 def test_options_reach_librdkafka_but_cannot_make_it_join(bootstrap: str) -> None:

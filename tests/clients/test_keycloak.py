@@ -103,6 +103,7 @@ def test_success_without_a_jwt_is_an_error_of_its_own(keycloak: Keycloak, server
         (503, b"starting", "", "_URL"),
         (500, {"error": "unknown_error"}, "unknown_error", "_URL"),
         (418, {"error": ["odd"]}, "", "_URL"),
+        (500, ["a list"], "", "_URL"),
     ],
 )
 def test_every_refusal_has_keycloaks_code_and_its_fix(
@@ -119,12 +120,14 @@ def test_every_refusal_has_keycloaks_code_and_its_fix(
 
 def test_login_is_sent_once_and_shows_no_secret_even_when_echoed(keycloak: Keycloak, server: ScriptedServer) -> None:
     """The library would send a login again; an error page that quotes the form shows *** instead."""
-    server.routes[TOKEN_PATH] = lambda seen: Reply(500, seen.body + f" {PASSWORD} {SECRET}".encode())
+    server.routes[TOKEN_PATH] = lambda seen: Reply(
+        500, seen.body + f" {PASSWORD} {json.dumps(PASSWORD)} {SECRET}".encode()
+    )
 
     with pytest.raises(AnswerError) as caught:
         keycloak.token()
 
-    for secret in (PASSWORD, quote_plus(PASSWORD), SECRET, quote_plus(SECRET)):
+    for secret in (PASSWORD, quote_plus(PASSWORD), json.dumps(PASSWORD), SECRET, quote_plus(SECRET)):
         assert secret not in shown(caught.value)
     assert "***" in caught.value.body
     assert len(server.seen) == 1
@@ -157,6 +160,16 @@ def test_refused_and_unknown_addresses(refused_url: str) -> None:
             Keycloak(KeycloakSettings(url=url, password=PASSWORD)).token()
         assert caught.value.reason == reason
         assert PASSWORD not in shown(caught.value)
+
+
+def test_password_in_the_address_is_not_shown(refused_url: str) -> None:
+    url = refused_url.replace("http://", "http://me:s3cret@")
+    client = Keycloak(KeycloakSettings(url=url, password=PASSWORD))
+
+    for ask in (client.token, client.realm):
+        with pytest.raises(UnreachableError) as caught:
+            ask()
+        assert "s3cret" not in shown(caught.value)
 
 
 def test_silent_keycloak_is_a_timeout(silent_url: str) -> None:
