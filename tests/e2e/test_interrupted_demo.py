@@ -1,0 +1,95 @@
+"""Ctrl-C at ten moments of `inv demo`, and at every step of a setup: exit 130, nothing half done, nothing left."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from runbook.observer import Silence
+from runbook.stack.stack import down, up
+
+PROGRAM = Path(sys.executable).parent / "crm-runbook"
+# A moment is the first line of the screen that holds this text; "" is the very start.
+MOMENTS = (
+    "",
+    "local stack",
+    "is ready after",
+    "parts ready",
+    "datasource",
+    "+++",
+    "back up",
+    "restart prometheus",
+    "loaded by Prometheus",
+    "sink log",
+)
+
+
+STEPS = ("datasource", "+++", "back up", "  write", "restart grafana", "served by Grafana", "token")
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize("moment", MOMENTS, ids=lambda text: text or "the very start")
+def test_an_interrupted_demo_leaves_nothing_running(tmp_path: Path, moment: str) -> None:
+    code, rest = interrupted(tmp_path, ["demo"], moment)
+
+    assert code == 130, rest
+    assert "Traceback" not in rest
+    assert not (tmp_path / ".stack" / "target.toml").exists()
+    assert running_in(tmp_path) == []
+
+
+@pytest.mark.stack
+def test_an_interrupted_setup_has_written_both_files_or_none(tmp_path: Path) -> None:
+    up(tmp_path, Silence())
+    try:
+        files = tmp_path / ".stack" / "monitoring"
+        paths = (files / "grafana/dashboards/crm_events_pipeline.json", files / "prometheus-crm-events-rules.yml")
+        before = [path.read_bytes() for path in paths]
+        states = set()
+        for moment in STEPS:
+            code, rest = interrupted(tmp_path, ["run", "--target", "local", "--yes"], moment)
+            changed = tuple(path.read_bytes() != old for path, old in zip(paths, before, strict=True))
+            assert code == 130, rest
+            assert changed in {(False, False), (True, True)}, moment
+            states.add(changed)
+            for path, old in zip(paths, before, strict=True):
+                path.write_bytes(old)
+        assert states == {(False, False), (True, True)}, "the moments must fall before and after the writes"
+    finally:
+        down(tmp_path, Silence())
+
+
+def interrupted(folder: Path, arguments: list[str], moment: str) -> tuple[int, str]:
+    """Press Ctrl-C at the first line that holds the text; return the exit code as a shell shows it, and the rest."""
+    with subprocess.Popen(
+        [PROGRAM, *arguments],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    ) as program:
+        assert program.stdout
+        seen = next((line for line in program.stdout if moment in line), None) if moment else ""
+        assert seen is not None, f"the moment {moment!r} never came"
+        program.send_signal(signal.SIGINT)
+        rest = program.stdout.read()
+    code = program.returncode
+    return (128 - code if code < 0 else code), rest
+
+
+def running_in(folder: Path) -> list[str]:
+    """Return the processes whose command or environment names the folder."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            words = [*process.cmdline(), *process.environ().values()]
+        except (psutil.Error, OSError):
+            continue
+        if process.pid != os.getpid() and any(str(folder) in word for word in words):
+            found.append(" ".join(process.cmdline()))
+    return found
