@@ -213,9 +213,13 @@ def test_closed_client_opens_again(kafka: Kafka) -> None:
     assert kafka.end_offsets([JOBS]) == {(JOBS, 0): 0}
 
 
-def test_gap_before_the_end_does_not_hang(kafka: Kafka, bootstrap: str) -> None:
-    """A transaction's marker takes the last offset and is never handed out: the end of the partition counts."""
+def test_gap_before_the_end_neither_hangs_nor_lets_one_event_too_many_in(kafka: Kafka, bootstrap: str) -> None:
+    """A transaction's marker takes the last offset and is never handed out: the next event, or the end, counts."""
     produce(bootstrap, "transacted", b"a", b"b", **{"transactional.id": "t"})
     end = kafka.end_offsets(["transacted"])["transacted", 0]
+    assert end == 3
+    assert [event.raw for event in kafka.events({("transacted", 0): (0, end)}, deadline_s=10)] == [b"a", b"b"]
+
+    produce(bootstrap, "transacted", b"later")
 
     assert [event.raw for event in kafka.events({("transacted", 0): (0, end)}, deadline_s=10)] == [b"a", b"b"]
