@@ -67,7 +67,7 @@ class Alertmanager:
 
     def __init__(self, settings: AlertmanagerSettings, timeout_s: float = 10) -> None:
         """Keep the address; nothing is opened."""
-        fix = f"start Alertmanager ({settings.container}), or set RUNBOOK_ALERTMANAGER_URL to its address"
+        fix = f"check that Alertmanager ({settings.container}) runs, and that RUNBOOK_ALERTMANAGER_URL is its address"
         self._http = HttpClient("Alertmanager", settings.url, timeout_s=timeout_s, fix=fix)
 
     def ready(self) -> Readiness:
@@ -163,9 +163,15 @@ class _Alert(_Wire):
 def _accepted(answer: Answer) -> Answer:
     # 0.25 answers an unknown id with 500 and this text, later versions with 404.
     if answer.status == HTTPStatus.NOT_FOUND or "silence not found" in answer.text:
-        raise answer.error("Alertmanager knows no such silence", code="not_found", fix="list them: inv silence --list")
+        raise answer.error(
+            "Alertmanager knows no such silence", code="not_found", fix="look for its id on the page of Alertmanager"
+        )
     if answer.status == HTTPStatus.BAD_REQUEST:
-        raise answer.error(f"Alertmanager refused the silence: {answer.excerpt}", code="bad_request")
+        raise answer.error(
+            f"Alertmanager refused the silence: {answer.excerpt}",
+            code="bad_request",
+            fix="correct its matchers or its end",
+        )
     return answer.expected(HTTPStatus.OK)
 
 

@@ -57,7 +57,7 @@ class Gateway:
             settings.url,
             headers={"Host": settings.host, "Authorization": f"Bearer {token}"},
             timeout_s=timeout_s,
-            fix="start the edge proxy and the gateway, or set RUNBOOK_GATEWAY_URL to the proxy's address",
+            fix="check that the edge proxy and the gateway run, and that RUNBOOK_GATEWAY_URL is the proxy's address",
         )
 
     def create_lead(self, *, name: str, email: str, source: str) -> EntityAnswer:

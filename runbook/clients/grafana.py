@@ -13,6 +13,7 @@ from runbook.settings import GrafanaSettings
 
 _MAX_DATA_POINTS: Final = 1000
 _INTERVAL_MS: Final = 1000
+_LOOK: Final = "inv troubleshoot --hop grafana"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +78,7 @@ class Grafana:
             settings.url,
             auth=(settings.username, settings.password.get_secret_value()),
             timeout_s=timeout_s,
-            fix=f"start Grafana ({settings.container}), or set RUNBOOK_GRAFANA_URL to its address",
+            fix=f"check that Grafana ({settings.container}) runs, and that RUNBOOK_GRAFANA_URL is its address",
         )
 
     def health(self) -> GrafanaHealth:
@@ -158,7 +159,11 @@ class Grafana:
                 fix="set RUNBOOK_GRAFANA_USERNAME to a user with more rights",
             )
         if answer.status == HTTPStatus.NOT_FOUND and answer.is_json:
-            raise answer.error(f"Grafana does not know it: {answer.excerpt}", code="not_found")
+            raise answer.error(
+                f"Grafana does not know it: {answer.excerpt}",
+                code="not_found",
+                fix="leave RUNBOOK_GRAFANA_DATASOURCE_UID unset, or correct it",
+            )
         return answer.expected(HTTPStatus.OK)
 
 
@@ -245,9 +250,10 @@ def _frames(answer: Answer) -> tuple[Frame, ...]:
     found = answer.read(_Results)
     for ref_id, result in found.results.items():
         if result.error:
-            raise answer.error(f"The query {ref_id} failed: {result.error}", code="query_failed")
+            raise answer.error(f"The query {ref_id} failed: {result.error}", code="query_failed", fix=_LOOK)
     if answer.status != HTTPStatus.OK:
-        raise answer.error(f"Grafana refused the query with {answer.status}: {found.message}", code="query_failed")
+        seen = f"Grafana refused the query with {answer.status}: {found.message}"
+        raise answer.error(seen, code="query_failed", fix=_LOOK)
     return tuple(
         column
         for ref_id, result in found.results.items()

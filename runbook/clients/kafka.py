@@ -85,7 +85,7 @@ class Kafka:
         self._settings = settings
         self._timeout_s = timeout_s
         self._where = f"Kafka at {settings.bootstrap}"
-        self._fix = f"start the broker ({settings.container}), or set RUNBOOK_KAFKA_BOOTSTRAP to its outside listener"
+        self._fix = f"check that {settings.container} runs, and that RUNBOOK_KAFKA_BOOTSTRAP is its outside listener"
         self._said: _Said = deque(maxlen=_KEPT)
         self._lock = threading.Lock()
         self._opened: Consumer | None = None

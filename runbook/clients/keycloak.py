@@ -61,7 +61,7 @@ class Keycloak:
         """Keep the address and who we are there; nothing is opened."""
         self._settings = settings
         self._timeout_s = timeout_s
-        self._fix = f"start Keycloak ({settings.container}), or set RUNBOOK_KEYCLOAK_URL to its address"
+        self._fix = f"check that Keycloak ({settings.container}) runs, and that RUNBOOK_KEYCLOAK_URL is its address"
         self._password = settings.password.get_secret_value()
         secret = settings.client_secret.get_secret_value() if settings.client_secret else None
         self._secrets = secret_forms(self._password, secret or "")

@@ -16,6 +16,8 @@ from runbook.settings import PrometheusSettings
 T = TypeVar("T")
 
 _DEFAULT_SCRAPE_INTERVAL: Final = "1m"
+_TRY_AGAIN: Final = "try again; if it stays so, read Prometheus's log"
+_FIXES: Final = {"bad_data": "correct the query", "execution": "correct the query"}
 _RELOAD_METRIC: Final = "prometheus_config_last_reload_successful "
 
 
@@ -145,7 +147,7 @@ class Prometheus:
 
     def __init__(self, settings: PrometheusSettings, timeout_s: float = 10) -> None:
         """Keep the address; nothing is opened."""
-        fix = f"start Prometheus ({settings.container}), or set RUNBOOK_PROMETHEUS_URL to its address"
+        fix = f"check that Prometheus ({settings.container}) runs, and that RUNBOOK_PROMETHEUS_URL is its address"
         self._http = HttpClient("Prometheus", settings.url, timeout_s=timeout_s, fix=fix)
 
     def ready(self) -> Readiness:
@@ -366,7 +368,8 @@ def _data(answer: Answer, kind: type[T]) -> T:
         answer.expected(HTTPStatus.OK)
     envelope = answer.read(_Envelope)
     if envelope.status != "success":
-        raise answer.error(f"Prometheus answered an error: {envelope.error}", code=envelope.error_type)
+        seen = f"Prometheus answered an error: {envelope.error}"
+        raise answer.error(seen, code=envelope.error_type, fix=_FIXES.get(envelope.error_type, _TRY_AGAIN))
     return answer.read_part(envelope.data, kind)
 
 

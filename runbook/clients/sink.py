@@ -48,16 +48,16 @@ class Sink:
 
     def __init__(self, settings: SinkSettings, timeout_s: float = 10) -> None:
         """Keep the addresses; nothing is opened."""
-        start = f"start the sink ({settings.container}), or set"
+        check = f"check that the sink ({settings.container}) runs, and that"
         self._metrics = HttpClient(
             "The sink's metrics page",
             settings.metrics_url,
             headers={"Accept": "text/plain"},
             timeout_s=timeout_s,
-            fix=f"{start} RUNBOOK_SINK_METRICS_URL to the page that Prometheus scrapes",
+            fix=f"{check} RUNBOOK_SINK_METRICS_URL is the page that Prometheus scrapes",
         )
         self._health = HttpClient(
-            "The sink", settings.http_url, timeout_s=timeout_s, fix=f"{start} RUNBOOK_SINK_HTTP_URL to its address"
+            "The sink", settings.http_url, timeout_s=timeout_s, fix=f"{check} RUNBOOK_SINK_HTTP_URL is its address"
         )
 
     def page(self) -> SinkPage:
