@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 
 from runbook.checks.engine import Check, Finding, Ok
-from runbook.checks.facts import Facts, saw
+from runbook.checks.facts import ALERT, Facts, saw
 from runbook.checks.faults import broken
 from runbook.checks.rules import loaded_rule
-from runbook.checks.rulesfile import ALERT
 from runbook.checks.services import down
 from runbook.clients.runtime import Service
 from runbook.errors import RunbookError, UnreachableError

@@ -5,6 +5,7 @@ Reading changes nothing anywhere. Each client is made for one reading, because c
 
 import json
 import threading
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import closing
@@ -43,10 +44,12 @@ class _Client(Protocol):
 
 C = TypeVar("C", bound=_Client)
 
+ALERT = "CrmEventsSinkDown"
 COUNTER = "crm_events_ingested_total"
 PANEL_20 = f"sum by (topic) (rate({COUNTER}[5m]))"
 WINDOW_S = 300.0
-_PATIENCE_S = 8.0
+NEW_PANELS = frozenset({20, 21})
+_PATIENCE_S = 12.0
 _EVERY_S = 0.5
 _LOG_LINES = 2000
 _NO_TOKEN = "none"  # noqa: S105 - an invalid one, on purpose
@@ -70,7 +73,11 @@ class TopicFacts:
 
 
 class Facts:
-    """The facts about one target. Every method raises the RunbookError of its client, each time it is asked."""
+    """The facts about one target. Every method raises the RunbookError of its client, each time it is asked.
+
+    Right after a restart or an event some facts are not there yet: Prometheus has not scraped or evaluated, Grafana not
+    read its files, the sink not committed. Those are waited for, twelve seconds in all and only when they are missing.
+    """
 
     def __init__(self, target: Target, runtime: Runtime, *, state_dir: Path, timeout_s: float = 3.0) -> None:
         """Keep who can be asked; `timeout_s` limits each single reading."""
@@ -78,6 +85,7 @@ class Facts:
         self.runtime = runtime
         self._state_dir = state_dir
         self._timeout_s = timeout_s
+        self._patient_until = time.monotonic() + _PATIENCE_S
         self._lock = threading.Lock()
         self._read: dict[str, Future[Any]] = {}
 
@@ -140,11 +148,15 @@ class Facts:
         """Return the newest events and how many the sink has not read."""
         return self.once("topics", self._topics)
 
+    def unread(self) -> int:
+        """Return how many events the sink has not read, after it had time to commit what it has."""
+        return self.once("unread", self._unread)
+
     # The sink, Prometheus, Alertmanager, Grafana
 
     def page(self) -> SinkPage:
         """Read the sink's metrics page."""
-        return self.once("page", lambda: _asked(Sink(self.target.sink, self._timeout_s), Sink.page))
+        return self.once("page", self._page)
 
     def prometheus_ready(self) -> Readiness:
         """Ask whether Prometheus serves."""
@@ -159,19 +171,18 @@ class Facts:
         return self.once("targets", self._targets)
 
     def is_settled(self, one: ScrapeTarget) -> bool:
-        """Say whether the sink of now was scraped: a failure from before its start tells nothing about it."""
-        if one.health != "down" or one.last_scrape is None:
-            return one.health == "up"
-        started_at = self._sink_started_at()
-        return started_at is None or one.last_scrape >= started_at
+        """Say whether a target's health is of now: a failed scrape counts if the sink's page had answered before it."""
+        if one.health == "down" and one.last_scrape is not None:
+            return one.last_scrape > self.page().at
+        return one.health == "up"
 
     def shown_after(self) -> timedelta:
         """Return how long an event needs to the panel: a new series is served at 0 for one scrape before it moves."""
         return timedelta(seconds=1 + 2 * max((one.scrape_interval_s for one in self.targets()), default=0.0))
 
     def rules(self) -> tuple[RuleGroup, ...]:
-        """Return Prometheus's loaded rules."""
-        return self.once("rules", lambda: self._prometheus(Prometheus.rules))
+        """Return Prometheus's loaded rules, the runbook's evaluated at least once if that comes soon enough."""
+        return self.once("rules", self._rules)
 
     def reload_succeeded(self) -> bool | None:
         """Say whether Prometheus's last reload succeeded; None when it does not say."""
@@ -199,8 +210,11 @@ class Facts:
 
     def dashboard(self) -> ServedDashboard | None:
         """Return the dashboard as served; None when there is none of that uid."""
-        uid = self.target.grafana.dashboard_uid
-        return self.once("dashboard", lambda: self._grafana(lambda grafana: grafana.dashboard(uid)))
+        return self.once("dashboard", self._dashboard)
+
+    def served_panels(self) -> frozenset[int]:
+        """Return the ids of the served panels, after Grafana had time to read its files."""
+        return self.once("served panels", self._served_panels)
 
     # The two files
 
@@ -244,12 +258,12 @@ class Facts:
         record = last_record(self._state_dir, target=self.target.name, holding="traffic")
         return (record.run_id, record.events()) if record else None
 
-    def _sink_started_at(self) -> datetime | None:
-        mine = self.target.sink
-        try:
-            return self.state(Service(name=mine.service, container=mine.container)).started_at
-        except RunbookError:
-            return None
+    def _page(self) -> SinkPage:
+        return _asked(Sink(self.target.sink, self._timeout_s), Sink.page)
+
+    def _until(self, look: Callable[[], tuple[T, bool]]) -> T:
+        """Look again until it is complete, as long as the patience for all such facts together lasts."""
+        return watch(look, deadline_s=self._patient_until - time.monotonic(), every_s=_EVERY_S)[0]
 
     def _targets(self) -> tuple[ScrapeTarget, ...]:
         def look() -> tuple[tuple[ScrapeTarget, ...], bool]:
@@ -257,7 +271,7 @@ class Facts:
             mine = tuple(one for one in found if one.job == self.target.prometheus.job)
             return mine, bool(mine) and all(self.is_settled(one) for one in mine)
 
-        return watch(look, deadline_s=_PATIENCE_S, every_s=_EVERY_S)[0]
+        return self._until(look)
 
     def _rates(self) -> Mapping[str, float]:
         newest, shown_after = self.topics().newest, self.shown_after()
@@ -268,7 +282,33 @@ class Facts:
             young = [topic for topic, at in newest.items() if at is not None and now() - at < shown_after]
             return rates, all(rates.get(topic, 0.0) > 0 for topic in young)
 
-        return watch(look, deadline_s=_PATIENCE_S, every_s=_EVERY_S)[0]
+        return self._until(look)
+
+    def _rules(self) -> tuple[RuleGroup, ...]:
+        def look() -> tuple[tuple[RuleGroup, ...], bool]:
+            groups = self._prometheus(Prometheus.rules)
+            mine = (rule for group in groups for rule in group.rules if rule.name == ALERT)
+            return groups, all(rule.health != "unknown" for rule in mine)
+
+        return self._until(look)
+
+    def _dashboard(self) -> ServedDashboard | None:
+        return self._grafana(lambda grafana: grafana.dashboard(self.target.grafana.dashboard_uid))
+
+    def _served_panels(self) -> frozenset[int]:
+        def look() -> tuple[frozenset[int], bool]:
+            served = self._dashboard()
+            ids = frozenset(panel["id"] for panel in served.panels if "id" in panel) if served else frozenset()
+            return ids, ids >= NEW_PANELS
+
+        return self._until(look)
+
+    def _unread(self) -> int:
+        def look() -> tuple[int, bool]:
+            unread = self._topics().unread
+            return unread, unread == 0
+
+        return self._until(look) if self.topics().unread else 0
 
     def _topics(self) -> TopicFacts:
         wanted = (self.target.kafka.lead_topic, self.target.kafka.job_topic)
@@ -288,7 +328,7 @@ class Facts:
         """Return the sink's next offsets: as its page says, else as its group has committed."""
         known = {place: offset for place, offset in committed.items() if offset is not None}
         try:
-            return known | dict(self.page().next_offsets)
+            return known | dict(self._page().next_offsets)
         except RunbookError:
             return known
 

@@ -1,13 +1,11 @@
 """Hop grafana: it serves, lets us in, and shows the dashboard that the file holds."""
 
 from runbook.checks.engine import Check, Finding, NotChecked, Ok
-from runbook.checks.facts import Facts, panel_ids, saw
+from runbook.checks.facts import NEW_PANELS, Facts, panel_ids, saw
 from runbook.checks.faults import broken
 from runbook.checks.services import down, restart_command
 from runbook.clients.runtime import Service
 from runbook.errors import AnswerError, UnreachableError
-
-_PANELS = frozenset({20, 21})
 
 
 def _answers(facts: Facts) -> Finding:
@@ -31,24 +29,20 @@ def _lets_in(facts: Facts) -> Finding:
 
 
 def _serves_the_file(facts: Facts) -> Finding:
-    file, served = facts.dashboard_file(), facts.dashboard()
+    file = facts.dashboard_file()
     try:
         in_file = panel_ids(file.content)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         return NotChecked(f"this is no dashboard: {error}", where=file.where, fix="inv rollback")
-    if not in_file >= _PANELS:
+    if not in_file >= NEW_PANELS:
         return NotChecked("no panels 20 and 21 in it: setup has not been applied", where=file.where, fix="inv setup")
-    ids = {panel.get("id") for panel in served.panels} if served else set()
-    if ids >= _PANELS:
+    served = facts.served_panels()
+    if served >= NEW_PANELS:
         return Ok((saw(_where(facts), "panels 20 and 21 are served"),))
-    said = f"{len(ids)} panels, without {', '.join(map(str, sorted(_PANELS - ids)))}" if served else "no such dashboard"
-    seen = saw(_where(facts), said)
-    return broken(
-        "F_NOT_PROVISIONED",
-        saw(file.where, "holds panels 20 and 21"),
-        seen,
-        restart=restart_command(facts, _grafana(facts)),
-    )
+    missing = ", ".join(map(str, sorted(NEW_PANELS - served)))
+    seen = saw(_where(facts), f"{len(served)} panels, without {missing}" if served else "no such dashboard")
+    restart = restart_command(facts, _grafana(facts))
+    return broken("F_NOT_PROVISIONED", saw(file.where, "holds panels 20 and 21"), seen, restart=restart)
 
 
 def _grafana(facts: Facts) -> Service:

@@ -15,9 +15,9 @@ def _events_come(facts: Facts) -> Finding:
     topics, seen = facts.topics(), _newest_seen(facts)
     if _within(_WINDOW, topics.newest.values()):
         return Ok((seen,))
-    if topics.unread:
+    if facts.unread():
         return NotChecked(
-            f"{topics.unread} events are not read by the sink, and none is newer than five minutes",
+            f"{facts.unread()} events are not read by the sink, and none is newer than five minutes",
             where=seen.source,
             fix="inv logs: what the sink waits for",
         )
@@ -33,9 +33,9 @@ def _panels_move(facts: Facts) -> Finding:
     blind = [topic for topic in recent if not rates.get(topic, 0.0) > 0]
     if not blind:
         return Ok((seen, _newest_seen(facts)))
-    if facts.topics().unread or _within(shown_after, [newest[topic] for topic in blind]):
+    if facts.unread() or _within(shown_after, [newest[topic] for topic in blind]):
         return NotChecked(
-            f"events of {', '.join(blind)} are on their way: {facts.topics().unread} not read by the sink",
+            f"events of {', '.join(blind)} are on their way, {facts.unread()} of them not read by the sink",
             where=_newest_seen(facts).source,
             fix="inv troubleshoot, in half a minute",
         )

@@ -36,7 +36,7 @@ def _has_job(facts: Facts) -> Finding:
     mine = facts.target.prometheus
     where, jobs = f"GET {mine.url}/api/v1/status/config", facts.config().jobs
     seen = saw(where, f"scrape jobs: {', '.join(jobs) or 'none'}")
-    if mine.job not in jobs and not facts.targets():
+    if mine.job not in jobs:
         return broken("P_NO_JOB", seen, job=mine.job, url=mine.url)
     return Ok((seen,))
 

@@ -4,9 +4,9 @@ from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
 from runbook.checks.engine import Check, Finding, NotChecked, Ok
-from runbook.checks.facts import Facts, saw
+from runbook.checks.facts import ALERT, Facts, saw
 from runbook.checks.faults import broken
-from runbook.checks.rulesfile import ALERT, holds_alert, rules_problem
+from runbook.checks.rulesfile import holds_alert, rules_problem
 from runbook.checks.services import log_command
 from runbook.clients.prometheus import Rule
 from runbook.clients.runtime import Service

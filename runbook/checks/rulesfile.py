@@ -8,7 +8,8 @@ from pathlib import Path
 
 import yaml
 
-ALERT = "CrmEventsSinkDown"
+from runbook.checks.facts import ALERT
+
 _PROMTOOL_S = 5
 _QUOTED = 300
 

@@ -24,7 +24,7 @@ def start_command(facts: Facts, service: Service) -> str:
 def restart_command(facts: Facts, service: Service) -> str:
     """Return the command that restarts it: `docker start` does nothing to a running container."""
     if facts.target.runtime.kind == "processes":
-        return f"stop the part {service.name}, then {start_command(facts, service)}"
+        return "inv stack.down, then inv stack.up"
     return f"docker restart {service.container}"
 
 

@@ -30,7 +30,7 @@ def _other_password(patient: Patient) -> str:
 
 def _other_metrics_port(patient: Patient) -> str:
     port = Ports.free().sink_metrics
-    patient.restart(SINK, {"PROM_PORT": str(port)})
+    patient.restart(SINK, {"PROM_PORT": str(port)}, wait=False)
     return f"the sink was started with PROM_PORT={port}"
 
 
@@ -82,9 +82,9 @@ def _old_dashboard(patient: Patient) -> str:
 def _born(patient: Patient) -> str:
     patient.run_instead(SINK, _PLAIN_SINK)
     patient.empty_prometheus()
-    patient.until_scraped()
+    patient.until_counted(0)
     patient.send_wave()
-    patient.until_scraped()
+    patient.until_counted(2)
     return "a plain sink took the place of the sink and counted its first events"
 
 

@@ -23,6 +23,7 @@ from runbook.stack import stack
 from runbook.stack.layout import Layout
 from runbook.waiting import Pending, wait_until
 
+COUNTER = "crm_events_ingested_total"
 _READY_S = 30.0
 _SILENCED_FOR = timedelta(hours=1)
 
@@ -69,11 +70,12 @@ class Patient:
         stack.stop_part(self.directory, name, kill=True)
         return f"{name} was killed"
 
-    def restart(self, name: str, environment: Mapping[str, str]) -> None:
-        """Start a part anew, with these variables changed, and wait until it is ready."""
+    def restart(self, name: str, environment: Mapping[str, str], *, wait: bool = True) -> None:
+        """Start a part anew, with these variables changed, and `wait` until it is ready."""
         self._remember(Harm(what=f"started {name} anew", stop=name))
         stack.start_part(self.directory, name, extra_env=environment)
-        self._until_ready(name)
+        if wait:
+            self._until_ready(name)
 
     def run_instead(self, name: str, module: str) -> None:
         """Put another Python module in the place of a part that is one."""
@@ -137,18 +139,20 @@ class Patient:
         stack.start_part(self.directory, "prometheus")
         self._until_ready("prometheus")
 
-    def until_scraped(self) -> None:
-        """Wait until Prometheus has scraped the sink as it runs now."""
+    def until_counted(self, at_least: int) -> None:
+        """Wait until Prometheus has scraped the sink as it runs now, with so many series of the counter."""
         since, prometheus = datetime.now(UTC), Prometheus(self.target.prometheus)
 
-        def scraped() -> bool | Pending:
+        def counted() -> bool | Pending:
             mine = [one for one in prometheus.targets() if one.job == self.target.prometheus.job]
-            good = [one for one in mine if one.health == "up" and one.last_scrape and one.last_scrape > since]
-            return bool(good) or Pending(f"targets {[(one.health, one.last_error) for one in mine]}")
+            scraped = [one for one in mine if one.health == "up" and one.last_scrape and one.last_scrape > since]
+            series = prometheus.query(COUNTER)
+            said = f"targets {[(one.health, one.last_error) for one in mine]}, {len(series)} series"
+            return (bool(scraped) and len(series) >= at_least) or Pending(said)
 
         wait_until(
-            scraped,
-            what="A scrape of the sink",
+            counted,
+            what=f"A scrape of the sink with {at_least} series",
             deadline_s=_READY_S,
             where=self.target.prometheus.url,
             fix="inv stack.mend",

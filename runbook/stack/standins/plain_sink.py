@@ -6,6 +6,8 @@ Prometheus has no rate for what it never saw grow. `stack.break V_BORN` puts thi
 
 import json
 import os
+import signal
+import threading
 from datetime import UTC, datetime
 
 from confluent_kafka import Consumer
@@ -15,11 +17,14 @@ from runbook.stack.standins.serving import HOST, Request, Response, Route, Serve
 
 NAME = "plain-sink"
 _POLL_S = 0.5
+_SESSION_MS = 10_000
 _EVENTS = Counter("crm_events_ingested", "CRM domain events consumed", ("topic", "tenant_id"))
 
 
 def main() -> None:
-    """Count until the process is ended; events are committed by the client library's timer."""
+    """Count until SIGTERM; events are committed by the client library's timer."""
+    ended = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: ended.set())
     topics = os.environ["TOPICS"].split(",")
     start_http_server(int(os.environ["PROM_PORT"]), addr=HOST)
     consumer = Consumer(
@@ -27,13 +32,15 @@ def main() -> None:
             "bootstrap.servers": os.environ["KAFKA_BOOTSTRAP"],
             "group.id": os.environ["GROUP_ID"],
             "auto.offset.reset": "earliest",
+            "session.timeout.ms": _SESSION_MS,
         }
     )
     with Server(NAME, int(os.environ["HTTP_PORT"]), routed((Route("GET", "/health", _health),))):
         consumer.subscribe(topics)
         _say(f"CRM Events Sink started. Listening to topics: {topics}")
-        while True:
+        while not ended.is_set():
             _count(consumer)
+        consumer.close()
 
 
 def _count(consumer: Consumer) -> None:
