@@ -68,7 +68,8 @@ class DocumentError(RunbookError):
 class UnreachableError(RunbookError):
     """A system did not answer: refused, timed out, or its name does not resolve.
 
-    `reason` is one of "refused", "timeout", "dns", "broken" (closed in the middle of an answer).
+    `reason` is one of "refused", "timeout", "dns", "broken" (closed in the middle of an answer), and for the
+    Docker engine also "missing" (no socket) and "permission".
     """
 
     def __init__(self, seen: str, *, where: str, fix: str, reason: str) -> None:
