@@ -75,7 +75,8 @@ def runs(facts: Facts, service: Service, answer: Callable[[], Evidence]) -> Find
         return broken("CTR_EXITED", _said(service, state), name=service.name, exit_code=code, start=start)
     if state.is_running:
         return Ok((_said(service, state),))
-    return _known_by_its_answer(answer, NotChecked(_said(service, state).saw, where=f"state of {service.name}"))
+    said = _said(service, state)
+    return _known_by_its_answer(answer, NotChecked(said.saw, where=said.source, fix=start_command(facts, service)))
 
 
 def _known_by_its_answer(answer: Callable[[], Evidence], otherwise: NotChecked) -> Finding:
