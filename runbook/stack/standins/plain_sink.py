@@ -17,7 +17,7 @@ from runbook.stack.standins.serving import HOST, Request, Response, Route, Serve
 
 NAME = "plain-sink"
 _POLL_S = 0.5
-_SESSION_MS = 10_000
+_SESSION_MS = 3_000
 _EVENTS = Counter("crm_events_ingested", "CRM domain events consumed", ("topic", "tenant_id"))
 
 
