@@ -21,6 +21,8 @@ MARKER = "RUNBOOK_STACK"
 _OWNER_ONLY = 0o600
 _KILL_DEADLINE_S = 5.0
 _LOOK_EVERY_S = 0.02
+_LOOKS = 3
+_NOTE_S = 0.2  # the shell notes the exit code a moment after the end
 # Linux counts a start time from a boot time in whole seconds, which moves by one when the clock is corrected.
 # An id is not given out again within two seconds of its first use: 32,768 others come first.
 _SAME_START_S = 2.0
@@ -115,10 +117,13 @@ class Launcher:
 
     def exit_code(self, record: Record) -> int | None:
         """Return the code it left with, 128 + N after signal N; None while it runs or if nobody saw it end."""
-        try:
-            return int(self._exit_file(record.name, record.number).read_text(encoding="ascii"))
-        except (OSError, ValueError):
+        if self.process(record):
             return None
+        with contextlib.suppress(WaitError):  # its shell was ended too, or the machine
+            return wait_until(
+                lambda: self._noted_exit(record), what="the code", deadline_s=_NOTE_S, where="", fix="", every_s=0.01
+            )
+        return None
 
     def stop(self, names: Iterable[str], *, timeout_s: float) -> None:
         """End these side by side: SIGTERM, and SIGKILL for what is left after `timeout_s`."""
@@ -133,15 +138,30 @@ class Launcher:
             _kill([process])
 
     def stop_strays(self, *, timeout_s: float) -> bool:
-        """End every process of this user that carries the folder's path, recorded or not; tell if there was one."""
-        strays = list(self._strays())
-        _end(strays, timeout_s)
-        return bool(strays)
+        """End every process of this user that carries the folder's path, recorded or not; tell if there was one.
+
+        A shell may have started its program after the look at the machine, so look again until none is left.
+        """
+        has_found = False
+        for _ in range(_LOOKS):
+            strays = list(self._strays())
+            if not strays:
+                break
+            has_found = True
+            _end(strays, timeout_s)
+        return has_found
+
+    def _noted_exit(self, record: Record) -> int | Pending:
+        try:
+            return int(self._exit_file(record.name, record.number).read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            return Pending("not noted")
 
     def _strays(self) -> Iterator[psutil.Process]:
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
-                if process.uids().real == os.getuid() and process.environ().get(MARKER) == str(self.root):
+                is_ours = process.uids().real == os.getuid() and process.environ().get(MARKER) == str(self.root)
+                if is_ours and not _is_gone(process):
                     yield process
 
     @property

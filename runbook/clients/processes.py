@@ -44,7 +44,10 @@ class ProcessRuntime:
         )
 
     def restart(self, service: Service, *, timeout_s: float) -> None:
-        """End it and start the same command at the same port. Raises RunbookError if it was never started."""
+        """End it and start the same command at the same port. Raises RunbookError if it was never started.
+
+        The mock broker alone comes back at another port: `stack.up` then starts its clients anew.
+        """
         names = self._names()
         record = self._launcher.record(service.name)
         if record is None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from runbook.settings import STACK_DIR
 
@@ -13,7 +14,7 @@ class Layout:
     root: Path
 
     @classmethod
-    def of(cls, directory: Path) -> "Layout":
+    def of(cls, directory: Path) -> Self:
         """Return the layout of the stack of a working directory."""
         return cls(directory.absolute() / STACK_DIR)
 

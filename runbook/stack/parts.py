@@ -131,6 +131,9 @@ def _sink(layout: Layout, ports: Ports) -> Part:
         "PROM_PORT": str(ports.sink_metrics),
         "HTTP_PORT": str(ports.sink_http),
         "SINK_BIND": "127.0.0.1",
+        # When its last member has left, the mock broker lets the next one in only after the session's time.
+        "KAFKA_SESSION_TIMEOUT_MS": "3000",
+        "KAFKA_HEARTBEAT_INTERVAL_MS": "500",
     }
     return Part(
         name="crm-events-sink",
@@ -139,6 +142,7 @@ def _sink(layout: Layout, ports: Ports) -> Part:
         launch=replace(
             _python(layout, "sink", **environment), environment_files={"KAFKA_BOOTSTRAP": str(layout.bootstrap)}
         ),
+        detail="session of 3 s (production: 10 s)",
         ready=f"{_url(ports.sink_http)}/readyz",
         address=f"{_url(ports.sink_metrics)}/metrics",
         ports=(ports.sink_metrics, ports.sink_http),

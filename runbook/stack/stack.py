@@ -1,14 +1,15 @@
 """The local stack: up, down, status, and single parts started and stopped for practice."""
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
 
 from runbook.clients.launcher import Launcher, write_private
-from runbook.errors import RunbookError, UsageError
+from runbook.errors import LockedError, RunbookError, UsageError, WaitError
 from runbook.interrupts import uninterrupted
 from runbook.observer import Observer
 from runbook.record import target_lock
@@ -21,9 +22,10 @@ from runbook.stack.ports import Ports
 from runbook.stack.readiness import file_of, missing_for
 from runbook.stack.target import target_settings, toml
 from runbook.stack.tools import found_tools
+from runbook.waiting import Pending, wait_until
 
-_STOP_S = 10.0
-"""Seconds from SIGTERM to SIGKILL: the sink commits and leaves its group in that time."""
+_LOCK_S = 1.0
+_STOP_S = 10.0  # from SIGTERM to SIGKILL: the sink commits and leaves its group in that time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +49,7 @@ def up(directory: Path, observer: Observer) -> tuple[PartStatus, ...]:
     """
     layout = Layout.of(directory)
     launcher = Launcher(layout.root)
-    with target_lock(directory / STATE_DIR, target=LOCAL, task="stack.up"):
+    with _locked(directory, task="stack.up"):
         plan = _saved_plan(layout) if layout.target.exists() else None
         lost = _lost(plan, launcher) if plan else []
         if plan and not lost:
@@ -69,7 +71,7 @@ def up(directory: Path, observer: Observer) -> tuple[PartStatus, ...]:
 def down(directory: Path, observer: Observer) -> bool:
     """End every process of the stack, also after a crash of `up`, and remove `.stack/`; tell if anything ran."""
     layout = Layout.of(directory)
-    with target_lock(directory / STATE_DIR, target=LOCAL, task="stack.down"):
+    with _locked(directory, task="stack.down"):
         has_run = _end_all(layout)
         _clear(layout, keep_logs=False)
     observer.says("the stack has been ended" if has_run else "nothing is running")
@@ -118,6 +120,30 @@ def start_part(
     launcher = Launcher(layout.root)
     launcher.stop([name], timeout_s=_STOP_S)
     launcher.start(name, launch)
+
+
+@contextmanager
+def _locked(directory: Path, *, task: str) -> Iterator[None]:
+    """Hold the lock of target `local`.
+
+    A child of a killed run holds its lock until it has become the program that it was made for: hence the patience.
+    Who has the lock then finds that child by its mark.
+    """
+    with ExitStack() as held:
+        refusals: list[LockedError] = []
+
+        def lock() -> Pending | None:
+            try:
+                return held.enter_context(target_lock(directory / STATE_DIR, target=LOCAL, task=task))
+            except LockedError as error:
+                refusals.append(error)
+                return Pending(error.seen)
+
+        try:
+            wait_until(lock, what="the lock", deadline_s=_LOCK_S, where="", fix="")
+        except WaitError:
+            raise refusals[-1] from None
+        yield
 
 
 def _start(lost: Sequence[Part], plan: Plan, layout: Layout, observer: Observer) -> None:

@@ -45,7 +45,11 @@ def found_tools(says: Callable[[str], None]) -> Tools:
         _fetch(cache_folder(), says)
         prometheus, alertmanager = _found("prometheus", cached), _found("alertmanager", cached)
     if prometheus is None or alertmanager is None:
-        raise RunbookError("The packages hold no Prometheus or no Alertmanager", where=str(cached), fix=_INSTALL)
+        raise RunbookError(
+            "The unpacked packages hold no Prometheus or no Alertmanager",
+            where=str(cached),
+            fix=f"rm -r {cache_folder()}, then again; or {_INSTALL}",
+        )
     return Tools(
         prometheus=prometheus,
         alertmanager=alertmanager,
