@@ -1,9 +1,11 @@
 """The CRM Events Sink: counts domain events from Kafka and shows the counts to Prometheus.
 
-Exit codes: 0 stopped as asked, 1 a named problem, 4 settings, 130 or 143 a second SIGINT or SIGTERM.
+Exit codes: 0 stopped as asked, 1 a named problem, 4 settings, 130 or 143 a second SIGINT or SIGTERM. Kafka away at the
+stop is a problem as well: nobody has taken the last commit, the log says how many events may be counted again.
 """
 
 import os
+import select
 import signal
 import sys
 import threading
@@ -17,6 +19,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from sink.consumer import EventConsumer, FatalKafkaError
 from sink.health import Pulse, health_routes
 from sink.log_lines import LogLines
+from sink.membership import KafkaAwayError
 from sink.metrics import Metrics
 from sink.pages import Page, PageServer, Route
 from sink.settings import Settings, SettingsError, load_settings
@@ -24,6 +27,7 @@ from sink.settings import Settings, SettingsError, load_settings
 EXIT_PROBLEM: Final = 1
 EXIT_SETTINGS: Final = 4
 _LAST_LINES_S: Final = 0.5
+_STOP_WITHIN_S: Final = 4.0
 
 
 def main() -> int:
@@ -36,10 +40,14 @@ def main() -> int:
     except (OSError, FatalKafkaError) as error:
         print(f"crm-events-sink: {error}", file=sys.stderr)  # noqa: T201  # the last words, also if stdout is blocked
         return EXIT_PROBLEM
+    except KafkaAwayError as error:
+        print(f"crm-events-sink: {error}", file=sys.stderr)  # noqa: T201  # the last words, also if stdout is blocked
+        # Now, while the error's frames still hold the client: its destructor waits as long, and holds the interpreter.
+        os._exit(EXIT_PROBLEM)
 
 
 def serve(settings: Settings, stop: threading.Event) -> int:
-    """Serve until `stop` is set. Raises SettingsError, OSError for a port, FatalKafkaError."""
+    """Serve until `stop` is set. Raises SettingsError, OSError for a port, FatalKafkaError, KafkaAwayError."""
     log, pulse = LogLines(sys.stdout.fileno()), Pulse()
     metrics = Metrics(topics=settings.topics, max_tenants=settings.max_tenants, dropped_lines=lambda: log.dropped)
     consumer = _consumer(settings, metrics, pulse, log)
@@ -94,7 +102,8 @@ def _say_what_is_kept(settings: Settings, log: LogLines) -> None:
 def _stop_on_signals() -> threading.Event:
     """Return a flag that the first SIGTERM or SIGINT sets; a second one ends the process at once.
 
-    A thread does it, not a handler: Python runs handlers in the main thread, which may be inside librdkafka.
+    So does the end of the patience: Docker would kill after 10 s. A thread does all this and not a handler, because
+    Python runs handlers in the main thread, which may be inside librdkafka.
     """
     stop = threading.Event()
     reader, writer = os.pipe()
@@ -106,7 +115,8 @@ def _stop_on_signals() -> threading.Event:
     def watch() -> None:
         os.read(reader, 1)
         stop.set()
-        os._exit(128 + os.read(reader, 1)[0])
+        second, _, _ = select.select([reader], [], [], _STOP_WITHIN_S)
+        os._exit(128 + os.read(reader, 1)[0] if second else EXIT_PROBLEM)
 
     threading.Thread(target=watch, name="signals", daemon=True).start()
     return stop

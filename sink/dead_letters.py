@@ -1,11 +1,12 @@
 """Rejected messages, kept on a topic of their own with their original bytes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from sink.decoding import Reason
+from sink.properties import Properties
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,6 +15,10 @@ class DeadLetter:
 
     message: Message
     reason: Reason
+
+    def place(self) -> str:
+        """Say where the message stands, for the log."""
+        return f"{self.message.topic()} partition {self.message.partition()} offset {self.message.offset()}"
 
     def headers(self) -> list[tuple[str, str | bytes | None]]:
         """Return the message's own headers, and after them where it came from."""
@@ -32,7 +37,7 @@ class DeadLetter:
 class DeadLetters:
     """Sends rejected messages and knows which of them the broker has not acknowledged yet."""
 
-    def __init__(self, *, topic: str, properties: Mapping[str, str | int | bool]) -> None:
+    def __init__(self, *, topic: str, properties: Properties) -> None:
         self._topic = topic
         self._properties = properties
         self._producer: Producer | None = None

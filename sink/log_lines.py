@@ -4,14 +4,17 @@ import os
 import select
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final
+
+from confluent_kafka import KafkaError
 
 from sink.decoding import Event
 
 # About 100,000 event lines. While stdout is blocked, what comes on top of this is dropped and counted.
 _LIMIT_CHARS: Final = 8 * 1024 * 1024
+_REPEAT_S: Final = 10.0
 
 
 class LogLines:
@@ -29,6 +32,7 @@ class LogLines:
         self._waiting_chars = 0
         self._writing = False
         self._dropped = 0
+        self._throttles: dict[str, Throttle] = {}
         threading.Thread(target=self._write_forever, name="log-lines", daemon=True).start()
 
     @property
@@ -46,6 +50,13 @@ class LogLines:
     def say(self, text: str) -> None:
         """Write one line with the time before it."""
         self._put(f"[{_now()}] {_escaped(text)}\n", 1)
+
+    def repeat(self, what: str, error: KafkaError) -> None:
+        """Write an error that may come many times a second: each kind of it at most once in 10 s."""
+        kind = f"{what}: {error.name()}"
+        throttle = self._throttles.setdefault(kind, Throttle(_REPEAT_S))
+        if (line := throttle.passed(f"{kind}: {error.str()}")) is not None:
+            self.say(line)
 
     def headline(self, text: str) -> None:
         """Write one line as it is: the start-up line, whose text people search for."""
@@ -80,18 +91,19 @@ class LogLines:
 class Throttle:
     """Lets one message in a period pass and counts the others, so that an outage does not flood the log."""
 
-    def __init__(self, period_s: float) -> None:
+    def __init__(self, period_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._period_s = period_s
+        self._clock = clock
         self._next_at = float("-inf")
         self._held_back = 0
 
     def passed(self, text: str) -> str | None:
         """Return the text to write, with the number of those held back before it, or None."""
-        if time.monotonic() < self._next_at:
+        if self._clock() < self._next_at:
             self._held_back += 1
             return None
         suffix = f" ({self._held_back} more such messages before this one)" if self._held_back else ""
-        self._next_at, self._held_back = time.monotonic() + self._period_s, 0
+        self._next_at, self._held_back = self._clock() + self._period_s, 0
         return text + suffix
 
 

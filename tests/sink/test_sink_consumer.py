@@ -90,6 +90,23 @@ def test_dead_letter_refused(kafka: MockKafka) -> None:
     assert kafka.read(DLQ, 1)[0].value() == b"{}"
 
 
+def test_rebalance_while_refused(kafka: MockKafka) -> None:
+    """Partitions that move away while a dead letter waits are counted once, by whoever has them then."""
+    kafka.create(LEADS, 2)
+    kafka.create(DLQ, 1)
+    for partition in range(2):
+        kafka.send(LEADS, [event("acme"), b"{}"], partition=partition)
+    kafka.refuse_produce(TOPIC_AUTHORIZATION_FAILED, 1_000)
+    with running(kafka.bootstrap, TOPICS=LEADS) as first:
+        wait_until(lambda: first.pulse.blocked)
+        with running(kafka.bootstrap, TOPICS=LEADS) as second:
+            wait_until(lambda: first.pulse.assigned == second.pulse.assigned == 1)
+            wait_until(lambda: first.pulse.blocked and second.pulse.blocked)
+            kafka.accept_produce()
+            wait_until(lambda: first.samples().passed() + second.samples().passed() == 4)
+            assert first.samples().counted() == second.samples().counted() == 2
+
+
 def test_pages_under_load(kafka: MockKafka) -> None:
     """Between any two pages the counters have grown by exactly the messages between their offsets."""
     kafka.create(LEADS, 4)

@@ -67,9 +67,12 @@ def test_reader_gone() -> None:
 
 
 def test_throttle() -> None:
-    """Within the period one message passes; the next one after it tells how many were held back."""
-    throttle = Throttle(60.0)
+    """Within the period one message passes; the first one after it tells how many were held back."""
+    now = [100.0]
+    throttle = Throttle(10.0, clock=lambda: now[0])
     assert throttle.passed("first") == "first"
     assert throttle.passed("second") is None
-    every = Throttle(0.0)
-    assert [every.passed("a"), every.passed("b")] == ["a", "b"]
+    now[0] += 10
+    assert throttle.passed("third") == "third (1 more such messages before this one)"
+    now[0] += 10
+    assert throttle.passed("fourth") == "fourth"
