@@ -79,7 +79,9 @@ class DeadLetters:
             producer.produce(
                 self._topic, message.value(), message.key(), headers=letter.headers(), on_delivery=delivered
             )
-        except (KafkaException, BufferError) as error:
+        except KafkaException as error:
+            self._failed(letter, error.args[0].str())
+        except BufferError as error:
             self._failed(letter, str(error))
         else:
             self._in_flight += 1
