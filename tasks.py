@@ -2,10 +2,13 @@
 
 import shlex
 import sys
+from functools import partial
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from invoke import Collection, Context, Exit, ParseError, Program, task
+from invoke import Collection, Context, Exit, ParseError, Program
+from invoke import task as invoke_task
 
 from runbook.interrupts import become_interruptible
 
@@ -24,6 +27,9 @@ _LINT = (
     "-c 'from importlinter.cli import lint_imports_command as check; check()'",
     "-m docs.generated --check",
 )
+
+# Long options only: letters given out by order would make -y mean --dry-run in one task and --yes in the next.
+task = partial(invoke_task, auto_shortflags=False)
 
 _COMMON = {
     "target": "the installation: live, local, or a table of runbook.toml (also RUNBOOK_TARGET)",
@@ -400,7 +406,7 @@ def mend(_context: Context, json: bool = False) -> None:
     _carry_out("stack.mend", work, target="local", json=json)
 
 
-@task
+@task()
 def lint(context: Context) -> None:
     """Check style, types, import contracts and the generated parts of the documents."""
     for arguments in _LINT:
@@ -416,7 +422,7 @@ def bench(context: Context, name: str) -> None:
     _python(context, f"-m benchmarks.{name}")
 
 
-@task
+@task()
 def docs(context: Context) -> None:
     """Write the generated parts of the documents anew."""
     _python(context, "-m docs.generated")
@@ -506,4 +512,6 @@ class RunbookProgram(Program):
             raise Exit(f"{error}\ncommand line: {command}\nFix: inv --list, or inv --help TASK", code=4) from None
 
 
-program = RunbookProgram(name="inv", binary="inv", namespace=namespace, version="0.1.0")
+program = RunbookProgram(
+    name="crm-events-runbook", binary="inv", namespace=namespace, version=metadata.version("crm-events-runbook")
+)
