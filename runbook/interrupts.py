@@ -1,6 +1,7 @@
 """Ctrl-C and SIGTERM: one exception, exit code 130, and short stretches that must not be cut in two."""
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -10,10 +11,11 @@ from runbook.errors import ExitCode
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class Interrupted(SystemExit):  # noqa: N818 - an exit, not an error: `finally` cleans up, nothing handles it
+class Interrupted(SystemExit):
     """The operator pressed Ctrl-C, or the process was asked to end.
 
-    A SystemExit, because Invoke turns a KeyboardInterrupt into exit code 1.
+    A SystemExit, because Invoke turns a KeyboardInterrupt into exit code 1. An exit, not an error: what catches it
+    cleans up and raises it again.
     """
 
     def __init__(self) -> None:
@@ -29,7 +31,14 @@ def become_interruptible() -> None:
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Hold SIGINT and SIGTERM back until the block has ended: for writes and clean-up, never for waiting."""
+    """Hold SIGINT and SIGTERM back until the block has ended: for writes and clean-up, never for waiting.
+
+    What was held back is then delivered to whoever handles it outside: an outer block of this kind holds it on. An
+    error of the block goes first. Other threads than the main one are never interrupted by a signal.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     held: list[int] = []
     before = {number: signal.signal(number, lambda signum, _frame: held.append(signum)) for number in _SIGNALS}
     try:
@@ -38,7 +47,7 @@ def uninterrupted() -> Iterator[None]:
         for number, handler in before.items():
             signal.signal(number, handler)
     if held:
-        raise Interrupted
+        signal.raise_signal(held[0])
 
 
 def _interrupt(_signum: int, _frame: FrameType | None) -> None:

@@ -19,6 +19,7 @@ from typing import Any, Self
 import msgspec
 
 from runbook.errors import LockedError, RunbookError, UsageError
+from runbook.interrupts import uninterrupted
 
 _FIRST = "0" * 64
 
@@ -40,37 +41,47 @@ class Record:
         self.folder = folder
         self.run_id = folder.name
         self._path = folder / "record.jsonl"
-        self._last = _FIRST
+        self._last: str | None = None
 
     def append(self, kind: str, data: object) -> None:
-        """Write one event and wait until it is on the disk. `data` is any record of runbook.model, or a dict."""
-        body = {"at": datetime.now(UTC).isoformat(), "kind": kind, "data": msgspec.to_builtins(data)}
-        self._last = _chained(self._last, body)
-        line = json.dumps(body | {"hash": self._last}, ensure_ascii=False) + "\n"
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        try:
-            os.write(descriptor, line.encode())
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        """Write one event and wait until it is on the disk. `data` is any record of runbook.model, or a dict.
+
+        All of it or nothing: neither an interrupt nor a full disk leaves half a line. Raises RunbookError.
+        """
+        data = msgspec.to_builtins(data, str_keys=True)
+        body = {"at": datetime.now(UTC).isoformat(), "kind": kind, "data": data}
+        with uninterrupted(), _keeping(self._path):
+            last = _chained(self._head() if self._last is None else self._last, body)
+            _append_line(self._path, _text(body | {"hash": last}) + b"\n")
+            self._last = last
+
+    @property
+    def target(self) -> str:
+        """The target of the run; empty where the record does not hold its beginning."""
+        return self._begun("target")
+
+    @property
+    def task(self) -> str:
+        """The task of the run; empty where the record does not hold its beginning."""
+        return self._begun("task")
 
     def events(self, kind: str | None = None) -> tuple[Event, ...]:
         """Return the events in order, all or of one kind.
 
         A last line that a crash cut off is left out. Raises RunbookError if the chain does not hold.
         """
-        found = tuple(self._verified())
+        found = [event for event, _ in self._verified()]
         return tuple(event for event in found if kind is None or event.kind == kind)
 
     def back_up(self, path: Path, content: bytes) -> Path:
         """Keep the bytes of a file as they were, named by the file and the hash of the bytes."""
-        folder = self.folder / "backups"
-        folder.mkdir(mode=0o700, exist_ok=True)
-        copy = folder / _copy_name(path, digest(content))
-        with copy.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        copy = self.folder / "backups" / _copy_name(path, digest(content))
+        with _keeping(copy):
+            copy.parent.mkdir(mode=0o700, exist_ok=True)
+            with copy.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
         self.append("backup", {"file": str(path), "copy": copy.name, "sha256": digest(content)})
         return copy
 
@@ -86,21 +97,28 @@ class Record:
             )
         return content
 
-    def _verified(self) -> Iterator[Event]:
-        self._last = _FIRST
-        lines = self._path.read_bytes().splitlines(keepends=True) if self._path.exists() else []
+    def _begun(self, name: str) -> str:
+        return next((str(event.data[name]) for event in self.events("begin")), "")
+
+    def _head(self) -> str:
+        """Return the hash of the last line, which the next one continues."""
+        return ([_FIRST] + [last for _, last in self._verified()])[-1]
+
+    def _verified(self) -> Iterator[tuple[Event, str]]:
+        """Yield each event with the hash that closes its line."""
+        last = _FIRST
+        *lines, _cut_off = _content(self._path).split(b"\n")
         for number, line in enumerate(lines, start=1):
-            if not line.endswith(b"\n") and number == len(lines):
-                return
             body = _parsed(line)
-            if body is None or body.pop("hash", None) != _chained(self._last, body):
+            written = body.pop("hash", None)
+            last = _chained(last, body)
+            if written != last:
                 raise RunbookError(
                     "The record was altered after it was written: the chain of hashes does not hold",
                     where=f"{self._path}:{number}",
-                    fix="do not rely on this run; inv run makes a new one",
+                    fix="do not rely on this run: choose another with --run (inv history), or make a new one",
                 )
-            self._last = _chained(self._last, body)
-            yield Event(at=datetime.fromisoformat(body["at"]), kind=body["kind"], data=body["data"])
+            yield Event(at=datetime.fromisoformat(body["at"]), kind=body["kind"], data=body["data"]), last
 
 
 def digest(content: bytes) -> str:
@@ -116,23 +134,30 @@ def begin_record(state_dir: Path, *, task: str, target: str) -> Record:
     """Begin a run with a new id: time in UTC and four random hex digits, fit for an e-mail address."""
     run_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
     folder = state_dir / "runs" / run_id
-    folder.mkdir(mode=0o700, parents=True)
+    with _keeping(folder):
+        folder.mkdir(mode=0o700, parents=True)
     record = Record(folder)
     record.append("begin", {"task": task, "target": target, "pid": os.getpid()})
     return record
 
 
-def open_record(state_dir: Path, run_id: str) -> Record:
-    """Return an earlier run for reading. Raises UsageError when there is none of that id."""
-    folder = state_dir / "runs" / run_id
-    if "/" in run_id or not folder.is_dir():
-        known = [record.run_id for record in all_records(state_dir)][-3:]
+def open_record(state_dir: Path, run_id: str, *, target: str | None = None) -> Record:
+    """Return an earlier run. Raises UsageError when there is none of that id, or it was on another target."""
+    records = {record.run_id: record for record in all_records(state_dir)}
+    if run_id not in records:
         raise UsageError(
             f"There is no run {run_id!r}",
             where=str(state_dir / "runs"),
-            fix=f"inv history (last: {', '.join(known) or 'none'})",
+            fix=f"inv history (last: {', '.join(list(records)[-3:]) or 'none'})",
         )
-    return Record(folder)
+    record = records[run_id]
+    if target is not None and record.target not in {target, ""}:
+        raise UsageError(
+            f"Run {run_id} was on target {record.target!r}, not on {target!r}",
+            where=str(record.folder),
+            fix=f"give --target {record.target}, or another run (inv history)",
+        )
+    return record
 
 
 def all_records(state_dir: Path) -> tuple[Record, ...]:
@@ -144,8 +169,7 @@ def all_records(state_dir: Path) -> tuple[Record, ...]:
 def last_record(state_dir: Path, *, target: str, holding: str) -> Record | None:
     """Return the newest run on `target` that has an event of kind `holding`."""
     for record in reversed(all_records(state_dir)):
-        events = record.events()
-        if events and events[0].data.get("target") == target and any(event.kind == holding for event in events):
+        if record.target == target and record.events(holding):
             return record
     return None
 
@@ -170,17 +194,20 @@ def target_lock(state_dir: Path, *, target: str, task: str) -> Iterator[None]:
 
     The kernel drops the lock with the process, however it ends. Raises LockedError, naming the holder.
     """
-    folder = state_dir / "locks"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = folder / f"{hashlib.sha256(target.encode()).hexdigest()[:16]}.lock"
-    with path.open("a+b") as file:
+    path = state_dir / "locks" / f"{digest(target.encode())[:16]}.lock"
+    with _keeping(path):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        opened = path.open("a+b")
+    with opened as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise _locked(path, target) from None
-        file.truncate(0)
-        file.write(msgspec.json.encode(_Holder(pid=os.getpid(), task=task, since=f"{datetime.now(UTC):%H:%M:%S} UTC")))
-        file.flush()
+        holder = _Holder(pid=os.getpid(), task=task, since=f"{datetime.now(UTC):%H:%M:%S} UTC")
+        with _keeping(path):
+            file.truncate(0)
+            file.write(msgspec.json.encode(holder))
+            file.flush()
         yield
 
 
@@ -190,14 +217,59 @@ def _locked(path: Path, target: str) -> LockedError:
     return LockedError(f"Another run works on target {target!r}: {who}", where=str(path), fix="wait until it has ended")
 
 
+@contextmanager
+def _keeping(path: Path) -> Iterator[None]:
+    """Say in three parts that the state directory cannot be written: it is full, read-only or somebody else's."""
+    try:
+        yield
+    except OSError as error:
+        raise RunbookError(
+            f"What happens cannot be kept, so nothing is done: {error.strerror}",
+            where=str(path),
+            fix="make room there, or work in a directory that you may write to",
+        ) from None
+
+
+def _append_line(path: Path, line: bytes) -> None:
+    """Append, and wait for the disk; if that fails, cut off what was written: what follows must find whole lines."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        size = os.fstat(descriptor).st_size
+        try:
+            rest = memoryview(line)
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+            os.fsync(descriptor)
+        except OSError:
+            os.ftruncate(descriptor, size)
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        fix = "read it as the user who made the run"
+        raise RunbookError(f"The record cannot be read: {error.strerror}", where=str(path), fix=fix) from None
+
+
 def _chained(previous: str, body: dict[str, Any]) -> str:
-    text = json.dumps(body, sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(previous.encode() + text.encode()).hexdigest()
+    return digest(previous.encode() + _text(body, sort_keys=True))
 
 
-def _parsed(line: bytes) -> dict[str, Any] | None:
+def _text(body: dict[str, Any], *, sort_keys: bool = False) -> bytes:
+    """Return JSON as it is kept; a file name that is no UTF-8 survives as the surrogates that Python makes of it."""
+    return json.dumps(body, sort_keys=sort_keys, ensure_ascii=False).encode("utf-8", "surrogatepass")
+
+
+def _parsed(line: bytes) -> dict[str, Any]:
+    """Return the object of a line; one that holds none is empty, and so no hash fits it."""
     try:
         body = json.loads(line)
     except ValueError:
-        return None
-    return body if isinstance(body, dict) else None
+        return {}
+    return body if isinstance(body, dict) else {}

@@ -13,7 +13,7 @@ from runbook.clients.processes import ProcessRuntime
 from runbook.clients.runtime import Runtime
 from runbook.console import Screen, defect, document, make_screen
 from runbook.errors import ExitCode, RunbookError
-from runbook.interrupts import Interrupted
+from runbook.interrupts import Interrupted, uninterrupted
 from runbook.model import Problem, TaskResult
 from runbook.record import Record, begin_record
 from runbook.settings import STACK_DIR, STATE_DIR, Target, load_target, target_name
@@ -109,7 +109,9 @@ def carry_out(
         result = _failed(session, error)
     except Exception as error:  # noqa: BLE001 - the one place where nothing may get out as a bare traceback
         result = _failed(session, defect(error, session.state_dir / "defects"))
-    raise SystemExit(_ended(session, result, reports=reports))
+    with uninterrupted():
+        code = _ended(session, result, reports=reports)
+    raise SystemExit(code)
 
 
 def _failed(session: Session, error: RunbookError) -> TaskResult:
@@ -119,9 +121,26 @@ def _failed(session: Session, error: RunbookError) -> TaskResult:
 def _ended(session: Session, result: TaskResult, *, reports: bool) -> int:
     record = session.begun_record
     if record:
-        result = replace(result, run_id=record.run_id)
-        record.append("result", document(result))
+        result = _recorded(record, replace(result, run_id=record.run_id))
         if reports:
-            session.screen.says(f"report: {write_report(record, record.folder)}")
+            session.screen.says(_reported(record))
     session.screen.shows(result, record=record.folder if record else None)
     return result.exit_code
+
+
+def _recorded(record: Record, result: TaskResult) -> TaskResult:
+    """Keep the result; what cannot be kept is no success."""
+    try:
+        record.append("result", document(result))
+    except RunbookError as error:
+        if result.exit_code == ExitCode.OK:
+            problem = Problem(seen=error.seen, where=error.where, fix=error.fix)
+            return replace(result, outcome="failed", exit_code=int(error.exit_code), problem=problem)
+    return result
+
+
+def _reported(record: Record) -> str:
+    try:
+        return f"report: {write_report(record, record.folder)}"
+    except (RunbookError, OSError) as error:
+        return f"the report could not be written: {error}"
