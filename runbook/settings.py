@@ -6,15 +6,22 @@ The target `local` is written by `stack.up`; its variables begin with `RUNBOOK_L
 for production cannot leak into it.
 """
 
+import json
 import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from runbook.errors import UsageError
 
@@ -30,7 +37,7 @@ G = TypeVar("G", bound="Group")
 class Group(BaseSettings):
     """Settings of one system. Values given at construction (runbook.toml) lose against the environment."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="forbid", case_sensitive=False)
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", case_sensitive=False, env_ignore_empty=True)
 
     @classmethod
     def settings_customise_sources(
@@ -47,7 +54,7 @@ class Group(BaseSettings):
 
 
 class _SecretFiles(PydanticBaseSettingsSource):
-    """Reads `VARIABLE_FILE` for every secret field, as container images do."""
+    """Reads `VARIABLE_FILE` for every field that is or may hold a secret, as container images do."""
 
     def __init__(self, settings_cls: type[BaseSettings], prefix: str) -> None:
         super().__init__(settings_cls)
@@ -55,10 +62,10 @@ class _SecretFiles(PydanticBaseSettingsSource):
 
     def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:  # noqa: ANN401 - vendor's
         """Return the stripped content of the named file, if the variable is set."""
-        is_secret = "SecretStr" in str(field.annotation)
+        is_secret = "SecretStr" in str(field.annotation) or not field.repr
         variable = f"{self._prefix}{field_name}_FILE".upper()
         path = os.environ.get(variable) if is_secret else None
-        if path is None:
+        if not path:
             return None, field_name, False
         try:
             return Path(path).read_text(encoding="utf-8").strip(), field_name, False
@@ -74,6 +81,13 @@ class _SecretFiles(PydanticBaseSettingsSource):
 
     def _fields(self) -> list[tuple[str, Any]]:
         return list(self.settings_cls.model_fields.items())
+
+
+def _read_json(value: object) -> object:
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        raise ValueError("this is no JSON") from None  # whose own message could quote a password
 
 
 class RuntimeSettings(Group):
@@ -122,7 +136,9 @@ class KafkaSettings(Group):
     group: str = Field("crm-events-sink", description="the sink's consumer group")
     lead_topic: str = Field("apexflow.leads.created", description="topic of lead.created")
     job_topic: str = Field("apexflow.jobs.created", description="topic of job.created")
-    options: dict[str, str] = Field(default_factory=dict, description="further librdkafka settings")
+    options: Annotated[dict[str, str], NoDecode, BeforeValidator(_read_json)] = Field(
+        default_factory=dict, description="further librdkafka settings, in a variable as JSON", repr=False
+    )
     service: str = Field("kafka", description="compose service")
     container: str = Field("kafka", description="container name")
 
@@ -231,7 +247,7 @@ def load_target(name: str | None = None, *, directory: Path | None = None) -> Ta
     if wanted == LOCAL:
         return _local_target(root)
     path = root / SETTINGS_FILE
-    targets = _table(_toml(path).get("targets", {}), str(path), "targets") if path.exists() else {}
+    targets = _targets(path)
     if wanted != DEFAULT_TARGET and wanted not in targets:
         known = ", ".join(sorted({DEFAULT_TARGET, LOCAL, *targets}))
         raise UsageError(
@@ -245,14 +261,26 @@ def load_target(name: str | None = None, *, directory: Path | None = None) -> Ta
 
 def _local_target(root: Path) -> Target:
     path = root / STACK_DIR / "target.toml"
-    if not path.exists():
+    tables = _toml(path)
+    if tables is None:
         raise UsageError("The local stack is not up", where=str(path), fix="inv stack.up")
-    return Target.from_tables(LOCAL, _toml(path), source=str(path))
+    return Target.from_tables(LOCAL, tables, source=str(path))
 
 
-def _toml(path: Path) -> dict[str, Any]:
+def _targets(path: Path) -> dict[str, Any]:
+    """Return the table of targets; a file that is not there names none."""
+    found = _toml(path) or {}
+    unknown = sorted(set(found) - {"targets"})
+    if unknown:
+        raise UsageError(f"{unknown[0]!r} is not known", where=str(path), fix="write it as [targets.NAME.GROUP]")
+    return _table(found.get("targets", {}), str(path), "targets")
+
+
+def _toml(path: Path) -> dict[str, Any] | None:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"The settings cannot be read: {error}", where=str(path), fix=f"correct {path}") from None
 
@@ -284,5 +312,4 @@ def _group(kind: type[G], table: dict[str, Any], *, prefix: str, source: str) ->
 def _allowed(kind: type[Group], field: str) -> str:
     if field not in kind.model_fields:
         return f"use one of {', '.join(kind.model_fields)}"
-    info = kind.model_fields[field]
-    return f"set it to {info.annotation} ({info.description})"
+    return f"correct it: {kind.model_fields[field].description}"
