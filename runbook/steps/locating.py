@@ -1,5 +1,6 @@
 """Where the two files of an installation are on this host. Never silently the checkout's own monitoring/."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -30,32 +31,41 @@ def found_files(
 ) -> Files:
     """Return both files: from the options, else the settings, else the bind mounts of the containers.
 
-    Symbolic links are followed. Raises UsageError when nobody names a file.
+    A file goes before the folder of the same source. Symbolic links are followed. Raises UsageError when nobody
+    names a file.
     """
-    settings = target.files
-    folder = monitoring_dir or (None if dashboard and rules else settings.monitoring_dir)
-    in_folder = (folder / "grafana" / "dashboards" / DASHBOARD, folder / RULES) if folder else (None, None)
-    named = (
-        dashboard or (in_folder[0] if monitoring_dir else settings.dashboard or in_folder[0]),
-        rules or (in_folder[1] if monitoring_dir else settings.rules or in_folder[1]),
-    )
-    if named[0] and named[1]:
-        return Files(dashboard=named[0].resolve(), rules=named[1].resolve(), how="as set")
+    given, settings = _in_folder(monitoring_dir), target.files
+    found = _in_folder(settings.monitoring_dir)
+    named_dashboard = dashboard or given.dashboard or settings.dashboard or found.dashboard
+    named_rules = rules or given.rules or settings.rules or found.rules
     return Files(
-        dashboard=(named[0] or _mounted_dashboard(target, runtime)).resolve(),
-        rules=(named[1] or _mounted_rules(target, runtime)).resolve(),
-        how="as mounted into the containers",
+        dashboard=(named_dashboard or _mounted_dashboard(target, runtime)).resolve(),
+        rules=(named_rules or _mounted_rules(target, runtime)).resolve(),
+        how="as set" if named_dashboard and named_rules else "as mounted into the containers",
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Named:
+    dashboard: Path | None = None
+    rules: Path | None = None
+
+
+def _in_folder(folder: Path | None) -> _Named:
+    if folder is None:
+        return _Named()
+    return _Named(dashboard=folder / "grafana" / "dashboards" / DASHBOARD, rules=folder / RULES)
 
 
 def _mounted_dashboard(target: Target, runtime: Runtime) -> Path:
     service = Service(name=target.grafana.service, container=target.grafana.container)
-    for mount in runtime.mounts(service):
+    mounts = runtime.mounts(service)
+    for mount in mounts:
         if PurePosixPath(mount.destination).name == DASHBOARD:
             return _on_this_host(mount, Path(mount.source), "--dashboard")
-    for mount in runtime.mounts(service):
+    for mount in mounts:
         candidate = Path(mount.source) / DASHBOARD
-        if candidate.is_file():
+        if os.access(candidate, os.F_OK):
             return candidate
     raise _unnamed(DASHBOARD, service, "--dashboard")
 
@@ -72,7 +82,7 @@ def _mounted_rules(target: Target, runtime: Runtime) -> Path:
 
 
 def _on_this_host(mount: Mount, path: Path, option: str) -> Path:
-    if path.exists():
+    if os.access(path, os.F_OK):  # Path.exists() raises where a folder above may not be entered
         return path
     raise UsageError(
         f"Docker mounts {path}, which is not on this host",

@@ -5,14 +5,15 @@ from pathlib import Path
 
 from runbook.clients.runtime import Runtime
 from runbook.documents.plan import Plan
-from runbook.documents.writing import read_document, write_document
+from runbook.documents.writing import read_document
 from runbook.errors import DocumentError, ExitCode, RunbookError
 from runbook.interrupts import uninterrupted
 from runbook.model import Evidence, TaskResult
 from runbook.observer import Observer
-from runbook.record import Event, Record, digest, last_record, open_record, target_lock
+from runbook.record import Event, Record, all_records, digest, open_record, target_lock
 from runbook.settings import Target
 from runbook.steps.frame import Done, Frame
+from runbook.steps.replacing import REPLACES, kept, replaced
 from runbook.steps.services import Services
 from runbook.steps.setup import Confirm
 
@@ -30,7 +31,7 @@ def rollback(
 ) -> TaskResult:
     """Put back what the setup `run_id` (None: the last one that wrote) changed, and restart the services.
 
-    Refused, with no file touched, when somebody changed a file since that setup.
+    Refused, with no file touched, when somebody changed a file since that setup, or a service to restart is not there.
     """
     frame = Frame("rollback", target=target.name, record=record, observer=observer)
     services = Services(target, runtime, timeout_s=timeout_s)
@@ -41,12 +42,17 @@ def rollback(
             observer.shows_diff(diff)
             if not plans:
                 return frame.result("unchanged", ExitCode.OK, diff="")
+            readers = (services.grafana, services.prometheus)
+            for service in readers:
+                services.must_exist(service)
             if not confirm(f"Put {len(plans)} files back and restart Grafana and Prometheus on target {target.name}?"):
                 return frame.result("pending", ExitCode.CHANGES_PENDING, diff=diff)
             with uninterrupted():
-                frame.step("write", 1, lambda: _written(record, plans))
-            for service in (services.grafana, services.prometheus):
-                frame.step(f"restart {service.name}", 3, partial(services.restarted, service))
+                frame.step("back up", 1, lambda: kept(record, plans))
+                frame.step("write", 1, lambda: replaced(record, plans))
+                for service in readers:
+                    frame.step(f"restart {service.name}", 3, partial(services.restarted, service))
+            for service in readers:
                 frame.step(f"{service.name} answers", 3, partial(services.answering, service))
     except RunbookError as error:
         return frame.failure(error)
@@ -55,10 +61,10 @@ def rollback(
 
 def _setup_record(state_dir: Path, target: Target, run_id: str | None) -> Record:
     if run_id:
-        found: Record | None = open_record(state_dir, run_id)
+        found: Record | None = open_record(state_dir, run_id, target=target.name)
     else:
-        found = last_record(state_dir, target=target.name, holding="written")
-    if found is None or not found.events("written"):
+        found = _last_setup(state_dir, target)
+    if found is None or not found.events(REPLACES):
         raise RunbookError(
             f"No setup on target {target.name!r} has written anything" if found is None else "That run wrote no file",
             where=str(found.folder if found else state_dir / "runs"),
@@ -67,8 +73,16 @@ def _setup_record(state_dir: Path, target: Target, run_id: str | None) -> Record
     return found
 
 
+def _last_setup(state_dir: Path, target: Target) -> Record | None:
+    """Return the newest run that wrote; what a rollback wrote is not rolled back unasked."""
+    for record in reversed(all_records(state_dir)):
+        if record.target == target.name and record.task != "rollback" and record.events(REPLACES):
+            return record
+    return None
+
+
 def _plans(setup: Record) -> Done[tuple[Plan, ...]]:
-    plans = tuple(_plan(setup, event) for event in setup.events("written"))
+    plans = tuple(_plan(setup, event) for event in setup.events(REPLACES))
     changing = tuple(plan for plan in plans if plan.changed)
     evidence = tuple(Evidence(source=plan.source, saw=plan.reason) for plan in plans)
     if not changing:
@@ -87,10 +101,3 @@ def _plan(setup: Record, event: Event) -> Plan:
             fix=f"undo the change by hand; the bytes before that run are kept in {setup.folder / 'backups'}",
         )
     return Plan(source=str(path), before=now, after=old, reason="put back" if now != old else "is as before already")
-
-
-def _written(record: Record, plans: tuple[Plan, ...]) -> Done[None]:
-    for plan in plans:
-        record.back_up(Path(plan.source), plan.before)
-        write_document(Path(plan.source), plan.before, plan.after)
-    return Done(value=None, outcome="changed", reason=f"{len(plans)} files put back")

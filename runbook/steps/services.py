@@ -2,17 +2,22 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from runbook.clients.grafana import Grafana
+from runbook.clients.http import shown_url
 from runbook.clients.prometheus import Prometheus
 from runbook.clients.runtime import Runtime, Service
-from runbook.errors import RunbookError
+from runbook.errors import RunbookError, UnreachableError
 from runbook.settings import Target
 from runbook.steps.frame import Done
 from runbook.waiting import Impossible, Pending, wait_until
 
 _STOP_S = 30.0
 """Seconds from SIGTERM to SIGKILL at a restart: Prometheus writes its head block in that time."""
+
+_HOPELESS_RESTARTS = 3
+"""So many restarts by a container's own restart policy, since it was started by hand, and it will not come up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,16 +39,46 @@ class Services:
         self._runtime = runtime
         self._timeout_s = timeout_s
 
+    def must_exist(self, service: Service) -> None:
+        """Raise RunbookError unless the runtime can be asked for the service and knows it."""
+        state = self._runtime.state(service)
+        if not state.found:
+            near = ", ".join(state.nearest) or "none is similar"
+            raise RunbookError(
+                f"There is no {service.container} to restart (nearest: {near})",
+                where=f"service {service.name} of target {self._target.name}",
+                fix=f"{self._runtime.start_command(service)}, or set the container's name in runbook.toml",
+            )
+
     def restarted(self, service: Service) -> Done[None]:
-        """Restart a service through the runtime."""
+        """Restart a service through the runtime. Prometheus is asked first whether it accepts its files."""
+        if service == self.prometheus:
+            self._must_accept_files()
         self._runtime.restart(service, timeout_s=_STOP_S)
         return Done(value=None, outcome="changed", reason=f"{service.container} has been restarted")
+
+    def _must_accept_files(self) -> None:
+        """Reload before the restart: a broken file fails a reload and leaves the old rules, but a restart dies of it.
+
+        A Prometheus that does not answer, or not to reloads (403), cannot be asked: the restart will tell.
+        """
+        settings = self._target.prometheus
+        try:
+            answer = Prometheus(settings).reload()
+        except UnreachableError:
+            return
+        if answer.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise RunbookError(
+                f"Prometheus refuses its files, so it was not restarted: {answer.body}",
+                where=f"POST {shown_url(settings.url)}/-/reload",
+                fix="promtool check rules on the rules files names the place; it may be older than this change",
+            )
 
     def answering(self, service: Service) -> Done[None]:
         """Wait until a service answers again; that it serves anything in particular is not said."""
         settings = self._target.grafana if service == self.grafana else self._target.prometheus
         look = self._grafana_answers if service == self.grafana else self._prometheus_answers
-        saw = self.waited(service, look, what=f"{service.container} answering", where=settings.url)
+        saw = self.waited(service, look, what=f"{service.container} answering", where=shown_url(settings.url))
         return Done(value=None, outcome="ok", reason=saw)
 
     def _grafana_answers(self) -> Served:
@@ -73,6 +108,8 @@ class Services:
     def _silent(self, service: Service, error: RunbookError) -> Pending | Impossible:
         """A service that does not answer may be starting; one that has exited will not come."""
         state = self._runtime.state(service)
-        if state.status == "exited":
+        if state.status in {"exited", "dead"}:
             return Impossible(f"{service.container} has exited with code {state.exit_code}")
+        if state.restart_count >= _HOPELESS_RESTARTS:
+            return Impossible(f"{service.container} exits again and again, last with code {state.exit_code}")
         return Pending(error.seen)

@@ -5,6 +5,7 @@ what `/api/dashboards/uid/UID` and `/api/v1/rules` answer.
 """
 
 from runbook.clients.grafana import Grafana
+from runbook.clients.http import shown_url
 from runbook.clients.prometheus import Prometheus
 from runbook.clients.prometheus import Rule as LoadedRule
 from runbook.documents.compare import differing_fields
@@ -50,34 +51,31 @@ class Serving:
 
     def rules_now(self) -> Served:
         """Compare the rules that Prometheus has loaded with the wanted ones, wherever they are grouped."""
-        loaded = self._loaded()
-        for wanted in self._rules:
-            rule = loaded.get(wanted.rule.alert)
-            if rule is None:
-                return Served(is_served=False, saw=f"{wanted.rule.alert} is not loaded, {len(loaded)} other rules are")
-            differing = differing_rule_fields(_as_written(rule), wanted.rule)
-            if differing:
-                return Served(is_served=False, saw=f"{rule.name} is loaded with other {', '.join(differing)}")
-        return Served(is_served=True, saw=f"{', '.join(wanted.rule.alert for wanted in self._rules)} loaded")
+        return self._loaded_as_wanted(with_health=False)
 
     def _evaluated_now(self) -> Served:
         """Loaded, and evaluated with health ok: right after a start the health is "unknown"."""
-        served = self.rules_now()
-        loaded = self._loaded()
-        for rule in (loaded[wanted.rule.alert] for wanted in self._rules if served.is_served):
-            if rule.health != "ok":
-                saw = f"{rule.name} is loaded with health {rule.health!r} {rule.last_error}".strip()
-                return Served(is_served=False, saw=saw)
-        return Served(
-            is_served=served.is_served, saw=f"{served.saw} with health ok" if served.is_served else served.saw
-        )
+        return self._loaded_as_wanted(with_health=True)
 
-    def _loaded(self) -> dict[str, LoadedRule]:
-        return {rule.name: rule for group in self._queries.rules() for rule in group.rules}
+    def _loaded_as_wanted(self, *, with_health: bool) -> Served:
+        loaded = [rule for group in self._queries.rules() for rule in group.rules]
+        for wanted in self._rules:
+            named = [rule for rule in loaded if rule.name == wanted.rule.alert]
+            if not named:
+                return Served(is_served=False, saw=f"{wanted.rule.alert} is not loaded, {len(loaded)} other rules are")
+            same = [rule for rule in named if not differing_rule_fields(_as_written(rule), wanted.rule)]
+            if not same:
+                differing = ", ".join(differing_rule_fields(_as_written(named[0]), wanted.rule))
+                return Served(is_served=False, saw=f"{wanted.rule.alert} is loaded with other {differing}")
+            if with_health and same[0].health != "ok":
+                saw = f"{wanted.rule.alert} is loaded with health {same[0].health!r} {same[0].last_error}"
+                return Served(is_served=False, saw=saw.rstrip())
+        health = " with health ok" if with_health else ""
+        return Served(is_served=True, saw=f"{', '.join(wanted.rule.alert for wanted in self._rules)} loaded{health}")
 
     def panels_served(self) -> Done[None]:
         """Wait until Grafana serves the wanted panels."""
-        url = f"{self._target.grafana.url}/api/dashboards/uid/{self._target.grafana.dashboard_uid}"
+        url = f"{shown_url(self._target.grafana.url)}/api/dashboards/uid/{self._target.grafana.dashboard_uid}"
         saw = self._services.waited(
             self._services.grafana, self.panels_now, what="Grafana serving panels 20 and 21", where=url
         )
@@ -85,7 +83,7 @@ class Serving:
 
     def rules_loaded(self) -> Done[None]:
         """Wait until Prometheus has loaded and evaluated the wanted rules."""
-        url = f"{self._target.prometheus.url}/api/v1/rules"
+        url = f"{shown_url(self._target.prometheus.url)}/api/v1/rules"
         saw = self._services.waited(
             self._services.prometheus, self._evaluated_now, what="Prometheus loading the alert rule", where=url
         )

@@ -1,7 +1,7 @@
 """Steps 0 to 3 of the runbook: plan, show, back up, write, restart, and wait until the change is *served*.
 
 The plan that `--dry-run` prints is the object that apply executes. What does not come to be served is undone: the
-old bytes are put back and the services restarted once more.
+old bytes are put back and the services restarted once more. An interrupt is undone in the same way.
 """
 
 from collections.abc import Callable
@@ -10,22 +10,24 @@ from functools import partial
 from pathlib import Path
 
 from runbook.clients.grafana import Grafana
-from runbook.clients.runtime import Runtime
+from runbook.clients.http import shown_url
+from runbook.clients.runtime import Runtime, Service
 from runbook.documents.compare import Datasource
 from runbook.documents.dashboard import plan_panels
 from runbook.documents.desired import WantedPanels, wanted_panels, wanted_rules
 from runbook.documents.plan import Plan
 from runbook.documents.rules import plan_rules
 from runbook.documents.wanted_rule import WantedRule
-from runbook.documents.writing import read_document, write_document
+from runbook.documents.writing import read_document
 from runbook.errors import ExitCode, RolledBackError, RunbookError
-from runbook.interrupts import uninterrupted
+from runbook.interrupts import Interrupted, uninterrupted
 from runbook.model import Evidence, TaskResult
 from runbook.observer import Observer
-from runbook.record import Record, digest, target_lock
+from runbook.record import Record, target_lock
 from runbook.settings import Target
 from runbook.steps.frame import Done, Frame
 from runbook.steps.locating import Files, found_files
+from runbook.steps.replacing import kept, put_back, replaced
 from runbook.steps.services import Services
 from runbook.steps.serving import Serving
 
@@ -52,8 +54,7 @@ class SetupPlan:
 
     dashboard: Plan
     rules: Plan
-    grafana: bool
-    prometheus: bool
+    restarts: tuple[Service, ...]
 
     @property
     def writes(self) -> tuple[Plan, ...]:
@@ -63,7 +64,7 @@ class SetupPlan:
     @property
     def is_empty(self) -> bool:
         """Nothing to write and nothing to restart."""
-        return not (self.writes or self.grafana or self.prometheus)
+        return not (self.writes or self.restarts)
 
     @property
     def diff(self) -> str:
@@ -105,7 +106,7 @@ def setup(
             wanted = frame.step("datasource", 1, lambda: _wanted(target, options))
             services = Services(target, runtime, timeout_s=options.timeout_s)
             serving = Serving(target, services, wanted.panels, wanted.rules)
-            plan = frame.step("plan", 1, lambda: _plan(files, wanted, options, serving))
+            plan = frame.step("plan", 1, lambda: _plan(files, wanted, options, services, serving))
             record.append("plan", {"diff": plan.diff})
             observer.shows_diff(plan.diff)
             for note in (*plan.dashboard.notes, *plan.rules.notes):
@@ -159,105 +160,93 @@ def _asked_datasource(target: Target) -> Datasource:
     names = ", ".join(source.name for source in sources) or "none"
     raise RunbookError(
         f"Grafana has no datasource {settings.datasource!r}; it has: {names}",
-        where=f"{settings.url}/api/datasources",
+        where=f"{shown_url(settings.url)}/api/datasources",
         fix="set RUNBOOK_GRAFANA_DATASOURCE to the name of the one for Prometheus, or provision it",
     )
 
 
-def _plan(files: Files, wanted: Wanted, options: SetupOptions, serving: Serving) -> Done[SetupPlan]:
+def _plan(files: Files, wanted: Wanted, options: SetupOptions, services: Services, serving: Serving) -> Done[SetupPlan]:
+    """Plan both files. What must be restarted and asked later is asked now: nothing is written in vain."""
     dashboard = plan_panels(
         read_document(files.dashboard), wanted.panels, source=str(files.dashboard), strip_bom=options.strip_bom
     )
     rules = plan_rules(read_document(files.rules), wanted.rules, source=str(files.rules))
-    plan = SetupPlan(
-        dashboard=dashboard,
-        rules=rules,
-        grafana=options.restart and (dashboard.changed or not serving.panels_now().is_served),
-        prometheus=options.restart and (rules.changed or not serving.rules_now().is_served),
+    looks = (
+        (services.grafana, dashboard, serving.panels_now),
+        (services.prometheus, rules, serving.rules_now),
     )
-    evidence = (
-        Evidence(source=dashboard.source, saw=dashboard.reason),
-        Evidence(source=rules.source, saw=rules.reason),
-    )
+    evidence = [Evidence(source=one.source, saw=one.reason) for one in (dashboard, rules)]
+    restarts = []
+    for service, change, look in looks if options.restart else ():
+        now = look()
+        evidence.append(Evidence(source=service.container, saw=now.saw))
+        if change.changed or not now.is_served:
+            services.must_exist(service)
+            restarts.append(service)
+    plan = SetupPlan(dashboard=dashboard, rules=rules, restarts=tuple(restarts))
     if plan.is_empty:
-        return Done(value=plan, outcome="unchanged", reason=f"{dashboard.reason}; {rules.reason}", evidence=evidence)
-    restarts = [name for name, wanted_ in (("grafana", plan.grafana), ("prometheus", plan.prometheus)) if wanted_]
-    reason = f"{len(plan.writes)} files to write, to restart: {', '.join(restarts) or 'nothing'}"
-    return Done(value=plan, outcome="ok", reason=reason, evidence=evidence)
+        reason = f"{dashboard.reason}; {rules.reason}"
+        return Done(value=plan, outcome="unchanged", reason=reason, evidence=tuple(evidence))
+    reason = f"{len(plan.writes)} files to write, to restart: {_names(plan.restarts) or 'nothing'}"
+    return Done(value=plan, outcome="ok", reason=reason, evidence=tuple(evidence))
 
 
 def _question(plan: SetupPlan, target: Target) -> str:
-    services = [name for name, wanted in (("Grafana", plan.grafana), ("Prometheus", plan.prometheus)) if wanted]
-    restarts = f" and restart {' and '.join(services)}" if services else ""
+    restarts = f" and restart {_names(plan.restarts)}" if plan.restarts else ""
     return f"Write {len(plan.writes)} files{restarts} on target {target.name}?"
 
 
+def _names(services: tuple[Service, ...]) -> str:
+    return " and ".join(service.name for service in services)
+
+
 def _apply(frame: Frame, plan: SetupPlan, services: Services, serving: Serving, options: SetupOptions) -> None:
-    """Write, restart, wait until served; undo everything if a write, a restart or the wait fails."""
-    with uninterrupted():
-        frame.step("back up", 1, lambda: _backed_up(frame.record, plan))
-        frame.step("write", 1, lambda: _written(frame.record, plan))
-    if not options.restart:
-        return
+    """Write, restart, wait until served; undo all of it if a step fails or the operator interrupts."""
+    written: list[Plan] = []
+    restarted: list[Service] = []
     try:
-        for service, is_wanted in ((services.grafana, plan.grafana), (services.prometheus, plan.prometheus)):
-            if is_wanted:
-                frame.step(f"restart {service.name}", 3, partial(services.restarted, service))
-        frame.step("served by Grafana", 3, serving.panels_served)
-        frame.step("loaded by Prometheus", 3, serving.rules_loaded)
-    except RunbookError as error:
-        if not plan.writes:
-            raise
-        raise _rolled_back(frame, plan, services, error) from None
-
-
-def _backed_up(record: Record, plan: SetupPlan) -> Done[None]:
-    copies = [record.back_up(Path(one.source), one.before) for one in plan.writes]
-    evidence = tuple(
-        Evidence(source=one.source, saw=f"kept as {copy}") for one, copy in zip(plan.writes, copies, strict=True)
-    )
-    return Done(value=None, outcome="ok", reason=f"{len(copies)} files kept in the record", evidence=evidence)
-
-
-def _written(record: Record, plan: SetupPlan) -> Done[None]:
-    """Write both files, or none: when the second fails, the first gets its old bytes back."""
-    done: list[Plan] = []
-    try:
-        for one in plan.writes:
-            write_document(Path(one.source), one.before, one.after)
-            done.append(one)
-    except RunbookError:
-        for one in reversed(done):
-            write_document(Path(one.source), one.after, one.before)
-        raise
-    if not done:
-        return Done(value=None, outcome="unchanged", reason="the files are as wished already")
-    for one in done:
-        record.append("written", {"file": one.source, "before": digest(one.before), "after": digest(one.after)})
-    return Done(value=None, outcome="changed", reason="; ".join(one.reason for one in done))
-
-
-def _rolled_back(frame: Frame, plan: SetupPlan, services: Services, error: RunbookError) -> RolledBackError:
-    """Put the old bytes back, restart what reads them, and say what had happened."""
-
-    def undone() -> Done[None]:
         with uninterrupted():
-            for one in reversed(plan.writes):
-                write_document(Path(one.source), one.after, one.before)
-        for service, plan_ in ((services.grafana, plan.dashboard), (services.prometheus, plan.rules)):
-            if plan_.changed:
-                services.restarted(service)
-                services.answering(service)
-        return Done(
-            value=None, outcome="rolled_back", reason="the files are as before, and read again by their services"
-        )
+            frame.step("back up", 1, lambda: kept(frame.record, plan.writes))
+            frame.step("write", 1, lambda: replaced(frame.record, plan.writes))
+            written.extend(plan.writes)
+        for service in plan.restarts:
+            restarted.append(service)
+            frame.step(f"restart {service.name}", 3, partial(services.restarted, service))
+        if options.restart:
+            frame.step("served by Grafana", 3, serving.panels_served)
+            frame.step("loaded by Prometheus", 3, serving.rules_loaded)
+    except Interrupted:
+        with uninterrupted():
+            _undo(frame, written, restarted, services)
+        raise
+    except RunbookError as error:
+        if not written:
+            raise
+        raise _rolled_back(frame, written, restarted, services, error) from None
 
+
+def _undo(frame: Frame, written: list[Plan], restarted: list[Service], services: Services) -> None:
+    """Put the old bytes back, and restart what may have read the new ones."""
+    if written:
+        frame.step("put back", 1, lambda: put_back(written))
+        for service in restarted:
+            frame.step(f"restart {service.name}", 3, partial(services.restarted, service))
+
+
+def _rolled_back(
+    frame: Frame, written: list[Plan], restarted: list[Service], services: Services, error: RunbookError
+) -> RunbookError:
+    """Undo, wait until the services answer, and return the error that says what came of it."""
     try:
-        frame.step("roll back", 3, undone)
+        with uninterrupted():
+            _undo(frame, written, restarted, services)
+        for service in restarted:
+            frame.step(f"{service.name} answers", 3, partial(services.answering, service))
     except RunbookError as second:
-        return RolledBackError(
-            f"{error.seen}. The files were put back, but then: {second.seen}",
-            where=f"{error.where}; {second.where}",
-            fix=f"{second.fix}; then inv troubleshoot",
+        is_back = any(step.outcome == "rolled_back" for step in frame.steps)
+        return (RolledBackError if is_back else RunbookError)(
+            f"{error.seen}. {'The files are as before, but then' if is_back else 'And then'}: {second.seen}",
+            where=f"{error.where}; {second.where}; record {frame.record.folder}",
+            fix=second.fix,
         )
     return RolledBackError(f"{error.seen}. The files are as before", where=error.where, fix=error.fix)
