@@ -46,10 +46,14 @@ class Snapshot:
         """Return the counter of a series; one that does not exist yet has counted nothing."""
         return sum(count.value for count in self.counts if (count.topic, count.tenant_id) == (topic, tenant_id))
 
+    def value_of(self, count: Count) -> float:
+        """Return what this snapshot holds of the series of a count."""
+        return self.count(count.topic, count.tenant_id)
+
     def position(self, topic: str, partition: int) -> int | None:
         """Return the position in a partition; None where none was reported."""
-        found = [place.offset for place in self.positions if (place.topic, place.partition) == (topic, partition)]
-        return max(found) if found else None
+        found = (place.offset for place in self.positions if (place.topic, place.partition) == (topic, partition))
+        return max(found, default=None)
 
 
 def snapshot_of_page(page: SinkPage) -> Snapshot:

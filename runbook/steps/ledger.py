@@ -1,7 +1,7 @@
 """The ledger: every created entity followed through every hop, and the sums closed. Pure decisions over facts."""
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -9,13 +9,13 @@ from datetime import UTC, datetime, timedelta
 from runbook.clients.grafana import Frame
 from runbook.clients.kafka import Event
 from runbook.clients.runtime import LogLine
-from runbook.model import Created, EntityKind, HopSight, LedgerSum, Sight
+from runbook.model import Created, EntityKind, HopSight, LedgerSum
 from runbook.steps.counts import Position, Snapshot
 
 _EVENT_TYPES: dict[EntityKind, str] = {"lead": "lead.created", "job": "job.created"}
 _RECEIVED = re.compile(r"^\[(?P<at>[^\]]+)\] Received (?P<type>\S+) for tenant (?P<tenant>.*)$")
-_CLOCK_TOLERANCE = timedelta(seconds=2)
-_NO_TIME = datetime.min.replace(tzinfo=UTC) + _CLOCK_TOLERANCE
+CLOCK_TOLERANCE = timedelta(seconds=2)
+_NO_TIME = datetime.min.replace(tzinfo=UTC) + CLOCK_TOLERANCE
 
 Key = tuple[str, int]
 """Topic and id: what names one entity and its event."""
@@ -74,66 +74,70 @@ def kafka_sight(event: Event | None) -> HopSight:
 def log_sights(events: Iterable[Event], lines: Sequence[Received]) -> dict[Key, HopSight]:
     """Return the sink's line for each event: per type and tenant, the next line not older than the event.
 
-    The line names no id, so each line is given to one event only, both in the order of time.
+    The line names no id, so each line is given to one event only, both in the order of time. Events of others belong
+    among `events`: else one of their lines would stand for an event of ours that the sink never told of.
     """
-    sights: dict[Key, HopSight] = {}
-    free = sorted(lines, key=lambda line: line.at)
-    for event in sorted(events, key=_produced_at):
-        value = event.value or {}
-        wanted = (value.get("event_type"), value.get("tenant_id"))
-        line = next(
-            (
-                line
-                for line in free
-                if (line.event_type, line.tenant_id) == wanted and line.at >= _produced_at(event) - _CLOCK_TOLERANCE
-            ),
-            None,
-        )
-        key = _key(event)
-        if line is None:
-            sights[key] = HopSight(
-                hop="sink log", outcome="failed", saw=f"no line 'Received {wanted[0]} for {wanted[1]}'"
-            )
-        else:
-            free.remove(line)
-            sights[key] = HopSight(hop="sink log", outcome="ok", saw=line.text, at=line.at)
-    return sights
+    free: defaultdict[tuple[object, object], deque[Received]] = defaultdict(deque)
+    for line in sorted(lines, key=lambda line: line.at):
+        free[line.event_type, line.tenant_id].append(line)
+    return {_key(event): _log_sight(event, free[_told(event)]) for event in sorted(events, key=produced_at)}
 
 
-def sums(  # noqa: PLR0917 - the five facts of one equation
-    source: str,
+def _log_sight(event: Event, free: deque[Received]) -> HopSight:
+    """Take the next line that is not older than the event; older ones are nobody's, as later events are younger."""
+    while free and free[0].at < produced_at(event) - CLOCK_TOLERANCE:
+        free.popleft()
+    if not free:
+        event_type, tenant = _told(event)
+        return HopSight(hop="sink log", outcome="failed", saw=f"no line 'Received {event_type} for tenant {tenant}'")
+    line = free.popleft()
+    return HopSight(hop="sink log", outcome="ok", saw=line.text, at=line.at)
+
+
+def _told(event: Event) -> tuple[object, object]:
+    value = event.value or {}
+    return value.get("event_type"), value.get("tenant_id")
+
+
+def sums(
     created: Sequence[Created],
     events: Iterable[Event],
+    *,
+    source: str,
     before: Snapshot,
     after: Snapshot,
     end_offsets: Sequence[Position],
 ) -> tuple[LedgerSum, ...]:
     """Return one sum per series of this run: ours + others in Kafka, against the delta of the counter.
 
-    A partition for which `before` holds no position is counted from its end offset before the run, `end_offsets`;
-    one for which `after` holds none, to its last event.
+    `end_offsets` are those before the run: a partition for which `before` holds no position is counted from there, one
+    for which `after` holds none, to its last event. Then the counter can have counted more than is known here (events
+    that lay between the two readings), and a delta above the sum tells nothing: `others` is None.
     """
     ours: Counter[tuple[str, str]] = Counter()
     others: Counter[tuple[str, str]] = Counter()
+    vague: set[tuple[str, str]] = set()
     keys = {(entity.topic, entity.id) for entity in created}
     starts = {(place.topic, place.partition): place.offset for place in end_offsets}
     for event in events:
-        start = before.position(event.topic, event.partition)
-        start = starts.get((event.topic, event.partition), 0) if start is None else start
-        end = after.position(event.topic, event.partition)
-        if event.offset >= start and (end is None or event.offset < end):
-            series = (event.topic, str((event.value or {}).get("tenant_id")))
+        place, series = (event.topic, event.partition), (event.topic, str(_told(event)[1]))
+        start, end = before.position(*place), after.position(*place)
+        if start is None or end is None:
+            vague.add(series)
+        if event.offset >= (starts.get(place, 0) if start is None else start) and (end is None or event.offset < end):
             (ours if _key(event) in keys else others)[series] += 1
+    deltas = {series: round(after.count(*series) - before.count(*series)) for series in series_of(created)}
     return tuple(
         LedgerSum(
             source=source,
             topic=topic,
             tenant_id=tenant,
             ours=ours[topic, tenant],
-            others=others[topic, tenant],
-            delta=round(after.count(topic, tenant) - before.count(topic, tenant)),
+            others=None if (topic, tenant) in vague and delta > known else others[topic, tenant],
+            delta=delta,
         )
-        for topic, tenant in series_of(created)
+        for (topic, tenant), delta in deltas.items()
+        for known in (ours[topic, tenant] + others[topic, tenant],)
     )
 
 
@@ -152,9 +156,9 @@ def series_of(created: Iterable[Created]) -> tuple[tuple[str, str], ...]:
 
 
 def covers(snapshot: Snapshot, events: Iterable[Event]) -> bool:
-    """Say whether a snapshot was taken after all these events were counted; one without positions cannot tell."""
+    """Say whether a snapshot was taken after all these events were counted; one without any position cannot tell."""
     places = ((event.offset, snapshot.position(event.topic, event.partition)) for event in events)
-    return all(place is None or place > offset for offset, place in places)
+    return not snapshot.positions or all(place is not None and place > offset for offset, place in places)
 
 
 def counter_sight(hop: str, event: Event | None, closed: Sequence[LedgerSum], *, at: datetime | None) -> HopSight:
@@ -169,25 +173,34 @@ def counter_sight(hop: str, event: Event | None, closed: Sequence[LedgerSum], *,
     return HopSight(hop=hop, outcome=total.outcome, saw=saw, at=at if total.outcome == "ok" else None)
 
 
-def panel_sight(event: Event | None, frames: Sequence[Frame] | None, total: Sight) -> HopSight:
-    """Return the first moment at which the panel's own query shows the event's topic above zero."""
+def panel_sight(event: Event | None, frames: Sequence[Frame] | None, sampled: HopSight) -> HopSight:
+    """Return the first moment at which the panel's own query shows the event's topic above zero.
+
+    What it showed before Prometheus had `sampled` the event, it owes to others.
+    """
     if event is None or frames is None:
         return HopSight(hop="panel", outcome="not_checked", saw="the panel's query or the event could not be read")
-    points = [
-        (at, value)
-        for frame in frames
-        if frame.labels.get("topic") == event.topic
-        for at, value in zip(frame.times, frame.values, strict=True)
-        if value and at >= _produced_at(event) - _CLOCK_TOLERANCE
-    ]
-    if points:
-        at, value = min(points)
+    point = first_point(frames, event.topic, since=sampled.at or produced_at(event) - CLOCK_TOLERANCE)
+    if point:
+        at, value = point
         return HopSight(hop="panel", outcome="ok", saw=f"{event.topic} {value:.4g}/s", at=at)
-    blind = "ingested, panel blind (series born above zero)" if total == "ok" else "no point above zero"
+    blind = "ingested, panel blind (series born above zero)" if sampled.outcome == "ok" else "no point above zero"
     return HopSight(hop="panel", outcome="failed", saw=f"{event.topic}: {blind}")
 
 
-def _produced_at(event: Event) -> datetime:
+def first_point(frames: Sequence[Frame], topic: str, *, since: datetime) -> tuple[datetime, float] | None:
+    """Return time and value of the first point above zero of a topic's line since a time."""
+    points = (
+        (at, value)
+        for frame in frames
+        if frame.labels.get("topic") == topic
+        for at, value in zip(frame.times, frame.values, strict=True)
+        if value and at >= since
+    )
+    return min(points, default=None)
+
+
+def produced_at(event: Event) -> datetime:
     """The broker's time for an event; one without a time is as old as can be."""
     return event.at or _NO_TIME
 

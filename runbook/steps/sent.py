@@ -8,7 +8,7 @@ import msgspec
 
 from runbook.errors import RunbookError
 from runbook.model import Created
-from runbook.record import last_record, open_record
+from runbook.record import Record, last_record, open_record
 from runbook.steps.counts import Position, Snapshot
 
 
@@ -42,8 +42,8 @@ class Sent:
         """The tenants that this run created for."""
         return frozenset(entity.tenant_id for entity in self.created)
 
-    def first_offset(self, topic: str, partition: int) -> int:
-        """Return the lowest offset that any of the baselines leaves open in a partition; 0 when none knows it."""
+    def first_offset(self, topic: str, partition: int) -> int | None:
+        """Return the lowest offset that any of the baselines leaves open in a partition; None when none knows it."""
         snapshots = (self.baseline.page, self.baseline.sampled)
         known = [one.position(topic, partition) for one in snapshots if one]
         known += [
@@ -51,7 +51,7 @@ class Sent:
             for place in self.baseline.end_offsets or ()
             if (place.topic, place.partition) == (topic, partition)
         ]
-        return min((offset for offset in known if offset is not None), default=0)
+        return min((offset for offset in known if offset is not None), default=None)
 
 
 def sent_run(state_dir: Path, *, target: str, run_id: str | None) -> Sent:
@@ -59,7 +59,10 @@ def sent_run(state_dir: Path, *, target: str, run_id: str | None) -> Sent:
 
     Raises RunbookError when there is none, or when it created nothing: then there is nothing to prove.
     """
-    record = open_record(state_dir, run_id) if run_id else last_record(state_dir, target=target, holding="traffic")
+    if run_id:
+        record: Record | None = open_record(state_dir, run_id, target=target)
+    else:
+        record = last_record(state_dir, target=target, holding="traffic")
     if record is None:
         raise RunbookError(
             f"There is no traffic run on target {target!r} yet",

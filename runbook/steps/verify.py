@@ -7,6 +7,7 @@ zero is never the only proof.
 from dataclasses import dataclass
 from pathlib import Path
 
+from runbook.clients.http import shown_url
 from runbook.clients.runtime import Runtime
 from runbook.errors import ExitCode, RunbookError
 from runbook.model import Created, Criterion, Evidence, HopSight, Ledger, LedgerRow, Sight, TaskResult
@@ -14,8 +15,10 @@ from runbook.observer import Observer
 from runbook.record import Record
 from runbook.settings import Target
 from runbook.steps import looks
+from runbook.steps.counter_looks import CountsSeen, prometheus_counts, sink_counts
 from runbook.steps.frame import Done, Frame
 from runbook.steps.ledger import (
+    Key,
     Received,
     api_sight,
     counter_sight,
@@ -24,7 +27,8 @@ from runbook.steps.ledger import (
     panel_sight,
     unread_sums,
 )
-from runbook.steps.looks import AlertSeen, CountsSeen, EventsSeen, PanelsSeen
+from runbook.steps.looks import AlertSeen, EventsSeen
+from runbook.steps.panel_looks import PanelsSeen, panels_seen
 from runbook.steps.sent import Sent, sent_run
 
 CLAIMS = {
@@ -68,14 +72,12 @@ def verify(
     except RunbookError as error:
         return frame.failure(error)
     events = frame.look("Kafka", 5, lambda: looks.kafka_events(target, sent, timeout_s))
-    seen = Seen(
-        events=events,
-        lines=frame.look("sink log", 5, lambda: looks.sink_lines(target, sent, runtime, timeout_s)),
-        page=frame.look("sink metrics", 5, lambda: looks.sink_counts(target, sent, events, timeout_s)),
-        samples=frame.look("Prometheus", 6, lambda: looks.prometheus_counts(target, sent, events, timeout_s)),
-        panels=frame.look("panels", 6, lambda: looks.panels(target, sent, events, timeout_s)),
-        alert=frame.look("alert rule", 2, lambda: looks.alert_rule(target)),
-    )
+    lines = frame.look("sink log", 5, lambda: looks.sink_lines(target, sent, runtime, timeout_s))
+    page = frame.look("sink metrics", 5, lambda: sink_counts(target, sent, events, runtime, timeout_s))
+    samples = frame.look("Prometheus", 6, lambda: prometheus_counts(target, sent, events, runtime, timeout_s))
+    panels = frame.look("panels", 6, lambda: panels_seen(target, sent, events, samples, timeout_s))
+    alert = frame.look("alert rule", 2, lambda: looks.alert_rule(target, timeout_s))
+    seen = Seen(events=events, lines=lines, page=page, samples=samples, panels=panels, alert=alert)
     criteria, ledger = judged(target, seen), followed(sent, seen)
     worst = {criterion.outcome for criterion in criteria} | {ledger.outcome}
     if "failed" in worst:
@@ -107,7 +109,9 @@ def _lines_criterion(target: Target, panels: PanelsSeen | None) -> Criterion:
         return _unread(1)
     rates = {topic: panels.rate_of_topic(topic) for topic in (target.kafka.lead_topic, target.kafka.job_topic)}
     saw = ", ".join(f"{topic} {rate:.4g} events/s" for topic, rate in rates.items())
-    return _criterion(1, all(rate > 0 for rate in rates.values()), source=f"{target.grafana.url}, panel 20", saw=saw)
+    return _criterion(
+        1, all(rate > 0 for rate in rates.values()), source=f"{shown_url(target.grafana.url)}, panel 20", saw=saw
+    )
 
 
 def _tenants_criterion(target: Target, panels: PanelsSeen | None) -> Criterion:
@@ -116,14 +120,16 @@ def _tenants_criterion(target: Target, panels: PanelsSeen | None) -> Criterion:
     tenants = sorted({frame.labels.get("tenant_id", "") for frame in panels.top_tenants})
     rates = {tenant: panels.rate_of_tenant(tenant) for tenant in tenants}
     saw = ", ".join(f"{tenant} {rate:.4g} events/s" for tenant, rate in rates.items()) or "no tenant"
-    return _criterion(2, any(rate > 0 for rate in rates.values()), source=f"{target.grafana.url}, panel 21", saw=saw)
+    return _criterion(
+        2, any(rate > 0 for rate in rates.values()), source=f"{shown_url(target.grafana.url)}, panel 21", saw=saw
+    )
 
 
 def _alert_criterion(target: Target, alert: AlertSeen | None) -> Criterion:
     if alert is None:
         return _unread(3)
     is_met = alert.is_loaded and not alert.is_firing
-    return _criterion(3, is_met, source=f"GET {target.prometheus.url}/api/v1/rules", saw=alert.saw)
+    return _criterion(3, is_met, source=f"GET {shown_url(target.prometheus.url)}/api/v1/rules", saw=alert.saw)
 
 
 def _metrics_criterion(target: Target, counts: CountsSeen | None) -> Criterion:
@@ -132,7 +138,7 @@ def _metrics_criterion(target: Target, counts: CountsSeen | None) -> Criterion:
     page = counts.page
     shown = ", ".join(f"{topic} {tenant} {value:g}" for (tenant, topic), value in sorted(page.counters.items())[:5])
     saw = f"{page.size_bytes} bytes; {shown or 'no crm_events_ingested_total'}"
-    return _criterion(4, bool(page.counters), source=f"GET {target.sink.metrics_url}", saw=saw)
+    return _criterion(4, bool(page.counters), source=f"GET {shown_url(target.sink.metrics_url)}", saw=saw)
 
 
 def _log_criterion(lines: tuple[Received, ...] | None) -> Criterion:
@@ -158,9 +164,9 @@ def followed(sent: Sent, seen: Seen) -> Ledger:
     by_sink = seen.page.sums if seen.page else unread_sums("sink", sent.created)
     by_prometheus = seen.samples.sums if seen.samples else unread_sums("Prometheus", sent.created)
     own = seen.events.own if seen.events else {}
-    logged = log_sights(own.values(), seen.lines) if seen.lines is not None else {}
-
-    counted_at = seen.page.first_at if seen.page else {}
+    logged: dict[Key, HopSight] = {}
+    if seen.events and seen.lines is not None:
+        logged = log_sights(seen.events.since(looks.log_since(sent)), seen.lines)
     sampled_at = seen.samples.first_at if seen.samples else {}
     by_topic = seen.panels.by_topic if seen.panels else None
 
@@ -168,15 +174,16 @@ def followed(sent: Sent, seen: Seen) -> Ledger:
         key = (entity.topic, entity.id)
         event = own.get(key)
         sampled = counter_sight("prometheus", event, by_prometheus, at=sampled_at.get(key))
+        read_at = min((at for at in (seen.page and seen.page.at, sampled_at.get(key)) if at), default=None)
         return LedgerRow(
             created=entity,
             hops=(
                 api_sight(entity),
                 kafka_sight(event) if seen.events else _not_read("kafka"),
                 logged.get(key) or _not_read("sink log"),
-                counter_sight("counter", event, by_sink, at=counted_at.get(key)),
+                counter_sight("counter", event, by_sink, at=read_at),
                 sampled,
-                panel_sight(event, by_topic, sampled.outcome),
+                panel_sight(event, by_topic, sampled),
             ),
         )
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from runbook.clients.runtime import Runtime
+from runbook.errors import ExitCode
 from runbook.model import TaskResult
 from runbook.observer import Observer
 from runbook.record import Record
@@ -26,7 +27,7 @@ def run(
 ) -> TaskResult:
     """Carry out the runbook; the first task that does not end well ends the run with its exit code.
 
-    Traffic that stopped half-way is still verified: what was created is accounted for.
+    Traffic that an error stopped half-way is still verified: what was created is accounted for.
     """
     begun = setup(
         target,
@@ -41,8 +42,11 @@ def run(
         return replace(begun, task="run")
     sent = traffic(target, traffic_options, state_dir=state_dir, record=record, observer=observer)
     steps = begun.steps + sent.steps
-    if sent.ledger is None or not sent.ledger.rows:
-        return replace(sent, task="run", started_at=begun.started_at, steps=steps, diff=begun.diff)
+    if sent.exit_code == ExitCode.INTERRUPTED or sent.ledger is None or not sent.ledger.rows:
+        duration_s = round(begun.duration_s + sent.duration_s, 3)
+        return replace(
+            sent, task="run", started_at=begun.started_at, duration_s=duration_s, steps=steps, diff=begun.diff
+        )
     proven = verify(
         target,
         runtime=runtime,
