@@ -52,7 +52,7 @@ def _labels(facts: Facts) -> Mapping[str, str]:
 
 
 CHECKS = (
-    Check(code="M_DOWN", hop="alertmanager", claim="Alertmanager answers", run=_answers),
+    Check(code="M_DOWN", hop="alertmanager", claim="Alertmanager answers", needs=("DOCKER_DOWN",), run=_answers),
     Check(
         code="M_DISCONNECTED",
         hop="alertmanager",

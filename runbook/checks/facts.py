@@ -29,7 +29,7 @@ from runbook.clients.prometheus import (
 )
 from runbook.clients.runtime import LogLine, Runtime, Service, ServiceState
 from runbook.clients.sink import Sink, SinkPage
-from runbook.errors import RunbookError
+from runbook.errors import AnswerError, RunbookError, UnreachableError
 from runbook.model import Evidence
 from runbook.record import Event, last_record
 from runbook.settings import Target
@@ -111,6 +111,25 @@ class Facts:
     def log(self, service: Service) -> tuple[LogLine, ...]:
         """Return the last lines of a service."""
         return self.once(f"log {service.name}", lambda: self.runtime.log(service, tail=_LOG_LINES))
+
+    def somebody_answers(self) -> str:
+        """Return the name of a service that answers anything at all, or nothing."""
+        questions: dict[str, Callable[[], object]] = {
+            "Keycloak": self.realm,
+            "the sink": self.page,
+            "Prometheus": self.prometheus_ready,
+            "Grafana": self.grafana_health,
+            "Alertmanager": self.alertmanager_ready,
+        }
+        for name, question in questions.items():
+            try:
+                question()
+            except AnswerError:
+                return name
+            except UnreachableError:
+                continue
+            return name
+        return ""
 
     # Keycloak, the gateway, ApexFlow
 

@@ -40,11 +40,11 @@ class Fault:
 
 FAULTS: Final = (
     # What runs the services. The hop of such a check is the service's own.
-    Fault("DOCKER_DOWN", "runtime", "Docker does not answer", "start Docker, or join the group docker"),
+    Fault("DOCKER_DOWN", "runtime", "Docker does not answer, nor does any service", "{fix}"),
     Fault("CTR_MISSING", "runtime", "There is no service {name} (closest: {nearest})", "{start}"),
     Fault("CTR_OOM", "runtime", "{name} was killed for its use of memory", "raise its memory limit, then {start}"),
     Fault("CTR_EXITED", "runtime", "{name} has exited{exit_code}", "{start}"),
-    Fault("CTR_PAUSED", "runtime", "{name} is frozen", "docker unpause {name}"),
+    Fault("CTR_PAUSED", "runtime", "{name} is frozen", "{start}"),
     Fault("CTR_LOOP", "runtime", "{name} starts again and again", "{log}: its last lines name the cause"),
     Fault("CTR_UNHEALTHY", "runtime", "The health check of {name} fails", "{log}: its last lines name the cause"),
     Fault("PORT_UNPUBLISHED", "runtime", "{name} publishes no port on this host", "add `ports:` and recreate it"),
@@ -171,7 +171,12 @@ FAULTS: Final = (
 
 IMPLEMENTED: Final = frozenset(
     {
+        "DOCKER_DOWN",
+        "CTR_MISSING",
+        "CTR_OOM",
         "CTR_EXITED",
+        "CTR_PAUSED",
+        "CTR_LOOP",
         "KC_DOWN",
         "KC_REALM",
         "KC_CLIENT",

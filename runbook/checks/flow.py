@@ -2,13 +2,14 @@
 
 from typing import Final
 
-from runbook.checks import alertmanager, gateway, grafana, kafka, keycloak, panels, prometheus, rules
+from runbook.checks import alertmanager, containers, gateway, grafana, kafka, keycloak, panels, prometheus, rules
 from runbook.checks.engine import Graph
 from runbook.checks.facts import Facts
 from runbook.checks.faults import FAULTS, HOPS
 from runbook.errors import UsageError
 
 CHECKS: Final = (
+    *containers.CHECKS,
     *keycloak.CHECKS,
     *gateway.CHECKS,
     *kafka.CHECKS,

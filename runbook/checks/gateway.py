@@ -5,6 +5,7 @@ Asked with a job for a lead that cannot exist: the answer comes from ApexFlow an
 
 from http import HTTPStatus
 
+from runbook.checks.containers import container_checks
 from runbook.checks.engine import Check, Finding, NotChecked, Ok
 from runbook.checks.facts import Facts, saw
 from runbook.checks.faults import broken
@@ -13,7 +14,6 @@ from runbook.checks.services import (
     has_ended_for_sure,
     log_command,
     restart_command,
-    runs,
     start_command,
     state_evidence,
 )
@@ -55,14 +55,12 @@ def _lets_in(facts: Facts) -> Finding:
     return Ok((seen,))
 
 
-def _apexflow_runs(facts: Facts) -> Finding:
-    def answer() -> Evidence:
-        seen = _seen(facts, facts.probe())
-        if facts.probe().is_proxy_404 or facts.probe().status in _UPSTREAM | _REFUSED:
-            raise RunbookError(seen.saw, where=seen.source, fix="inv troubleshoot")
-        return seen
-
-    return runs(facts, _apexflow(facts), answer)
+def _apexflow_answer(facts: Facts) -> Evidence:
+    answer = facts.probe()
+    seen = _seen(facts, answer)
+    if answer.is_proxy_404 or answer.status in _UPSTREAM | _REFUSED:
+        raise RunbookError(seen.saw, where=seen.source, fix="inv troubleshoot")
+    return seen
 
 
 def _reaches_apexflow(facts: Facts) -> Finding:
@@ -110,7 +108,7 @@ def _seen(facts: Facts, answer: ProbeAnswer) -> Evidence:
 
 
 CHECKS = (
-    Check(code="GW_DOWN", hop="gateway", claim="The gateway answers", run=_answers),
+    Check(code="GW_DOWN", hop="gateway", claim="The gateway answers", needs=("DOCKER_DOWN",), run=_answers),
     Check(
         code="GW_ROUTE", hop="gateway", claim="The edge proxy has a route for the host", needs=("GW_DOWN",), run=_routes
     ),
@@ -121,7 +119,7 @@ CHECKS = (
         needs=("TOKEN_TENANT", "GW_ROUTE"),
         run=_lets_in,
     ),
-    Check(code="CTR_EXITED", hop="apexflow", claim="ApexFlow runs", run=_apexflow_runs),
+    *container_checks("apexflow", "ApexFlow", _apexflow, _apexflow_answer),
     Check(
         code="GW_UPSTREAM",
         hop="apexflow",

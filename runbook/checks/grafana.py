@@ -54,7 +54,7 @@ def _where(facts: Facts) -> str:
 
 
 CHECKS = (
-    Check(code="F_DOWN", hop="grafana", claim="Grafana answers", run=_answers),
+    Check(code="F_DOWN", hop="grafana", claim="Grafana answers", needs=("DOCKER_DOWN",), run=_answers),
     Check(code="F_AUTH", hop="grafana", claim="Grafana accepts the user", needs=("F_DOWN",), run=_lets_in),
     Check(
         code="F_NOT_PROVISIONED",

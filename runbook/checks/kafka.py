@@ -2,10 +2,11 @@
 
 from datetime import timedelta
 
+from runbook.checks.containers import container_checks
 from runbook.checks.engine import Check, Finding, NotChecked, Ok
 from runbook.checks.facts import Facts, now, saw
 from runbook.checks.faults import broken
-from runbook.checks.services import down, log_command, restart_command, runs
+from runbook.checks.services import down, log_command, restart_command
 from runbook.clients.runtime import Service
 from runbook.errors import RunbookError, UnreachableError
 from runbook.model import Evidence
@@ -24,12 +25,8 @@ def _broker_answers(facts: Facts) -> Finding:
     return Ok((saw(f"Kafka at {mine.bootstrap}", f"brokers {', '.join(cluster.brokers)}"),))
 
 
-def _sink_runs(facts: Facts) -> Finding:
-    def answer() -> Evidence:
-        page = facts.page()
-        return saw(f"GET {facts.target.sink.metrics_url}", f"{page.size_bytes} bytes, so it runs")
-
-    return runs(facts, _sink(facts), answer)
+def _sink_answer(facts: Facts) -> Evidence:
+    return saw(f"GET {facts.target.sink.metrics_url}", f"{facts.page().size_bytes} bytes, so it runs")
 
 
 def _sink_listens(facts: Facts) -> Finding:
@@ -80,8 +77,8 @@ def _sink(facts: Facts) -> Service:
 
 
 CHECKS = (
-    Check(code="Q_DOWN", hop="kafka", claim="The Kafka broker answers", run=_broker_answers),
-    Check(code="CTR_EXITED", hop="sink", claim="The sink runs", run=_sink_runs),
+    Check(code="Q_DOWN", hop="kafka", claim="The Kafka broker answers", needs=("DOCKER_DOWN",), run=_broker_answers),
+    *container_checks("sink", "The sink", _sink, _sink_answer),
     Check(
         code="Q_ZOMBIE",
         hop="sink",

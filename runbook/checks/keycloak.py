@@ -74,7 +74,7 @@ def _where(facts: Facts) -> str:
 
 
 CHECKS = (
-    Check(code="KC_DOWN", hop="keycloak", claim="Keycloak answers", run=_answers),
+    Check(code="KC_DOWN", hop="keycloak", claim="Keycloak answers", needs=("DOCKER_DOWN",), run=_answers),
     Check(code="KC_REALM", hop="keycloak", claim="Keycloak has the realm", needs=("KC_DOWN",), run=_has_realm),
     Check(
         code="KC_CLIENT",

@@ -62,7 +62,7 @@ def _said(one: ScrapeTarget) -> str:
 
 
 CHECKS = (
-    Check(code="P_DOWN", hop="prometheus", claim="Prometheus answers", run=_answers),
+    Check(code="P_DOWN", hop="prometheus", claim="Prometheus answers", needs=("DOCKER_DOWN",), run=_answers),
     Check(
         code="P_NO_JOB",
         hop="prometheus",

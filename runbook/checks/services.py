@@ -1,16 +1,13 @@
 """What every hop asks of its service: whether it runs, and how an operator starts it."""
 
-from collections.abc import Callable
-
-from runbook.checks.engine import Broken, Finding, NotChecked, Ok
+from runbook.checks.engine import Broken
 from runbook.checks.facts import Facts, saw
 from runbook.checks.faults import broken
 from runbook.clients.runtime import Service, ServiceState
-from runbook.errors import RunbookError, UnreachableError
+from runbook.errors import RunbookError
 from runbook.model import Evidence
 
 _ENDED = frozenset({"exited", "dead"})
-_SIGNALS = {137: " (SIGKILL)", 143: " (SIGTERM)"}
 
 
 def start_command(facts: Facts, service: Service) -> str:
@@ -55,7 +52,7 @@ def state_evidence(facts: Facts, service: Service) -> tuple[Evidence, ...]:
         state = facts.state(service)
     except RunbookError:
         return ()
-    return (_said(service, state),) if state.found else ()
+    return (said(service, state),) if state.found else ()
 
 
 def down(facts: Facts, code: str, service: Service, *evidence: Evidence) -> Broken:
@@ -63,30 +60,8 @@ def down(facts: Facts, code: str, service: Service, *evidence: Evidence) -> Brok
     return broken(code, *evidence, *state_evidence(facts, service), start=start_command(facts, service))
 
 
-def runs(facts: Facts, service: Service, answer: Callable[[], Evidence]) -> Finding:
-    """Return CTR_EXITED when the runtime saw the service end, ok when it runs or, unknown to the runtime, answers."""
-    try:
-        state = facts.state(service)
-    except UnreachableError as error:
-        return _known_by_its_answer(answer, NotChecked(error.seen, where=error.where, fix=error.fix))
-    if has_ended(state):
-        code = "" if state.exit_code is None else f" with code {state.exit_code}{_SIGNALS.get(state.exit_code, '')}"
-        start = start_command(facts, service)
-        return broken("CTR_EXITED", _said(service, state), name=service.name, exit_code=code, start=start)
-    if state.is_running:
-        return Ok((_said(service, state),))
-    said = _said(service, state)
-    return _known_by_its_answer(answer, NotChecked(said.saw, where=said.source, fix=start_command(facts, service)))
-
-
-def _known_by_its_answer(answer: Callable[[], Evidence], otherwise: NotChecked) -> Finding:
-    try:
-        return Ok((answer(),))
-    except RunbookError:
-        return otherwise
-
-
-def _said(service: Service, state: ServiceState) -> Evidence:
+def said(service: Service, state: ServiceState) -> Evidence:
+    """Return the state of a service in the runtime's own words."""
     if not state.found:
         nearest = f"; closest: {', '.join(state.nearest)}" if state.nearest else ""
         return saw(f"state of {service.name}", f"no such service{nearest}")

@@ -17,7 +17,7 @@ from runbook.clients.prometheus import Prometheus
 from runbook.documents.writing import read_document, write_document
 from runbook.errors import AnswerError, RunbookError, UnreachableError
 from runbook.model import Created, EntityKind
-from runbook.record import Record, begin_record
+from runbook.record import Record, all_records, begin_record
 from runbook.settings import LOCAL, STATE_DIR, Target
 from runbook.stack import stack
 from runbook.stack.layout import Layout
@@ -208,6 +208,14 @@ class Patient:
         return Gateway(self.target.gateway, Keycloak(self.target.keycloak).token().value)
 
     def _traffic_record(self, *, leads: int, jobs: int) -> Record:
+        """Begin a record in a second of its own: run ids are in order by the second only."""
+        before = all_records(self.directory / STATE_DIR)
+        last = before[-1].run_id if before else ""
+
+        def begun() -> bool | Pending:
+            return f"{datetime.now(UTC):%Y%m%d-%H%M%S}" > last or Pending(last)
+
+        wait_until(begun, what="The next second", deadline_s=_READY_S, where=str(self.directory), fix="set the clock")
         record = begin_record(self.directory / STATE_DIR, task="stack.break", target=LOCAL)
         record.append("traffic", {"leads": leads, "jobs": jobs, "rate": None})
         return record

@@ -33,7 +33,7 @@ from runbook.clients.grafana import GrafanaHealth
 from runbook.clients.kafka import GroupFacts
 from runbook.clients.keycloak import RealmAnswer
 from runbook.clients.prometheus import Readiness
-from runbook.clients.runtime import LogLine
+from runbook.clients.runtime import LogLine, ServiceState
 from runbook.errors import UsageError
 from runbook.model import CheckResult, Verdict
 from runbook.record import Event
@@ -76,6 +76,41 @@ DUPLICATE = Event(
 NOT_READY = Readiness(ready=False, status=503, saw="Service Unavailable")
 NO_STATE = refused("unix:///var/run/docker.sock")
 
+NO_RUNTIME = {name: NO_STATE for name in HEALTHY if name.startswith("state ")}
+SILENT = {
+    name: refused()
+    for name in (
+        "realm",
+        "token",
+        "doorbell",
+        "probe",
+        "cluster",
+        "page",
+        "prometheus ready",
+        "alertmanager ready",
+        "grafana health",
+    )
+}
+
+
+def container_cases(hop: str, name: str, silent: dict[str, object]) -> tuple[Case, ...]:
+    """Return the container faults of one service; `silent` is what a service that does not run answers."""
+    unseen = {f"state {name}": NO_STATE} | silent
+    missing = state(name, "", found=False, nearest=("crm-sink",))
+    killed = state(name, "exited", exit_code=137, oom_killed=True)
+    looping = state(name, "restarting", exit_code=1, restart_count=7)
+
+    def case(code: str, seen: ServiceState, says: str, fix: str) -> Case:
+        return Case(hop=hop, code=code, broken={f"state {name}": seen} | silent, unseen=unseen, says=says, fix=fix)
+
+    return (
+        case("CTR_MISSING", missing, "closest: crm-sink", "inv stack.up"),
+        case("CTR_OOM", killed, "out of memory", "memory limit"),
+        case("CTR_PAUSED", state(name, "paused"), "paused", "inv stack.up"),
+        case("CTR_LOOP", looping, "restarting", f"{name}.log"),
+    )
+
+
 CASES = (
     Case(
         hop="sink",
@@ -92,6 +127,16 @@ CASES = (
         unseen={"state apexflow": NO_STATE, "probe": probe(502)},
         says="exit code 1",
         fix="inv stack.up",
+    ),
+    *container_cases("sink", "crm-events-sink", {"page": refused()}),
+    *container_cases("apexflow", "apexflow", {"probe": probe(502)}),
+    Case(
+        hop="runtime",
+        code="DOCKER_DOWN",
+        broken={**NO_RUNTIME, **SILENT},
+        unseen=SILENT | {"state crm-events-sink": answered(500)},
+        says="none of them answers",
+        fix="start it",
     ),
     Case(
         hop="keycloak", code="KC_DOWN", broken={"realm": refused(), "token": refused()}, unseen={"realm": answered(200)}
@@ -182,7 +227,7 @@ CASES = (
         hop="metrics",
         code="S_METRICS_DOWN",
         broken={"page": refused(), "targets": (scrape("down", error="connection refused"),)},
-        unseen={"state crm-events-sink": state("crm-events-sink", "paused"), "page": refused()},
+        unseen={"state crm-events-sink": NO_STATE, "page": refused()},
         fix="PROM_PORT",
     ),
     Case(
@@ -406,6 +451,6 @@ def test_old_test_data_never_hides_an_outage() -> None:
 
 def test_a_hop_is_chosen_by_name() -> None:
     """`--hop metrics` looks at the page and at what it needs; an unknown name lists the known ones."""
-    assert {"CTR_EXITED", "S_METRICS_DOWN"} == {check.code for check in graph_of("metrics").checks}
-    with pytest.raises(UsageError, match="keycloak, token, gateway"):
+    assert {check.hop for check in graph_of("metrics").checks} == {"runtime", "sink", "metrics"}
+    with pytest.raises(UsageError, match="runtime, keycloak, token, gateway"):
         graph_of("mainframe")

@@ -1,5 +1,7 @@
 """Each fault made for real in one local stack: named alone, mended, healthy again; and nothing named without one."""
 
+import os
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -179,11 +181,40 @@ def test_of_two_faults_the_first_along_the_flow_is_named(ready: Installation) ->
     ready.mend()
 
 
+@contextmanager
+def frozen(installation: Installation, name: str) -> Iterator[None]:
+    """A part that accepts connections and answers nothing."""
+    pid = next(part.pid for part in stack.status(installation.directory) if part.name == name)
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        pytest.param("keycloak", "KC_DOWN", id="keycloak"),
+        pytest.param("prometheus", "P_DOWN", id="prometheus"),
+        pytest.param("crm-events-sink", "CTR_PAUSED", id="sink"),
+    ],
+)
+def test_a_system_that_hangs_is_named_and_does_not_hang_us(ready: Installation, name: str, code: str) -> None:
+    """A frozen process accepts connections and never answers: it is named, with the time-out or state as evidence."""
+    with frozen(ready, name):
+        result = ready.troubleshoot()
+    assert named(result) == ("fault", code, [])
+    ready.mend()
+
+
 def test_one_hop_is_looked_at_alone(ready: Installation) -> None:
     """A fault elsewhere is not looked for."""
     break_stack(ready.directory, "M_DOWN")
     assert named(ready.troubleshoot(hop="keycloak")) == ("healthy", "", [])
     assert named(ready.troubleshoot(hop="alertmanager")) == ("fault", "M_DOWN", [])
+    assert ready.troubleshoot(hop="mainframe").exit_code == ExitCode.USAGE
     ready.mend()
 
 
