@@ -46,9 +46,11 @@ class Metrics:
     *Zero first.* Prometheus computes rate() and increase() from two samples of a series: one that first appears with
     the value 5 has a rate of 0. So a new series shows 0 in one scrape, and its value from the next one on. Only topics
     are known at start, not tenants, hence a tenant's first events reach Prometheus one scrape late. A scrape is known
-    by a header that Prometheus sends; everybody else sees true values and changes nothing. Two limits: with two
-    Prometheus servers the zero may go to one of them only, and in the scrape that shows a 0 the counter is behind
-    `crm_events_next_offset`, which is always the true position.
+    by a header that Prometheus sends; everybody else sees true values and changes nothing. One limit: with two
+    Prometheus servers the zero may go to one of them only.
+
+    *Positions belong to counters.* A scrape that shows a 0 in place of a value shows no `crm_events_next_offset` at
+    all, so Prometheus marks the positions stale until the next scrape: wherever they are, the counters match them.
     """
 
     def __init__(self, *, topics: Iterable[str], max_tenants: int, dropped_lines: Callable[[], int]) -> None:
@@ -107,7 +109,7 @@ class Metrics:
             hidden = set(map(id, newborn))
             ingested = [(s.text, 0 if id(s) in hidden else s.value) for s in self._ingested.values()]
             rejected = [(s.text, 0 if id(s) in hidden else s.value) for s in self._rejected.values()]
-            offsets = dict(self._next_offsets)
+            offsets = self._offsets_beside(newborn)
             singles = self._singles()
         families = (
             _family("crm_events_ingested_total", "counter", "CRM domain events consumed by the sink.", ingested),
@@ -128,6 +130,10 @@ class Metrics:
         with self._lock:
             for series in page.newborn:
                 series.born = True
+
+    def _offsets_beside(self, newborn: Iterable[Series]) -> dict[Partition, int]:
+        """Return the positions that match a page which shows these series at 0: none if that hides a value."""
+        return {} if any(series.value for series in newborn) else dict(self._next_offsets)
 
     def _tenant_series(self, tenant_id: str, topic: str) -> Series:
         """Find or make a tenant's counter; tenants beyond the cap share one, so that sums stay exact."""

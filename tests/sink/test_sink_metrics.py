@@ -2,13 +2,13 @@
 
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import pytest
 from sink_process import LEADS, Samples
 
 from sink.decoding import Reason
-from sink.metrics import Metrics, Partition
+from sink.metrics import Metrics, Partition, Series
 
 
 def new_metrics(kind: type[Metrics] = Metrics, max_tenants: int = 10) -> Metrics:
@@ -82,6 +82,27 @@ def test_zero_first() -> None:
     count(metrics, "late", 2)
     assert samples(metrics, scrape=True).ingested() == {("acme", LEADS): 6.0, ("late", LEADS): 0.0}
     assert samples(metrics, scrape=True).ingested() == {("acme", LEADS): 6.0, ("late", LEADS): 2.0}
+
+
+class ShowingMetrics(Metrics):
+    """Wrong on purpose: shows the positions also beside a counter that it hides."""
+
+    def _offsets_beside(self, newborn: Iterable[Series]) -> dict[Partition, int]:  # noqa: ARG002  # that is the mistake
+        return dict(self._next_offsets)
+
+
+@pytest.mark.parametrize(("kind", "exact"), [(Metrics, True), (ShowingMetrics, False)])
+def test_positions_match_the_counters_of_their_page(kind: type[Metrics], *, exact: bool) -> None:
+    """A scrape that hides a value shows no position, so every page with positions adds up; else it is caught."""
+    metrics = new_metrics(kind)
+    metrics.assign(1, {(LEADS, 0): 0})
+    pages = [samples(metrics, scrape=True)]  # nothing has a value yet, so nothing is hidden
+    for offset, tenant in enumerate(["acme", "acme", "late", "late", "late"], start=1):
+        metrics.record(ingested={(tenant, LEADS): 1}, rejected={}, next_offsets={(LEADS, 0): offset})
+        pages.append(samples(metrics, scrape=True))
+    shown = [page for page in pages if page.offsets()]
+    assert all(page.counted() == page.passed() for page in shown) == exact
+    assert ([bool(page.offsets()) for page in pages] == [True, False, True, False, True, True]) == exact
 
 
 def test_rejections_are_known_from_the_start() -> None:
