@@ -1,19 +1,51 @@
-"""Read and write a file in place: the same inode, and old bytes that can always come back.
+"""Read and write files in place, all of them or none: whatever ends the writer, the old bytes can always come back.
 
-A single-file bind mount follows the inode, so the usual write-and-rename would leave a container with the old
-file. Written in place, the disk must not run full half-way: the file first grows by what it will need, and
-only then is a byte of it overwritten.
+`write_documents` keeps a journal of intent while it works; what a kill leaves, `recovery` puts right at the start of
+the next command. How the bytes of one file are replaced: see `inplace`.
 """
 
 import errno
 import os
 import stat
-from io import FileIO
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
+from runbook.documents.inplace import content_of, grow, is_torn, overwrite, restore
+from runbook.documents.journal import Intent, entered
 from runbook.errors import DocumentError
 
 LIMIT_BYTES = 50 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One file to be written: what it must hold for the change to be right, and what it will hold."""
+
+    path: Path
+    before: bytes
+    after: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Open:
+    """A file that is open for writing and holds the `before` of its change."""
+
+    descriptor: int
+    change: Change
+
+    @property
+    def intent(self) -> Intent:
+        """What the journal keeps of it; the path is that of the file itself, links followed."""
+        found = os.fstat(self.descriptor)
+        return Intent(
+            raw_path=os.fsencode(self.change.path.resolve()),
+            device=found.st_dev,
+            inode=found.st_ino,
+            before=self.change.before,
+            after=self.change.after,
+        )
 
 
 def read_document(path: Path) -> bytes:
@@ -33,83 +65,135 @@ def read_document(path: Path) -> bytes:
         raise _refusal(path, error) from None
 
 
-def write_document(path: Path, before: bytes, after: bytes) -> None:
-    """Turn the bytes `before` of a file into `after`, or leave it as it was.
+def write_documents(changes: Sequence[Change], *, journal: Path) -> tuple[str, ...]:
+    """Write all files or none, each in place; return what the operator should know (a symbolic link was followed).
 
-    Symbolic links are followed. Raises DocumentError if the file holds anything but `before` (somebody else
-    changed it), if it cannot be written, and if writing fails half-way, after `before` has been put back. Also
-    an interruption (Ctrl-C) puts `before` back first.
+    Before the first byte of any file changes, an entry in the folder `journal` holds old and new bytes of all of them;
+    it goes when all are written and read back. Raises DocumentError if a file does not hold its `before` (somebody
+    else changed it), cannot be written, or is replaced meanwhile: then every file is as it was. So it is after an
+    interruption (Ctrl-C). Only if not even the old bytes can be written does the error say that a file is damaged; the
+    entry then stays for `recover`, as it does after a kill.
     """
+    with ExitStack() as stack:
+        files = [stack.enter_context(_opened(change)) for change in changes]
+        _refuse_one_file_twice(files)
+        with refused(journal):
+            entry = stack.enter_context(entered(journal, [file.intent for file in files]))
+        _all_or_none(files, finished=entry.remove, then=f"the next command settles it by {entry.path}")
+    return tuple(_links_followed(changes))
+
+
+def write_document(path: Path, before: bytes, after: bytes) -> None:
+    """Write one file as `write_documents` does, without a journal: a kill in the middle is not undone."""
+    with _opened(Change(path=path, before=before, after=after)) as file:
+        _all_or_none([file], finished=lambda: None, then="inv rollback")
+
+
+@contextmanager
+def refused(path: Path) -> Iterator[None]:
+    """Say an operating system's refusal in the operator's words; the file holds what it held before."""
     try:
-        with path.open("r+b", buffering=0) as file:
-            if file.read() != before:
-                raise DocumentError(
-                    "the file was changed by somebody else since it was read; nothing was written",
-                    where=str(path),
-                    fix="run the command again: it plans anew from the file as it is now",
-                )
-            _reserve(file, before, after)
-            _overwrite(file, path, before, after)
+        yield
     except OSError as error:
-        raise _refusal(path, error) from None
+        raise _refusal(path, error) from error
 
 
-def _reserve(file: FileIO, before: bytes, after: bytes) -> None:
-    """Grow the file to its new length, by the real end of `after`; if that fails, cut it back: old bytes stand."""
+def _all_or_none(files: Sequence[_Open], *, finished: Callable[[], None], then: str) -> None:
+    """Write every file, or put back what was there. Room is made in all of them before a byte of one is overwritten."""
     try:
-        file.seek(len(before))
-        _write(file, after[len(before) :])
-        os.fsync(file.fileno())
-    except BaseException:
-        file.truncate(len(before))
+        for step in (_grown, _overwritten, _still_there):
+            for file in files:
+                with refused(file.change.path):
+                    step(file)
+        with refused(files[0].change.path):
+            finished()
+    except BaseException as cause:
+        _put_back(files, cause, then)
+        with suppress(OSError):  # an entry that stays finds every file as it was
+            finished()
         raise
 
 
-def _overwrite(file: FileIO, path: Path, before: bytes, after: bytes) -> None:
-    """Write what lies within the old length and read everything back; cut what is left over only then."""
-    try:
-        file.seek(0)
-        _write(file, after[: len(before)])
-        os.fsync(file.fileno())
-        _read_back(file, after)
-        file.truncate(len(after))
-        os.fsync(file.fileno())
-    except BaseException as error:
-        _restore(file, path, before, error)
-        raise
+def _grown(file: _Open) -> None:
+    grow(file.descriptor, file.change.after)
 
 
-def _read_back(file: FileIO, written: bytes) -> None:
-    file.seek(0)
-    if file.read(len(written)) != written:
-        raise OSError(errno.EIO, "what was read back is not what was written")
+def _overwritten(file: _Open) -> None:
+    overwrite(file.descriptor, file.change.after)
 
 
-def _restore(file: FileIO, path: Path, before: bytes, cause: BaseException) -> None:
-    """Put back the bytes that were overwritten so far; raises DocumentError if even that fails."""
-    try:
-        reached = file.tell()
-        file.seek(0)
-        _write(file, before[:reached])
-        file.truncate(len(before))
-        os.fsync(file.fileno())
-    except OSError as error:
+def _still_there(file: _Open) -> None:
+    """Raise DocumentError if the path has become another file: then nobody will read what was written."""
+    if not os.path.samestat(file.change.path.stat(), os.fstat(file.descriptor)):
         raise DocumentError(
-            f"writing failed ({cause}), and the old bytes could not be put back ({error}): THE FILE IS DAMAGED",
-            where=str(path),
-            fix="make room or repair the disk, then inv rollback",
+            "the file was replaced by somebody else while it was written; theirs stands",
+            where=str(file.change.path),
+            fix="run the command again: it plans anew from the file as it is now",
+        )
+
+
+def _put_back(files: Sequence[_Open], cause: BaseException, then: str) -> None:
+    """Restore every file; raises DocumentError, after all have been tried, if one cannot be.
+
+    Bytes that are not of our writing are not overwritten either: somebody else works on that file at this moment.
+    """
+    damaged: list[str] = []
+    for file in files:
+        try:
+            if is_torn(content_of(file.descriptor), file.change.before, file.change.after):
+                restore(file.descriptor, file.change.before)
+            else:
+                damaged.append(f"{file.change.path} (somebody else writes it too)")
+        except OSError as error:
+            damaged.append(f"{file.change.path} ({error.strerror})")
+    if damaged:
+        seen = cause.seen if isinstance(cause, DocumentError) else repr(cause)
+        raise DocumentError(
+            f"writing failed ({seen}), and the old bytes could not be put back: THE FILE IS DAMAGED",
+            where=", ".join(damaged),
+            fix=f"make room or repair the disk; {then}",
         ) from cause
 
 
-def _write(file: FileIO, content: bytes) -> None:
-    """Write all of it: a raw file may take less than it is given."""
-    rest = memoryview(content)
-    while rest:
-        rest = rest[file.write(rest) :]
+@contextmanager
+def _opened(change: Change) -> Iterator[_Open]:
+    with refused(change.path):
+        descriptor = os.open(change.path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        with refused(change.path):
+            found = content_of(descriptor)
+        if found != change.before:
+            raise DocumentError(
+                "the file was changed by somebody else since it was read; nothing was written",
+                where=str(change.path),
+                fix="run the command again: it plans anew from the file as it is now",
+            )
+        yield _Open(descriptor=descriptor, change=change)
+    finally:
+        os.close(descriptor)
+
+
+def _refuse_one_file_twice(files: Sequence[_Open]) -> None:
+    """Raise DocumentError if two paths are one file: the second write would undo the first."""
+    seen: dict[tuple[int, int], Path] = {}
+    for file in files:
+        identity = (file.intent.device, file.intent.inode)
+        if identity in seen:
+            raise DocumentError(
+                f"{seen[identity]} and {file.change.path} are one and the same file",
+                where=str(file.change.path),
+                fix="give the dashboard and the rules file, each by its own path",
+            )
+        seen[identity] = file.change.path
+
+
+def _links_followed(changes: Sequence[Change]) -> Iterator[str]:
+    for change in changes:
+        if change.path.is_symlink():
+            yield f"{change.path} is a symbolic link: {change.path.resolve()} was written"
 
 
 def _refusal(path: Path, error: OSError) -> DocumentError:
-    """The operating system's refusal in the operator's words; the file holds what it held before."""
     fixes = {
         errno.ENOENT: "check the path, or set --monitoring-dir",
         errno.EACCES: "run as the user who owns the file, or give yourself write permission",

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from runbook.documents.writing import LIMIT_BYTES, _read_back, _restore, read_document, write_document
+from runbook.documents.writing import LIMIT_BYTES, read_document, write_document
 from runbook.errors import DocumentError
 
 BEFORE = b"0123456789" * 1000
@@ -139,21 +139,6 @@ def test_a_file_in_use_as_a_program_is_refused_untouched(tmp_path: Path) -> None
             write_document(program, before, b"x")
         running.kill()
     assert program.read_bytes() == before
-
-
-def test_old_bytes_that_cannot_come_back_are_said_to_be_lost(file: Path) -> None:
-    """The worst case is never dressed up: here the file can be read but no longer written."""
-    with file.open("rb", buffering=0) as opened:
-        opened.seek(10)
-        with pytest.raises(DocumentError, match="FILE IS DAMAGED") as refused:
-            _restore(opened, file, BEFORE, OSError("the first failure"))
-    assert "the first failure" in refused.value.seen
-    assert "inv rollback" in refused.value.fix
-
-
-def test_what_reads_back_differently_was_not_written(file: Path) -> None:
-    with file.open("rb", buffering=0) as opened, pytest.raises(OSError, match="read back"):
-        _read_back(opened, LONGER)
 
 
 def test_missing_file_names_the_option(tmp_path: Path) -> None:
