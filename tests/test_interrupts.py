@@ -1,0 +1,94 @@
+"""Ctrl-C and SIGTERM, sent for real: held back where a block must not be cut in two, and never lost."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from runbook.interrupts import Interrupted, become_interruptible, uninterrupted
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@pytest.fixture(autouse=True)
+def interruptible() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    become_interruptible()
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def interrupt(number: signal.Signals) -> None:
+    os.kill(os.getpid(), number)
+    signal.sigtimedwait([], 0)  # a call at which Python looks for signals that have arrived
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_ends_with_exit_code_130(number: signal.Signals) -> None:
+    with pytest.raises(Interrupted) as caught:
+        interrupt(number)
+    assert caught.value.code == 130
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_block_is_finished_first(number: signal.Signals) -> None:
+    done = []
+
+    @uninterrupted()
+    def block() -> None:
+        interrupt(number)
+        done.append("the rest of the block")
+
+    with pytest.raises(Interrupted):
+        block()
+    assert done == ["the rest of the block"]
+
+
+def test_an_outer_block_is_not_cut_by_an_inner_one() -> None:
+    done = []
+
+    @uninterrupted()
+    def block() -> None:
+        with uninterrupted():
+            interrupt(signal.SIGINT)
+        done.append("after the inner block")
+
+    with pytest.raises(Interrupted):
+        block()
+    assert done == ["after the inner block"]
+
+
+def test_an_error_of_the_block_goes_before_the_interrupt() -> None:
+    """What went wrong in the middle of a change matters more than that somebody wanted to stop."""
+
+    @uninterrupted()
+    def block() -> None:
+        interrupt(signal.SIGINT)
+        raise ValueError("half")
+
+    with pytest.raises(ValueError, match="half"):
+        block()
+
+
+def test_handlers_are_as_before_afterwards() -> None:
+    before = [signal.getsignal(number) for number in SIGNALS]
+    with uninterrupted():
+        assert [signal.getsignal(number) for number in SIGNALS] != before
+    assert [signal.getsignal(number) for number in SIGNALS] == before
+
+
+def test_another_thread_needs_no_protection() -> None:
+    """Signals reach the main thread only; a block elsewhere runs as it is."""
+    done = []
+
+    def work() -> None:
+        with uninterrupted():
+            done.append(True)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert done == [True]
