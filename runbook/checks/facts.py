@@ -3,17 +3,15 @@
 Reading changes nothing anywhere. Each client is made for one reading, because checks run in threads side by side.
 """
 
-import json
-import threading
-import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
+from runbook.checks.files import FileFact, read_file
+from runbook.checks.once import Once
+from runbook.checks.topics import TopicFacts, read_topics
 from runbook.clients.alertmanager import Alertmanager, Silence
 from runbook.clients.gateway import Gateway, ProbeAnswer
 from runbook.clients.grafana import Grafana, GrafanaHealth, ServedDashboard
@@ -33,7 +31,6 @@ from runbook.errors import AnswerError, RunbookError, UnreachableError
 from runbook.model import Evidence
 from runbook.record import Event, last_record
 from runbook.settings import Target
-from runbook.waiting import watch
 
 T = TypeVar("T")
 
@@ -49,58 +46,32 @@ COUNTER = "crm_events_ingested_total"
 PANEL_20 = f"sum by (topic) (rate({COUNTER}[5m]))"
 WINDOW_S = 300.0
 NEW_PANELS = frozenset({20, 21})
-_PATIENCE_S = 12.0
-_EVERY_S = 0.5
 _LOG_LINES = 2000
 _NO_TOKEN = "none"  # noqa: S105 - an invalid one, on purpose
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileFact:
-    """A file as it was read: from this host, or from inside the service when no path on this host is set."""
-
-    where: str
-    content: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TopicFacts:
-    """What Kafka holds of the two topics: the newest event's time by topic (None: no event), and the unread ones."""
-
-    newest: Mapping[str, datetime | None]
-    end_offsets: Mapping[tuple[str, int], int]
-    unread: int
-
-
-class Facts:
+class Facts(Once):
     """The facts about one target. Every method raises the RunbookError of its client, each time it is asked.
 
     Right after a restart or an event some facts are not there yet: Prometheus has not scraped or evaluated, Grafana not
-    read its files, the sink not committed. Those are waited for, twelve seconds in all and only when they are missing.
+    read its files, the sink not committed. Those are waited for, and only when they are missing.
     """
 
-    def __init__(self, target: Target, runtime: Runtime, *, state_dir: Path, timeout_s: float = 3.0) -> None:
-        """Keep who can be asked; `timeout_s` limits each single reading."""
+    def __init__(
+        self,
+        target: Target,
+        runtime: Runtime,
+        *,
+        state_dir: Path,
+        timeout_s: float = 3.0,
+        patience_s: float = 12.0,
+    ) -> None:
+        """Keep who can be asked; `timeout_s` limits each single reading, `patience_s` all waiting together."""
+        super().__init__(patience_s=patience_s)
         self.target = target
         self.runtime = runtime
         self._state_dir = state_dir
         self._timeout_s = timeout_s
-        self._patient_until = time.monotonic() + _PATIENCE_S
-        self._lock = threading.Lock()
-        self._read: dict[str, Future[Any]] = {}
-
-    def once(self, name: str, read: Callable[[], T]) -> T:
-        """Return what `read` returned or raised the first time that `name` was asked for."""
-        with self._lock:
-            is_first = name not in self._read
-            future: Future[T] = self._read.setdefault(name, Future())
-        if is_first:
-            try:
-                future.set_result(read())
-            except BaseException as error:
-                future.set_exception(error)
-                raise
-        return future.result()
 
     # What runs the services
 
@@ -242,7 +213,7 @@ class Facts:
         files, mine = self.target.files, self.target.prometheus
         path = files.rules or (files.monitoring_dir and files.monitoring_dir / "prometheus-crm-events-rules.yml")
         service = Service(name=mine.service, container=mine.container)
-        return self.once("rules file", lambda: self._file(path, service, mine.rules_inside))
+        return self.once("rules file", lambda: read_file(self.runtime, service, path, mine.rules_inside))
 
     def dashboard_file(self) -> FileFact:
         """Return the dashboard file."""
@@ -251,7 +222,7 @@ class Facts:
             files.monitoring_dir and files.monitoring_dir / "grafana/dashboards/crm_events_pipeline.json"
         )
         service = Service(name=mine.service, container=mine.container)
-        return self.once("dashboard file", lambda: self._file(path, service, mine.dashboard_inside))
+        return self.once("dashboard file", lambda: read_file(self.runtime, service, path, mine.dashboard_inside))
 
     # How each is read
 
@@ -280,17 +251,13 @@ class Facts:
     def _page(self) -> SinkPage:
         return _asked(Sink(self.target.sink, self._timeout_s), Sink.page)
 
-    def _until(self, look: Callable[[], tuple[T, bool]]) -> T:
-        """Look again until it is complete, as long as the patience for all such facts together lasts."""
-        return watch(look, deadline_s=self._patient_until - time.monotonic(), every_s=_EVERY_S)[0]
-
     def _targets(self) -> tuple[ScrapeTarget, ...]:
         def look() -> tuple[tuple[ScrapeTarget, ...], bool]:
             found = self._prometheus(Prometheus.targets)
             mine = tuple(one for one in found if one.job == self.target.prometheus.job)
             return mine, bool(mine) and all(self.is_settled(one) for one in mine)
 
-        return self._until(look)
+        return self.until(look)
 
     def _rates(self) -> Mapping[str, float]:
         newest, shown_after = self.topics().newest, self.shown_after()
@@ -301,7 +268,7 @@ class Facts:
             young = [topic for topic, at in newest.items() if at is not None and now() - at < shown_after]
             return rates, all(rates.get(topic, 0.0) > 0 for topic in young)
 
-        return self._until(look)
+        return self.until(look)
 
     def _rules(self) -> tuple[RuleGroup, ...]:
         def look() -> tuple[tuple[RuleGroup, ...], bool]:
@@ -309,7 +276,7 @@ class Facts:
             mine = (rule for group in groups for rule in group.rules if rule.name == ALERT)
             return groups, all(rule.health != "unknown" for rule in mine)
 
-        return self._until(look)
+        return self.until(look)
 
     def _dashboard(self) -> ServedDashboard | None:
         return self._grafana(lambda grafana: grafana.dashboard(self.target.grafana.dashboard_uid))
@@ -320,61 +287,29 @@ class Facts:
             ids = frozenset(panel["id"] for panel in served.panels if "id" in panel) if served else frozenset()
             return ids, ids >= NEW_PANELS
 
-        return self._until(look)
+        return self.until(look)
 
     def _unread(self) -> int:
         def look() -> tuple[int, bool]:
             unread = self._topics().unread
             return unread, unread == 0
 
-        return self._until(look) if self.topics().unread else 0
+        return self.until(look) if self.topics().unread else 0
 
     def _topics(self) -> TopicFacts:
-        wanted = (self.target.kafka.lead_topic, self.target.kafka.job_topic)
-        with closing(Kafka(self.target.kafka, self._timeout_s)) as kafka:
-            ends, starts, committed = kafka.end_offsets(wanted), kafka.start_offsets(wanted), kafka.committed(wanted)
-            last = {place: (end - 1, end) for place, end in ends.items() if end > starts.get(place, 0)}
-            events = kafka.events(last, deadline_s=self._timeout_s) if last else ()
-        newest: dict[str, datetime | None] = dict.fromkeys(wanted)
-        for event in events:
-            before = newest[event.topic]
-            newest[event.topic] = event.at if before is None or (event.at and event.at > before) else before
-        positions = self._positions(committed)
-        unread = sum(max(0, end - positions.get(place, starts.get(place, 0))) for place, end in ends.items())
-        return TopicFacts(newest=newest, end_offsets=ends, unread=unread)
+        return self._kafka(lambda kafka: read_topics(kafka, self.target.kafka, self._timeout_s, self._next_offsets()))
 
-    def _positions(self, committed: Mapping[tuple[str, int], int | None]) -> dict[tuple[str, int], int]:
-        """Return the sink's next offsets: as its page says, else as its group has committed."""
-        known = {place: offset for place, offset in committed.items() if offset is not None}
+    def _next_offsets(self) -> Mapping[tuple[str, int], int]:
+        """Return the positions that the sink's page shows; an older sink, or one that is down, shows none."""
         try:
-            return known | dict(self._page().next_offsets)
+            return self._page().next_offsets
         except RunbookError:
-            return known
-
-    def _file(self, path: Path | None, service: Service, inside: str) -> FileFact:
-        if path is None:
-            content = self.runtime.file_inside(service, inside)
-            where = f"{inside} in {service.container}"
-            if content is None:
-                raise RunbookError("There is no such file", where=where, fix="set RUNBOOK_FILES_MONITORING_DIR")
-            return FileFact(where=where, content=content)
-        try:
-            return FileFact(where=str(path), content=path.read_bytes())
-        except OSError as error:
-            raise RunbookError(
-                f"The file cannot be read: {error.strerror}", where=str(path), fix="set RUNBOOK_FILES_MONITORING_DIR"
-            ) from None
+            return {}
 
 
 def _asked(client: C, read: Callable[[C], T]) -> T:
     with closing(client):
         return read(client)
-
-
-def panel_ids(document: bytes) -> frozenset[int]:
-    """Return the ids of a dashboard file's panels; ValueError when it is no dashboard."""
-    panels = json.loads(document.decode("utf-8-sig"))["panels"]
-    return frozenset(panel["id"] for panel in panels if isinstance(panel.get("id"), int))
 
 
 def saw(source: str, text: str) -> Evidence:

@@ -1,8 +1,9 @@
 """Hop grafana: it serves, lets us in, and shows the dashboard that the file holds."""
 
 from runbook.checks.engine import Check, Finding, NotChecked, Ok
-from runbook.checks.facts import NEW_PANELS, Facts, panel_ids, saw
+from runbook.checks.facts import NEW_PANELS, Facts, saw
 from runbook.checks.faults import broken
+from runbook.checks.files import panel_ids
 from runbook.checks.services import down, restart_command
 from runbook.clients.runtime import Service
 from runbook.errors import AnswerError, UnreachableError

@@ -15,6 +15,7 @@ from runbook.steps.frame import Done, Frame
 
 _STEP = 5  # the runbook's troubleshooting follows its step "Verify Sink is Processing Events"
 _READING_S = 3.0
+_PATIENCE = 0.6  # of the deadline: what waits for a scrape leaves time for what needs it
 _EXIT_CODES = {
     "healthy": ExitCode.OK,
     "fault": ExitCode.PROBLEM,
@@ -40,7 +41,13 @@ def troubleshoot(
     Exit code 0 healthy, 1 a fault was named, 3 inconclusive. An unknown hop ends it with UsageError's code.
     """
     frame = Frame("troubleshoot", target=target.name, record=record, observer=observer)
-    facts = Facts(target, runtime, state_dir=state_dir, timeout_s=min(_READING_S, deadline_s))
+    facts = Facts(
+        target,
+        runtime,
+        state_dir=state_dir,
+        timeout_s=min(_READING_S, deadline_s),
+        patience_s=_PATIENCE * deadline_s,
+    )
     try:
         examined, judged, also = frame.step("hops", _STEP, lambda: _examined(facts, hop, deadline_s))
     except RunbookError as error:

@@ -6,7 +6,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from runbook.checks.facts import Facts, FileFact, TopicFacts
+from runbook.checks.facts import Facts
+from runbook.checks.files import FileFact
+from runbook.checks.topics import TopicFacts
 from runbook.clients.alertmanager import Matcher, Silence
 from runbook.clients.gateway import ProbeAnswer
 from runbook.clients.grafana import GrafanaHealth, ServedDashboard

@@ -26,8 +26,8 @@ from recorded import (
 )
 
 from runbook.checks.engine import verdict
-from runbook.checks.facts import FileFact
 from runbook.checks.faults import FAULTS, HOPS, IMPLEMENTED
+from runbook.checks.files import FileFact
 from runbook.checks.flow import CHECKS, GRAPH, graph_of
 from runbook.clients.grafana import GrafanaHealth
 from runbook.clients.kafka import GroupFacts
