@@ -297,5 +297,5 @@ def _healthy(ordered: Sequence[Examined[F]]) -> Verdict:
         if isinstance(one.settled, Ok) and one.settled.explains:
             code, settled = one.check.code, one.settled
             return Verdict(outcome="healthy", code=code, claim=settled.explains, evidence=settled.evidence)
-    evidence = tuple(item for one in ordered for item in one.result.evidence)
+    evidence = tuple(dict.fromkeys(item for one in ordered for item in one.result.evidence))
     return Verdict(outcome="healthy", claim=f"All {len(ordered)} claims about the flow hold", evidence=evidence)

@@ -89,12 +89,13 @@ def criteria_view(criteria: tuple[Criterion, ...]) -> RenderableType:
 
 
 def verdict_view(verdict: Verdict, *, title: str = "Verdict") -> RenderableType:
-    """Return a verdict with its evidence and what to do next."""
+    """Return a verdict with its evidence and what to do next; that all is well needs no list of what was seen."""
     headline = Text.assemble((f"{title}: ", "bold"), word(verdict.outcome), f" {visible_line(verdict.code)}".rstrip())
     parts: list[RenderableType] = [headline]
     if verdict.claim:
         parts.append(_indented(Text(visible(verdict.claim))))
-    parts.extend(_indented(line) for line in evidence_lines(verdict.evidence))
+    if verdict.outcome != "healthy" or verdict.code:
+        parts.extend(_indented(line) for line in evidence_lines(verdict.evidence))
     if verdict.fix:
         parts.append(_fix(verdict.fix, indent=_INDENT))
     return Group(*parts)

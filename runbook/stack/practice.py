@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from runbook.errors import UsageError
 from runbook.model import TaskResult
 from runbook.observer import Observer
 from runbook.settings import LOCAL
@@ -13,15 +12,11 @@ from runbook.steps.unrecorded import Unrecorded
 
 
 def stack_break(directory: Path, code: str, *, target: str, observer: Observer) -> TaskResult:
-    """Inject a fault. Raises UsageError for any target but the local stack."""
-    if target != LOCAL:
-        raise UsageError(
-            f"Faults are never injected into target {target!r}", where="option --target", fix="inv stack.break CODE"
-        )
+    """Inject a fault; any target but the local stack is refused."""
     frame = Frame("stack.break", target=LOCAL, record=Unrecorded(), observer=observer)
 
     def work() -> Done[None]:
-        return Done(value=None, outcome="changed", reason=faults.break_stack(directory, code))
+        return Done(value=None, outcome="changed", reason=faults.break_stack(directory, code, target=target))
 
     return ended(frame, f"break {code}", work)
 
@@ -31,6 +26,6 @@ def stack_mend(directory: Path, *, observer: Observer) -> TaskResult:
     frame = Frame("stack.mend", target=LOCAL, record=Unrecorded(), observer=observer)
 
     def work() -> Done[None]:
-        return Done(value=None, outcome="changed", reason=faults.mend_stack(directory))
+        return Done(value=None, outcome="changed", reason=", ".join(faults.mend_stack(directory, observer)))
 
     return ended(frame, "mend", work)
