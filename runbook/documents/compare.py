@@ -24,7 +24,7 @@ class Datasource:
     def is_meant_by(self, reference: object) -> bool:
         """Whether a panel's `datasource` leads here: {type, uid}, {type}, a bare name or uid, or nothing at all."""
         if not isinstance(reference, Mapping):
-            return self.is_default if not reference else reference in {self.name, self.uid}
+            return self.is_default if not reference else reference in (self.name, self.uid)
         uid = str(reference.get("uid") or "")
         right_type = reference.get("type", "prometheus") == "prometheus"
         return right_type and (self._has(uid) if uid else self.is_default)

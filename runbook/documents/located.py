@@ -1,10 +1,12 @@
 """A dashboard as found: its panels with their place in the text, and every reason to refuse the file."""
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, NamedTuple
 
 from runbook.documents import jsontext
 from runbook.documents.text import Text
+from runbook.errors import DocumentError
 
 RESTORE = "restore the dashboard from version control or a backup"
 
@@ -40,8 +42,7 @@ class Panel:
     @property
     def id(self) -> int | None:
         """Grafana's number of the panel; it numbers those without one itself."""
-        found = self.fields.get("id")
-        return found if isinstance(found, int) else None
+        return _whole(self.fields.get("id"))
 
     @property
     def title(self) -> str:
@@ -49,31 +50,53 @@ class Panel:
         return str(self.fields.get("title", ""))
 
     @property
+    def name(self) -> str:
+        """How to speak of it: its title, else its id."""
+        return repr(self.title) if self.title else f"panel {self.id}"
+
+    @property
     def box(self) -> Box | None:
         """Place on the grid; None if it is missing or not made of whole numbers."""
         grid = self.fields.get("gridPos")
-        sides = [grid.get(side) for side in Box._fields] if isinstance(grid, dict) else []
-        whole = [side for side in sides if isinstance(side, int)]
+        sides = [_whole(grid.get(side)) for side in Box._fields] if isinstance(grid, dict) else []
+        whole = [side for side in sides if side is not None]
         return Box(*whole) if len(whole) == len(Box._fields) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dashboard:
-    """The top-level panels in file order, and the ids hidden in rows with the row that holds them."""
+    """The top-level panels in file order, and the fields of those hidden in rows with the row that holds them."""
 
     text: Text
     panels: tuple[Panel, ...]
-    in_rows: tuple[tuple[int, Panel], ...]
+    in_rows: tuple[tuple[dict[str, Any], Panel], ...]
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """Every id in use, inside rows too."""
+        found = [panel.id for panel in self.panels] + [_whole(hidden.get("id")) for hidden, _ in self.in_rows]
+        return tuple(panel_id for panel_id in found if panel_id is not None)
+
+    def holder(self, panel_id: int) -> tuple[Panel, str]:
+        """Where an id that is in use is: the panel, or the row that hides it; and that panel's title."""
+        inside = (
+            (row, str(hidden.get("title", ""))) for hidden, row in self.in_rows if _whole(hidden.get("id")) == panel_id
+        )
+        return next(chain(((panel, panel.title) for panel in self.panels if panel.id == panel_id), inside))
+
+    def hidden(self, panel_id: object, row: Panel) -> DocumentError:
+        """The refusal of a panel that is needed and lies inside a row."""
+        return self.text.refusal(
+            f"panel {panel_id} is inside the row {row.title!r}",
+            offset=row.start,
+            fix="move it out of the row in Grafana, export the dashboard, then run the command again",
+        )
 
     def only(self, panel_id: int) -> Panel | None:
         """The panel of that id; raises DocumentError if it is there twice or inside a row."""
         for hidden, row in self.in_rows:
-            if hidden == panel_id:
-                raise self.text.refusal(
-                    f"panel {panel_id} is inside the row {row.title!r}",
-                    offset=row.start,
-                    fix="move it out of the row in Grafana, export the dashboard, then run the command again",
-                )
+            if _whole(hidden.get("id")) == panel_id:
+                raise self.hidden(panel_id, row)
         found = [panel for panel in self.panels if panel.id == panel_id]
         if len(found) > 1:
             raise self.text.refusal(
@@ -93,7 +116,7 @@ def located(text: Text) -> Dashboard:
         raise text.refusal(seen, fix="give the dashboard's own file: its JSON has panels[] on the top level")
     spans = enumerate(jsontext.items(text.body, array.start))
     panels = tuple(_panel(text, index, start, end) for index, (start, end) in spans)
-    in_rows = tuple((panel_id, row) for row in panels for panel_id in _hidden_ids(row))
+    in_rows = tuple((hidden, row) for row in panels for hidden in _hidden(row))
     return Dashboard(text=text, panels=panels, in_rows=in_rows)
 
 
@@ -119,9 +142,14 @@ def _panel(text: Text, index: int, start: int, end: int) -> Panel:
     return Panel(index=index, fields=fields, start=start, end=end)
 
 
-def _hidden_ids(row: Panel) -> list[int]:
-    """Ids of the panels that a collapsed row holds."""
+def _hidden(row: Panel) -> list[dict[str, Any]]:
+    """Fields of the panels that a collapsed row holds."""
     nested = row.fields.get("panels")
-    inside = nested if isinstance(nested, list) else []
-    ids = [panel.get("id") for panel in inside if isinstance(panel, dict)]
-    return [panel_id for panel_id in ids if isinstance(panel_id, int)]
+    return [panel for panel in nested if isinstance(panel, dict)] if isinstance(nested, list) else []
+
+
+def _whole(number: object) -> int | None:
+    """A whole number however it is written: 49, 49.0 and 4.9e1 are one to Grafana; else None."""
+    if isinstance(number, float) and number.is_integer():
+        return int(number)
+    return number if isinstance(number, int) and not isinstance(number, bool) else None

@@ -1,10 +1,9 @@
 """A planned change of one file: the very object that a dry run prints and that apply writes."""
 
-import difflib
 import io
 from dataclasses import dataclass
 
-_NO_NEWLINE = "\n\\ No newline at end of file\n"
+from runbook.documents.diff import unified
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,8 +23,7 @@ class Plan:
 
     def diff(self) -> str:
         """Unified diff as `patch` reads it, line ends and byte order mark as they are; empty without a change."""
-        lines = difflib.unified_diff(_lines(self.before), _lines(self.after), self.source, self.source)
-        return "".join(line if line.endswith("\n") else f"{line}{_NO_NEWLINE}" for line in lines)
+        return unified(_lines(self.before), _lines(self.after), self.source)
 
 
 def _lines(raw: bytes) -> list[str]:

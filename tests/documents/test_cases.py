@@ -51,7 +51,13 @@ def planned(path: Path, case: dict[str, Any], raw: bytes) -> Plan:
     source = path.name
     if path.parent.name == "rules":
         return plan_rules(raw, wanted_rules(with_absent_alert=case.get("absent", False)), source=source)
-    return plan_panels(raw, SMALL_PANELS, source=source, strip_bom=case.get("strip_bom", False))
+    return plan_panels(
+        raw,
+        SMALL_PANELS,
+        source=source,
+        strip_bom=case.get("strip_bom", False),
+        renumber=case.get("renumber", False),
+    )
 
 
 @pytest.mark.parametrize("path", sorted(CASES.glob("*/*.yaml")), ids=named)
