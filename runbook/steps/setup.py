@@ -20,7 +20,7 @@ from runbook.documents.rules import plan_rules
 from runbook.documents.wanted_rule import WantedRule
 from runbook.documents.writing import read_document
 from runbook.errors import ExitCode, RolledBackError, RunbookError
-from runbook.interrupts import Interrupted, uninterrupted
+from runbook.interrupts import uninterrupted
 from runbook.model import Evidence, TaskResult
 from runbook.observer import Observer
 from runbook.record import Record, target_lock
@@ -201,7 +201,7 @@ def _names(services: tuple[Service, ...]) -> str:
 
 
 def _apply(frame: Frame, plan: SetupPlan, services: Services, serving: Serving, options: SetupOptions) -> None:
-    """Write, restart, wait until served; undo all of it if a step fails or the operator interrupts."""
+    """Write, restart, wait until served; undo all of it if that ends in any other way."""
     written: list[Plan] = []
     restarted: list[Service] = []
     try:
@@ -215,14 +215,14 @@ def _apply(frame: Frame, plan: SetupPlan, services: Services, serving: Serving, 
         if options.restart:
             frame.step("served by Grafana", 3, serving.panels_served)
             frame.step("loaded by Prometheus", 3, serving.rules_loaded)
-    except Interrupted:
-        with uninterrupted():
-            _undo(frame, written, restarted, services)
-        raise
     except RunbookError as error:
         if not written:
             raise
         raise _rolled_back(frame, written, restarted, services, error) from None
+    except BaseException:  # an interrupt, or a defect
+        with uninterrupted():
+            _undo(frame, written, restarted, services)
+        raise
 
 
 def _undo(frame: Frame, written: list[Plan], restarted: list[Service], services: Services) -> None:
