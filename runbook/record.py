@@ -8,9 +8,8 @@ import fcntl
 import hashlib
 import json
 import os
-import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -131,14 +130,25 @@ def _copy_name(path: Path, sha256: str) -> str:
 
 
 def begin_record(state_dir: Path, *, task: str, target: str) -> Record:
-    """Begin a run with a new id: time in UTC and four random hex digits, fit for an e-mail address."""
-    run_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-    folder = state_dir / "runs" / run_id
-    with _keeping(folder):
-        folder.mkdir(mode=0o700, parents=True)
+    """Begin a run with a new id: time in UTC, the part of the second in four hex digits; fit for an e-mail address.
+
+    Ids are in the order of time.
+    """
+    with _keeping(state_dir / "runs"):
+        folder = _new_folder(state_dir / "runs")
     record = Record(folder)
     record.append("begin", {"task": task, "target": target, "pid": os.getpid()})
     return record
+
+
+def _new_folder(runs: Path) -> Path:
+    runs.mkdir(mode=0o700, parents=True, exist_ok=True)
+    while True:
+        now = datetime.now(UTC)
+        folder = runs / f"{now:%Y%m%d-%H%M%S}-{now.microsecond * 0x10000 // 1_000_000:04x}"
+        with suppress(FileExistsError):  # another run began within the same 15 microseconds
+            folder.mkdir(mode=0o700)
+            return folder
 
 
 def open_record(state_dir: Path, run_id: str, *, target: str | None = None) -> Record:

@@ -192,6 +192,14 @@ def test_a_backup_that_is_not_the_one_is_refused(record: Record, tmp_path: Path,
         record.backup(path, digest(b"old"))
 
 
+def test_ids_are_in_the_order_of_time(tmp_path: Path) -> None:
+    """Also within one second: the newest run is never an older one."""
+    begun = [begin_record(tmp_path, task="traffic", target="live").run_id for _ in range(50)]
+
+    assert begun == sorted(set(begun))
+    assert [record.run_id for record in all_records(tmp_path)] == begun
+
+
 @pytest.mark.parametrize("run_id", ["20990101-000000-0000", "..", ".", "", "../locks", "/etc"])
 def test_no_such_run(record: Record, run_id: str) -> None:
     with pytest.raises(UsageError) as caught:
@@ -210,15 +218,13 @@ def test_a_run_of_another_target_is_not_taken_for_one_of_this(record: Record) ->
 
 def test_the_newest_run_that_fits(tmp_path: Path) -> None:
     begun = [begin_record(tmp_path, task="traffic", target=target) for target in ("live", "live", "live", "local")]
-    first, second = sorted(record.run_id for record in begun[:2])
-    for record in begun:
-        if record.run_id in {first, second} or record.events()[0].data["target"] == "local":
-            record.append("traffic", {})
+    for record in (begun[0], begun[1], begun[3]):
+        record.append("traffic", {})
 
     found = last_record(tmp_path, target="live", holding="traffic")
 
     assert found is not None
-    assert found.run_id == second
+    assert found.run_id == begun[1].run_id
     assert last_record(tmp_path, target="live", holding="replaces") is None
     assert len(all_records(tmp_path)) == 4
 
