@@ -1,0 +1,1 @@
+"""What `inv dev.bench NAME` runs: one module per benchmark."""
