@@ -50,7 +50,8 @@ def file_bytes(case: dict[str, Any], text: str) -> bytes:
 def planned(path: Path, case: dict[str, Any], raw: bytes) -> Plan:
     source = path.name
     if path.parent.name == "rules":
-        return plan_rules(raw, wanted_rules(with_absent_alert=case.get("absent", False)), source=source)
+        wanted = wanted_rules(with_absent_alert=case.get("absent", False))
+        return plan_rules(raw, wanted, source=source, move_alert=case.get("move", False))
     return plan_panels(
         raw,
         SMALL_PANELS,

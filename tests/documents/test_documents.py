@@ -12,10 +12,11 @@ from runbook.documents.desired import wanted_panels, wanted_rules
 from runbook.documents.edit import Edit, edited
 from runbook.documents.located import located
 from runbook.documents.promtext import duration_s
-from runbook.documents.rules import _only_added, plan_rule, plan_rules
+from runbook.documents.rules import _says, plan_rule, plan_rules
 from runbook.documents.style import style_of
 from runbook.documents.text import decoded
 from runbook.documents.wanted_rule import Rule, differing_rule_fields
+from runbook.documents.yamlevents import appended, events_of, item_of
 from runbook.errors import DocumentError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -203,7 +204,8 @@ def test_a_splice_that_says_something_else_is_refused(between: str) -> None:
 @pytest.mark.parametrize("after", ["a: [", "a: [1, 2]", "a: [1]", "a: [2]", "b: [1, 2]"])
 def test_only_the_added_item_may_be_new(after: str) -> None:
     """Negative control of the guard for rules: broken YAML, or anything but one item more at the end."""
-    assert _only_added("a: [1]", after, "[2]") is (after == "a: [1, 2]")
+    intended = appended(events_of("a: [1]"), 3, item_of("[2]"))
+    assert _says(after, intended) is (after == "a: [1, 2]")
 
 
 def test_a_plan_is_frozen() -> None:
