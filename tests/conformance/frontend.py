@@ -20,7 +20,7 @@ OLDEST_NODE = 18
 INSTALL_S = 300
 _RUN_S = 30
 _HERE = Path(__file__).parent
-_LAST_LINES = 5
+_FIRST_LINES = 8
 
 
 class UnavailableError(Exception):
@@ -155,7 +155,7 @@ def _run(
     directory: Path = _HERE,
     environment: Mapping[str, str] | None = None,
 ) -> str:
-    """Return what the command prints; AssertionError with its last words if it fails."""
+    """Return what the command prints; AssertionError with its first words if it fails."""
     done = subprocess.run(
         command,
         input=given,
@@ -167,6 +167,7 @@ def _run(
         check=False,
     )
     if done.returncode:
-        last = "\n".join(done.stderr.splitlines()[-_LAST_LINES:])
-        raise AssertionError(f"{' '.join(command)} ended with {done.returncode}:\n{last}")
+        said = [line for line in done.stderr.splitlines() if line and not line.startswith("npm warn")]
+        excerpt = "\n".join(said[:_FIRST_LINES])
+        raise AssertionError(f"{' '.join(command)} ended with {done.returncode}:\n{excerpt}")
     return done.stdout
