@@ -1,25 +1,20 @@
 """The real Prometheus and Alertmanager: named, on PATH, or the distribution's packages unpacked into a cache."""
 
-import fcntl
 import os
 import platform
 import shutil
-import subprocess
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from runbook.errors import RunbookError, UsageError
+from runbook.stack.fetching import cache_root, fetched_once, run_fetcher
 
 _PACKAGES = ("prometheus", "prometheus-alertmanager")
 _INSTALL = "install prometheus and alertmanager, or set PROMETHEUS and ALERTMANAGER to the programs"
 # Debian's programs read their templates and pages from this folder, by an absolute path. The unpacked copy gets a
 # relative one of the same length, and is started in the folder where the packages are unpacked.
 _ABSOLUTE, _RELATIVE = b"/usr/share/prometheus/", b"usr/share/prometheus//"
-_FETCH_S = 300
-_LAST_LINES = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +56,7 @@ def found_tools(says: Callable[[str], None]) -> Tools:
 
 def cache_folder() -> Path:
     """Return where the packages are unpacked: one folder per kind of machine, since a home may be shared."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base).absolute() / "crm-events-runbook" / f"packages-{platform.system()}-{platform.machine()}"
+    return cache_root() / f"packages-{platform.system()}-{platform.machine()}"
 
 
 def _found(tool: str, cached: Path) -> Path | None:
@@ -87,32 +81,22 @@ def _executable(path: Path, *, variable: str) -> Path:
 
 
 def _fetch(destination: Path, says: Callable[[str], None]) -> None:
-    """Download and unpack the packages; whoever comes second waits, and finds them there."""
+    """Download and unpack the packages, if nobody has done it before."""
     if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
         raise RunbookError(
             "Prometheus and Alertmanager are not here, and cannot be fetched: there is no apt-get",
             where="PATH",
             fix=_INSTALL,
         )
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(destination.with_suffix(".lock")):
-        if destination.is_dir():
-            return
+
+    def fill(scratch: Path) -> Path:
         says(f"fetching the packages {' and '.join(_PACKAGES)} into {destination.parent}, once ...")
-        with tempfile.TemporaryDirectory(dir=destination.parent, prefix="fetch-") as scratch:
-            _unpack(Path(scratch))
-            (Path(scratch) / "root").rename(destination)
+        return _unpacked(scratch)
+
+    fetched_once(destination, fill)
 
 
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Wait for the lock; the kernel drops it with the process, however it ends."""
-    with path.open("ab") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def _unpack(scratch: Path) -> None:
+def _unpacked(scratch: Path) -> Path:
     """Let apt-get work in folders of its own: it needs no root, and no package lists on the machine."""
     for folder in ("state/lists/partial", "cache/archives/partial", "root"):
         (scratch / folder).mkdir(parents=True)
@@ -126,24 +110,8 @@ def _unpack(scratch: Path) -> None:
         _run(("dpkg-deb", "-x", str(package), str(scratch / "root")), scratch)
     for program in (scratch / "root/usr/bin").iterdir():
         program.write_bytes(program.read_bytes().replace(_ABSOLUTE, _RELATIVE))
+    return scratch / "root"
 
 
 def _run(command: tuple[str, ...], directory: Path) -> None:
-    try:
-        done = subprocess.run(
-            command,
-            cwd=directory,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=_FETCH_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise RunbookError(
-            f"The packages did not come within {_FETCH_S} s", where=" ".join(command), fix=_INSTALL
-        ) from None
-    if done.returncode:
-        last = "\n".join(done.stdout.splitlines()[-_LAST_LINES:])
-        raise RunbookError(f"The packages could not be fetched:\n{last}", where=" ".join(command), fix=_INSTALL)
+    run_fetcher(command, directory, what="The packages", fix=_INSTALL)
