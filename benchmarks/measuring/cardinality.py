@@ -113,4 +113,4 @@ def flood(*, events: int) -> Flood:
 
 def _run(load: Load, folder: Path) -> Run:
     folder.mkdir()
-    return Run(load=load, group=f"bench-{folder.name}", folder=folder)
+    return Run(load=load, folder=folder)

@@ -10,9 +10,10 @@ import selectors
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final
+from uuid import uuid4
 
 from benchmarks.measuring.broker import CHECKOUT, last_line
 from benchmarks.measuring.load import Load
@@ -27,11 +28,11 @@ _CHUNK: Final = 65_536
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """What a contestant is told: where the events are, its own consumer group, a folder to write into."""
+    """What a contestant is told: where the events are, a folder to write into, a consumer group that nobody used."""
 
     load: Load
-    group: str
     folder: Path
+    group: str = field(default_factory=lambda: f"bench-{uuid4()}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

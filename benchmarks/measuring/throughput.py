@@ -102,7 +102,7 @@ def _run(row: Row, load: Load, folder: Path) -> Outcome:
     """Run a row once in a fresh group and folder; being stuck is a failure like a wrong count."""
     folder.mkdir()
     try:
-        return row.run(Run(load=load, group=f"bench-{folder.name}", folder=folder))
+        return row.run(Run(load=load, folder=folder))
     except (OSError, RunbookError) as error:
         return Outcome(events_per_s=None, cpu_us_per_event=None, peak_rss_mib=None, failure=str(error).splitlines()[0])
 
