@@ -10,19 +10,25 @@ import signal
 import sys
 import threading
 from collections.abc import Mapping
+from contextlib import ExitStack
 from http import HTTPStatus
+from importlib.metadata import version
 from typing import Final
 
-from confluent_kafka import KafkaException
-from prometheus_client import CONTENT_TYPE_LATEST
+from confluent_kafka import KafkaException, libversion
 
 from sink.consumer import EventConsumer, FatalKafkaError
+from sink.environment import SettingsError
+from sink.exposition import Format
+from sink.gauges import Build
 from sink.health import Pulse, health_routes
+from sink.journal import new_journal
+from sink.journal.model import Journal, JournalAwayError, JournalRefusedError
 from sink.log_lines import LogLines
 from sink.membership import KafkaAwayError
 from sink.metrics import Metrics
 from sink.pages import Page, PageServer, Route
-from sink.settings import Settings, SettingsError, load_settings
+from sink.settings import Settings, load_settings
 
 EXIT_PROBLEM: Final = 1
 EXIT_SETTINGS: Final = 4
@@ -33,11 +39,12 @@ _STOP_WITHIN_S: Final = 4.0
 def main() -> int:
     """Run the sink with the settings of the environment until SIGTERM or SIGINT."""
     try:
-        return serve(load_settings(os.environ), _stop_on_signals())
+        settings = load_settings(os.environ)
+        return serve(settings, _stop_on_signals(), new_journal(settings.journal))
     except SettingsError as error:
         print(f"crm-events-sink: {error}", file=sys.stderr)  # noqa: T201  # the log does not exist yet
         return EXIT_SETTINGS
-    except (OSError, FatalKafkaError) as error:
+    except (OSError, FatalKafkaError, JournalRefusedError) as error:
         print(f"crm-events-sink: {error}", file=sys.stderr)  # noqa: T201  # the last words, also if stdout is blocked
         return EXIT_PROBLEM
     except KafkaAwayError as error:
@@ -46,26 +53,67 @@ def main() -> int:
         os._exit(EXIT_PROBLEM)
 
 
-def serve(settings: Settings, stop: threading.Event) -> int:
-    """Serve until `stop` is set. Raises SettingsError, OSError for a port, FatalKafkaError, KafkaAwayError."""
+def serve(settings: Settings, stop: threading.Event, journal: Journal | None) -> int:
+    """Serve until `stop` is set, and close the journal.
+
+    Raises SettingsError, OSError for a port, FatalKafkaError, KafkaAwayError, JournalRefusedError.
+    """
     log, pulse = LogLines(sys.stdout.fileno()), Pulse()
-    metrics = Metrics(topics=settings.topics, max_tenants=settings.max_tenants, dropped_lines=lambda: log.dropped)
-    consumer = _consumer(settings, metrics, pulse, log)
-    pages = _listen("PROM_PORT", settings.bind, settings.prom_port, {"/metrics": _metrics_route(metrics)})
-    health = _listen("HTTP_PORT", settings.bind, settings.http_port, health_routes(pulse))
-    try:
-        _say_what_is_kept(settings, log)
+    metrics = Metrics(
+        topics=settings.topics,
+        max_tenants=settings.max_tenants,
+        dropped_lines=lambda: log.dropped,
+        build=_build(settings),
+    )
+    consumer = _consumer(settings, journal, metrics, pulse, log)
+    with ExitStack() as open_things:
+        open_things.callback(log.close, _LAST_LINES_S)
+        if journal is not None:
+            open_things.callback(journal.close)
+        _open(journal, metrics, log)
+        for variable, port, routes in (
+            ("PROM_PORT", settings.prom_port, {"/metrics": _metrics_route(metrics)}),
+            ("HTTP_PORT", settings.http_port, health_routes(pulse)),
+        ):
+            open_things.callback(_listen(variable, settings.bind, port, routes).server_close)
         consumer.run(stop)
-    finally:
-        log.close(_LAST_LINES_S)
-        pages.server_close()
-        health.server_close()
     return 0
 
 
-def _consumer(settings: Settings, metrics: Metrics, pulse: Pulse, log: LogLines) -> EventConsumer:
+def _build(settings: Settings) -> Build:
+    return Build(
+        version=version("crm-events-runbook"),
+        librdkafka=libversion()[0],
+        journal=settings.journal.kind,
+        keeps_rows=settings.journal.kind != "none" and settings.journal.keep_rows,
+    )
+
+
+def _open(journal: Journal | None, metrics: Metrics, log: LogLines) -> None:
+    """Open the journal, before anybody can read a page: a total must never be seen to go back.
+
+    A journal that other processes write as well may be away, and is then waited for. Raises JournalRefusedError.
+    """
+    if journal is None:
+        log.say("Journal: none. Kafka's commits are the only memory: each event is counted at least once")
+        return
     try:
-        return EventConsumer(settings, metrics=metrics, pulse=pulse, log=log)
+        journal.open()
+        if journal.is_total:
+            metrics.restore(journal.totals())
+    except JournalAwayError as error:
+        if journal.is_total:
+            raise JournalRefusedError(str(error)) from None
+        log.say(f"Journal: {error}")
+    kept = "counts and messages" if journal.keeps_rows else "counts"
+    log.say(f"Journal: {journal.name} keeps {kept}. Each event is counted exactly once")
+
+
+def _consumer(
+    settings: Settings, journal: Journal | None, metrics: Metrics, pulse: Pulse, log: LogLines
+) -> EventConsumer:
+    try:
+        return EventConsumer(settings, journal=journal, metrics=metrics, pulse=pulse, log=log)
     except KafkaException as error:
         said = error.args[0].str()
         named = [key for key in settings.kafka if key in said]
@@ -82,21 +130,16 @@ def _listen(variable: str, bind: str, port: int, routes: Mapping[str, Route]) ->
 
 def _metrics_route(metrics: Metrics) -> Route:
     def page(headers: Mapping[str, str]) -> Page:
-        shown = metrics.page(scrape="X-Prometheus-Scrape-Timeout-Seconds" in headers)
+        page_format = Format.accepted(headers.get("Accept", ""))
+        shown = metrics.page(scrape="X-Prometheus-Scrape-Timeout-Seconds" in headers, page_format=page_format)
         return Page(
             status=HTTPStatus.OK,
-            content_type=CONTENT_TYPE_LATEST,
+            content_type=page_format.value,
             body=shown.body,
             sent=lambda: metrics.served(shown),
         )
 
     return page
-
-
-def _say_what_is_kept(settings: Settings, log: LogLines) -> None:
-    log.say("Journal: none. Kafka's commits are the only memory: each event is counted at least once")
-    if settings.postgres_dsn_ignored:
-        log.say("POSTGRES_DSN is set, but this version does not use it: it has no journal")
 
 
 def _stop_on_signals() -> threading.Event:

@@ -1,31 +1,32 @@
 """The loop: fetch, decode, count, commit.
 
-At least once, and only Kafka remembers: an offset is committed after its message was counted. What was counted but not
-yet committed when the process is killed is counted again by the next one.
+With a journal each event is counted exactly once: the journal holds where counting has come to, Kafka's commits only
+tell others about it. Without one Kafka alone remembers, and an offset is committed after its message was counted: at
+least once.
 """
 
 import time
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
 from threading import Event as Flag
 from typing import Final
 
 import msgspec
-from confluent_kafka import KafkaError, Message
+from confluent_kafka import KafkaError, KafkaException, Message
 
-from sink.dead_letters import DeadLetter, DeadLetters
-from sink.decoding import Event, decode_batch
+from sink.batches import Batch
+from sink.counting import Counting
+from sink.dead_letters import DeadLetters
 from sink.health import Pulse
+from sink.journal.model import Journal, JournalAwayError, OvertakenError
 from sink.log_lines import LogLines
 from sink.membership import Callbacks, Membership
-from sink.metrics import Metrics, Partition
+from sink.metrics import Metrics
 from sink.properties import consumer_properties, producer_properties
 from sink.settings import Settings
 
-BATCH_MESSAGES: Final = 500
+CHUNK_MESSAGES: Final = 500  # decoded at once
 _POLL_S: Final = 0.2
-_COMMIT_EVERY_S: Final = 1.0
+_GATHER_S: Final = 0.01  # how long full chunks are gathered into one batch, for one transaction
+_EVERY_S: Final = 1.0  # between commits, and between two tries to reach a journal
 _ACKNOWLEDGED_S: Final = 1.0  # for a dead letter, before reading is paused
 
 
@@ -33,100 +34,106 @@ class FatalKafkaError(Exception):
     """librdkafka cannot go on in this process; a new one can."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
-    """Messages that were fetched together, decoded, and the offsets after them."""
-
-    events: list[Event]
-    ingested: Counter[tuple[str, str]]  # by tenant and topic
-    letters: list[DeadLetter]
-    next_offsets: dict[Partition, int]
-    rebalances: int  # of the member, when it was fetched
-
-
 class _BrokerState(msgspec.Struct):
     state: str
 
 
+class _PartitionState(msgspec.Struct):
+    hi_offset: int = -1
+
+
+class _TopicState(msgspec.Struct):
+    partitions: dict[str, _PartitionState]
+
+
 class _Statistics(msgspec.Struct):
-    """The part of librdkafka's statistics (its STATISTICS.md) that tells whether any broker is connected."""
+    """The part of librdkafka's statistics (its STATISTICS.md) about connections and the ends of partitions."""
 
     brokers: dict[str, _BrokerState]
+    topics: dict[str, _TopicState] = {}
 
 
 class EventConsumer:
     """Counts what one member of the group reads. Raises KafkaException if librdkafka refuses a property."""
 
-    def __init__(self, settings: Settings, *, metrics: Metrics, pulse: Pulse, log: LogLines) -> None:
+    def __init__(
+        self, settings: Settings, *, journal: Journal | None, metrics: Metrics, pulse: Pulse, log: LogLines
+    ) -> None:
         self._settings = settings
         self._metrics = metrics
         self._pulse = pulse
         self._log = log
+        self._counting = Counting(journal, metrics, log, log_events=settings.log_events)
         self._dead_letters = DeadLetters(topic=settings.dlq_topic, properties=producer_properties(settings))
         self._held: Batch | None = None
+        self._journal_away = False
+        self._retry_at = 0.0
         self._fatal: KafkaError | None = None
         callbacks: Callbacks = {"error_cb": self._on_error, "stats_cb": self._on_statistics}
-        self._member = Membership(consumer_properties(settings), callbacks, metrics=metrics, pulse=pulse, log=log)
+        self._member = Membership(
+            consumer_properties(settings), callbacks, journal=journal, metrics=metrics, pulse=pulse, log=log
+        )
 
     def run(self, stop: Flag) -> None:
         """Count until `stop` is set; then commit, leave the group and return. Raises FatalKafkaError."""
         topics = list(self._settings.topics)
         self._member.join(topics)
         self._log.headline(f"CRM Events Sink started. Listening to topics: {topics}")
-        commit_at = 0.0
+        tick_at = 0.0
         try:
             while not stop.is_set():
                 self._pulse.beat()
                 self._turn()
-                if time.monotonic() >= commit_at:
-                    self._member.commit()
-                    commit_at = time.monotonic() + _COMMIT_EVERY_S
+                if time.monotonic() >= tick_at:
+                    self._tick()
+                    tick_at = time.monotonic() + _EVERY_S
         finally:
             self._member.leave()
+
+    def _tick(self) -> None:
+        self._member.commit()
+        if not self._journal_away:
+            try:
+                self._counting.prune()
+            except JournalAwayError as error:
+                self._lose_journal(error)
 
     def _turn(self) -> None:
         if self._fatal is not None:
             raise FatalKafkaError(self._fatal.str())
-        if self._held is not None:
+        if self._journal_away:
+            self._wait_for_journal()
+        elif not self._member.located:
+            self._locate()
+        elif self._held is not None:
             self._wait_for_dead_letters(self._held)
-        elif messages := self._fetched():
-            self._take(self._decoded(messages))
+        elif (batch := self._fetched()) is not None:
+            self._take(batch)
 
-    def _fetched(self) -> list[Message]:
-        """Return what is there, without waiting for a batch to fill: waiting costs 878 ms at 200 events/s.
+    def _fetched(self) -> Batch | None:
+        """Return what is there, without waiting for a chunk to fill: waiting costs 878 ms at 200 events/s.
 
         A rebalance in the middle leaves messages in hand that may be another member's by now. None of them has been
-        counted, so they are let go, and reading starts again at the counted offsets.
+        counted, so they are let go; reading starts again at the counted offsets.
         """
-        rebalances = self._member.rebalances
+        batch = Batch(rebalances=self._member.rebalances)
         first = self._member.kafka.poll(_POLL_S)
         if first is None:
-            return []
-        messages = [first, *self._member.kafka.consume(BATCH_MESSAGES - 1, 0)]
-        if rebalances == self._member.rebalances:
-            return messages
-        self._member.start_reading()
-        return []
+            return None
+        batch.fetched_at = time.monotonic()
+        messages = [first, *self._member.kafka.consume(CHUNK_MESSAGES - 1, 0)]
+        self._decode(batch, messages)
+        while len(messages) == CHUNK_MESSAGES and time.monotonic() < batch.fetched_at + _GATHER_S:
+            messages = self._member.kafka.consume(CHUNK_MESSAGES, 0)
+            if messages:
+                self._decode(batch, messages)
+        if batch.rebalances != self._member.rebalances:
+            return None
+        batch.next_offsets = self._member.positions()
+        return batch
 
-    def _decoded(self, messages: Sequence[Message]) -> Batch:
-        decoded = decode_batch([message.value() for message in messages])
-        letters = []
-        if decoded.rejected:
-            for index, reason in decoded.rejected.items():
-                error = messages[index].error()  # an error's text is its value, and is never an event
-                if error is not None:
-                    self._on_error(error)
-                else:
-                    letters.append(DeadLetter(message=messages[index], reason=reason))
-            messages = [message for index, message in enumerate(messages) if index not in decoded.rejected]
-        tenants = [event.tenant_id for event in decoded.events]
-        return Batch(
-            events=decoded.events,
-            ingested=Counter(zip(tenants, [message.topic() or "" for message in messages], strict=True)),
-            letters=letters,
-            next_offsets=self._member.positions(),
-            rebalances=self._member.rebalances,
-        )
+    def _decode(self, batch: Batch, messages: list[Message]) -> None:
+        batch.add(messages, keep=self._counting.keeps_rows, on_error=self._on_error)
 
     def _take(self, batch: Batch) -> None:
         """Count the batch, after the broker has acknowledged its dead letters."""
@@ -135,19 +142,59 @@ class EventConsumer:
             if not self._dead_letters.acknowledged(_ACKNOWLEDGED_S):
                 self._hold(batch)
                 return
-            self._metrics.dead_letters(len(batch.letters))
+            self._metrics.add("dead_letters_total", len(batch.letters))
         self._count(batch)
 
     def _count(self, batch: Batch) -> None:
-        self._metrics.record(
-            ingested=batch.ingested,
-            rejected=Counter((letter.message.topic() or "", letter.reason) for letter in batch.letters),
-            next_offsets=batch.next_offsets,
-        )
-        if self._settings.log_events and batch.events:
-            self._log.events(batch.events)
-        for letter in batch.letters:
-            self._log.say(f"Rejected {letter.place()}: {letter.reason}")
+        try:
+            self._counting.count(batch, self._member.epochs)
+        except OvertakenError as error:
+            self._metrics.add("journal_overtaken_total")
+            self._log.say(f"Journal: {error}; a batch is let go, and its positions are read again")
+            self._member.located = False
+        except JournalAwayError as error:
+            self._lose_journal(error)
+
+    def _locate(self) -> None:
+        try:
+            self._member.locate()
+            self._pulse.blocked = ""
+        except OvertakenError:
+            self._log.say("Journal: another member has counted meanwhile; its positions are read again")
+        except JournalAwayError as error:
+            self._lose_journal(error)
+        except KafkaException as error:
+            self._pulse.blocked = f"Kafka did not say where to start: {error.args[0].str()}"
+            self._log.repeat("Kafka did not say where to start", error.args[0])
+            self._member.kafka.poll(_POLL_S)
+
+    def _lose_journal(self, error: JournalAwayError) -> None:
+        """Read nothing until the journal is back."""
+        self._journal_away = True
+        self._retry_at = time.monotonic() + _EVERY_S
+        self._metrics.add("journal_failures_total")
+        self._metrics.journal_up(up=False)
+        self._pulse.blocked = f"the journal is away: {error}"
+        self._log.say(f"Kafka reading is paused: {self._pulse.blocked}")
+        self._member.pause()
+
+    def _wait_for_journal(self) -> None:
+        """Paused, yet still polling: the group keeps us as a member. Then go on from the journal's positions."""
+        self._member.kafka.poll(_POLL_S)  # a message that it returns comes again
+        if time.monotonic() < self._retry_at:
+            return
+        self._retry_at = time.monotonic() + _EVERY_S
+        try:
+            self._counting.settle()
+        except JournalAwayError as error:
+            self._pulse.blocked = f"the journal is away: {error}"
+            return
+        self._journal_away = False
+        self._member.located = False
+        self._held = None
+        self._dead_letters.forget()
+        self._metrics.journal_up(up=True)
+        self._release("the journal is back")
 
     def _hold(self, batch: Batch) -> None:
         """Count nothing and read nothing until the dead letters of this batch are safe."""
@@ -160,12 +207,14 @@ class EventConsumer:
         self._member.kafka.poll(_POLL_S)  # keeps the membership; a message that it returns comes again
         if self._member.rebalances != batch.rebalances:
             self._dead_letters.forget()
+            self._member.located = False  # the poll above may have let a message go
             self._release("the partitions have changed")
         elif self._dead_letters.acknowledged(_POLL_S):
-            self._metrics.dead_letters(len(batch.letters))
+            self._metrics.add("dead_letters_total", len(batch.letters))
             self._count(batch)
-            self._member.start_reading()
-            self._release("the dead letters are acknowledged")
+            if not self._journal_away:
+                self._member.start_reading()
+                self._release("the dead letters are acknowledged")
         else:
             self._pulse.blocked = self._dead_letters.problem
 
@@ -180,8 +229,16 @@ class EventConsumer:
         self._log.repeat("Kafka error", error)
 
     def _on_statistics(self, document: str) -> None:
-        brokers = msgspec.json.decode(document, type=_Statistics).brokers.values()
-        connected = any(broker.state == "UP" for broker in brokers)
+        statistics = msgspec.json.decode(document, type=_Statistics)
+        self._metrics.ends(
+            {
+                (topic, int(number)): partition.hi_offset
+                for topic, state in statistics.topics.items()
+                for number, partition in state.partitions.items()
+                if partition.hi_offset >= 0
+            }
+        )
+        connected = any(broker.state == "UP" for broker in statistics.brokers.values())
         if connected != self._pulse.connected:
             self._pulse.connected = connected
             self._log.say("Kafka is connected" if connected else "Kafka is not connected, trying again")

@@ -4,24 +4,18 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from confluent_kafka import (
-    OFFSET_BEGINNING,
-    OFFSET_INVALID,
-    Consumer,
-    KafkaError,
-    KafkaException,
-    TopicPartition,
-)
+from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, TopicPartition
 
 from sink.health import Pulse
+from sink.journal.model import Journal, Partition
 from sink.log_lines import LogLines
-from sink.metrics import Metrics, Partition
+from sink.metrics import Metrics
 from sink.properties import Properties
+from sink.starts import Starts, known_offsets
 
 Callbacks = Mapping[str, Callable[..., None]]
 """librdkafka's callbacks by the name of their property."""
 
-_LOOKUP_S: Final = 3.0  # for the answers about where an assignment starts
 _LAST_COMMIT_S: Final = 1.0
 
 
@@ -41,12 +35,16 @@ class Membership:
         properties: Properties,
         callbacks: Callbacks,
         *,
+        journal: Journal | None,
         metrics: Metrics,
         pulse: Pulse,
         log: LogLines,
     ) -> None:
         self.kafka = Consumer({**properties, **callbacks, "on_commit": self._on_commit})
         self.rebalances = 0  # how often the partitions have changed
+        self.epochs: dict[Partition, int] = {}  # of our partitions, as the journal has them
+        self.located = True  # it is known where our partitions start
+        self._starts = Starts(self.kafka, journal, log)
         self._metrics = metrics
         self._pulse = pulse
         self._log = log
@@ -59,14 +57,29 @@ class Membership:
         """Ask for partitions of these topics; they come later, during a poll."""
         self.kafka.subscribe(topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
 
+    def locate(self) -> None:
+        """Find out where our partitions start, and read from there.
+
+        Here, so that `crm_events_next_offset` is known before the first message; and not in the callback, within which
+        `list_topics` would end the process (confluent_kafka 2.16: "CallState_get: Assertion `cs != NULL' failed").
+        Raises JournalAwayError, OvertakenError, and with a journal KafkaException. A partition that had no commit gets
+        one at once.
+        """
+        positions = self._starts.of(self._ours(), self._counted)
+        self.located = True
+        self.epochs = {partition: position.epoch for partition, position in positions.items()}
+        self._committed = self._starts.commits
+        self._metrics.assign(len(self._partitions), {p: position.next_offset for p, position in positions.items()})
+        self.commit()
+        self.start_reading()
+        self._pulse.assigned = len(self._partitions)
+
     def start_reading(self) -> None:
         """Read each of our partitions from its next offset to count, paused or not before.
 
         The pause is ended for every new assignment, too: librdkafka remembers it over a rebalance, and would read
         nothing from a partition that comes back to us.
         """
-        if not self._partitions:
-            return
         next_offsets = self._metrics.next_offsets()
         self.kafka.assign([TopicPartition(*p, next_offsets.get(p, OFFSET_INVALID)) for p in self._partitions])
         self.kafka.resume(self._ours())
@@ -77,7 +90,7 @@ class Membership:
 
     def positions(self) -> dict[Partition, int]:
         """Return the offsets after the messages fetched last: one call, where offset() per message costs 10 %."""
-        return _known(self.kafka.position(self._ours()))
+        return known_offsets(self.kafka.position(self._ours()))
 
     def commit(self) -> None:
         """Tell Kafka what was counted since the last commit; `_on_commit` gets the answer."""
@@ -120,43 +133,16 @@ class Membership:
         if failed:
             self._log.repeat("Kafka commit failed, it is tried again", failed)
         else:
-            self._committed.update(_known(partitions))
+            self._committed.update(known_offsets(partitions))
 
-    def _on_assign(self, _: Consumer, partitions: list[TopicPartition]) -> None:
-        starts = self._starts(partitions)
+    def _on_assign(self, kafka: Consumer, partitions: list[TopicPartition]) -> None:
+        """Take the partitions, and read nothing of them until `locate`."""
         self.rebalances += 1
         self._partitions = [(p.topic, p.partition) for p in partitions]
-        self._metrics.assign(len(partitions), starts)
-        self.commit()
-        self.start_reading()
-        self._pulse.assigned, self._pulse.connected = len(partitions), True
+        self.located = not partitions
+        kafka.assign([])
+        self._pulse.connected = True
         self._log.say(f"Kafka assigned {len(partitions)} partitions")
-
-    def _starts(self, partitions: list[TopicPartition]) -> dict[Partition, int]:
-        """Return where each partition starts: at its earliest message, or where its counting has come to.
-
-        Looked up here, because `crm_events_next_offset` must be known before the first message. A partition that had no
-        commit gets one at once. What this process has counted itself is not counted again, also if the commit was
-        refused; unless the commit is gone, for then the topic is a new one.
-        """
-        try:
-            self._committed = _known(self.kafka.committed(partitions, timeout=_LOOKUP_S))
-            # A timestamp of -2 asks for the earliest offset: Kafka protocol, ListOffsets.
-            question = [TopicPartition(p.topic, p.partition, OFFSET_BEGINNING) for p in partitions]
-            earliest = _known(self.kafka.offsets_for_times(question, timeout=_LOOKUP_S))
-        except KafkaException as error:
-            self._log.repeat("Kafka did not say where to start, librdkafka finds out", error.args[0])
-            return {}
-        return {partition: self._start(partition, first) for partition, first in earliest.items()}
-
-    def _start(self, partition: Partition, earliest: int) -> int:
-        if partition not in self._committed:
-            return earliest
-        reached = max(self._committed[partition], self._counted.get(partition, 0))
-        if reached < earliest:
-            where = f"{partition[0]} partition {partition[1]}"
-            self._log.say(f"Kafka deleted offsets {reached} to {earliest - 1} of {where} before they were counted")
-        return max(reached, earliest)
 
     def _on_revoke(self, member: Consumer, partitions: list[TopicPartition]) -> None:
         """Commit and wait: after this the partitions are another member's."""
@@ -174,10 +160,6 @@ class Membership:
         self.rebalances += 1
         self._counted.update(self._metrics.next_offsets())
         self._partitions = []
+        self.located = True
         self._metrics.assign(0, {})
         self._pulse.assigned = 0
-
-
-def _known(answers: list[TopicPartition]) -> dict[Partition, int]:
-    """Return the offsets that Kafka has told; where there is none it tells a negative one."""
-    return {(p.topic, p.partition): p.offset for p in answers if p.error is None and p.offset >= 0}

@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from sink.environment import SettingsError, choice, number, secret, secret_from, value
+from sink.journal.settings import JournalSettings, journal_settings
+
 DEFAULT_TOPICS: Final = "apexflow.leads.created,apexflow.jobs.created"
 
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
@@ -31,70 +34,49 @@ _OWN_PROPERTIES: Final = {
 }
 
 
-class SettingsError(Exception):
-    """A variable of the environment that the sink cannot start with."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """One start of the sink. Ports are TCP ports; 0, for tests only, lets the system choose."""
 
     kafka_bootstrap: str  # KAFKA_BOOTSTRAP: brokers, host:port with commas between
-    group_id: str  # GROUP_ID: the consumer group whose commits are the sink's memory
+    group_id: str  # GROUP_ID: the consumer group that the partitions are shared in
     topics: tuple[str, ...]  # TOPICS: comma list
     prom_port: int  # PROM_PORT: /metrics
-    http_port: int  # HTTP_PORT: /health, /livez, /readyz
+    http_port: int  # HTTP_PORT: /health, /livez, /readyz, /events/latest, /replay/ID, /dlq
     bind: str  # SINK_BIND: the IP address both ports listen on
     log_events: bool  # SINK_LOG_EVENTS: all = a line per event, none = no such line
     max_tenants: int  # SINK_MAX_TENANTS: tenants with series of their own
     dlq_topic: str  # SINK_DLQ_TOPIC: where rejected events go; empty = they are only counted
-    postgres_dsn_ignored: bool  # POSTGRES_DSN is set, and this version does not use it
+    journal: JournalSettings  # SINK_JOURNAL, SINK_JOURNAL_...
+    api_token: str = field(repr=False)  # SINK_API_TOKEN: what a POST must bear; empty = POST from loopback only
     kafka: Mapping[str, str] = field(repr=False)  # KAFKA_*: any other librdkafka property; holds secrets
 
 
 def load_settings(env: Mapping[str, str]) -> Settings:
     """Read and check the environment; raise SettingsError at the first variable that is wrong."""
     topics = _topics(env)
-    prom_port, http_port = _number(env, "PROM_PORT", 9105, 65535), _number(env, "HTTP_PORT", 9106, 65535)
+    prom_port, http_port = number(env, "PROM_PORT", 9105, 65535), number(env, "HTTP_PORT", 9106, 65535)
     if prom_port == http_port:
         raise SettingsError(f"HTTP_PORT is {http_port}, and so is PROM_PORT; they must differ")
-    _refuse_journal(env)
+    group_id = value(env, "GROUP_ID") or "crm-events-sink"
     return Settings(
         kafka_bootstrap=_bootstrap(env),
-        group_id=_value(env, "GROUP_ID") or "crm-events-sink",
+        group_id=group_id,
         topics=topics,
         prom_port=prom_port,
         http_port=http_port,
         bind=_bind(env),
-        log_events=_choice(env, "SINK_LOG_EVENTS", ("all", "none")) == "all",
-        max_tenants=_number(env, "SINK_MAX_TENANTS", 10_000, 1_000_000),
+        log_events=choice(env, "SINK_LOG_EVENTS", ("all", "none")) == "all",
+        max_tenants=number(env, "SINK_MAX_TENANTS", 10_000, 1_000_000),
         dlq_topic=_dlq_topic(env, topics),
-        postgres_dsn_ignored=bool(_value(env, "POSTGRES_DSN") or _value(env, "POSTGRES_DSN_FILE")),
+        journal=journal_settings(env, group_id),
+        api_token=secret(env, "SINK_API_TOKEN"),
         kafka=_kafka_properties(env),
     )
 
 
-def _value(env: Mapping[str, str], name: str) -> str:
-    """Unset and empty are the same: compose files write `${NAME:-}` for both."""
-    return env.get(name, "").strip()
-
-
-def _number(env: Mapping[str, str], name: str, default: int, highest: int) -> int:
-    seen = _value(env, name) or str(default)
-    if not (seen.isascii() and seen.isdigit() and 1 <= int(seen) <= highest):
-        raise SettingsError(f"{name} is {seen!r}; allowed is a whole number from 1 to {highest}")
-    return int(seen)
-
-
-def _choice(env: Mapping[str, str], name: str, allowed: tuple[str, ...]) -> str:
-    seen = _value(env, name) or allowed[0]
-    if seen not in allowed:
-        raise SettingsError(f"{name} is {seen!r}; allowed is {' or '.join(allowed)}")
-    return seen
-
-
 def _bind(env: Mapping[str, str]) -> str:
-    seen = _value(env, "SINK_BIND") or "127.0.0.1"
+    seen = value(env, "SINK_BIND") or "127.0.0.1"
     try:
         ipaddress.ip_address(seen)
     except ValueError:
@@ -103,7 +85,7 @@ def _bind(env: Mapping[str, str]) -> str:
 
 
 def _bootstrap(env: Mapping[str, str]) -> str:
-    seen = _value(env, "KAFKA_BOOTSTRAP") or "kafka:9092"
+    seen = value(env, "KAFKA_BOOTSTRAP") or "kafka:9092"
     for broker in seen.split(","):
         if not _BROKER.fullmatch(broker.strip()):
             raise SettingsError(f"KAFKA_BOOTSTRAP is {seen!r}; allowed is host:port, with commas between brokers")
@@ -111,7 +93,7 @@ def _bootstrap(env: Mapping[str, str]) -> str:
 
 
 def _topics(env: Mapping[str, str]) -> tuple[str, ...]:
-    seen = _value(env, "TOPICS") or DEFAULT_TOPICS
+    seen = value(env, "TOPICS") or DEFAULT_TOPICS
     topics = tuple(topic.strip() for topic in seen.split(","))
     if len(set(topics)) < len(topics) or not all(map(_TOPIC.fullmatch, topics)):
         raise SettingsError(
@@ -129,37 +111,21 @@ def _dlq_topic(env: Mapping[str, str], topics: tuple[str, ...]) -> str:
     return seen
 
 
-def _refuse_journal(env: Mapping[str, str]) -> None:
-    """Only the kind of journal is shown: a postgresql:// address may hold a password."""
-    seen = _value(env, "SINK_JOURNAL") or "none"
-    if seen != "none":
-        kind = seen.partition(":")[0]
-        raise SettingsError(f"SINK_JOURNAL asks for {kind!r}; allowed in this version is none: it has no journal")
-
-
 def _kafka_properties(env: Mapping[str, str]) -> dict[str, str]:
     """KAFKA_SECURITY_PROTOCOL=SASL_SSL becomes security.protocol=SASL_SSL; secrets may come from a file."""
     properties: dict[str, str] = {}
     for name in sorted(env):
         if not name.startswith("KAFKA_") or name == "KAFKA_BOOTSTRAP" or _SERVICE_LINK.fullmatch(name):
             continue
-        if not _value(env, name):
+        if not value(env, name):
             continue
-        variable, value = name, env[name]
+        variable, given = name, env[name]
         if _SECRET_FILE.fullmatch(name):
-            variable, value = name.removesuffix("_FILE"), _secret_from(name, Path(_value(env, name)))
+            variable, given = name.removesuffix("_FILE"), secret_from(name, Path(value(env, name)))
         key = variable.removeprefix("KAFKA_").lower().replace("_", ".")
         if key in _OWN_PROPERTIES:
             raise SettingsError(f"{name} is set; allowed is to leave it out: {_OWN_PROPERTIES[key]}")
         if key in properties:
             raise SettingsError(f"{variable} and {variable}_FILE are both set; allowed is one of them")
-        properties[key] = value
+        properties[key] = given
     return properties
-
-
-def _secret_from(name: str, path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise SettingsError(f"{name} is {str(path)!r}; allowed is a readable file: {reason}") from None

@@ -11,6 +11,7 @@ from sink_process import Samples
 
 from sink.consumer import EventConsumer
 from sink.health import Pulse
+from sink.journal.model import Journal
 from sink.log_lines import LogLines
 from sink.metrics import Metrics
 from sink.settings import load_settings
@@ -41,14 +42,14 @@ class Running:
 
 
 @contextmanager
-def running(bootstrap: str, **env: str) -> Iterator[Running]:
-    """Run the loop until the block ends; then it has committed and left its group."""
+def running(bootstrap: str, journal: Journal | None = None, **env: str) -> Iterator[Running]:
+    """Run the loop until the block ends, without a journal or with an open one; then it has left its group."""
     settings = load_settings({"KAFKA_BOOTSTRAP": bootstrap, **FAST, **env})
     stop, pulse = threading.Event(), Pulse()
     with tempfile.NamedTemporaryFile() as file:
         log = LogLines(file.fileno())
         metrics = Metrics(topics=settings.topics, max_tenants=settings.max_tenants, dropped_lines=lambda: log.dropped)
-        consumer = EventConsumer(settings, metrics=metrics, pulse=pulse, log=log)
+        consumer = EventConsumer(settings, journal=journal, metrics=metrics, pulse=pulse, log=log)
         thread = threading.Thread(target=consumer.run, args=(stop,))
         thread.start()
         try:

@@ -65,6 +65,7 @@ class SinkProcess:
         self.env = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("KAFKA_", "SINK_"))},
             "KAFKA_BOOTSTRAP": bootstrap,
+            "SINK_JOURNAL": "none",
             "PROM_PORT": str(self.prom_port),
             "HTTP_PORT": str(self.http_port),
             "KAFKA_SESSION_TIMEOUT_MS": "1500",  # the mock broker makes a group that was left wait this long

@@ -110,13 +110,13 @@ def test_rebalance_while_refused(kafka: MockKafka) -> None:
 def test_pages_under_load(kafka: MockKafka) -> None:
     """Between any two pages the counters have grown by exactly the messages between their offsets."""
     kafka.create(LEADS, 4)
-    kafka.send(LEADS, [b"{}" if n % 50 == 0 else event(f"tenant-{n % 7}") for n in range(30_000)])
+    kafka.send(LEADS, [b"{}" if n % 50 == 0 else event(f"tenant-{n % 7}") for n in range(100_000)])
     with running(kafka.bootstrap, TOPICS=LEADS, SINK_DLQ_TOPIC="") as sink:
         pages = [sink.samples()]
-        while pages[-1].counted() < 30_000:
+        while pages[-1].counted() < 100_000:
             pages.append(sink.samples())
     assert [page.counted() - page.passed() for page in pages] == [0.0] * len(pages)
-    assert len({page.counted() for page in pages}) > 5
+    assert len({page.counted() for page in pages}) > 3
 
 
 def test_rebalance_under_load(kafka: MockKafka) -> None:

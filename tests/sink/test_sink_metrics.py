@@ -8,7 +8,8 @@ import pytest
 from sink_process import LEADS, Samples
 
 from sink.decoding import Reason
-from sink.metrics import Metrics, Partition, Series
+from sink.journal.model import Partition
+from sink.metrics import Metrics, Series
 
 
 def new_metrics(kind: type[Metrics] = Metrics, max_tenants: int = 10) -> Metrics:
@@ -37,8 +38,9 @@ class TornMetrics(Metrics):
         ingested: Mapping[tuple[str, str], int],
         rejected: Mapping[tuple[str, Reason], int],
         next_offsets: Mapping[Partition, int],
+        took_s: float = 0.0,
     ) -> None:
-        super().record(ingested=ingested, rejected=rejected, next_offsets={})
+        super().record(ingested=ingested, rejected=rejected, next_offsets={}, took_s=took_s)
         super().record(ingested={}, rejected={}, next_offsets=next_offsets)
 
 
@@ -134,7 +136,7 @@ def test_text_as_the_runbook_shows_it() -> None:
     """The line that the runbook tells operators to look for is there, letter by letter."""
     metrics = new_metrics()
     count(metrics, "acme", 5)
-    metrics.dead_letters(2)
+    metrics.add("dead_letters_total", 2)
     lines = metrics.page(scrape=False).body.decode().splitlines()
     assert 'crm_events_ingested_total{tenant_id="acme",topic="apexflow.leads.created"} 5.0' in lines
     assert "crm_events_log_lines_dropped_total 3.0" in lines

@@ -96,11 +96,11 @@ def test_topic_made_after_the_start(kafka: MockKafka, sink: SinkProcess) -> None
 def test_blocked_stdout(kafka: MockKafka, sink: SinkProcess) -> None:
     """Nobody reads the log: everything is counted all the same, lines are dropped and counted, SIGTERM works."""
     kafka.create(LEADS, 6)
-    for partition in range(6):  # 12 MB of lines; the queue holds 8 MiB, the mock broker 5 MiB per partition
-        kafka.send(LEADS, [event("acme", "x" * 2_000)] * 1_000, partition=partition)
+    for partition in range(6):  # 24 MB of lines; twice 8 MiB wait in the sink; the mock broker keeps 5 MiB a partition
+        kafka.send(LEADS, [event("acme", "x" * 2_000)] * 2_000, partition=partition)
     sink.start(blocked_stdout=True)
-    wait_until(lambda: sink.status("/livez") == 200 and sink.samples().counted() == 6_000)
-    assert sink.samples().by_name["crm_events_log_lines_dropped_total"][()] > 0
+    wait_until(lambda: sink.status("/livez") == 200 and sink.samples().counted() == 12_000)
+    wait_until(lambda: sink.samples().by_name["crm_events_log_lines_dropped_total"][()] > 0)
     assert sink.stop() == 0
 
 

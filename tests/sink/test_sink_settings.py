@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from sink.settings import SettingsError, load_settings
+from sink.environment import SettingsError
+from sink.settings import load_settings
 
 
 def test_defaults() -> None:
@@ -18,7 +19,9 @@ def test_defaults() -> None:
     assert settings.log_events
     assert settings.max_tenants == 10_000
     assert settings.dlq_topic == "crm-events-sink.dlq"
-    assert not settings.postgres_dsn_ignored
+    assert (settings.journal.kind, settings.journal.path) == ("sqlite", Path("crm-events-sink.sqlite"))
+    assert not settings.journal.keep_rows
+    assert settings.api_token == ""
 
 
 def test_everything_set() -> None:
@@ -46,7 +49,7 @@ def test_everything_set() -> None:
     assert settings.bind == "::"
     assert not settings.log_events
     assert settings.dlq_topic == ""
-    assert settings.postgres_dsn_ignored
+    assert settings.journal.kind == "none"
     assert settings.kafka == {"security.protocol": "SASL_SSL"}
 
 
@@ -77,7 +80,10 @@ def test_secret_from_a_file(tmp_path: Path) -> None:
         ({"TOPICS": "a,a"}, "TOPICS is 'a,a'; allowed are different topic names"),
         ({"TOPICS": "^apexflow.*"}, "TOPICS is '^apexflow.*'; allowed are"),
         ({"TOPICS": "a", "SINK_DLQ_TOPIC": "a"}, "SINK_DLQ_TOPIC is 'a'; allowed is a topic name not in TOPICS"),
-        ({"SINK_JOURNAL": "postgresql://u:pw@db/x"}, "SINK_JOURNAL asks for 'postgresql'; allowed in this version is"),
+        ({"SINK_JOURNAL": "mysql://u:pw@db/x"}, "SINK_JOURNAL asks for 'mysql'; allowed is sqlite:PATH, postgresql"),
+        ({"SINK_JOURNAL": "user=u password=pw"}, "SINK_JOURNAL asks for 'something else'; allowed is sqlite:PATH"),
+        ({"POSTGRES_DSN": "sqlite:pw"}, "POSTGRES_DSN asks for 'sqlite'; allowed is postgresql://"),
+        ({"SINK_JOURNAL_EVENTS": "all"}, "SINK_JOURNAL_EVENTS is 'all'; allowed is counts or rows"),
         ({"KAFKA_GROUP_ID": "x"}, "KAFKA_GROUP_ID is set; allowed is to leave it out: set GROUP_ID instead"),
         ({"KAFKA_SASL_PASSWORD_FILE": "/no/such"}, "KAFKA_SASL_PASSWORD_FILE is '/no/such'; allowed is a readable"),
     ],

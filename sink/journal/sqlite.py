@@ -1,0 +1,259 @@
+"""The journal in one SQLite file, for one sink process.
+
+WAL with synchronous=NORMAL: a killed process loses nothing. A machine that loses power may lose the last transactions,
+and then counts and positions are older *together*: what is missing is read from Kafka again. Readers never block the
+writer. The file must lie on a local disk: WAL does not work over a network (sqlite.org/wal.html).
+"""
+
+import fcntl
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Final
+
+from sink.journal.model import (
+    SCHEMA_VERSION,
+    Entry,
+    JournalAwayError,
+    JournalRefusedError,
+    OvertakenError,
+    Partition,
+    Position,
+    Totals,
+)
+from sink.journal.retention import Limits
+from sink.journal.sqlite_reader import APPLICATION_ID, SqliteReader, connected
+
+_WAL_PAGES: Final = 4000  # 16 MB between two checkpoints, each of which waits for the disk
+
+_SCHEMA: Final = """
+CREATE TABLE journal (consumer_group TEXT NOT NULL);
+CREATE TABLE position (
+    topic TEXT NOT NULL, partition INTEGER NOT NULL, next INTEGER NOT NULL, epoch INTEGER NOT NULL,
+    cluster TEXT NOT NULL, passed INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (topic, partition)) WITHOUT ROWID;
+CREATE TABLE ingested (
+    id INTEGER PRIMARY KEY, tenant_id TEXT NOT NULL, topic TEXT NOT NULL, events INTEGER NOT NULL,
+    UNIQUE (tenant_id, topic));
+CREATE TABLE rejected (
+    topic TEXT NOT NULL, reason TEXT NOT NULL, messages INTEGER NOT NULL, PRIMARY KEY (topic, reason)) WITHOUT ROWID;
+CREATE TABLE message (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, partition INTEGER NOT NULL, epoch INTEGER NOT NULL,
+    "offset" INTEGER NOT NULL, tenant_id TEXT, event_type TEXT, reason TEXT, "key" BLOB, value BLOB,
+    received_us INTEGER NOT NULL, UNIQUE (topic, partition, epoch, "offset"));
+CREATE INDEX message_rejected ON message (id) WHERE reason IS NOT NULL;
+"""
+_MIGRATIONS: Final = {0: _SCHEMA}
+"""By the version that they start from. Each runs in a transaction of its own together with the new version's number."""
+
+_MOVE: Final = 'UPDATE position SET next = ?, passed = passed + ? WHERE topic = ? AND "partition" = ? AND next = ?'
+_PLACE: Final = """
+INSERT INTO position (next, epoch, cluster, topic, "partition") VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"""
+_REPLACE: Final = """
+UPDATE position SET next = ?, epoch = ?, cluster = ? WHERE topic = ? AND "partition" = ? AND next = ?"""
+_FIRST: Final = "INSERT INTO ingested (tenant_id, topic, events) VALUES (?, ?, ?)"
+_INGEST: Final = "UPDATE ingested SET events = events + ? WHERE id = ?"  # by id: twice as fast as by the two names
+_REJECT: Final = """
+INSERT INTO rejected (topic, reason, messages) VALUES (?, ?, ?)
+ON CONFLICT (topic, reason) DO UPDATE SET messages = messages + excluded.messages"""
+_KEEP: Final = """
+INSERT INTO message (topic, "partition", epoch, "offset", tenant_id, event_type, reason, "key", value, received_us)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+
+_PRUNE: Final = "DELETE FROM message WHERE id < ? AND (id < ? OR received_us < ?)"
+
+
+class SqliteJournal:
+    """The file, which one process at a time may write."""
+
+    is_total = True
+
+    def __init__(self, path: Path, *, group_id: str, keeps_rows: bool, limits: Limits) -> None:
+        self.name = f"sqlite:{path}"
+        self.keeps_rows = keeps_rows
+        self._path = path
+        self._group_id = group_id
+        self._limits = limits
+        self._lock: int | None = None
+        self._db: sqlite3.Connection | None = None
+        self._ids: dict[tuple[str, str], int] = {}  # of the counts, by tenant and topic
+        self._doubtful: Entry | None = None
+
+    def open(self) -> None:
+        """Lock the file, and bring its schema up to date. Raises JournalRefusedError, JournalAwayError."""
+        self._lock = self._lock or self._locked()
+        try:
+            self._db = connected(self._path)
+            self._db.executescript(
+                f"PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA wal_autocheckpoint={_WAL_PAGES}"
+            )
+            self._migrate(self._db)
+        except sqlite3.Error as error:
+            self.close_db()
+            raise JournalAwayError(f"{self.name}: {error}") from None
+
+    def totals(self) -> Totals:
+        """Return everything counted."""
+        with closing(self.reader()) as reader:
+            return reader.totals()
+
+    def positions(self, partitions: Iterable[Partition]) -> dict[Partition, Position]:
+        """Return the positions that are known."""
+        with closing(self.reader()) as reader:
+            stored = {place.partition: place.position for place in reader.places()}
+        return {partition: stored[partition] for partition in partitions if partition in stored}
+
+    def reader(self) -> SqliteReader:
+        """Open the file once more, to read. Raises JournalAwayError."""
+        return SqliteReader(self._path)
+
+    def place(self, changes: Mapping[Partition, tuple[Position | None, Position]]) -> None:
+        """Replace positions, if they are still what was read."""
+
+        def change(db: sqlite3.Connection) -> None:
+            for partition, (old, new) in changes.items():
+                values = (new.next_offset, new.epoch, new.cluster, *partition)
+                done = db.execute(_PLACE, values) if old is None else db.execute(_REPLACE, (*values, old.next_offset))
+                if done.rowcount != 1:
+                    raise OvertakenError(f"{self.name} was written by another process")
+
+        if changes:
+            self._in_transaction(change)
+
+    def write(self, entry: Entry) -> None:
+        """Write an entry in one transaction."""
+
+        def change(db: sqlite3.Connection) -> None:
+            moves = [(high, high - low, *partition, low) for partition, (low, high) in entry.moves.items()]
+            if db.executemany(_MOVE, moves).rowcount != len(moves):
+                raise OvertakenError(f"{self.name} was written by another process")
+            new = [(*key, count) for key, count in entry.ingested.items() if key not in self._ids]
+            db.executemany(_INGEST, [(n, self._ids[key]) for key, n in entry.ingested.items() if key in self._ids])
+            if new:
+                db.executemany(_FIRST, new)
+            if entry.rejected:
+                db.executemany(_REJECT, [(*key, count) for key, count in entry.rejected.items()])
+            if entry.rows:
+                now_us = time.time_ns() // 1000
+                db.executemany(_KEEP, [(*row, now_us) for row in entry.rows])
+
+        self._doubtful = None
+        try:
+            self._in_transaction(change)
+        except JournalAwayError:
+            self._doubtful = entry
+            raise
+        if entry.ingested.keys() > self._ids.keys():
+            self._ids = self._known_ids()
+
+    def settled(self) -> bool:
+        """Open the file again; as we are its only writer, the positions tell whether the entry was written."""
+        self.close_db()
+        self.open()
+        entry, self._doubtful = self._doubtful, None
+        if entry is None:
+            return False
+        stored = self.positions(entry.moves)
+        return all(stored[partition].next_offset == high for partition, (_, high) in entry.moves.items())
+
+    def prune(self, most: int) -> int:
+        """Delete rows that are too old or too many, but no more than `most`."""
+        deleted = 0
+
+        def change(db: sqlite3.Connection) -> None:
+            nonlocal deleted
+            oldest, newest = db.execute(
+                "SELECT (SELECT min(id) FROM message), (SELECT max(id) FROM message)"
+            ).fetchone()
+            if oldest is not None:
+                bounds = self._limits.bounds(oldest=oldest, newest=newest, most=most)
+                deleted = db.execute(_PRUNE, (bounds.step_end, bounds.surplus_end, bounds.aged_before_us)).rowcount
+
+        self._in_transaction(change)
+        return deleted
+
+    def close(self) -> None:
+        """Close the file and let another process have it."""
+        self.close_db()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def close_db(self) -> None:
+        """Close the connection, and keep the lock."""
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
+    def _open_db(self) -> sqlite3.Connection:
+        if self._db is None:
+            raise JournalAwayError(f"{self.name} is not open")
+        return self._db
+
+    def _in_transaction(self, change: Callable[[sqlite3.Connection], object]) -> None:
+        db = self._open_db()
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            change(db)
+            db.execute("COMMIT")
+        except OvertakenError:
+            db.execute("ROLLBACK")
+            raise
+        except sqlite3.Error as error:
+            with suppress(sqlite3.Error):
+                db.execute("ROLLBACK")
+            raise JournalAwayError(f"{self.name}: {error}") from None
+
+    def _locked(self) -> int:
+        """Keep other sinks out: two of them would go on from the same totals. The kernel unlocks when a process dies.
+
+        A file beside the journal: closing any other handle of the database itself would drop SQLite's own locks
+        (sqlite.org/howtocorrupt.html, 2.2).
+        """
+        path = self._path.with_name(self._path.name + ".lock")
+        try:
+            lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise JournalRefusedError(f"SINK_JOURNAL: cannot write {path}: {error.strerror}") from None
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            raise JournalRefusedError(
+                f"SINK_JOURNAL: another sink is using {self._path}; several sinks share a postgresql:// journal"
+            ) from None
+        return lock
+
+    def _migrate(self, db: sqlite3.Connection) -> None:
+        application, version = (
+            db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
+        )
+        (tables,) = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        if tables and application != APPLICATION_ID:
+            raise JournalRefusedError(f"SINK_JOURNAL: {self._path} is a database of another program")
+        if version > SCHEMA_VERSION:
+            raise JournalRefusedError(
+                f"SINK_JOURNAL: {self._path} has schema {version}, this sink knows {SCHEMA_VERSION}: start a newer sink"
+            )
+        for start in range(version, SCHEMA_VERSION):
+            db.executescript(
+                f"BEGIN IMMEDIATE; {_MIGRATIONS[start]}"
+                f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {start + 1}; COMMIT"
+            )
+        self._claim(db)
+        self._ids = self._known_ids()
+
+    def _known_ids(self) -> dict[tuple[str, str], int]:
+        rows = self._open_db().execute("SELECT tenant_id, topic, id FROM ingested")
+        return {(tenant_id, topic): number for tenant_id, topic, number in rows}
+
+    def _claim(self, db: sqlite3.Connection) -> None:
+        """One journal is the memory of one group: another group starts at offsets of its own."""
+        db.execute("INSERT INTO journal SELECT ? WHERE NOT EXISTS (SELECT * FROM journal)", (self._group_id,))
+        (group,) = db.execute("SELECT consumer_group FROM journal").fetchone()
+        if group != self._group_id:
+            raise JournalRefusedError(
+                f"SINK_JOURNAL: {self._path} belongs to GROUP_ID {group}, not {self._group_id}: give it another file"
+            )
