@@ -6,12 +6,12 @@ from collections.abc import Collection, Sequence
 from runbook.clients.launcher import Launcher
 from runbook.errors import RunbookError, WaitError
 from runbook.observer import Observer
-from runbook.stack.parts import Part
+from runbook.stack.kafka import create_topics
+from runbook.stack.part import Part
 from runbook.stack.ports import is_taken
 from runbook.stack.readiness import missing_for
 from runbook.waiting import Impossible, Pending, wait_until
 
-READY_DEADLINE_S = 60.0
 LOG_LINES = 15
 _LOOK_EVERY_S = 0.03
 
@@ -27,7 +27,7 @@ def bring_up(parts: Sequence[Part], *, ready: Collection[str], launcher: Launche
         wait_until(
             coming.look,
             what="The local stack",
-            deadline_s=READY_DEADLINE_S,
+            deadline_s=max(part.patience_s for part in parts),
             every_s=_LOOK_EVERY_S,
             where=str(launcher.root),
             fix="inv stack.up",
@@ -98,6 +98,8 @@ class _Coming:
         return "it exited" if code is None else f"it exited with code {code}"
 
     def _is_ready(self, part: Part) -> None:
+        if part.topics:
+            create_topics(part.address, part.topics)
         self._started.remove(part)
         self._ready.add(part.name)
         took = time.monotonic() - self._began

@@ -52,3 +52,13 @@ class Layout:
     def bootstrap(self) -> Path:
         """Return the file into which the broker writes its address once it serves."""
         return self.data / "kafka-bootstrap"
+
+    @property
+    def database_password(self) -> Path:
+        """Return the file with the password of PostgreSQL's role; only its owner can read it."""
+        return self.data / "database-password"
+
+    @property
+    def journal_dsn(self) -> Path:
+        """Return the file with the address of the sink's journal in PostgreSQL, password included."""
+        return self.data / "journal-dsn"

@@ -1,69 +1,34 @@
 """Which program plays which part of the installation, and how it is started."""
 
-import os
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
 from runbook.clients.launcher import Launch
 from runbook.stack.installation import FASTER
+from runbook.stack.kafka import kafka_part
+from runbook.stack.keycloak import keycloak_part
 from runbook.stack.layout import Layout
+from runbook.stack.part import PARTITIONS, TOPICS, Part, Plan, inherited, local_url
 from runbook.stack.ports import Ports
+from runbook.stack.postgres import APEXFLOW, database_url, postgres_part
+from runbook.stack.real import Programs
 from runbook.stack.tools import Tools
 
-Kind = Literal["real", "stand-in"]
 
-TOPICS = ("apexflow.leads.created", "apexflow.jobs.created")
-_PARTITIONS = 4
-_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR")  # nothing else: what is exported for production stays out
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """One part of the stack: `name` as in the settings, `plays` for people, `ready` as in readiness.py.
-
-    `needs` are ready before it starts. `follows` are those of them whose new start makes it useless: they come back
-    at another address.
-    """
-
-    name: str
-    plays: str
-    kind: Kind
-    launch: Launch
-    ready: str
-    address: str
-    ports: tuple[int, ...]
-    needs: tuple[str, ...] = ()
-    follows: tuple[str, ...] = ()
-    detail: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """The whole stack, as `stack.up` decided it before anything was started."""
-
-    ports: Ports
-    parts: tuple[Part, ...]
-
-    def part(self, name: str) -> Part:
-        """Return the part of that name. Raises KeyError."""
-        return {part.name: part for part in self.parts}[name]
-
-
-def planned_stack(layout: Layout, ports: Ports, tools: Tools) -> Plan:
+def planned_stack(layout: Layout, ports: Ports, tools: Tools, real: Programs) -> Plan:
     """Decide every part, in the order in which people read the flow."""
     parts = (
-        _keycloak(layout, ports),
+        keycloak_part(layout, ports, real.keycloak) if real.keycloak else _keycloak(layout, ports),
         _gateway(layout, ports),
-        _apexflow(layout, ports),
-        _kafka(layout, ports),
-        _sink(layout, ports),
+        _apexflow(layout, ports, real),
+        *([postgres_part(layout, ports, real.postgres)] if real.postgres else []),
+        kafka_part(layout, ports, real.kafka) if real.kafka else _kafka(layout, ports),
+        _sink(layout, ports) if real.kafka else _patient_with_mock(_sink(layout, ports)),
         _prometheus(layout, ports, tools),
         _alertmanager(layout, ports, tools),
         _grafana(layout, ports),
     )
-    return Plan(ports=ports, parts=parts)
+    return Plan(ports=ports, parts=parts, real=real.names)
 
 
 def _keycloak(layout: Layout, ports: Ports) -> Part:
@@ -73,14 +38,14 @@ def _keycloak(layout: Layout, ports: Ports) -> Part:
         plays="Keycloak: a small OIDC issuer",
         kind="stand-in",
         launch=_stand_in(layout, "issuer", "--port", str(ports.keycloak), *options, STANDIN_USERS="demo:demo"),
-        ready=f"{_url(ports.keycloak)}/health/ready",
-        address=_url(ports.keycloak),
+        ready=f"{local_url(ports.keycloak)}/health/ready",
+        address=local_url(ports.keycloak),
         ports=(ports.keycloak,),
     )
 
 
 def _gateway(layout: Layout, ports: Ports) -> Part:
-    upstream, issuer = _url(ports.apexflow), _url(ports.keycloak)
+    upstream, issuer = local_url(ports.apexflow), local_url(ports.keycloak)
     options = ("--upstream", upstream, "--issuer-url", issuer, "--host", "apexflow.aetherlink.local")
     return Part(
         name="gateway",
@@ -88,31 +53,35 @@ def _gateway(layout: Layout, ports: Ports) -> Part:
         kind="stand-in",
         launch=_stand_in(layout, "gateway", "--port", str(ports.gateway), *options),
         ready=f"tcp://127.0.0.1:{ports.gateway}",
-        address=_url(ports.gateway),
+        address=local_url(ports.gateway),
         ports=(ports.gateway,),
         needs=("keycloak",),
     )
 
 
-def _apexflow(layout: Layout, ports: Ports) -> Part:
-    options = ("--database", str(layout.data / "apexflow.sqlite"), "--bootstrap-file", str(layout.bootstrap))
+def _apexflow(layout: Layout, ports: Ports, real: Programs) -> Part:
+    """Return the part; its password for PostgreSQL is libpq's own variable, read from a file at each start."""
+    database = database_url(ports, APEXFLOW) if real.postgres else str(layout.data / "apexflow.sqlite")
+    options = ("--database", database, "--bootstrap-file", str(layout.bootstrap))
+    launch = _stand_in(layout, "apexflow", "--port", str(ports.apexflow), *options)
+    files = {"PGPASSWORD": str(layout.database_password)} if real.postgres else {}
     return Part(
         name="apexflow",
-        plays="ApexFlow and its database: SQLite",
+        plays="ApexFlow, on PostgreSQL" if real.postgres else "ApexFlow and its database: SQLite",
         kind="stand-in",
-        launch=_stand_in(layout, "apexflow", "--port", str(ports.apexflow), *options),
-        ready=f"{_url(ports.apexflow)}/health",
-        address=_url(ports.apexflow),
+        launch=replace(launch, environment_files=files),
+        ready=f"{local_url(ports.apexflow)}/health",
+        address=local_url(ports.apexflow),
         ports=(ports.apexflow,),
-        needs=("kafka",),
-        follows=("kafka",),
+        needs=("kafka", "apexflow-db") if real.postgres else ("kafka",),
+        follows=() if real.kafka else ("kafka",),
     )
 
 
 def _kafka(layout: Layout, ports: Ports) -> Part:
     options = ["--bootstrap-file", str(layout.bootstrap), "--control-port", str(ports.kafka_control)]
     for topic in TOPICS:
-        options += ["--topic", f"{topic}:{_PARTITIONS}"]
+        options += ["--topic", f"{topic}:{PARTITIONS}"]
     return Part(
         name="kafka",
         plays="Kafka: librdkafka's mock cluster",
@@ -131,24 +100,25 @@ def _sink(layout: Layout, ports: Ports) -> Part:
         "PROM_PORT": str(ports.sink_metrics),
         "HTTP_PORT": str(ports.sink_http),
         "SINK_BIND": "127.0.0.1",
-        # When its last member has left, the mock broker lets the next one in only after the session's time.
-        "KAFKA_SESSION_TIMEOUT_MS": "3000",
-        "KAFKA_HEARTBEAT_INTERVAL_MS": "500",
     }
+    launch = _python(layout, "sink", **environment)
     return Part(
         name="crm-events-sink",
         plays="CRM events sink",
         kind="real",
-        launch=replace(
-            _python(layout, "sink", **environment), environment_files={"KAFKA_BOOTSTRAP": str(layout.bootstrap)}
-        ),
-        detail="session of 3 s (production: 10 s)",
-        ready=f"{_url(ports.sink_http)}/readyz",
-        address=f"{_url(ports.sink_metrics)}/metrics",
+        launch=replace(launch, environment_files={"KAFKA_BOOTSTRAP": str(layout.bootstrap)}),
+        ready=f"{local_url(ports.sink_http)}/readyz",
+        address=f"{local_url(ports.sink_metrics)}/metrics",
         ports=(ports.sink_metrics, ports.sink_http),
         needs=("kafka",),
-        follows=("kafka",),
     )
+
+
+def _patient_with_mock(sink: Part) -> Part:
+    """When its last member has left, the mock broker lets the next one in only after the session's time."""
+    session = {"KAFKA_SESSION_TIMEOUT_MS": "3000", "KAFKA_HEARTBEAT_INTERVAL_MS": "500"}
+    launch = replace(sink.launch, environment={**sink.launch.environment, **session})
+    return replace(sink, launch=launch, detail="session of 3 s (production: 10 s)", follows=("kafka",))
 
 
 def _prometheus(layout: Layout, ports: Ports, tools: Tools) -> Part:
@@ -163,9 +133,9 @@ def _prometheus(layout: Layout, ports: Ports, tools: Tools) -> Part:
         name="prometheus",
         plays="Prometheus",
         kind="real",
-        launch=Launch(command=command, directory=str(tools.home), environment=_inherited()),
-        ready=f"{_url(ports.prometheus)}/-/ready",
-        address=_url(ports.prometheus),
+        launch=Launch(command=command, directory=str(tools.home), environment=inherited()),
+        ready=f"{local_url(ports.prometheus)}/-/ready",
+        address=local_url(ports.prometheus),
         ports=(ports.prometheus,),
         detail=FASTER,
     )
@@ -183,9 +153,9 @@ def _alertmanager(layout: Layout, ports: Ports, tools: Tools) -> Part:
         name="alertmanager",
         plays="Alertmanager",
         kind="real",
-        launch=Launch(command=command, directory=str(tools.home), environment=_inherited()),
-        ready=f"{_url(ports.alertmanager)}/-/ready",
-        address=_url(ports.alertmanager),
+        launch=Launch(command=command, directory=str(tools.home), environment=inherited()),
+        ready=f"{local_url(ports.alertmanager)}/-/ready",
+        address=local_url(ports.alertmanager),
         ports=(ports.alertmanager,),
     )
 
@@ -197,8 +167,8 @@ def _grafana(layout: Layout, ports: Ports) -> Part:
         plays="Grafana: its HTTP API",
         kind="stand-in",
         launch=_stand_in(layout, "grafana", *options, GF_SECURITY_ADMIN_PASSWORD="admin"),  # noqa: S106 - the runbook names it
-        ready=f"{_url(ports.grafana)}/api/health",
-        address=_url(ports.grafana),
+        ready=f"{local_url(ports.grafana)}/api/health",
+        address=local_url(ports.grafana),
         ports=(ports.grafana,),
         needs=("prometheus",),
     )
@@ -213,13 +183,5 @@ def _python(layout: Layout, module: str, *options: str, **environment: str) -> L
     return Launch(
         command=(sys.executable, "-m", module, *options),
         directory=str(layout.root),
-        environment={**_inherited(), **environment},
+        environment={**inherited(), **environment},
     )
-
-
-def _inherited() -> Mapping[str, str]:
-    return {name: os.environ[name] for name in _INHERITED if name in os.environ}
-
-
-def _url(port: int) -> str:
-    return f"http://127.0.0.1:{port}"

@@ -14,12 +14,15 @@ _CHOICE = range(20_000, 32_000)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """One port for each listener; Kafka's own is chosen by the broker."""
+    """One port for each listener that a part may have; the mock broker chooses Kafka's by itself."""
 
     keycloak: int
     gateway: int
     apexflow: int
+    database: int
+    kafka: int
     kafka_control: int
+    kafka_controller: int
     sink_metrics: int
     sink_http: int
     prometheus: int

@@ -1,10 +1,13 @@
-"""Is a part ready? One question, asked over HTTP, by a TCP connection, or by the presence of a file."""
+"""Is a part ready? One question, asked in the part's own protocol, by a TCP connection, or by looking for a file."""
 
 import http.client
 import socket
 from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+
+from runbook.stack.kafka import missing_metadata
+from runbook.stack.postgres import missing_login
 
 _ANSWER_S = 1.0
 _EXCERPT = 200
@@ -13,17 +16,21 @@ _EXCERPT = 200
 def missing_for(ready: str) -> str:
     """Say what keeps a part from being ready, or nothing.
 
-    `ready` is an address: http:// is ready when GET answers 200, tcp:// when it connects, file:// when it exists.
+    `ready` is an address: http:// is ready when GET answers 200, kafka:// when metadata comes, postgresql:// when a
+    login would be taken, tcp:// when it connects, file:// when it exists.
     """
     address = urlsplit(ready)
     if address.scheme == "file":
         path = file_of(ready)
         return "" if path.exists() else f"{path} is not there yet"
+    host, port = str(address.hostname), int(address.port or 0)
     try:
-        if address.scheme == "tcp":
-            socket.create_connection((str(address.hostname), int(address.port or 0)), timeout=_ANSWER_S).close()
-            return ""
-        return _http(str(address.hostname), int(address.port or 0), address.path, ready)
+        if address.scheme == "postgresql":
+            return missing_login(host, port)
+        if address.scheme == "http":
+            return _http(host, port, address.path, ready)
+        socket.create_connection((host, port), timeout=_ANSWER_S).close()
+        return missing_metadata(address.netloc) if address.scheme == "kafka" else ""
     except (OSError, http.client.HTTPException) as error:
         return f"{ready}: {error}"
 

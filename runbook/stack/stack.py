@@ -17,9 +17,11 @@ from runbook.settings import LOCAL, STATE_DIR
 from runbook.stack.bringing_up import bring_up
 from runbook.stack.installation import copy_monitoring
 from runbook.stack.layout import Layout
-from runbook.stack.parts import Kind, Part, Plan, planned_stack
+from runbook.stack.part import Kind, Part, Plan
+from runbook.stack.parts import planned_stack
 from runbook.stack.ports import Ports
 from runbook.stack.readiness import file_of, missing_for
+from runbook.stack.real import found_programs
 from runbook.stack.target import target_settings, toml
 from runbook.stack.tools import found_tools
 from runbook.waiting import Pending, wait_until
@@ -41,9 +43,11 @@ class PartStatus:
     detail: str
 
 
-def up(directory: Path, observer: Observer) -> tuple[PartStatus, ...]:
+def up(directory: Path, observer: Observer, *, real: frozenset[str] = frozenset()) -> tuple[PartStatus, ...]:
     """Bring the stack of a working directory up, or what is missing of it; return every part once all are ready.
 
+    `real` names the parts that the real programs play (real.REAL). A stack that is up keeps its programs: one that
+    has not all that are wanted is refused with UsageError.
     Raises RunbookError if a part does not come up; nothing is left running then, and `.stack/logs` is kept.
     Raises LockedError while another run works on the stack. An interrupt ends what was started.
     """
@@ -51,13 +55,15 @@ def up(directory: Path, observer: Observer) -> tuple[PartStatus, ...]:
     launcher = Launcher(layout.root)
     with _locked(directory, task="stack.up"):
         plan = _saved_plan(layout) if layout.target.exists() else None
+        if plan:
+            _refuse_others(plan, real, layout)
         lost = _lost(plan, launcher) if plan else []
         if plan and not lost:
             observer.says("the stack is up already; nothing was changed")
             return status(directory)
         try:
             if plan is None:
-                plan = _prepared(layout, observer)
+                plan = _prepared(layout, observer, real)
                 lost = list(plan.parts)
             _start(lost, plan, layout, observer)
         except BaseException:
@@ -157,15 +163,28 @@ def _start(lost: Sequence[Part], plan: Plan, layout: Layout, observer: Observer)
     write_private(layout.target, toml(target_settings(layout, plan.ports)))
 
 
-def _prepared(layout: Layout, observer: Observer) -> Plan:
+def _refuse_others(plan: Plan, real: frozenset[str], layout: Layout) -> None:
+    lacking = sorted(real - plan.real)
+    if lacking:
+        wanted = ",".join(f"{name}=real" for name in sorted(real | plan.real))
+        raise UsageError(
+            f"The local stack is up already, with stand-ins for {', '.join(lacking)}",
+            where=str(layout.root),
+            fix=f"inv stack.down, then inv stack.up --with {wanted}",
+        )
+
+
+def _prepared(layout: Layout, observer: Observer, real: frozenset[str]) -> Plan:
     """Make a fresh folder with the copied files and the plan; what an earlier stack left is ended first."""
     tools = found_tools(observer.says)
+    programs = found_programs(real, observer.says)
     _end_all(layout)
     _clear(layout, keep_logs=False)
     layout.data.mkdir(mode=0o700, parents=True)
     ports = Ports.free()
     copy_monitoring(layout, ports)
-    plan = planned_stack(layout, ports, tools)
+    programs.prepare(layout, ports)
+    plan = planned_stack(layout, ports, tools, programs)
     write_private(layout.plan, msgspec.json.encode(plan))
     return plan
 

@@ -4,6 +4,7 @@ import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from runbook.clients.launcher import Launch, Launcher
 from runbook.errors import RunbookError
 from runbook.observer import Silence
 from runbook.stack.bringing_up import bring_up
-from runbook.stack.parts import Part
+from runbook.stack.part import Part
 
 Parts = Callable[..., Part]
 
@@ -32,7 +33,7 @@ class Listener(Silence):
 def part(tmp_path: Path) -> Parts:
     """Return a part that is ready when its file is there."""
 
-    def made(name: str, *needs: str, code: str = ANNOUNCES, ports: tuple[int, ...] = ()) -> Part:
+    def made(name: str, *needs: str, code: str = ANNOUNCES, **options: Any) -> Part:  # noqa: ANN401 - fields of Part
         ready = tmp_path / name
         command = (sys.executable, "-u", "-S", "-c", code, str(ready))
         return Part(
@@ -42,8 +43,8 @@ def part(tmp_path: Path) -> Parts:
             launch=Launch(command=command, directory=str(tmp_path)),
             ready=ready.as_uri(),
             address="",
-            ports=ports,
             needs=needs,
+            **{"ports": (), **options},
         )
 
     return made
@@ -81,13 +82,12 @@ def test_a_part_that_exits(launcher: Launcher, part: Parts) -> None:
     assert caught.value.where == str(launcher.log_file("sink"))
 
 
-def test_a_part_that_never_gets_ready(launcher: Launcher, part: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At the deadline the one that is missing is named, not those that wait for it."""
-    monkeypatch.setattr("runbook.stack.bringing_up.READY_DEADLINE_S", 0.3)
-    silent = part("kafka", code="import signal; signal.pause()")
+def test_a_part_that_never_gets_ready(launcher: Launcher, part: Parts) -> None:
+    """When the patience with the slowest is over, the one that is missing is named, not those that wait for it."""
+    silent = part("kafka", code="import signal; signal.pause()", patience_s=0.3)
 
     with pytest.raises(RunbookError) as caught:
-        bring_up([silent, part("sink", "kafka")], ready=(), launcher=launcher, observer=Silence())
+        bring_up([silent, part("sink", "kafka", patience_s=0.1)], ready=(), launcher=launcher, observer=Silence())
 
     assert caught.value.seen.startswith("kafka did not come up: ")
     assert "its log is empty" in caught.value.seen

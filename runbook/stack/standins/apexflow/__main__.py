@@ -1,4 +1,4 @@
-"""`python -m runbook.stack.standins.apexflow`: leads and jobs, stored in SQLite, told to Kafka by an outbox.
+"""`python -m runbook.stack.standins.apexflow`: leads and jobs, told to Kafka by an outbox.
 
 The caller is the gateway: it names the tenant in `x-tenant-id`. An event is on its topic shortly after the answer, and
 is never lost: it leaves the outbox only when Kafka has confirmed it.
@@ -8,11 +8,11 @@ without one `Open`; event_version is 1 and actor `api`.
 """
 
 import argparse
-import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
 from runbook.stack.standins.apexflow import bodies
+from runbook.stack.standins.apexflow.database import DatabaseError, opened
 from runbook.stack.standins.apexflow.relay import Relay
 from runbook.stack.standins.apexflow.store import DuplicateEmailError, Store, UnknownLeadError
 from runbook.stack.standins.serving import (
@@ -66,7 +66,7 @@ class Api:
                 return json_response(409, {"detail": f"Lead with email {error} already exists"})
             except UnknownLeadError as error:
                 return json_response(404, {"detail": f"Lead {error} not found"})
-            except sqlite3.Error as error:
+            except DatabaseError as error:
                 log(f"database: {error}")
                 return json_response(500, {"detail": "Internal Server Error"})
 
@@ -95,8 +95,8 @@ def main() -> None:
     options = _options()
     hold_signals()
     try:
-        store = Store(options.database)
-    except sqlite3.Error as error:
+        store = Store(opened(options.database))
+    except DatabaseError as error:
         fail(NAME, f"cannot use {options.database}: {error}")
     relay = Relay(store, lambda: options.bootstrap or _address_in(options.bootstrap_file))
     with relay, Server(NAME, options.port, Api(store, relay.wake).app()):
@@ -117,7 +117,10 @@ def _options() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--port", type=int, required=True, help="port on 127.0.0.1")
-    parser.add_argument("--database", type=Path, required=True, metavar="FILE", help="SQLite file, made if absent")
+    parser.add_argument(
+        "--database", required=True, metavar="FILE|URL",
+        help="SQLite file, made if absent, or postgresql://USER@HOST:PORT/NAME; its password is read from PGPASSWORD",
+    )  # fmt: skip
     kafka = parser.add_mutually_exclusive_group(required=True)
     kafka.add_argument("--bootstrap", help="Kafka's bootstrap.servers")
     kafka.add_argument("--bootstrap-file", type=Path, metavar="FILE", help="file that holds it, now or later")

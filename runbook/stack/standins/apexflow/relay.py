@@ -1,11 +1,11 @@
 """The relay: outbox to Kafka, at least once, in order, woken when there is something to send."""
 
 import json
-import sqlite3
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Self
 
+from runbook.stack.standins.apexflow.database import DatabaseError
 from runbook.stack.standins.apexflow.store import Event, Store, timestamp
 from runbook.stack.standins.serving import log
 
@@ -83,7 +83,7 @@ class Relay:
                 self._store.forget(confirmed)
                 if len(confirmed) < len(events):
                     return False
-        except sqlite3.Error as error:
+        except DatabaseError as error:
             log(f"relay: the outbox cannot be read: {error}")
             return False
         return True

@@ -1,32 +1,29 @@
-"""Leads, jobs and the outbox of their events, in one SQLite file.
+"""Leads, jobs and the outbox of their events, in one database.
 
-An entity and its event are written in one transaction. Every operation opens the file anew: a database that is taken
-away fails the next request, one that comes back serves it. A crash of the process loses nothing; a power cut may.
+An entity and its event are written in one transaction.
 """
 
 import json
-import sqlite3
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
+
+from runbook.stack.standins.apexflow.database import Database, DuplicateError, Transaction
 
 LEADS_TOPIC = "apexflow.leads.created"
 JOBS_TOPIC = "apexflow.jobs.created"
-_LOCK_TIMEOUT_S = 5.0
+_LARGEST_ID = 2**63 - 1
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS leads (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, tenant_id TEXT NOT NULL, name TEXT NOT NULL, email TEXT NOT NULL,
+    id {id}, tenant_id TEXT NOT NULL, name TEXT NOT NULL, email TEXT NOT NULL,
     phone TEXT, source TEXT, status TEXT NOT NULL, assigned_to TEXT, tags TEXT NOT NULL, created_at TEXT NOT NULL,
     UNIQUE (tenant_id, email));
 CREATE TABLE IF NOT EXISTS jobs (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, tenant_id TEXT NOT NULL, lead_id INTEGER NOT NULL REFERENCES leads (id),
+    id {id}, tenant_id TEXT NOT NULL, lead_id BIGINT NOT NULL REFERENCES leads (id),
     title TEXT NOT NULL, status TEXT NOT NULL, description TEXT, created_at TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS outbox (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL);
+    id {id}, topic TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL);
 """
 
 Entity = dict[str, Any]
@@ -51,69 +48,62 @@ class Event:
 
 
 class Store:
-    """Every method raises sqlite3.Error when the database cannot be used."""
+    """Every method raises DatabaseError when the database cannot be used."""
 
-    def __init__(self, path: Path) -> None:
-        """Open the file at `path`, and create it if there is none."""
-        self._path = path
-        self._lock = threading.Lock()
-        with closing(sqlite3.connect(path)) as connection:
-            connection.executescript(_SCHEMA)
+    def __init__(self, database: Database) -> None:
+        """Create the tables that are not there."""
+        self._database = database
+        with database.transaction() as transaction:
+            for statement in _SCHEMA.format(id=database.counted_id).split(";\n"):
+                if statement:
+                    transaction.rows(statement)
 
     def create_lead(self, tenant: str, lead: Mapping[str, Any]) -> Entity:
         """Store a lead and its event. Raises DuplicateEmailError."""
         row = {**lead, "tenant_id": tenant, "created_at": timestamp()}
-        with self._transaction() as connection:
-            try:
-                number = _insert(connection, "leads", {**row, "tags": json.dumps(row["tags"])})
-            except sqlite3.IntegrityError as error:
-                raise DuplicateEmailError(lead["email"]) from error
-            entity = _ordered(row | {"id": number}, "id tenant_id name email phone source status assigned_to tags")
-            extra = {"event_version": 1, "actor": "api", "event_type": "lead.created"}
-            _put_in_outbox(connection, LEADS_TOPIC, f"{tenant}:lead:{number}", entity | extra)
+        try:
+            with self._database.transaction() as transaction:
+                number = transaction.insert("leads", {**row, "tags": json.dumps(row["tags"])})
+                entity = _ordered(row | {"id": number}, "id tenant_id name email phone source status assigned_to tags")
+                extra = {"event_version": 1, "actor": "api", "event_type": "lead.created"}
+                _put_in_outbox(transaction, LEADS_TOPIC, f"{tenant}:lead:{number}", entity | extra)
+        except DuplicateError as error:
+            raise DuplicateEmailError(lead["email"]) from error
         return entity
 
     def create_job(self, tenant: str, job: Mapping[str, Any]) -> Entity:
         """Store a job and its event. Raises UnknownLeadError."""
         row = {**job, "tenant_id": tenant, "created_at": timestamp()}
-        with self._transaction() as connection:
-            wanted = (job["lead_id"], tenant)
-            if not connection.execute("SELECT 1 FROM leads WHERE id = ? AND tenant_id = ?", wanted).fetchone():
-                raise UnknownLeadError(job["lead_id"])
-            number = _insert(connection, "jobs", row)
+        wanted = job["lead_id"]
+        known = "SELECT id FROM leads WHERE id = ? AND tenant_id = ?"
+        with self._database.transaction() as transaction:
+            if abs(wanted) > _LARGEST_ID or not transaction.rows(known, wanted, tenant):
+                raise UnknownLeadError(wanted)
+            number = transaction.insert("jobs", row)
             entity = _ordered(row | {"id": number}, "id tenant_id lead_id title status description")
-            _put_in_outbox(connection, JOBS_TOPIC, f"{tenant}:job:{number}", entity | {"event_type": "job.created"})
+            _put_in_outbox(transaction, JOBS_TOPIC, f"{tenant}:job:{number}", entity | {"event_type": "job.created"})
         return entity
 
     def leads(self, tenant: str, limit: int) -> list[Entity]:
         """Return the tenant's newest leads, newest first."""
         statement = "SELECT * FROM leads WHERE tenant_id = ? ORDER BY id DESC LIMIT ?"
-        with self._transaction() as connection:
-            rows = connection.execute(statement, (tenant, limit)).fetchall()
-        return [{**dict(row), "tags": json.loads(row["tags"])} for row in rows]
+        with self._database.transaction() as transaction:
+            rows = transaction.rows(statement, tenant, limit)
+        return [{**row, "tags": json.loads(row["tags"])} for row in rows]
 
     def unsent(self, limit: int) -> list[Event]:
         """Return the oldest events that Kafka has not confirmed, in the order of their transactions."""
-        with self._transaction() as connection:
-            rows = connection.execute("SELECT * FROM outbox ORDER BY id LIMIT ?", (limit,)).fetchall()
+        with self._database.transaction() as transaction:
+            rows = transaction.rows("SELECT * FROM outbox ORDER BY id LIMIT ?", limit)
         return [
             Event(row=row["id"], topic=row["topic"], key=row["key"], value=json.loads(row["value"])) for row in rows
         ]
 
     def forget(self, rows: list[int]) -> None:
         """Take confirmed events out of the outbox."""
-        with self._transaction() as connection:
-            connection.executemany("DELETE FROM outbox WHERE id = ?", [(row,) for row in rows])
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """Commit at the end, roll back on any exception; one at a time, which SQLite would make them wait for."""
-        address = f"{self._path.absolute().as_uri()}?mode=rw"
-        with self._lock, closing(sqlite3.connect(address, uri=True, timeout=_LOCK_TIMEOUT_S)) as connection:
-            connection.row_factory = sqlite3.Row
-            connection.execute("PRAGMA synchronous = OFF")
-            with connection:
-                yield connection
+        with self._database.transaction() as transaction:
+            for row in rows:
+                transaction.rows("DELETE FROM outbox WHERE id = ?", row)
 
 
 def timestamp() -> str:
@@ -121,16 +111,8 @@ def timestamp() -> str:
     return datetime.now(UTC).replace(tzinfo=None).isoformat()
 
 
-def _insert(connection: sqlite3.Connection, table: str, row: Mapping[str, Any]) -> int:
-    names, places = ", ".join(row), ", ".join(f":{name}" for name in row)
-    cursor = connection.execute(f"INSERT INTO {table} ({names}) VALUES ({places})", dict(row))  # noqa: S608 - names are constants of this package
-    if cursor.lastrowid is None:
-        raise sqlite3.DatabaseError(f"no row id after an insert into {table}")
-    return cursor.lastrowid
-
-
-def _put_in_outbox(connection: sqlite3.Connection, topic: str, key: str, value: Entity) -> None:
-    _insert(connection, "outbox", {"topic": topic, "key": key, "value": json.dumps(value, ensure_ascii=False)})
+def _put_in_outbox(transaction: Transaction, topic: str, key: str, value: Entity) -> None:
+    transaction.insert("outbox", {"topic": topic, "key": key, "value": json.dumps(value, ensure_ascii=False)})
 
 
 def _ordered(row: Entity, names: str) -> Entity:

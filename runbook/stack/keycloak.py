@@ -1,0 +1,90 @@
+"""Keycloak as a process: the distribution that Maven fetches, with the realm of the facts imported at each start."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from runbook.clients.launcher import Launch
+from runbook.stack.fetching import run_fetcher
+from runbook.stack.layout import Layout
+from runbook.stack.maven import INSTALL, JVM_OPTIONS, JavaProgram, found_java_program
+from runbook.stack.part import Part, inherited, local_url
+from runbook.stack.ports import Ports
+
+_PROGRAM = Path(__file__).parent / "programs/keycloak"
+_REALM = "aetherlink"
+_THREADS = "io.quarkus.bootstrap.forkjoin.QuarkusForkJoinWorkerThreadFactory"
+# What bin/kc.sh gives to Java, without the options that only a debugger or a container needs.
+_JAVA_OPTIONS = (
+    "-XX:MaxMetaspaceSize=256m",
+    "--add-opens=java.base/java.util=ALL-UNNAMED",
+    "--add-opens=java.base/java.util.concurrent=ALL-UNNAMED",
+    "--add-opens=java.base/java.security=ALL-UNNAMED",
+    "--add-opens=java.base/java.lang=ALL-UNNAMED",
+    f"-Djava.util.concurrent.ForkJoinPool.common.threadFactory={_THREADS}",
+    "-Djava.util.logging.manager=org.jboss.logmanager.LogManager",
+    "-Dpicocli.disable.closures=true",
+    "-Dquarkus-log-max-startup-records=10000",
+)
+_LOG_FORMAT = "%d{yyyy-MM-dd'T'HH:mm:ss.SSS'Z'} %-5p [%c] %s%e%n"
+
+
+def found_keycloak(says: Callable[[str], None]) -> JavaProgram:
+    """Find Keycloak in the cache, or fetch it. Raises RunbookError."""
+    return found_java_program("Keycloak", _PROGRAM / "pom.xml", says=says, finish=_built)
+
+
+def prepare_keycloak(layout: Layout, program: JavaProgram) -> None:
+    """Make the folder that it takes for its home: its own data, and the cached programs."""
+    home = _home(layout)
+    (home / "conf").mkdir(parents=True)
+    (home / "data/import").mkdir(parents=True)
+    (home / "lib").symlink_to(program.folder / "lib")
+    shutil.copy(_PROGRAM / f"{_REALM}-realm.json", home / "data/import")
+
+
+def keycloak_part(layout: Layout, ports: Ports, program: JavaProgram) -> Part:
+    """Return the part. Its database is in memory: a restart brings the same realm with other keys."""
+    home = _home(layout)
+    java = (
+        str(program.java),
+        *JVM_OPTIONS,
+        *_JAVA_OPTIONS,
+        f"-Dkc.home.dir={home}",
+        f"-Djboss.server.config.dir={home}/conf",
+    )
+    main = ("-cp", str(program.folder / "lib/quarkus-run.jar"), "io.quarkus.bootstrap.runner.QuarkusEntryPoint")
+    options = (
+        "start",
+        "--optimized",
+        "--import-realm",
+        "--http-enabled=true",
+        "--http-host=127.0.0.1",
+        f"--http-port={ports.keycloak}",
+        "--hostname-strict=false",
+        "--cache=local",  # alone: no ports for peers
+        f"--log-console-format={_LOG_FORMAT}",
+    )
+    return Part(
+        name="keycloak",
+        plays=f"Keycloak {program.version}",
+        kind="real",
+        launch=Launch(command=(*java, *main, *options), directory=str(home), environment=inherited()),
+        ready=f"{local_url(ports.keycloak)}/realms/{_REALM}",
+        address=local_url(ports.keycloak),
+        ports=(ports.keycloak,),
+        patience_s=180.0,
+        detail="database in memory",
+    )
+
+
+def _built(java: Path, folder: Path) -> Path:
+    """Let Keycloak generate its start-up code once, which `start-dev` does at each first start (measured: 15 s)."""
+    [distribution] = folder.iterdir()
+    command = ("env", f"JAVA={java}", "sh", "bin/kc.sh", "build", "--db=dev-mem")
+    run_fetcher(command, distribution, what="Keycloak's start-up code", fix=f"see the lines above, or {INSTALL}")
+    return distribution
+
+
+def _home(layout: Layout) -> Path:
+    return layout.data / "keycloak"
