@@ -1,6 +1,7 @@
 """The runbook "CRM Events Visualization Setup" as tasks. The first docstring line of each is its promise."""
 
 import shlex
+import shutil
 import sys
 from functools import partial
 from importlib import metadata
@@ -435,6 +436,8 @@ def test(context: Context, fast: bool = False, only: str = "tests") -> None:
 
     lint(context)
     tools = found_tools(print)
+    if not shutil.which("npm"):
+        _python(context, "-m pip install -q --require-hashes -r tests/conformance/node.lock")
     programs = {
         "PROMETHEUS": tools.prometheus,
         "ALERTMANAGER": tools.alertmanager,
