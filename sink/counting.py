@@ -36,7 +36,8 @@ class Counting:
             if any(high < low for low, high in entry.moves.values()):
                 raise OvertakenError("Kafka went back to offsets that were counted before")
             try:
-                self.journal.write(entry)
+                if entry.moves:
+                    self.journal.write(entry)
             except JournalAwayError:
                 self._doubtful = batch
                 raise

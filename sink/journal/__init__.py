@@ -17,7 +17,11 @@ def new_journal(settings: JournalSettings) -> Journal | None:
                 settings.path, group_id=settings.group_id, keeps_rows=settings.keep_rows, limits=limits
             )
         case "postgres":
-            raise NotImplementedError
+            from sink.journal.postgres import PostgresJournal  # noqa: PLC0415  # libpq is loaded by those who use it
+
+            return PostgresJournal(
+                settings.dsn, group_id=settings.group_id, keeps_rows=settings.keep_rows, limits=limits
+            )
         case "none":
             return None
 
@@ -28,6 +32,8 @@ def journal_reader(settings: JournalSettings) -> Reader | None:
         case "sqlite":
             return SqliteReader(settings.path)
         case "postgres":
-            raise NotImplementedError
+            from sink.journal.postgres_reader import postgres_reader  # noqa: PLC0415  # libpq is loaded by those who use it
+
+            return postgres_reader(settings.dsn)
         case "none":
             return None

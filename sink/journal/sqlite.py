@@ -27,6 +27,7 @@ from sink.journal.model import (
 from sink.journal.retention import Limits
 from sink.journal.sqlite_reader import APPLICATION_ID, SqliteReader, connected
 
+_KNOWN_IDS: Final = 100_000  # of counts, held in memory: some 20 MB
 _WAL_PAGES: Final = 4000  # 16 MB between two checkpoints, each of which waits for the disk
 
 _SCHEMA: Final = """
@@ -53,7 +54,8 @@ _PLACE: Final = """
 INSERT INTO position (next, epoch, cluster, topic, "partition") VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"""
 _REPLACE: Final = """
 UPDATE position SET next = ?, epoch = ?, cluster = ? WHERE topic = ? AND "partition" = ? AND next = ?"""
-_FIRST: Final = "INSERT INTO ingested (tenant_id, topic, events) VALUES (?, ?, ?)"
+_FIND: Final = "SELECT id FROM ingested WHERE tenant_id = ? AND topic = ?"
+_FIRST: Final = "INSERT INTO ingested (tenant_id, topic, events) VALUES (?, ?, 0)"
 _INGEST: Final = "UPDATE ingested SET events = events + ? WHERE id = ?"  # by id: twice as fast as by the two names
 _REJECT: Final = """
 INSERT INTO rejected (topic, reason, messages) VALUES (?, ?, ?)
@@ -129,10 +131,8 @@ class SqliteJournal:
             moves = [(high, high - low, *partition, low) for partition, (low, high) in entry.moves.items()]
             if db.executemany(_MOVE, moves).rowcount != len(moves):
                 raise OvertakenError(f"{self.name} was written by another process")
-            new = [(*key, count) for key, count in entry.ingested.items() if key not in self._ids]
-            db.executemany(_INGEST, [(n, self._ids[key]) for key, n in entry.ingested.items() if key in self._ids])
-            if new:
-                db.executemany(_FIRST, new)
+            counts = [(count, self._id(db, key)) for key, count in entry.ingested.items()]
+            db.executemany(_INGEST, counts)
             if entry.rejected:
                 db.executemany(_REJECT, [(*key, count) for key, count in entry.rejected.items()])
             if entry.rows:
@@ -145,8 +145,6 @@ class SqliteJournal:
         except JournalAwayError:
             self._doubtful = entry
             raise
-        if entry.ingested.keys() > self._ids.keys():
-            self._ids = self._known_ids()
 
     def settled(self) -> bool:
         """Open the file again; as we are its only writer, the positions tell whether the entry was written."""
@@ -198,12 +196,13 @@ class SqliteJournal:
             db.execute("BEGIN IMMEDIATE")
             change(db)
             db.execute("COMMIT")
-        except OvertakenError:
+        except OvertakenError:  # found before any count is touched
             db.execute("ROLLBACK")
             raise
         except sqlite3.Error as error:
             with suppress(sqlite3.Error):
                 db.execute("ROLLBACK")
+            self._ids.clear()  # some may be of counts that are not there now
             raise JournalAwayError(f"{self.name}: {error}") from None
 
     def _locked(self) -> int:
@@ -243,11 +242,16 @@ class SqliteJournal:
                 f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {start + 1}; COMMIT"
             )
         self._claim(db)
-        self._ids = self._known_ids()
 
-    def _known_ids(self) -> dict[tuple[str, str], int]:
-        rows = self._open_db().execute("SELECT tenant_id, topic, id FROM ingested")
-        return {(tenant_id, topic): number for tenant_id, topic, number in rows}
+    def _id(self, db: sqlite3.Connection, key: tuple[str, str]) -> int:
+        """Return the id of a tenant's count in a topic, which is made at 0 if there is none."""
+        known = self._ids.get(key)
+        if known is None:
+            if len(self._ids) >= _KNOWN_IDS:
+                self._ids.clear()
+            found = db.execute(_FIND, key).fetchone()
+            known = self._ids[key] = found[0] if found else db.execute(_FIRST, key).lastrowid or 0
+        return known
 
     def _claim(self, db: sqlite3.Connection) -> None:
         """One journal is the memory of one group: another group starts at offsets of its own."""

@@ -1,10 +1,13 @@
-"""One real broker per test, and nothing left behind."""
+"""One real broker per test, each kind of journal, and nothing left behind."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from journals import JournalAddress, sqlite_address
 from mock_kafka import MockKafka
+from postgres_server import PostgresServer, postgres_programs, postgres_server
 from sink_process import SinkProcess
 
 
@@ -22,3 +25,25 @@ def sink(kafka: MockKafka, tmp_path: Path) -> Iterator[SinkProcess]:
     process = SinkProcess(kafka.bootstrap, tmp_path / "stdout")
     yield process
     process.kill()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A server of our own. Without the programs a laptop skips, and CI fails."""
+    programs = postgres_programs()
+    if programs is None:
+        reason = "PostgreSQL's initdb is not here: install Debian's package postgresql-15 (or postgresql)"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with postgres_server(programs) as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def journal_address(request: pytest.FixtureRequest, tmp_path: Path) -> JournalAddress:
+    """An empty journal of each kind."""
+    if request.param == "sqlite":
+        return sqlite_address(tmp_path)
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return JournalAddress(server.new_database())

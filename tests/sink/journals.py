@@ -1,0 +1,48 @@
+"""Journals for the tests: each kind that this machine can run."""
+
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from sink.journal import journal_reader, new_journal
+from sink.journal.model import Journal, Totals
+from sink.journal.reading import Place
+from sink.journal.settings import journal_settings
+
+
+@dataclass(frozen=True, slots=True)
+class JournalAddress:
+    """A place where a journal is, or will be."""
+
+    address: str
+
+    def env(self, **more: str) -> dict[str, str]:
+        """Return the variables that ask for it."""
+        return {"SINK_JOURNAL": self.address, **more}
+
+    def new(self, group_id: str = "crm-events-sink", **more: str) -> Journal:
+        """Return a journal that is not open."""
+        journal = new_journal(journal_settings(self.env(**more), group_id))
+        assert journal is not None
+        return journal
+
+    def opened(self, **more: str) -> Journal:
+        """Return an open journal."""
+        journal = self.new(**more)
+        journal.open()
+        return journal
+
+    def totals(self) -> Totals:
+        """Return what is counted."""
+        with closing(journal_reader(journal_settings(self.env(), ""))) as reader:
+            return reader.totals()
+
+    def places(self) -> list[Place]:
+        """Return the positions."""
+        with closing(journal_reader(journal_settings(self.env(), ""))) as reader:
+            return reader.places()
+
+
+def sqlite_address(folder: Path) -> JournalAddress:
+    """Return the address of a file."""
+    return JournalAddress(f"sqlite:{folder / 'journal.sqlite'}")

@@ -1,0 +1,238 @@
+"""What every journal promises, whichever database it is in."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+from journals import JournalAddress, sqlite_address
+from postgres_server import PostgresServer
+from sink_process import JOBS, LEADS
+
+from sink.decoding import Reason
+from sink.environment import SettingsError
+from sink.journal import journal_reader
+from sink.journal.model import Entry, Journal, JournalAwayError, JournalRefusedError, OvertakenError, Position, Row
+from sink.journal.settings import journal_settings
+
+P0, P1 = (LEADS, 0), (LEADS, 1)
+
+
+@pytest.fixture
+def journal(journal_address: JournalAddress) -> Iterator[Journal]:
+    """An open journal that knows two partitions at 0, and keeps rows."""
+    opened = journal_address.opened(SINK_JOURNAL_EVENTS="rows", SINK_JOURNAL_MAX_ROWS="10")
+    start = Position(next_offset=0, cluster="c")
+    opened.place({P0: (None, start), P1: (None, start)})
+    yield opened
+    opened.close()
+
+
+def entry(low: int, high: int, tenant: str = "acme", rows: int = 0) -> Entry:
+    """Return an entry that moves partition 0."""
+    kept = [Row(LEADS, 0, 0, low + n, tenant, "lead.created", None, b"k", b"{}") for n in range(rows)]
+    return Entry(moves={P0: (low, high)}, ingested={(tenant, LEADS): high - low}, rejected={}, rows=kept)
+
+
+def test_counts_and_positions_move_together(journal: Journal) -> None:
+    """What is written is there, added up, in the order in which it was first seen."""
+    journal.write(entry(0, 5, "late"))
+    journal.write(entry(5, 7, "acme"))
+    both = {("acme", LEADS): 1, ("late", LEADS): 1, ("new", JOBS): 3}
+    reasons = {(LEADS, Reason.EMPTY): 1, (JOBS, Reason.NULL): 2}
+    journal.write(Entry(moves={P0: (7, 9), P1: (0, 4)}, ingested=both, rejected=reasons))
+    assert list(journal.totals().ingested.items()) == [(("late", LEADS), 6), (("acme", LEADS), 3), (("new", JOBS), 3)]
+    assert journal.totals().rejected == {(LEADS, "empty"): 1, (JOBS, "null_value"): 2}
+    assert {p: found.next_offset for p, found in journal.positions([P0, P1, (JOBS, 0)]).items()} == {P0: 9, P1: 4}
+
+
+def test_fence(journal: Journal) -> None:
+    """A writer that believes in another position writes nothing at all, also not for its other partitions."""
+    journal.write(entry(0, 5))
+    with pytest.raises(OvertakenError):
+        journal.write(Entry(moves={P1: (0, 3), P0: (4, 9)}, ingested={("b", LEADS): 8}, rejected={}))
+    assert journal.totals().ingested == {("acme", LEADS): 5}
+    assert {p: found.next_offset for p, found in journal.positions([P0, P1]).items()} == {P0: 5, P1: 0}
+    journal.write(entry(5, 6))
+
+
+def test_place_is_fenced(journal: Journal) -> None:
+    """A position that has changed since it was read is not replaced, and a known partition is not placed anew."""
+    old, new = journal.positions([P0])[P0], Position(next_offset=3, epoch=1, cluster="c")
+    journal.write(entry(0, 5))
+    for before in (None, old):
+        with pytest.raises(OvertakenError):
+            journal.place({P0: (before, new)})
+    journal.place({P0: (Position(next_offset=5, cluster="c"), new)})
+    assert journal.positions([P0])[P0] == new
+
+
+def test_rows_come_back(journal: Journal, journal_address: JournalAddress) -> None:
+    """A kept message is the one that was written, whatever its bytes; rejected ones are listed apart."""
+    odd = Row(LEADS, 0, 0, 0, 'Łódź "\\', "lead.created", None, None, b"\x00\xff\n\\N")
+    bad = Row(LEADS, 0, 0, 1, None, None, Reason.EMPTY, b"\x00", b"")
+    journal.write(Entry(moves={P0: (0, 2)}, ingested={("acme", LEADS): 1}, rejected={}, rows=[odd, bad]))
+    with closing(journal_reader(journal_settings(journal_address.env(), ""))) as reader:
+        (event,), (letter,) = reader.latest(5, rejected=False), reader.latest(5, rejected=True)
+        assert (event.tenant_id, event.key, event.value) == (odd.tenant_id, None, odd.value)
+        assert (letter.reason, letter.key, letter.value) == ("empty", b"\x00", b"")
+        assert reader.message(event.id) == event
+        assert list(reader.messages()) == [event, letter]
+
+
+def test_a_message_is_kept_once(journal: Journal) -> None:
+    """The same offset twice is refused as a whole: a backstop, should the fence ever fail."""
+    journal.write(entry(0, 5, rows=5))
+    again = Entry(moves={P1: (0, 1)}, ingested={("acme", LEADS): 1}, rejected={}, rows=entry(4, 5, rows=1).rows)
+    with pytest.raises(JournalAwayError, match=r"(?i)unique"):
+        journal.write(again)
+    assert not journal.settled()
+    assert journal.totals().ingested == {("acme", LEADS): 5}
+
+
+def test_pruning(journal: Journal, journal_address: JournalAddress) -> None:
+    """Only the newest rows stay, deleted in steps of the size that is asked for; counts stay for ever."""
+    journal.write(entry(0, 30, rows=30))
+    assert [journal.prune(8) for _ in range(4)] == [8, 8, 4, 0]
+    with closing(journal_reader(journal_settings(journal_address.env(), ""))) as reader:
+        assert [kept.offset for kept in reader.messages()] == list(range(20, 30))
+    assert journal.totals().ingested == {("acme", LEADS): 30}
+
+
+def test_pruning_by_age(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows older than the limit go, younger ones stay."""
+    journal.write(entry(0, 3, rows=3))
+    monkeypatch.setattr("sink.journal.retention._DAY_US", 0)
+    assert journal.prune(2) == 2
+    assert journal.prune(2) == 1
+    monkeypatch.undo()
+    journal.write(entry(3, 5, rows=2))
+    assert journal.prune(100) == 0
+
+
+def test_another_group(journal: Journal, journal_address: JournalAddress) -> None:
+    """A journal is one group's memory: another group's sink is refused."""
+    journal.close()
+    other = journal_address.new(group_id="other")
+    with pytest.raises(JournalRefusedError, match="belongs to GROUP_ID crm-events-sink, not other"):
+        other.open()
+    other.close()
+
+
+def test_newer_schema(journal: Journal, journal_address: JournalAddress) -> None:
+    """A journal that a newer sink has changed is refused, and left as it is."""
+    journal.close()
+    if journal.is_total:
+        with closing(sqlite3.connect(journal_address.address.removeprefix("sqlite:"))) as db:
+            db.execute("PRAGMA user_version = 2")
+    else:
+        with psycopg.connect(journal_address.address) as db:
+            db.execute("UPDATE crm_events_sink.journal SET schema_version = 2")
+    with pytest.raises(JournalRefusedError, match="has schema 2, this sink knows 1"):
+        journal.open()
+    journal.close()
+
+
+def test_reopened(journal: Journal, journal_address: JournalAddress) -> None:
+    """A new process finds everything."""
+    journal.write(entry(0, 5))
+    journal.close()
+    again = journal_address.opened()
+    assert again.totals().ingested == {("acme", LEADS): 5}
+    again.write(entry(5, 6))
+    assert again.totals().ingested == {("acme", LEADS): 6}
+    again.close()
+
+
+def test_one_process_at_a_time(tmp_path: Path) -> None:
+    """A file is written by one sink; a second one is told what to use instead. When the first ends, the next may."""
+    first, second = sqlite_address(tmp_path).opened(), sqlite_address(tmp_path).new()
+    with pytest.raises(JournalRefusedError, match=r"another sink is using .*; several sinks share a postgresql://"):
+        second.open()
+    first.close()
+    second.open()
+    second.close()
+
+
+def test_foreign_files(tmp_path: Path) -> None:
+    """Files of other programs are refused and not touched, and so is a folder that is not there."""
+    (tmp_path / "text").write_text("no database at all, but long enough to be looked at " * 20)
+    with closing(sqlite3.connect(tmp_path / "other")) as db:
+        db.execute("CREATE TABLE theirs (x)")
+    for name, error in (("text", JournalAwayError), ("other", JournalRefusedError), ("no/such", JournalRefusedError)):
+        journal = JournalAddress(f"sqlite:{tmp_path / name}").new()
+        with pytest.raises(error):
+            journal.open()
+        journal.close()
+    with closing(sqlite3.connect(tmp_path / "other")) as db:
+        assert db.execute("SELECT name FROM sqlite_schema").fetchall() == [("theirs",)]
+
+
+def test_two_sinks_share_a_database(postgres: PostgresServer) -> None:
+    """Two members with partitions of their own count the same tenants; a third that comes late is fenced off."""
+    address = JournalAddress(postgres.new_database())
+    first, second = address.opened(), address.opened()
+    start = Position(next_offset=0, cluster="c")
+    first.place({P0: (None, start)})
+    second.place({P1: (None, start)})
+    for n in range(20):
+        first.write(Entry(moves={P0: (n, n + 1)}, ingested={("a", LEADS): 1, ("b", LEADS): 1}, rejected={}))
+        second.write(Entry(moves={P1: (n, n + 1)}, ingested={("b", LEADS): 1, ("a", LEADS): 1}, rejected={}))
+    with pytest.raises(OvertakenError):
+        second.write(entry(5, 6))
+    assert first.totals().ingested == {("a", LEADS): 40, ("b", LEADS): 40}
+    first.close()
+    second.close()
+
+
+def test_frozen_server(postgres: PostgresServer) -> None:
+    """A server that does not answer is away after seconds, not for ever, and what it did not take was not counted."""
+    journal = JournalAddress(postgres.new_database()).opened()
+    journal.place({P0: (None, Position(next_offset=0, cluster="c"))})
+    postgres.freeze()
+    try:
+        with pytest.raises(JournalAwayError):
+            journal.write(entry(0, 5))
+        with pytest.raises(JournalAwayError, match="timeout"):
+            journal.settled()
+    finally:
+        postgres.thaw()
+    assert journal.settled() == bool(journal.totals().ingested)
+    journal.close()
+
+
+def test_lost_answer(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A commit that was not answered is looked up: it counts if it happened, and not if it did not."""
+    journal = JournalAddress(postgres.new_database()).opened()
+    journal.place({P0: (None, Position(next_offset=0, cluster="c"))})
+    real_transaction = psycopg.Connection.transaction
+
+    @contextmanager
+    def lost(db: psycopg.Connection) -> Iterator[None]:
+        with real_transaction(db):
+            yield
+        db.close()
+        raise psycopg.OperationalError("the connection is lost")
+
+    monkeypatch.setattr(psycopg.Connection, "transaction", lost)
+    with pytest.raises(JournalAwayError, match="the connection is lost"):
+        journal.write(entry(0, 5))
+    monkeypatch.undo()
+    assert journal.settled()
+    assert journal.totals().ingested == {("acme", LEADS): 5}
+    assert not journal.settled()
+    journal.close()
+
+
+def test_no_secret_in_an_error(postgres: PostgresServer) -> None:
+    """What is said of an address holds no user and no password, whatever is wrong with it."""
+    for address in (postgres.dsn("no_such_database"), "postgresql://u:never-shown@127.0.0.1:1/x"):
+        journal = JournalAddress(address).new()
+        with pytest.raises(JournalAwayError) as away:
+            journal.open()
+        assert "never-shown" not in f"{away.value}{journal.name}"
+    with pytest.raises(SettingsError) as refused:
+        JournalAddress("postgresql://u:never-shown@[::1/x").new()
+    assert "never-shown" not in str(refused.value)
