@@ -50,14 +50,20 @@ def lines_of(text: Text, found: FoundRule) -> Lines:
 
 
 def cutting(text: Text, found: FoundRule, lines: Lines) -> Splice:
-    """The splice that takes a rule's lines out, with the blank lines that part it from its neighbour."""
-    start, end = lines.start, _next_line(text.body, lines.end)
-    if found.node is found.rules.value[0]:
-        while end < len(text.body) and not text.body[end : _line_end(text.body, end)].strip():
-            end = _next_line(text.body, _line_end(text.body, end))
-        return Splice(start, end, "")
-    while not text.body[text.body.rfind("\n", 0, start - 1) + 1 : start].strip():
-        start = text.body.rfind("\n", 0, start - 1) + 1
+    """The splice that takes a rule's lines out, with the blank lines that part it from its neighbour.
+
+    Blank lines that the rule above keeps as its own stay, and so does a file's end without a line end.
+    """
+    body, start, end = text.body, lines.start, _next_line(text.body, lines.end)
+    index = found.rules.value.index(found.node)
+    if index == 0:
+        while end < len(body) and not body[end : _line_end(body, end)].strip():
+            end = _next_line(body, _line_end(body, end))
+    elif not yamltext.last_content(text, found.rules.value[index - 1])[1]:
+        while not body[body.rfind("\n", 0, start - 1) + 1 : start].strip():
+            start = body.rfind("\n", 0, start - 1) + 1
+    if body[end - 1] != "\n":
+        start = _line_end(body, start - 1)
     return Splice(start, end, "")
 
 

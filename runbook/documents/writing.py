@@ -74,6 +74,8 @@ def write_documents(changes: Sequence[Change], *, journal: Path) -> tuple[str, .
     interruption (Ctrl-C). Only if not even the old bytes can be written does the error say that a file is damaged; the
     entry then stays for `recover`, as it does after a kill.
     """
+    if not changes:
+        return ()
     with ExitStack() as stack:
         files = [stack.enter_context(_opened(change)) for change in changes]
         _refuse_one_file_twice(files)

@@ -70,6 +70,11 @@ def test_both_files_are_written_and_the_journal_is_empty(changes: list[Change], 
     assert recover(journal) == ()
 
 
+def test_nothing_to_write_is_written(journal: Path) -> None:
+    assert write_documents([], journal=journal) == ()
+    assert not journal.exists()
+
+
 def test_permissions_owner_and_attributes_stay(changes: list[Change], journal: Path) -> None:
     """Whatever is not content: mode, owner and extended attributes."""
     path = changes[0].path
