@@ -22,14 +22,25 @@ def bring_up(parts: Sequence[Part], *, ready: Collection[str], launcher: Launche
     Raises RunbookError that names the part that did not come up, with the last lines of its log. What was started is
     left running: ending it is the caller's.
     """
-    coming = _Coming(parts, ready, launcher, observer)
+    _carry_through(_Coming(parts, ready=ready, launcher=launcher, observer=observer))
+
+
+def await_ready(parts: Sequence[Part], *, launcher: Launcher, observer: Observer) -> None:
+    """Return once these are ready too: they have run on while what they need was away. Raises RunbookError."""
+    if parts:
+        coming = _Coming(parts, ready=(), launcher=launcher, observer=observer)
+        coming.run_already()
+        _carry_through(coming)
+
+
+def _carry_through(coming: "_Coming") -> None:
     try:
         wait_until(
             coming.look,
             what="The local stack",
-            deadline_s=max(part.patience_s for part in parts),
+            deadline_s=coming.patience_s,
             every_s=_LOOK_EVERY_S,
-            where=str(launcher.root),
+            where="the local stack",
             fix="inv stack.up",
         )
     except WaitError:
@@ -39,7 +50,10 @@ def bring_up(parts: Sequence[Part], *, ready: Collection[str], launcher: Launche
 class _Coming:
     """The parts on their way up: waiting for their needs, then started, then ready."""
 
-    def __init__(self, parts: Sequence[Part], ready: Collection[str], launcher: Launcher, observer: Observer) -> None:
+    def __init__(
+        self, parts: Sequence[Part], *, ready: Collection[str], launcher: Launcher, observer: Observer
+    ) -> None:
+        self.patience_s = max(part.patience_s for part in parts)
         self._waiting = list(parts)
         self._started: list[Part] = []
         self._ready = set(ready)
@@ -48,6 +62,10 @@ class _Coming:
         self._observer = observer
         self._began = time.monotonic()
         self._last = parts[0], "what it needs did not come"
+
+    def run_already(self) -> None:
+        """Take all of them as started."""
+        self._waiting, self._started = [], self._waiting
 
     def look(self) -> Pending | Impossible | None:
         """Start what can be started, and see who is ready by now; None once everybody is."""

@@ -117,6 +117,8 @@ def _configuration(ports: Ports) -> str:
         "transaction.state.log.min.isr": "1",
         "share.coordinator.state.topic.replication.factor": "1",
         "share.coordinator.state.topic.min.isr": "1",
+        "broker.heartbeat.interval.ms": "500",
+        "broker.session.timeout.ms": "3000",  # 9 s else, for which a killed broker's next start waits
         "group.initial.rebalance.delay.ms": "0",  # 3 s else, in which a first consumer waits for others
     }
     return "".join(f"{name}={value}\n" for name, value in properties.items())

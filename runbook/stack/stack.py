@@ -14,7 +14,7 @@ from runbook.interrupts import uninterrupted
 from runbook.observer import Observer
 from runbook.record import target_lock
 from runbook.settings import LOCAL, STATE_DIR
-from runbook.stack.bringing_up import bring_up
+from runbook.stack.bringing_up import await_ready, bring_up
 from runbook.stack.installation import copy_monitoring
 from runbook.stack.layout import Layout
 from runbook.stack.part import Kind, Part, Plan
@@ -160,6 +160,8 @@ def _start(lost: Sequence[Part], plan: Plan, layout: Layout, observer: Observer)
     launcher = Launcher(layout.root)
     launcher.stop(names, timeout_s=_STOP_S)
     bring_up(lost, ready={part.name for part in plan.parts} - names, launcher=launcher, observer=observer)
+    bereft = [part for part in plan.parts if part.name not in names and names.intersection(part.needs)]
+    await_ready(bereft, launcher=launcher, observer=observer)
     write_private(layout.target, toml(target_settings(layout, plan.ports)))
 
 
