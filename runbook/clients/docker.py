@@ -32,6 +32,8 @@ _SERVICE_LABEL: Final = "com.docker.compose.service"
 _NEAREST: Final = 3
 _NEAR_ENOUGH: Final = 0.5
 _TAR_OVERHEAD_BYTES: Final = 20_480
+_NO_FILE: Final = (b"No such file or directory", b"Is a directory", b"Not a directory")
+_NO_PROGRAM: Final = frozenset({126, 127})
 _ENDED: Final = frozenset({"exited", "dead", "restarting"})
 _LINE: Final = re.compile(r"(\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d)) ?(.*)", flags=re.DOTALL)
 
@@ -102,8 +104,15 @@ class DockerRuntime:
                 stream.close()
 
     def file_inside(self, service: Service, path: str) -> bytes | None:
-        """Return a file as the container sees it; None if there is none. A stopped container can be read, too."""
+        """Return a file as the container sees it; None if there is none.
+
+        A running container reads it itself, with `cat`. The engine's archive would not do: for that, the engine mounts
+        the sources anew, so a file that was replaced by renaming looks new there, while the container still has the
+        old one (measured with engine 20.10). A stopped container will see what the archive holds when it starts.
+        """
         found = self._found(service)
+        if found.state == "running":
+            return self._own_reading(found, path)
         archive, link_target = self._archive(found, path)
         if link_target:
             archive, _ = self._archive(found, link_target)
@@ -159,6 +168,39 @@ class DockerRuntime:
         with self._asking(f"state of {container.name}") as engine:
             return self._read(engine.inspect_container(container.id), _Inspected)
 
+    def _own_reading(self, container: "_Listed", path: str) -> bytes | None:
+        """Let the container print a file."""
+        content, complaint = bytearray(), bytearray()
+        with self._asking(f"file {path}") as engine:
+            command = engine.exec_create(container.id, ["cat", path])["Id"]
+            for stdout, stderr in engine.exec_start(command, stream=True, demux=True):
+                content += stdout or b""
+                complaint += stderr or b""
+                if len(content) > MAX_FILE_BYTES:
+                    raise self._too_large(container, path)
+            code = engine.exec_inspect(command)["ExitCode"]
+        if code == 0:
+            return bytes(content)
+        if complaint.rstrip().endswith(_NO_FILE):
+            return None
+        said = (complaint or content).decode("utf-8", errors="replace").strip()
+        raise AnswerError(
+            f"{container.name} could not read {path}: {shortened(said, EXCERPT_CHARACTERS)}",
+            where=self._where,
+            fix="docker exec works with an image that holds `cat`, and with a file that its user may read",
+            status=200,
+            code="no_cat" if code in _NO_PROGRAM else "unreadable",
+        )
+
+    def _too_large(self, container: "_Listed", path: str) -> AnswerError:
+        return AnswerError(
+            f"{path} in {container.name} has more than {MAX_FILE_BYTES:,} bytes",
+            where=self._where,
+            fix="check the path: it should be a configuration file",
+            status=200,
+            code="too_large",
+        )
+
     def _archive(self, container: "_Listed", path: str) -> tuple[bytes | None, str]:
         """Return a path as a tar archive (None: no such path), and where it points if it is a link."""
         with self._asking(f"file {path}") as engine:
@@ -171,13 +213,7 @@ class DockerRuntime:
                 archive += chunk
                 if len(archive) > MAX_FILE_BYTES + _TAR_OVERHEAD_BYTES:
                     chunks.close()
-                    raise AnswerError(
-                        f"{path} in {container.name} has more than {MAX_FILE_BYTES:,} bytes",
-                        where=self._where,
-                        fix="check the path: it should be a configuration file",
-                        status=200,
-                        code="too_large",
-                    )
+                    raise self._too_large(container, path)
             return bytes(archive), stat.get("linkTarget") or ""
 
     def _read(self, answer: object, kind: type[T]) -> T:

@@ -34,6 +34,7 @@ class Engine:
 
     def __init__(self, socket_path: Path) -> None:
         self.containers, self.inspections, self.logs, self.files = [], {}, {}, {}
+        self.printed, self.started = {}, {}  # what `cat` prints, by container and path: code, stdout, stderr
         self.requests, self.failure = [], None
         self._server = Engine._Server(str(socket_path), self._handler())
         self.url = f"unix://{socket_path}"
@@ -80,7 +81,7 @@ class Engine:
         self.inspections[number] = inspected(status=state) | (inspection or {})
         return number
 
-    def answer(self, method: str, path: str, query: dict[str, list[str]]) -> tuple[object, ...]:
+    def answer(self, method: str, path: str, query: dict[str, list[str]], body: bytes) -> tuple[object, ...]:
         """Return status and body; a body that is no bytes is sent as JSON."""
         self.requests.append((method, path, query))
         if path == "/version":
@@ -89,12 +90,25 @@ class Engine:
             return self.failure
         if path == "/containers/json":
             return 200, self.containers
-        _, _, number, what = path.split("/", 3)
+        _, kind, number, what = path.split("/", 3)
+        if "exec" in {kind, what}:
+            return self.executed(number, what, body)
         if what == "archive":
             return self.files.get((number, query["path"][0]), (404, {"message": "Could not find the file"}))
         return {"json": (200, self.inspections[number]), "logs": (200, self.logs.get(number, b""))}.get(
             what, (204, b"")
         )
+
+    def executed(self, number: str, what: str, body: bytes) -> tuple[object, ...]:
+        """Make a command of a container, start it, or say how it ended."""
+        if what == "exec":
+            program, name = json.loads(body)["Cmd"]
+            missing = (1, b"", f"{program}: {name}: No such file or directory\n".encode())
+            command = f"run{len(self.started)}"
+            self.started[command] = self.printed.get((number, name), missing)
+            return 201, {"Id": command}
+        code, stdout, stderr = self.started[number]
+        return 200, {"ExitCode": code} if what == "json" else frames((STDOUT, stdout), (STDERR, stderr))
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         engine = self
@@ -108,7 +122,8 @@ class Engine:
             def reply(self) -> None:
                 target = urlsplit(self.path)
                 path = unquote(target.path).removeprefix("/v1.45")
-                status, body, *stat = engine.answer(self.command, path, parse_qs(target.query))
+                sent = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+                status, body, *stat = engine.answer(self.command, path, parse_qs(target.query), sent)
                 payload = body if isinstance(body, bytes) else json.dumps(body).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json" if payload is not body else "application/x-tar")
@@ -156,6 +171,12 @@ def tar(name: str, content: bytes | None = None) -> bytes:
         member.type = tarfile.REGTYPE if content is not None else tarfile.DIRTYPE
         archive.addfile(member, io.BytesIO(content or b""))
     return target.getvalue()
+
+
+@pytest.fixture(autouse=True)
+def no_engine_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever runs these tests may work with an engine of his own."""
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
 
 
 @pytest.fixture
@@ -327,7 +348,40 @@ def test_caller_may_stop_following(engine: Engine, docker: DockerRuntime) -> Non
     assert docker.state(PROMETHEUS).found
 
 
-def test_file_is_read_as_the_container_sees_it(engine: Engine, docker: DockerRuntime) -> None:
+def test_running_container_reads_its_file_itself(engine: Engine, docker: DockerRuntime) -> None:
+    """The engine's archive shows the file that has its name now; the container may still have the one before."""
+    number = engine.has("aether-prom")
+    engine.files[number, "/etc/rules.yml"] = (200, tar("rules.yml", b"new\n"), stat("rules.yml"))
+    engine.printed[number, "/etc/rules.yml"] = (0, b"old\n", b"")
+    engine.printed[number, "/empty"] = (0, b"", b"")
+    engine.printed[number, "/etc"] = (1, b"", b"cat: /etc: Is a directory\n")
+
+    assert docker.file_inside(PROMETHEUS, "/etc/rules.yml") == b"old\n"
+    assert docker.file_inside(PROMETHEUS, "/empty") == b""
+    assert docker.file_inside(PROMETHEUS, "/etc") is None
+    assert docker.file_inside(PROMETHEUS, "/nowhere") is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        ((1, b"", b"cat: /x: Permission denied\n"), "unreadable"),
+        ((126, b'OCI runtime exec failed: exec: "cat": executable file not found in $PATH', b""), "no_cat"),
+        ((127, b"", b"cat: not found"), "no_cat"),
+    ],
+)
+def test_file_that_cannot_be_printed_is_no_missing_file(
+    engine: Engine, docker: DockerRuntime, answer: tuple[int, bytes, bytes], code: str
+) -> None:
+    engine.printed[engine.has("aether-prom"), "/x"] = answer
+
+    with pytest.raises(AnswerError, match=r"aether-prom could not read /x: .*cat") as caught:
+        docker.file_inside(PROMETHEUS, "/x")
+
+    assert caught.value.code == code
+
+
+def test_file_of_a_stopped_container_comes_from_the_engine(engine: Engine, docker: DockerRuntime) -> None:
     number = engine.has("aether-prom", state="exited")
     engine.files[number, "/etc/rules.yml"] = (200, tar("rules.yml", b"groups: []\n"), stat("rules.yml"))
     engine.files[number, "/etc/link"] = (200, tar("link", b""), stat("link", link="/etc/rules.yml"))
@@ -342,13 +396,14 @@ def test_file_is_read_as_the_container_sees_it(engine: Engine, docker: DockerRun
 
 
 def test_huge_file_is_refused_at_the_cap(engine: Engine, docker: DockerRuntime) -> None:
-    number = engine.has("aether-prom")
-    engine.files[number, "/big"] = (200, tar("big", bytes(24_000_000)), stat("big"))
+    stopped = engine.has("aether-prom", state="exited")
+    engine.files[stopped, "/big"] = (200, tar("big", bytes(24_000_000)), stat("big"))
+    engine.printed[engine.has("aether-crm-events-sink"), "/big"] = (0, bytes(24_000_000), b"")
 
-    with pytest.raises(AnswerError, match="more than 20,000,000 bytes") as caught:
-        docker.file_inside(PROMETHEUS, "/big")
-
-    assert caught.value.code == "too_large"
+    for service in (PROMETHEUS, SINK):
+        with pytest.raises(AnswerError, match="more than 20,000,000 bytes") as caught:
+            docker.file_inside(service, "/big")
+        assert caught.value.code == "too_large"
 
 
 def test_bind_mounts_and_networks(engine: Engine, docker: DockerRuntime) -> None:
