@@ -12,6 +12,7 @@ _TOKEN = re.compile(r'[ \t\r\n]*("[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\],:]|[^ \t\r\n{}
 _BRACKET = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\]]')
 _DEPTH = {"{": 1, "[": 1, "}": -1, "]": -1}
 _DIGITS_OF_AN_INT = 18
+_SKIP = json.JSONDecoder(parse_int=str, parse_float=str)  # of what it reads only the end counts; it is written in C
 DEPTH_LIMIT = 128  # dashboards need about 20; beyond some hundreds Python's parser gives up
 
 
@@ -115,12 +116,7 @@ def _next_on_level(body: str, at: int) -> int:
 
 
 def _value_end(body: str, start: int) -> int:
-    at, depth = start, 0
-    while True:
-        token = _token(body, at)
-        at, depth = token.end(), depth + _DEPTH.get(token[1], 0)
-        if depth == 0:
-            return at
+    return _SKIP.raw_decode(body, start)[1]
 
 
 def _token(body: str, at: int) -> re.Match[str]:

@@ -81,7 +81,7 @@ class _Panels(list[Pairs]):
 
 def _situation(chance: Random) -> tuple[list[Pairs], str, dict[str, bool]]:
     """Panels, what must become of the file, and the options to plan with."""
-    size = chance.choice([0, 1, 2, 5, 5, 10, 20, 20, 40]) if chance.random() < 0.98 else chance.choice([200, 500])
+    size = chance.choice([0, 1, 2, 5, 5, 10, 20, 20, 40]) if chance.random() < 0.98 else chance.choice([200, 500, 2000])
     panels = _others(chance, size)
     anchor = next((n for n, pairs in enumerate(panels) if chance.random() < 0.2 and _is_plain(pairs)), None)
     if anchor is None:
