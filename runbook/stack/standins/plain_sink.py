@@ -33,6 +33,7 @@ def main() -> None:
             "group.id": os.environ["GROUP_ID"],
             "auto.offset.reset": "earliest",
             "session.timeout.ms": _SESSION_MS,
+            "heartbeat.interval.ms": _SESSION_MS // 6,  # the default equals the session: it would rejoin all the time
         }
     )
     with Server(NAME, int(os.environ["HTTP_PORT"]), routed((Route("GET", "/health", _health),))):
