@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import requests
@@ -59,8 +59,9 @@ class Samples:
 class SinkProcess:
     """`python -m sink` on free ports; stdout goes to a file, or to a pipe that nobody reads."""
 
-    def __init__(self, bootstrap: str, stdout: Path) -> None:
+    def __init__(self, bootstrap: str, stdout: Path, *, command: Sequence[str] = ("-m", "sink")) -> None:
         self.stdout = stdout
+        self._command = command
         self.prom_port, self.http_port = free_ports(2)
         self.env = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("KAFKA_", "SINK_"))},
@@ -78,7 +79,7 @@ class SinkProcess:
         """Start it, and do not wait."""
         with self.stdout.open("ab") as file:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "sink"],
+                [sys.executable, *self._command],
                 cwd=CHECKOUT,
                 env=self.env,
                 stdout=subprocess.PIPE if blocked_stdout else file,

@@ -1,0 +1,198 @@
+"""Sinks that are killed again and again under load, while members of their group come and go; then the books."""
+
+import random
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from confluent_kafka import Consumer
+from journals import JournalAddress
+from ledger import Audit, Ledger, Load
+from mock_kafka import MockKafka
+from sink_process import LEADS, SinkProcess, wait_until
+
+from sink.journal import journal_reader
+from sink.journal.model import JournalAwayError
+from sink.journal.reading import Reader
+from sink.journal.settings import journal_settings
+
+_RECOVERY_S: Final = 30.0  # the mock broker holds a dead member's place for the session; then its partitions move
+_SINK = ("-m", "sink")
+
+
+def broken(variant: str) -> tuple[str, ...]:
+    """Return the command of a sink with a deliberate mistake."""
+    return (str(Path(__file__).with_name("broken_sink.py")), variant)
+
+
+@dataclass(slots=True, kw_only=True)
+class Result:
+    """What came of a run. Missing and duplicate must be 0."""
+
+    kills: int = 0
+    rebalances: int = 0
+    events: int = 0
+    missing: int = 0
+    duplicate: int = 0
+    went_back: int = 0  # pages with a smaller total than a page before
+    recovered_s: list[float] = field(default_factory=list)  # from a kill to the next counted message
+
+    @property
+    def exact(self) -> bool:
+        """Whether the books are right."""
+        return not (self.missing or self.duplicate or self.went_back)
+
+    def __str__(self) -> str:
+        times = sorted(self.recovered_s) or [0.0]
+        return (
+            f"kills {self.kills}  rebalances by others {self.rebalances}  events {self.events}  "
+            f"missing {self.missing}  duplicate {self.duplicate}  totals that went back {self.went_back}  "
+            f"recovery s: median {times[len(times) // 2]:.2f} max {times[-1]:.2f}"
+        )
+
+
+@dataclass(kw_only=True)
+class Chaos:
+    """One run. `until_wrong` ends it at the first mistake that an audit finds."""
+
+    journal: JournalAddress
+    kills: int
+    sinks: int = 1
+    command: Sequence[str] = _SINK
+    partitions: int = 8
+    per_s: int = 2000
+    rows: bool = True  # keep every message, and compare offset by offset
+    seed: int = 1
+    until_wrong: bool = False
+    progress: Callable[[Result], None] = lambda _: None
+
+    def run(self) -> Result:
+        """Kill, audit, and at the end let everything be counted."""
+        self._random, self._result = random.Random(self.seed), Result()  # noqa: S311  # chaos, no secret
+        self._highest = 0.0
+        with self._surroundings() as (kafka, folder):
+            ledger = Ledger(LEADS)
+            load = Load(kafka, ledger, partitions=self.partitions, per_s=self.per_s, seed=self.seed)
+            processes = [self._process(kafka, folder / str(n)) for n in range(self.sinks)]
+            try:
+                self._kill_and_audit(kafka, processes, load, Audit(ledger))
+                load.stop()
+                if not (self.until_wrong and not self._result.exact):
+                    self._finish(processes, Audit(ledger), ledger)
+            finally:
+                load.stop()
+                for process in processes:
+                    process.kill()
+        self._result.events = sum(ledger.ends().values())
+        return self._result
+
+    @contextmanager
+    def _surroundings(self) -> Iterator[tuple[MockKafka, Path]]:
+        kafka = MockKafka()
+        kafka.create(LEADS, self.partitions)
+        with tempfile.TemporaryDirectory() as folder:
+            yield kafka, Path(folder)
+        kafka.close()
+
+    def _process(self, kafka: MockKafka, stdout: Path) -> SinkProcess:
+        process = SinkProcess(kafka.bootstrap, stdout, command=self.command)
+        process.env |= {
+            "TOPICS": LEADS,
+            "SINK_DLQ_TOPIC": "",
+            "SINK_LOG_EVENTS": "none",
+            "KAFKA_SESSION_TIMEOUT_MS": "400",
+            "KAFKA_HEARTBEAT_INTERVAL_MS": "50",
+            "KAFKA_FETCH_WAIT_MAX_MS": "20",
+            **self.journal.env(
+                SINK_JOURNAL_EVENTS="rows" if self.rows else "counts", SINK_JOURNAL_MAX_ROWS="100000000"
+            ),
+        }
+        process.start()
+        return process
+
+    def _kill_and_audit(self, kafka: MockKafka, processes: list[SinkProcess], load: Load, audit: Audit) -> None:
+        self._wait_for_progress(0, processes)
+        while self._result.kills < self.kills and not (self.until_wrong and not self._result.exact):
+            threading.Event().wait(self._random.uniform(0, 0.15))
+            victim = self._random.choice(processes)
+            victim.kill()
+            self._result.kills += 1
+            load.settle()
+            with self._reader() as reader:
+                audit.counts(reader)
+            self._result.missing, self._result.duplicate = audit.missing, audit.duplicate
+            before, killed_at = self._position(), time.monotonic()
+            victim.start()
+            if self._random.random() < 0.15:  # killed again before it has started properly
+                threading.Event().wait(self._random.uniform(0, 0.5))
+                continue
+            if self._random.random() < 0.15:
+                self._intrude(kafka)
+            self._wait_for_progress(before, processes)
+            self._result.recovered_s.append(time.monotonic() - killed_at)
+            self.progress(self._result)
+
+    def _intrude(self, kafka: MockKafka) -> None:
+        """Join the group as somebody else, take partitions and give them back: two rebalances."""
+        intruder = Consumer(
+            {
+                "bootstrap.servers": kafka.bootstrap,
+                "group.id": "crm-events-sink",
+                "log_level": 0,
+                "enable.auto.commit": False,
+                "session.timeout.ms": 400,
+                "heartbeat.interval.ms": 50,
+            }
+        )
+        intruder.subscribe([LEADS])
+        until = time.monotonic() + self._random.uniform(0.1, 1.0)
+        while time.monotonic() < until:
+            intruder.poll(0.02)
+        intruder.close()
+        self._result.rebalances += 1
+
+    def _wait_for_progress(self, before: int, processes: list[SinkProcess]) -> None:
+        def progressed() -> bool:
+            self._look_at_pages(processes)
+            return self._position() > before
+
+        wait_until(progressed, _RECOVERY_S)
+
+    def _look_at_pages(self, processes: list[SinkProcess]) -> None:
+        """A single sink goes on from the journal's totals, so no page may ever show less than one before."""
+        if self.sinks > 1 or not processes[0].status("/livez"):
+            return
+        total = processes[0].samples().counted()
+        self._result.went_back += total < self._highest
+        self._highest = max(self._highest, total)
+
+    def _finish(self, processes: list[SinkProcess], audit: Audit, ledger: Ledger) -> None:
+        end = sum(ledger.ends().values())
+        wait_until(lambda: self._position() >= end, 60)
+        if self.sinks == 1:
+            assert processes[0].samples().counted() == end
+        assert [process.stop() for process in processes] == [0] * len(processes)
+        with self._reader() as reader:
+            audit.counts(reader)
+            if self.rows:
+                audit.rows(reader)
+        self._result.missing = max(self._result.missing, audit.missing)
+        self._result.duplicate = max(self._result.duplicate, audit.duplicate)
+
+    def _position(self) -> int:
+        """Return how many offsets the journal has passed; 0 before a sink has made it."""
+        try:
+            with self._reader() as reader:
+                return sum(place.position.next_offset for place in reader.places())
+        except JournalAwayError:
+            return 0
+
+    @contextmanager
+    def _reader(self) -> Iterator[Reader]:
+        with closing(journal_reader(journal_settings(self.journal.env(), ""))) as reader:
+            yield reader
