@@ -1,0 +1,118 @@
+"""What the Docker engine sends: the parts of its JSON that are read, its frames and archives, and who is meant."""
+
+import struct
+import tarfile
+from collections.abc import Sequence
+from difflib import get_close_matches
+from io import BytesIO
+from typing import Any, Final
+
+import msgspec
+
+from runbook.clients.runtime import Service
+
+_SERVICE_LABEL: Final = "com.docker.compose.service"
+_NEAREST: Final = 3
+_NEAR_ENOUGH: Final = 0.5
+_STDOUT, _STDERR = 1, 2
+_FRAME: Final = struct.Struct(">BxxxL")
+
+
+class _Wire(msgspec.Struct, rename="pascal"):
+    """Members as the engine's API names them; unknown ones are skipped."""
+
+
+class Listed(_Wire):
+    """A container as the list of containers has it."""
+
+    id: str
+    names: list[str] | None
+    state: str
+    created: int
+    labels: dict[str, str] | None = None
+
+    @property
+    def name(self) -> str:
+        """Its name, without the slash that the engine puts before it; else its short id."""
+        return self.names[0].removeprefix("/") if self.names else self.id[:12]
+
+    @property
+    def service(self) -> str:
+        """Its service of Docker Compose, or nothing."""
+        return (self.labels or {}).get(_SERVICE_LABEL, "")
+
+
+class _Health(_Wire):
+    status: str = ""
+
+
+class _State(_Wire):
+    status: str
+    exit_code: int
+    started_at: str
+    oom_killed: bool = msgspec.field(name="OOMKilled")
+    health: _Health | None = None
+
+
+class _Mounted(_Wire):
+    type: str
+    source: str
+    destination: str
+
+
+class _Networks(_Wire):
+    networks: dict[str, Any]
+
+
+class Inspected(_Wire):
+    """A container as its inspection has it."""
+
+    state: _State
+    restart_count: int
+    mounts: list[_Mounted]
+    network_settings: _Networks
+
+
+def matching(listed: Sequence[Listed], service: Service) -> Listed | None:
+    """Return the service's container: by compose label, else by name.
+
+    Two compose projects of one host may both have a service of that name: then the one with the container's name
+    counts, else the running one, else the newest.
+    """
+    labelled = [one for one in listed if one.service == service.name]
+    named = [one for one in listed if one.name == service.container]
+    return max(
+        labelled or named,
+        key=lambda one: (one.name == service.container, one.state == "running", one.created),
+        default=None,
+    )
+
+
+def nearest(listed: Sequence[Listed], service: Service) -> tuple[str, ...]:
+    """Return the names that are closest to the service's, for who has mistyped one."""
+    names = [one.name for one in listed]
+    close = [
+        *get_close_matches(service.container, names, n=_NEAREST, cutoff=_NEAR_ENOUGH),
+        *get_close_matches(service.name, names, n=_NEAREST, cutoff=_NEAR_ENOUGH),
+    ]
+    return tuple(dict.fromkeys(close))[:_NEAREST]
+
+
+def demultiplexed(frames: bytes) -> tuple[bytes, bytes]:
+    """Return standard output and standard error; each frame is stream, three zero bytes, length, bytes."""
+    streams = {_STDOUT: bytearray(), _STDERR: bytearray()}
+    at = 0
+    while at < len(frames):
+        stream, length = _FRAME.unpack_from(frames, at)
+        at += _FRAME.size
+        streams[stream] += frames[at : at + length]
+        at += length
+    return bytes(streams[_STDOUT]), bytes(streams[_STDERR])
+
+
+def only_file(archive: bytes) -> bytes | None:
+    """Return the regular file of an archive of one path; None for a folder."""
+    with tarfile.open(fileobj=BytesIO(archive)) as tar:
+        member = tar.next()
+        content = tar.extractfile(member) if member is not None and member.isfile() else None
+        return None if content is None else content.read()
