@@ -171,19 +171,20 @@ def _plan(files: Files, wanted: Wanted, options: SetupOptions, services: Service
         read_document(files.dashboard), wanted.panels, source=str(files.dashboard), strip_bom=options.strip_bom
     )
     rules = plan_rules(read_document(files.rules), wanted.rules, source=str(files.rules))
-    looks = (
-        (services.grafana, dashboard, serving.panels_now),
-        (services.prometheus, rules, serving.rules_now),
-    )
     evidence = [Evidence(source=one.source, saw=one.reason) for one in (dashboard, rules)]
-    restarts = []
-    for service, change, look in looks if options.restart else ():
-        now = look()
-        evidence.append(Evidence(source=service.container, saw=now.saw))
-        if change.changed or not now.is_served:
+    restarts: tuple[Service, ...] = ()
+    if options.restart:
+        panels_now, rules_now = serving.panels_now(), serving.rules_now()
+        evidence.append(Evidence(source=services.grafana.container, saw=panels_now.saw))
+        evidence.append(Evidence(source=services.prometheus.container, saw=rules_now.saw))
+        needed = (
+            (services.grafana, dashboard.changed or not panels_now.is_served),
+            (services.prometheus, rules.changed or not rules_now.is_served),
+        )
+        restarts = tuple(service for service, is_needed in needed if is_needed)
+        for service in restarts:
             services.must_exist(service)
-            restarts.append(service)
-    plan = SetupPlan(dashboard=dashboard, rules=rules, restarts=tuple(restarts))
+    plan = SetupPlan(dashboard=dashboard, rules=rules, restarts=restarts)
     if plan.is_empty:
         reason = f"{dashboard.reason}; {rules.reason}"
         return Done(value=plan, outcome="unchanged", reason=reason, evidence=tuple(evidence))

@@ -137,8 +137,11 @@ def _metrics_criterion(target: Target, counts: CountsSeen | None) -> Criterion:
         return _unread(4)
     page = counts.page
     shown = ", ".join(f"{topic} {tenant} {value:g}" for (tenant, topic), value in sorted(page.counters.items())[:5])
+    if page.next_offsets and not shown:
+        shown = f"positions of {len(page.next_offsets)} partitions; nothing counted since the sink was started"
     saw = f"{page.size_bytes} bytes; {shown or 'no crm_events_ingested_total'}"
-    return _criterion(4, bool(page.counters), source=f"GET {shown_url(target.sink.metrics_url)}", saw=saw)
+    source = f"GET {shown_url(target.sink.metrics_url)}"
+    return _criterion(4, bool(page.counters or page.next_offsets), source=source, saw=saw)
 
 
 def _log_criterion(lines: tuple[Received, ...] | None) -> Criterion:
