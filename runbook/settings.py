@@ -302,9 +302,10 @@ def _group(kind: type[G], table: dict[str, Any], *, prefix: str, source: str) ->
         first = error.errors(include_input=False, include_url=False)[0]
         field = str(first["loc"][0]) if first["loc"] else ""
         variable = f"{prefix}{field}".upper()
+        given = [name for name in (variable, f"{variable}_FILE") if os.environ.get(name)]
         raise UsageError(
             f"{field}: {first['msg']}",
-            where=f"environment variable {variable}" if variable in os.environ else f"{source}, {field}",
+            where=f"environment variable {given[0]}" if given else f"{source}, {field}",
             fix=_allowed(kind, field),
         ) from None
 

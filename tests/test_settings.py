@@ -194,6 +194,17 @@ def test_a_wrong_variable_is_named_as_the_place(monkeypatch: pytest.MonkeyPatch)
     assert caught.value.where == "environment variable RUNBOOK_RUNTIME_KIND"
 
 
+def test_a_wrong_file_of_a_variable_is_named_as_the_place(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "options.json").write_text("correct-horse", encoding="utf-8")
+    monkeypatch.setenv("RUNBOOK_KAFKA_OPTIONS_FILE", str(folder / "options.json"))
+
+    with pytest.raises(UsageError) as caught:
+        load_target()
+
+    assert caught.value.where == "environment variable RUNBOOK_KAFKA_OPTIONS_FILE"
+    assert SECRET not in str(caught.value)
+
+
 def test_an_unreadable_file_is_no_missing_file(folder: Path) -> None:
     """Defaults instead of a file that cannot be read would be another installation."""
     (folder / "runbook.toml").mkdir()
