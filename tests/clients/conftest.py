@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
-from loopback import Behaviour, MakeServer, RawServer, ScriptedServer, free_port
+from loopback_servers import Behaviour, MakeServer, RawServer, ScriptedServer, free_port
 
 
 @pytest.fixture

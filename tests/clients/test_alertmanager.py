@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
-from loopback import Reply, ScriptedServer
+from loopback_servers import Reply, ScriptedServer
 
 from runbook.clients.alertmanager import Alertmanager, Matcher, Silence
 from runbook.errors import AnswerError, RunbookError, UnreachableError

@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
-from loopback import Reply, ScriptedServer
+from loopback_servers import Reply, ScriptedServer
 
 from runbook.clients.docker import DockerRuntime
 from runbook.clients.runtime import LogLine, Mount, Runtime, Service

@@ -5,7 +5,7 @@ import traceback
 from datetime import UTC, datetime
 
 import pytest
-from loopback import MakeServer, Reply, ScriptedServer
+from loopback_servers import MakeServer, Reply, ScriptedServer
 
 from runbook.clients.gateway import EntityAnswer, Gateway
 from runbook.errors import AnswerError, UnreachableError

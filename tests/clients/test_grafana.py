@@ -5,7 +5,7 @@ from base64 import b64encode
 from datetime import UTC, datetime
 
 import pytest
-from loopback import Reply, ScriptedServer
+from loopback_servers import Reply, ScriptedServer
 
 from runbook.clients.grafana import Datasource, DatasourceHealth, Frame, Grafana, GrafanaHealth
 from runbook.errors import AnswerError, UnreachableError

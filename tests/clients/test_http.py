@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from loopback import MakeServer, Reply, ScriptedServer
+from loopback_servers import MakeServer, Reply, ScriptedServer
 
 from runbook.clients.http import HttpClient, redacted
 from runbook.errors import AnswerError, UnreachableError, UsageError

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from urllib.parse import parse_qs, quote_plus
 
 import pytest
-from loopback import MakeServer, Reply, ScriptedServer
+from loopback_servers import MakeServer, Reply, ScriptedServer
 
 from runbook.clients.keycloak import Keycloak
 from runbook.errors import AnswerError, UnreachableError

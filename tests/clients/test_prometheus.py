@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from loopback import Reply, ScriptedServer
+from loopback_servers import Reply, ScriptedServer
 
 from runbook.clients.prometheus import Prometheus, Readiness, ReloadAnswer
 from runbook.errors import AnswerError, RunbookError, UnreachableError

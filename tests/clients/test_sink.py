@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from loopback import Reply, ScriptedServer
+from loopback_servers import Reply, ScriptedServer
 
 from runbook.clients.sink import Sink, SinkHealth, SinkPage
 from runbook.errors import AnswerError, UnreachableError
