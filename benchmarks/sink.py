@@ -14,12 +14,13 @@ from typing import Any, Final, NoReturn
 from rich.console import Console
 
 from benchmarks.measuring.cardinality import flood, many_tenants
-from benchmarks.measuring.contestants import BASELINE, CEILING, PEER_ROWS, PLAIN_LOOP, SINK_ROWS
+from benchmarks.measuring.contestants import BASELINE, CEILING, KCAT_VALUES, PEER_ROWS, PLAIN_LOOP, SINK_ROWS
 from benchmarks.measuring.figures import Figure, of_flood, of_latency, of_many_tenants
 from benchmarks.measuring.latency import MOCK_WAIT_MS, latency
 from benchmarks.measuring.load import LoadError
 from benchmarks.measuring.machine import this_machine
 from benchmarks.measuring.model import Judgement
+from benchmarks.measuring.sink_row import NO_JOURNAL, SQLITE
 from benchmarks.measuring.tables import WIDTH, figures_table, throughput_table
 from benchmarks.measuring.throughput import Standing, throughput
 from runbook.errors import RunbookError
@@ -30,6 +31,7 @@ exit codes: 0 measured, every count exact; 1 a count was wrong, or a target is m
 _LATENCY_PER_S: Final = 200.0
 _LATENCY_S: Final = 20.0
 _SHORT_WAIT_MS: Final = 5
+_LATENCY_TITLE: Final = f"Producer to counter, {_LATENCY_PER_S:g} events/s for {_LATENCY_S:g} s, by fetch.wait.max.ms"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -70,7 +72,7 @@ def _throughput(options: argparse.Namespace, console: Console, results: Results)
     peers = () if options.without_peers else PEER_ROWS
     if options.without_peers:
         console.print(f"Left out as asked: {', '.join(row.name for row in PEER_ROWS)}", style="bold yellow")
-    rows = (BASELINE, *SINK_ROWS, PLAIN_LOOP, *peers, CEILING)
+    rows = (BASELINE, KCAT_VALUES, *SINK_ROWS, PLAIN_LOOP, *peers, CEILING)
     standings = throughput(rows, events=options.events, rounds=options.rounds, says=console.print)
     results.standings.extend(standings)
     console.print(throughput_table(standings))
@@ -79,11 +81,11 @@ def _throughput(options: argparse.Namespace, console: Console, results: Results)
 def _latency(_: argparse.Namespace, console: Console, results: Results) -> None:
     figures = [
         figure
-        for wait_ms in (_SHORT_WAIT_MS, MOCK_WAIT_MS)
-        for figure in of_latency(latency(per_s=_LATENCY_PER_S, seconds=_LATENCY_S, fetch_wait_ms=wait_ms))
+        for journal, wait_ms in ((NO_JOURNAL, _SHORT_WAIT_MS), (SQLITE, _SHORT_WAIT_MS), (NO_JOURNAL, MOCK_WAIT_MS))
+        for figure in of_latency(latency(journal, per_s=_LATENCY_PER_S, seconds=_LATENCY_S, fetch_wait_ms=wait_ms))
     ]
     results.figures.extend(figures)
-    console.print(figures_table(f"Producer to counter, {_LATENCY_PER_S:g} events/s for {_LATENCY_S:g} s", figures))
+    console.print(figures_table(_LATENCY_TITLE, figures))
 
 
 def _cardinality(options: argparse.Namespace, console: Console, results: Results) -> None:

@@ -14,13 +14,13 @@ from benchmarks.measuring.model import Outcome
 from benchmarks.measuring.pages import Counts, differences
 from benchmarks.measuring.piped import Run
 from benchmarks.measuring.sink_process import SinkProcess
-from benchmarks.measuring.sink_row import SinkRow, Watcher
+from benchmarks.measuring.sink_row import QUIET, SQLITE, SinkRow, Watcher
 
 CAP: Final = 10_000  # tenants with series of their own: the sink's default
 OVERFLOW: Final = "__overflow__"
 SCRAPE_EVERY_S: Final = 0.5  # the field scrapes every 10 s: twenty times as often
 
-_SINK: Final = SinkRow(name="sink", env={"SINK_LOG_EVENTS": "none"})
+_SINK: Final = SinkRow(name="sink", env=QUIET | SQLITE)
 _IDLE_SCRAPES: Final = 20
 
 

@@ -8,7 +8,7 @@ from benchmarks.measuring.load import TOPICS
 from benchmarks.measuring.model import Outcome, Target
 from benchmarks.measuring.piped import PAGE_FILE, PipedRow, Run
 from benchmarks.measuring.programs import PEERS, ceiling, kcat, peers_python
-from benchmarks.measuring.sink_row import SinkRow
+from benchmarks.measuring.sink_row import NO_JOURNAL, POSTGRES, QUIET, SQLITE, SinkRow
 
 _IDLE_S: Final = "2"  # the peers end when nothing has come for so long
 # librdkafka's mock broker answers an empty fetch only after this time; the sink has the same value by default.
@@ -36,9 +36,14 @@ def at_least(ratio: float) -> Target:
 
 
 def _kcat(run: Run) -> Sequence[str]:
-    """Balanced consumer, one byte for each message, exit at the end of all partitions: the least that kcat can do."""
-    options = ("-q", "-e", "-f", ".", "-X", "auto.offset.reset=earliest", "-X", f"fetch.wait.max.ms={_FETCH_WAIT_MS}")
-    return (*kcat(), "-b", run.load.bootstrap, *options, "-G", run.group, *TOPICS)
+    """Write one byte for each message: the least that kcat can do. Counting and decoding are not in it."""
+    return (*_kcat_values(run), "-f", ".")
+
+
+def _kcat_values(run: Run) -> Sequence[str]:
+    """Write each value and a newline, as kcat does unless told otherwise, until the end of all partitions."""
+    options = ("-q", "-e", "-X", "auto.offset.reset=earliest", "-X", f"fetch.wait.max.ms={_FETCH_WAIT_MS}")
+    return (*kcat(), "-b", run.load.bootstrap, "-G", run.group, *TOPICS, *options)
 
 
 def _ceiling(run: Run) -> Sequence[str]:
@@ -62,24 +67,14 @@ def _places(run: Run) -> Sequence[str]:
 
 
 SINK_ROWS: Final = (
-    SinkRow(name="sink", env={"SINK_LOG_EVENTS": "none"}, target=at_least(1.0)),
-    SinkRow(name="sink, a line per event", env={"SINK_LOG_EVENTS": "all"}, target=at_least(0.9)),
-    SinkRow(
-        name="sink, SQLite counts",
-        env={"SINK_LOG_EVENTS": "none", "SINK_JOURNAL": "sqlite:{folder}/j.db", "SINK_JOURNAL_EVENTS": "counts"},
-    ),
-    SinkRow(
-        name="sink, SQLite rows",
-        env={"SINK_LOG_EVENTS": "none", "SINK_JOURNAL": "sqlite:{folder}/j.db", "SINK_JOURNAL_EVENTS": "rows"},
-        target=at_least(0.4),
-    ),
-    SinkRow(
-        name="sink, PostgreSQL counts",
-        env={"SINK_LOG_EVENTS": "none", "SINK_JOURNAL": "{BENCH_POSTGRES_DSN}", "SINK_JOURNAL_EVENTS": "counts"},
-        needs="BENCH_POSTGRES_DSN",
-    ),
+    SinkRow(name="sink", env=QUIET | NO_JOURNAL, target=at_least(1.0)),
+    SinkRow(name="sink, a line per event", env=NO_JOURNAL, target=at_least(0.9)),
+    SinkRow(name="sink, SQLite counts", env=QUIET | SQLITE),
+    SinkRow(name="sink, SQLite rows", env=QUIET | SQLITE | {"SINK_JOURNAL_EVENTS": "rows"}, target=at_least(0.4)),
+    SinkRow(name="sink, PostgreSQL counts", env=QUIET | POSTGRES, needs="BENCH_POSTGRES_DSN"),
 )
 BASELINE: Final = PipedRow(name="kcat", command=_kcat)
+KCAT_VALUES: Final = PipedRow(name="kcat, every value printed", command=_kcat_values, mark=b"\n")
 PLAIN_LOOP: Final = PipedRow(name="plain loop, json + labels()", command=_plain_loop, counts=True)
 PEER_ROWS: Final = (
     PipedRow(name="aiokafka getmany, undecoded", command=_aiokafka),

@@ -37,7 +37,7 @@ def of_latency(seen: Latency) -> list[Figure]:
     judged = _P99 if seen.fetch_wait_ms < MOCK_WAIT_MS else None
 
     def figure(what: str, value: float | None, target: Target | None = None) -> Figure:
-        name = f"fetch.wait.max.ms={seen.fetch_wait_ms}: {what}"
+        name = f"journal {seen.situation}: {what}"
         return Figure(what=name, value=value, unit="ms", target=target, failure=seen.failure)
 
     return [

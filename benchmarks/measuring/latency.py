@@ -36,6 +36,7 @@ _SETTLE_S: Final = 10.0
 class Latency:
     """What was seen at one setting; times in milliseconds."""
 
+    situation: str
     fetch_wait_ms: int  # fetch.wait.max.ms of the sink
     events: int
     milliseconds: Sequence[float]  # sorted
@@ -48,7 +49,7 @@ class Latency:
         return statistics.quantiles(self.milliseconds, n=100, method="inclusive")[percent - 1]
 
 
-def latency(*, per_s: float, seconds: float, fetch_wait_ms: int) -> Latency:
+def latency(journal: Mapping[str, str], *, per_s: float, seconds: float, fetch_wait_ms: int) -> Latency:
     """Send events at this rate to an idle sink and compare the times.
 
     librdkafka's mock broker answers an empty fetch only when `fetch.wait.max.ms` is over, also if an event comes
@@ -56,7 +57,8 @@ def latency(*, per_s: float, seconds: float, fetch_wait_ms: int) -> Latency:
     """
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         folder, events = Path(scratch), int(per_s * seconds)
-        env = {"SINK_LOG_EVENTS": "all", "KAFKA_FETCH_WAIT_MAX_MS": str(fetch_wait_ms)}
+        kept = {name: value.format(folder=folder) for name, value in journal.items()}
+        env = {**kept, "SINK_LOG_EVENTS": "all", "KAFKA_FETCH_WAIT_MAX_MS": str(fetch_wait_ms)}
         with (
             broker(folder, dict.fromkeys(TOPICS, _PARTITIONS)) as bootstrap,
             SinkProcess(bootstrap=bootstrap, group="bench-latency", folder=folder, env=env) as sink,
@@ -66,6 +68,7 @@ def latency(*, per_s: float, seconds: float, fetch_wait_ms: int) -> Latency:
             counted, _ = watch(lambda: _complete(sink.log, events), deadline_s=_SETTLE_S)
             total = parsed(sink.page()).total()
     return Latency(
+        situation=f"{journal['SINK_JOURNAL'].partition(':')[0]}, {fetch_wait_ms} ms",
         fetch_wait_ms=fetch_wait_ms,
         events=events,
         milliseconds=sorted((at_s - sent[number]) * 1e3 for number, at_s in counted.items() if number in sent),

@@ -1,6 +1,6 @@
-"""Contestants that write one byte to standard output for each event: kcat, and the programs of benchmarks/peers.
+"""Contestants that write a mark to standard output for each event: kcat, and the programs of benchmarks/peers.
 
-The reader of the pipe counts the bytes and notes when they came. A writer fills a buffer of some thousand bytes first,
+The reader of the pipe counts the marks and notes when they came. A writer fills a buffer of some thousand bytes first,
 which is the resolution of the samples. The last, short buffer comes with the writer's end: it counts, but is no sample
 of the pace.
 """
@@ -41,6 +41,7 @@ class PipedRow:
 
     name: str
     command: Callable[[Run], Sequence[str]]  # raises NotAvailableError
+    mark: bytes = b"."  # the byte that stands for an event
     counts: bool = False  # it counts by tenant and topic, and leaves its page in PAGE_FILE
     target: Target | None = None
 
@@ -51,7 +52,7 @@ class PipedRow:
             process = subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=errors)
         samples, memory = [], PeakMemory(process.pid)
         try:
-            for sample in _samples(process.stdout):
+            for sample in _samples(process.stdout, self.mark):
                 samples.append(sample)
                 memory.look()
             code = process.wait(_SILENT_S)
@@ -75,7 +76,7 @@ class PipedRow:
         return differences(parsed((run.folder / PAGE_FILE).read_text()).ingested, run.load.ledger)
 
 
-def _samples(pipe: IO[bytes] | None) -> Iterator[Sample]:
+def _samples(pipe: IO[bytes] | None, mark: bytes) -> Iterator[Sample]:
     """Yield the count after each read, until the pipe is closed. Raises TimeoutError."""
     assert pipe is not None  # noqa: S101  # stdout=PIPE
     total = 0
@@ -87,5 +88,5 @@ def _samples(pipe: IO[bytes] | None) -> Iterator[Sample]:
             chunk = os.read(pipe.fileno(), _CHUNK)
             if not chunk:
                 return
-            total += len(chunk)
+            total += chunk.count(mark)
             yield Sample(at_s=time.monotonic(), events=total)

@@ -12,6 +12,11 @@ from benchmarks.measuring.piped import Run
 from benchmarks.measuring.sink_process import SinkProcess
 from benchmarks.measuring.usage import children_cpu_s
 
+NO_JOURNAL: Final = {"SINK_JOURNAL": "none"}
+SQLITE: Final = {"SINK_JOURNAL": "sqlite:{folder}/journal.sqlite", "SINK_JOURNAL_EVENTS": "counts"}
+POSTGRES: Final = {"SINK_JOURNAL": "{BENCH_POSTGRES_DSN}", "SINK_JOURNAL_EVENTS": "counts"}
+QUIET: Final = {"SINK_LOG_EVENTS": "none"}
+
 _HAS_COUNTED: Final = re.compile(r"^crm_events_ingested_total\{.*\} (?!0\.0$)", re.MULTILINE)
 
 
