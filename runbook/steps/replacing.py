@@ -1,56 +1,87 @@
-"""Planned files replaced: kept first, written both or none, and put back."""
+"""Planned files replaced: kept first, written all or none also by a kill, and put back."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from runbook.documents.journal import abandoned
 from runbook.documents.plan import Plan
-from runbook.documents.writing import write_document
+from runbook.documents.recovery import recover
+from runbook.documents.writing import Change, write_documents
 from runbook.errors import DocumentError, RunbookError
 from runbook.model import Evidence
 from runbook.record import Record, digest
-from runbook.steps.frame import Done
+from runbook.steps.frame import Done, Frame
 
 REPLACES = "replaces"
-"""Kind of the event that is recorded before a file is written, so that also a crash leaves its trace."""
+"""Kind of the event that is recorded before a file is written, so that a rollback also finds what a kill left."""
 
 
-def kept(record: Record, plans: Sequence[Plan]) -> Done[None]:
-    """Keep the bytes of every file as they are now."""
-    evidence = tuple(
-        Evidence(source=plan.source, saw=f"kept as {record.back_up(Path(plan.source), plan.before)}") for plan in plans
-    )
-    return Done(value=None, outcome="ok", reason=f"{len(plans)} files kept in the record", evidence=evidence)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replacing:
+    """Writes for one task: `journal` is the folder that outlives a kill in the middle of a write."""
 
+    record: Record
+    journal: Path
 
-def replaced(record: Record, plans: Sequence[Plan]) -> Done[None]:
-    """Write every file, or none: when one fails, those before it get their old bytes back. Raises RunbookError."""
-    done: list[Plan] = []
-    try:
+    @classmethod
+    def of(cls, record: Record, state_dir: Path) -> "Replacing":
+        """Return the one for a task of this state directory."""
+        return cls(record=record, journal=state_dir / "journal")
+
+    def settle(self, frame: Frame, *, only_look: bool = False) -> None:
+        """Put right what a killed command left half written, as a step of its own if there is anything.
+
+        With `only_look` nothing is written: what is left half written then raises RunbookError.
+        """
+        if only_look:
+            for entry in abandoned(self.journal):
+                raise RunbookError(
+                    "A command was killed while it wrote the files; they may be half written",
+                    where=", ".join(str(intent.path) for intent in entry.intents) or str(entry.path),
+                    fix="inv setup without --dry-run, or inv rollback: both put that right first",
+                )
+        found = () if only_look else recover(self.journal)
+        if found:
+            reason = "; ".join(f"{one.path.name} {one.outcome}: {one.reason}" for one in found)
+            evidence = tuple(Evidence(source=str(one.path), saw=one.reason) for one in found)
+            frame.step(
+                "unfinished write", 0, lambda: Done(value=None, outcome="changed", reason=reason, evidence=evidence)
+            )
+
+    def kept(self, plans: Sequence[Plan]) -> Done[None]:
+        """Keep the bytes of every file as they are now."""
+        copies = [self.record.back_up(Path(plan.source), plan.before) for plan in plans]
+        evidence = tuple(
+            Evidence(source=plan.source, saw=f"kept as {copy}") for plan, copy in zip(plans, copies, strict=True)
+        )
+        return Done(value=None, outcome="ok", reason=f"{len(plans)} files kept in the record", evidence=evidence)
+
+    def replaced(self, plans: Sequence[Plan]) -> Done[None]:
+        """Write every file, or none. Raises RunbookError."""
+        if not plans:
+            return Done(value=None, outcome="unchanged", reason="the files are as wished already")
         for plan in plans:
             change = {"file": plan.source, "before": digest(plan.before), "after": digest(plan.after)}
-            record.append(REPLACES, change)
-            write_document(Path(plan.source), plan.before, plan.after)
-            done.append(plan)
-    except RunbookError:
-        put_back(done)
-        raise
-    if not done:
-        return Done(value=None, outcome="unchanged", reason="the files are as wished already")
-    return Done(value=None, outcome="changed", reason="; ".join(plan.reason for plan in done))
+            self.record.append(REPLACES, change)
+        changes = [Change(path=Path(plan.source), before=plan.before, after=plan.after) for plan in plans]
+        notes = write_documents(changes, journal=self.journal)
+        reason = "; ".join((*(plan.reason for plan in plans), *notes))
+        return Done(value=None, outcome="changed", reason=reason)
 
-
-def put_back(plans: Sequence[Plan]) -> Done[None]:
-    """Give every file its old bytes, the last one first. Raises DocumentError naming all that could not be."""
-    failed: list[RunbookError] = []
-    for plan in reversed(plans):
-        try:
-            write_document(Path(plan.source), plan.after, plan.before)
-        except RunbookError as error:
-            failed.append(error)
-    if failed:
-        raise DocumentError(
-            f"The old bytes could not be put back: {'; '.join(error.seen for error in failed)}",
-            where=", ".join(error.where for error in failed),
-            fix="put the copies of the record's folder backups/ in their place by hand",
-        )
-    return Done(value=None, outcome="rolled_back", reason=f"{len(plans)} files are as before")
+    def put_back(self, plans: Sequence[Plan]) -> Done[None]:
+        """Give every file its old bytes, each for itself. Raises DocumentError naming all that could not be."""
+        failed: list[RunbookError] = []
+        for plan in reversed(plans):
+            back = Change(path=Path(plan.source), before=plan.after, after=plan.before)
+            try:
+                write_documents([back], journal=self.journal)
+            except RunbookError as error:
+                failed.append(error)
+        if failed:
+            raise DocumentError(
+                f"The old bytes could not be put back: {'; '.join(error.seen for error in failed)}",
+                where=", ".join(error.where for error in failed),
+                fix="put the copies of the record's folder backups/ in their place by hand",
+            )
+        return Done(value=None, outcome="rolled_back", reason=f"{len(plans)} files are as before")

@@ -13,7 +13,7 @@ from runbook.observer import Observer
 from runbook.record import Event, Record, all_records, digest, open_record, target_lock
 from runbook.settings import Target
 from runbook.steps.frame import Done, Frame
-from runbook.steps.replacing import REPLACES, kept, replaced
+from runbook.steps.replacing import REPLACES, Replacing
 from runbook.steps.services import Services
 from runbook.steps.setup import Confirm
 
@@ -35,8 +35,10 @@ def rollback(
     """
     frame = Frame("rollback", target=target.name, record=record, observer=observer)
     services = Services(target, runtime, timeout_s=timeout_s)
+    replacing = Replacing.of(record, state_dir)
     try:
         with target_lock(state_dir, target=target.name, task="rollback"):
+            replacing.settle(frame)
             plans = frame.step("plan", 1, lambda: _plans(_setup_record(state_dir, target, run_id)))
             diff = "".join(plan.diff() for plan in plans)
             observer.shows_diff(diff)
@@ -48,8 +50,8 @@ def rollback(
             if not confirm(f"Put {len(plans)} files back and restart Grafana and Prometheus on target {target.name}?"):
                 return frame.result("pending", ExitCode.CHANGES_PENDING, diff=diff)
             with uninterrupted():
-                frame.step("back up", 1, lambda: kept(record, plans))
-                frame.step("write", 1, lambda: replaced(record, plans))
+                frame.step("back up", 1, lambda: replacing.kept(plans))
+                frame.step("write", 1, lambda: replacing.replaced(plans))
                 for service in readers:
                     frame.step(f"restart {service.name}", 3, partial(services.restarted, service))
             for service in readers:

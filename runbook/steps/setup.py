@@ -5,7 +5,7 @@ old bytes are put back and the services restarted once more. An interrupt is und
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from runbook.record import Record, target_lock
 from runbook.settings import Target
 from runbook.steps.frame import Done, Frame
 from runbook.steps.locating import Files, found_files
-from runbook.steps.replacing import kept, put_back, replaced
+from runbook.steps.replacing import Replacing
 from runbook.steps.services import Services
 from runbook.steps.serving import Serving
 
@@ -100,8 +100,10 @@ def setup(
     """
     frame = Frame("setup", target=target.name, record=record, observer=observer)
     plan: SetupPlan | None = None
+    replacing = Replacing.of(record, state_dir)
     try:
         with target_lock(state_dir, target=target.name, task="setup"):
+            replacing.settle(frame, only_look=options.dry_run)
             files = frame.step("files", 0, lambda: _files(target, options, runtime))
             wanted = frame.step("datasource", 1, lambda: _wanted(target, options))
             services = Services(target, runtime, timeout_s=options.timeout_s)
@@ -117,7 +119,10 @@ def setup(
                 return frame.result("pending", ExitCode.CHANGES_PENDING, diff=plan.diff)
             if not confirm(_question(plan, target)):
                 return frame.result("pending", ExitCode.CHANGES_PENDING, diff=plan.diff)
-            _apply(frame, plan, services, serving, options)
+            change = _Application(
+                frame=frame, plan=plan, services=services, serving=serving, replacing=replacing, options=options
+            )
+            change.apply()
     except RunbookError as error:
         return frame.failure(error, diff=plan.diff if plan else None)
     return frame.result("changed", ExitCode.OK, diff=plan.diff)
@@ -201,53 +206,62 @@ def _names(services: tuple[Service, ...]) -> str:
     return " and ".join(service.name for service in services)
 
 
-def _apply(frame: Frame, plan: SetupPlan, services: Services, serving: Serving, options: SetupOptions) -> None:
-    """Write, restart, wait until served; undo all of it if that ends in any other way."""
-    written: list[Plan] = []
-    restarted: list[Service] = []
-    try:
-        with uninterrupted():
-            frame.step("back up", 1, lambda: kept(frame.record, plan.writes))
-            frame.step("write", 1, lambda: replaced(frame.record, plan.writes))
-            written.extend(plan.writes)
-        for service in plan.restarts:
-            restarted.append(service)
-            frame.step(f"restart {service.name}", 3, partial(services.restarted, service))
-        if options.restart:
-            frame.step("served by Grafana", 3, serving.panels_served)
-            frame.step("loaded by Prometheus", 3, serving.rules_loaded)
-    except RunbookError as error:
-        if not written:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Application:
+    """A plan on its way: what has been written and restarted so far can be undone."""
+
+    frame: Frame
+    plan: SetupPlan
+    services: Services
+    serving: Serving
+    replacing: Replacing
+    options: SetupOptions
+    written: list[Plan] = field(default_factory=list)
+    restarted: list[Service] = field(default_factory=list)
+
+    def apply(self) -> None:
+        """Write, restart, wait until served; undo all of it if that ends in any other way."""
+        try:
+            with uninterrupted():
+                self.frame.step("back up", 1, lambda: self.replacing.kept(self.plan.writes))
+                self.frame.step("write", 1, lambda: self.replacing.replaced(self.plan.writes))
+                self.written.extend(self.plan.writes)
+            for service in self.plan.restarts:
+                self.restarted.append(service)
+                self._restart(service)
+            if self.options.restart:
+                self.frame.step("served by Grafana", 3, self.serving.panels_served)
+                self.frame.step("loaded by Prometheus", 3, self.serving.rules_loaded)
+        except RunbookError as error:
+            if not self.written:
+                raise
+            raise self._rolled_back(error) from None
+        except BaseException:  # an interrupt, or a defect
+            self._undo()
             raise
-        raise _rolled_back(frame, written, restarted, services, error) from None
-    except BaseException:  # an interrupt, or a defect
+
+    def _restart(self, service: Service) -> None:
+        self.frame.step(f"restart {service.name}", 3, partial(self.services.restarted, service))
+
+    def _undo(self) -> None:
+        """Put the old bytes back, and restart what may have read the new ones."""
         with uninterrupted():
-            _undo(frame, written, restarted, services)
-        raise
+            if self.written:
+                self.frame.step("put back", 1, lambda: self.replacing.put_back(self.written))
+                for service in self.restarted:
+                    self._restart(service)
 
-
-def _undo(frame: Frame, written: list[Plan], restarted: list[Service], services: Services) -> None:
-    """Put the old bytes back, and restart what may have read the new ones."""
-    if written:
-        frame.step("put back", 1, lambda: put_back(written))
-        for service in restarted:
-            frame.step(f"restart {service.name}", 3, partial(services.restarted, service))
-
-
-def _rolled_back(
-    frame: Frame, written: list[Plan], restarted: list[Service], services: Services, error: RunbookError
-) -> RunbookError:
-    """Undo, wait until the services answer, and return the error that says what came of it."""
-    try:
-        with uninterrupted():
-            _undo(frame, written, restarted, services)
-        for service in restarted:
-            frame.step(f"{service.name} answers", 3, partial(services.answering, service))
-    except RunbookError as second:
-        is_back = any(step.outcome == "rolled_back" for step in frame.steps)
-        return (RolledBackError if is_back else RunbookError)(
-            f"{error.seen}. {'The files are as before, but then' if is_back else 'And then'}: {second.seen}",
-            where=f"{error.where}; {second.where}; record {frame.record.folder}",
-            fix=second.fix,
-        )
-    return RolledBackError(f"{error.seen}. The files are as before", where=error.where, fix=error.fix)
+    def _rolled_back(self, error: RunbookError) -> RunbookError:
+        """Undo, wait until the services answer, and return the error that says what came of it."""
+        try:
+            self._undo()
+            for service in self.restarted:
+                self.frame.step(f"{service.name} answers", 3, partial(self.services.answering, service))
+        except RunbookError as second:
+            is_back = any(step.outcome == "rolled_back" for step in self.frame.steps)
+            return (RolledBackError if is_back else RunbookError)(
+                f"{error.seen}. {'The files are as before, but then' if is_back else 'And then'}: {second.seen}",
+                where=f"{error.where}; {second.where}; record {self.frame.record.folder}",
+                fix=second.fix,
+            )
+        return RolledBackError(f"{error.seen}. The files are as before", where=error.where, fix=error.fix)

@@ -13,6 +13,8 @@ from installation import Installation, an_installation, looks_of
 from loopback import Reply
 
 from runbook.console import document, validate
+from runbook.documents.journal import Intent, entered
+from runbook.documents.writing import Change
 from runbook.errors import UsageError
 from runbook.interrupts import Interrupted
 from runbook.model import StepResult, TaskResult
@@ -388,6 +390,60 @@ def test_rollback_after_a_crash_in_the_middle_of_setup(installed: Installation) 
     before = contents(installed)
     set_up(installed, restart=False)
     installed.rules.write_bytes(before[1])
+
+    assert roll_back(installed).exit_code == 0
+    assert contents(installed) == before
+
+
+def killed_while_writing(installed: Installation) -> None:
+    """Leave what SIGKILL leaves between the two files: the first is new, the second torn, the journal knows both."""
+    old = contents(installed)
+    set_up(installed, restart=False)
+    new = contents(installed)
+    changes = [Change(path=path, before=b, after=a) for path, b, a in zip(paths(installed), old, new, strict=True)]
+    intents = [
+        Intent(
+            raw_path=os.fsencode(change.path),
+            device=change.path.stat().st_dev,
+            inode=change.path.stat().st_ino,
+            before=change.before,
+            after=change.after,
+        )
+        for change in changes
+    ]
+    with entered(state_of(installed) / "journal", intents):
+        half = len(old[1]) // 2
+        installed.rules.write_bytes(new[1][:half] + old[1][half:] + new[1][len(old[1]) :])
+
+
+def paths(installed: Installation) -> tuple[Path, Path]:
+    return installed.dashboard, installed.rules
+
+
+def test_setup_puts_right_what_a_kill_left(installed: Installation) -> None:
+    """Both files go back to their old bytes, and are then planned anew."""
+    killed_while_writing(installed)
+
+    result = set_up(installed)
+
+    assert (result.outcome, result.exit_code) == ("changed", 0)
+    assert outcomes(result)["unfinished write"] == "changed"
+    assert "unfinished write" not in outcomes(set_up(installed))
+
+
+def test_a_dry_run_says_what_a_kill_left_and_writes_nothing(installed: Installation) -> None:
+    killed_while_writing(installed)
+    before = files(installed)
+
+    result = set_up(installed, dry_run=True)
+
+    assert (result.exit_code, files(installed)) == (1, before)
+    assert "was killed while it wrote" in result.problem.seen if result.problem else False
+
+
+def test_rollback_puts_right_what_a_kill_left(installed: Installation) -> None:
+    before = contents(installed)
+    killed_while_writing(installed)
 
     assert roll_back(installed).exit_code == 0
     assert contents(installed) == before
