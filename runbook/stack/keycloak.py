@@ -1,10 +1,11 @@
 """Keycloak as a process: the distribution that Maven fetches, with the realm of the facts imported at each start."""
 
+import secrets
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from runbook.clients.launcher import Launch
+from runbook.clients.launcher import Launch, write_private
 from runbook.stack.fetching import run_fetcher
 from runbook.stack.layout import Layout
 from runbook.stack.maven import INSTALL, JVM_OPTIONS, JavaProgram, found_java_program
@@ -35,12 +36,13 @@ def found_keycloak(says: Callable[[str], None]) -> JavaProgram:
 
 
 def prepare_keycloak(layout: Layout, program: JavaProgram) -> None:
-    """Make the folder that it takes for its home: its own data, and the cached programs."""
+    """Make the folder that it takes for its home, its own data and the cached programs, and its admin's password."""
     home = _home(layout)
     (home / "conf").mkdir(parents=True)
     (home / "data/import").mkdir(parents=True)
     (home / "lib").symlink_to(program.folder / "lib")
     shutil.copy(_PROGRAM / f"{_REALM}-realm.json", home / "data/import")
+    write_private(layout.keycloak_admin, secrets.token_hex().encode())
 
 
 def keycloak_part(layout: Layout, ports: Ports, program: JavaProgram) -> Part:
@@ -69,7 +71,12 @@ def keycloak_part(layout: Layout, ports: Ports, program: JavaProgram) -> Part:
         name="keycloak",
         plays=f"Keycloak {program.version}",
         kind="real",
-        launch=Launch(command=(*java, *main, *options), directory=str(home), environment=inherited()),
+        launch=Launch(
+            command=(*java, *main, *options),
+            directory=str(home),
+            environment={**inherited(), "KC_BOOTSTRAP_ADMIN_USERNAME": "admin"},
+            environment_files={"KC_BOOTSTRAP_ADMIN_PASSWORD": str(layout.keycloak_admin)},
+        ),
         ready=f"{local_url(ports.keycloak)}/realms/{_REALM}",
         address=local_url(ports.keycloak),
         ports=(ports.keycloak,),

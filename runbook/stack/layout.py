@@ -62,3 +62,8 @@ class Layout:
     def journal_dsn(self) -> Path:
         """Return the file with the address of the sink's journal in PostgreSQL, password included."""
         return self.data / "journal-dsn"
+
+    @property
+    def keycloak_admin(self) -> Path:
+        """Return the file with the password of Keycloak's user `admin`; only its owner can read it."""
+        return self.data / "keycloak-admin"

@@ -23,7 +23,7 @@ def planned_stack(layout: Layout, ports: Ports, tools: Tools, real: Programs) ->
         _apexflow(layout, ports, real),
         *([postgres_part(layout, ports, real.postgres)] if real.postgres else []),
         kafka_part(layout, ports, real.kafka) if real.kafka else _kafka(layout, ports),
-        _sink(layout, ports) if real.kafka else _patient_with_mock(_sink(layout, ports)),
+        _sink(layout, ports, real) if real.kafka else _patient_with_mock(_sink(layout, ports, real)),
         _prometheus(layout, ports, tools),
         _alertmanager(layout, ports, tools),
         _grafana(layout, ports),
@@ -93,7 +93,10 @@ def _kafka(layout: Layout, ports: Ports) -> Part:
     )
 
 
-def _sink(layout: Layout, ports: Ports) -> Part:
+def _sink(layout: Layout, ports: Ports, real: Programs) -> Part:
+    """Return the part. Its journal outlives Kafka, so it has one only where Kafka keeps its offsets too."""
+    has_journal = real.postgres is not None and real.kafka is not None
+    files = {"KAFKA_BOOTSTRAP": layout.bootstrap} | ({"SINK_JOURNAL": layout.journal_dsn} if has_journal else {})
     environment = {
         "GROUP_ID": "crm-events-sink",
         "TOPICS": ",".join(TOPICS),
@@ -106,11 +109,12 @@ def _sink(layout: Layout, ports: Ports) -> Part:
         name="crm-events-sink",
         plays="CRM events sink",
         kind="real",
-        launch=replace(launch, environment_files={"KAFKA_BOOTSTRAP": str(layout.bootstrap)}),
+        launch=replace(launch, environment_files={variable: str(path) for variable, path in files.items()}),
+        detail="journal in PostgreSQL" if has_journal else "",
         ready=f"{local_url(ports.sink_http)}/readyz",
         address=f"{local_url(ports.sink_metrics)}/metrics",
         ports=(ports.sink_metrics, ports.sink_http),
-        needs=("kafka",),
+        needs=("kafka", "apexflow-db") if has_journal else ("kafka",),
     )
 
 

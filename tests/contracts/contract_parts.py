@@ -15,10 +15,18 @@ from typing import TypeVar
 import pytest
 import requests
 
+from runbook.settings import LOCAL, Target, load_target
+
 ROOT = Path(__file__).parents[2]
 HTTP_TIMEOUT_S = 10
 _DEADLINE_S = 20.0
 _PAUSE = threading.Event()
+
+STAND_IN, REAL = "stand-in", "real"
+PLAYERS = (
+    STAND_IN,
+    pytest.param(REAL, marks=(pytest.mark.real, pytest.mark.stack, pytest.mark.xdist_group("real parts"))),
+)
 
 T = TypeVar("T")
 
@@ -94,8 +102,15 @@ def real_parts(*variables: str) -> list[object]:
     return [pytest.param(tuple(os.environ[variable] for variable in variables), marks=pytest.mark.live, id="real")]
 
 
-def token(issuer: str, **form: str) -> requests.Response:
-    """Ask for a token as the runbook does; `form` replaces single fields."""
+def played_by(request: pytest.FixtureRequest) -> Target | None:
+    """Return where the real parts are, or None if the stand-in is meant."""
+    if request.param == STAND_IN:
+        return None
+    return load_target(LOCAL, directory=request.getfixturevalue("real_stack"))
+
+
+def token(issuer: str, **form: str | None) -> requests.Response:
+    """Ask for a token as the runbook does; `form` replaces single fields, None leaves one out."""
     fields = {
         "grant_type": "password",
         "client_id": "aetherlink-gateway",
@@ -103,4 +118,4 @@ def token(issuer: str, **form: str) -> requests.Response:
         "password": "demo",
     }
     address = f"{issuer}/realms/aetherlink/protocol/openid-connect/token"
-    return requests.post(address, data=fields | form, timeout=HTTP_TIMEOUT_S)
+    return requests.post(address, data=fields | form, timeout=HTTP_TIMEOUT_S)  # requests leaves None out

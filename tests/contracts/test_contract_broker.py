@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 import requests
 from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
-from contract_parts import HTTP_TIMEOUT_S, Program, eventually, free_port, real_parts, running
+from contract_parts import HTTP_TIMEOUT_S, PLAYERS, Program, eventually, free_port, played_by, running
+
+from runbook.settings import LOCAL, load_target
+from runbook.stack.part import TOPICS
 
 LEADS = "apexflow.leads.created"
 
@@ -24,12 +27,11 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, st
         yield _address(program, folder / "bootstrap"), f"http://127.0.0.1:{port}"
 
 
-@pytest.fixture(params=[pytest.param(None, id="stand-in"), *real_parts("KAFKA_BOOTSTRAP")])
+@pytest.fixture(params=PLAYERS)
 def bootstrap(request: pytest.FixtureRequest) -> str:
-    """Address of the part under test; KAFKA_BOOTSTRAP lets a real broker join."""
-    if request.param is None:
-        return str(request.getfixturevalue("stand_in")[0])
-    return str(request.param[0])
+    """Address of the part under test."""
+    real = played_by(request)
+    return real.kafka.bootstrap if real else str(request.getfixturevalue("stand_in")[0])
 
 
 def test_a_value_comes_back_as_it_was_produced(bootstrap: str) -> None:
@@ -56,6 +58,23 @@ def test_a_repeated_request_does_not_double_an_event(bootstrap: str) -> None:
     partition = _produced(bootstrap, topic, b"only one").partition()
     with _consumer(bootstrap, f"group-{uuid.uuid4()}") as consumer:
         assert consumer.get_watermark_offsets(_at(topic, partition), timeout=10) == (0, 1)
+
+
+def test_an_unknown_topic_appears_with_four_partitions(bootstrap: str) -> None:
+    """As in the field, where nobody creates the topics by hand."""
+    topic = f"contract-{uuid.uuid4()}"
+    _produced(bootstrap, topic, b"first")
+    assert len(_producer(bootstrap).list_topics(topic, timeout=10).topics[topic].partitions) == 4
+
+
+@pytest.mark.real
+@pytest.mark.stack
+@pytest.mark.xdist_group("real parts")
+def test_the_stack_creates_the_topics_of_a_real_broker(real_stack: Path) -> None:
+    """Both are there before the first event, so that the sink reads them from the start."""
+    bootstrap = load_target(LOCAL, directory=real_stack).kafka.bootstrap
+    topics = _producer(bootstrap).list_topics(timeout=10).topics
+    assert [len(topics[name].partitions) for name in TOPICS] == [4, 4]
 
 
 def test_topics_have_the_partitions_that_were_asked_for(stand_in: tuple[str, str]) -> None:

@@ -12,7 +12,11 @@ from pathlib import Path
 import pytest
 import requests
 from confluent_kafka import Consumer
-from contract_parts import HTTP_TIMEOUT_S, Program, eventually, free_port, reachable, real_parts, running, token
+from contract_parts import HTTP_TIMEOUT_S, PLAYERS, Program, eventually, free_port, played_by, reachable, running, token
+
+from runbook.observer import Silence
+from runbook.settings import LOCAL, load_target
+from runbook.stack import stack
 
 LEADS, JOBS = "apexflow.leads.created", "apexflow.jobs.created"
 LEAD_FIELDS = ["id", "tenant_id", "name", "email", "phone", "source", "status", "assigned_to", "tags", "created_at"]
@@ -62,16 +66,14 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flow]:
         yield Flow(gateway=f"http://127.0.0.1:{gateway}", issuer=f"http://127.0.0.1:{issuer}", bootstrap=address)
 
 
-@pytest.fixture(
-    params=[pytest.param(None, id="stand-in"), *real_parts("GATEWAY_URL", "KEYCLOAK_URL", "KAFKA_BOOTSTRAP")]
-)
+@pytest.fixture(params=PLAYERS)
 def flow(request: pytest.FixtureRequest) -> Flow:
-    """The installation under test; GATEWAY_URL, KEYCLOAK_URL and KAFKA_BOOTSTRAP together let a real one join."""
-    if request.param is None:
+    """The flow under test: gateway and ApexFlow, with stand-ins or with Keycloak, Kafka and PostgreSQL behind them."""
+    real = played_by(request)
+    if real is None:
         found: Flow = request.getfixturevalue("stand_in")
         return found
-    gateway, issuer, bootstrap = request.param
-    return Flow(gateway=gateway, issuer=issuer, bootstrap=bootstrap)
+    return Flow(gateway=real.gateway.url, issuer=real.keycloak.url, bootstrap=real.kafka.bootstrap)
 
 
 def test_a_created_lead_comes_back_with_an_id_and_its_tenant(flow: Flow) -> None:
@@ -91,8 +93,9 @@ def test_the_same_email_again_is_409_and_named(flow: Flow) -> None:
 
 
 def test_a_job_needs_a_lead_of_this_tenant(flow: Flow) -> None:
-    """An id that no lead has is 404; the id of a fresh lead is taken."""
-    assert flow.call("POST", "/jobs", _job(2**31 - 1)).status_code == 404
+    """An id that no lead has, or that no database can hold, is 404; the id of a fresh lead is taken."""
+    for nobody in (2**31 - 1, -(2**80)):
+        assert flow.call("POST", "/jobs", _job(nobody)).status_code == 404
     created = flow.call("POST", "/jobs", _job(flow.lead()["id"])).json()
     assert set(JOB_FIELDS) <= created.keys()
 
@@ -140,9 +143,9 @@ def test_events_have_the_fields_and_keys_of_the_facts(flow: Flow) -> None:
     assert not any(mark in str(about_lead["published_at"])[10:] for mark in "+-Z")
 
 
-def test_leads_are_listed_newest_first(stand_in: Flow) -> None:
-    first, second = stand_in.lead(), stand_in.lead()
-    listed = stand_in.call("GET", "/leads?limit=2").json()
+def test_leads_are_listed_newest_first(flow: Flow) -> None:
+    first, second = flow.lead(), flow.lead()
+    listed = flow.call("GET", "/leads?limit=2").json()
     assert listed == [second, first]
 
 
@@ -216,6 +219,21 @@ def test_a_database_that_is_gone_is_500_until_it_is_back(tmp_path: Path) -> None
         assert _post(address, "/leads", lead).status_code == 500
         (tmp_path / "away").rename(database)
         assert _post(address, "/leads", lead).status_code == 200
+
+
+@pytest.mark.real
+@pytest.mark.stack
+@pytest.mark.xdist_group("real parts")
+def test_a_database_server_that_is_down_is_500_until_it_is_back(real_stack: Path) -> None:
+    """The same of PostgreSQL; what was created before it was killed is still there."""
+    real = load_target(LOCAL, directory=real_stack)
+    flow = Flow(gateway=real.gateway.url, issuer=real.keycloak.url, bootstrap=real.kafka.bootstrap)
+    before, lead = flow.lead(), _lead()
+    stack.stop_part(real_stack, "apexflow-db", kill=True)
+    assert flow.call("POST", "/leads", lead).status_code == 500
+    stack.up(real_stack, Silence())
+    assert flow.call("POST", "/leads", lead).status_code == 200
+    assert before in flow.call("GET", "/leads").json()
 
 
 def test_the_same_email_is_free_for_another_tenant(tmp_path: Path) -> None:

@@ -1,0 +1,67 @@
+"""The runbook from setup to proof, with the real Kafka, Keycloak and PostgreSQL: nothing rests on a stand-in's mood."""
+
+from pathlib import Path
+
+import pytest
+
+from runbook.clients.processes import ProcessRuntime
+from runbook.errors import ExitCode
+from runbook.model import TaskResult
+from runbook.observer import Silence
+from runbook.record import begin_record
+from runbook.settings import LOCAL, STACK_DIR, STATE_DIR, load_target
+from runbook.stack import stack
+from runbook.steps.setup import SetupOptions
+from runbook.steps.traffic import TrafficOptions
+from runbook.steps.troubleshoot import troubleshoot
+from runbook.steps.whole import run
+
+pytestmark = [pytest.mark.real, pytest.mark.stack, pytest.mark.xdist_group("real parts")]
+
+
+def test_every_lead_is_proven_from_the_api_to_the_panel(real_stack: Path) -> None:
+    """Setup, traffic and verify: all five criteria, all seven entities through every hop, and nothing broken then."""
+    proven = _run(real_stack)
+
+    assert proven.exit_code == ExitCode.OK
+    assert [criterion.outcome for criterion in proven.criteria or ()] == ["ok"] * 5
+    assert proven.ledger is not None
+    assert (proven.ledger.proven, len(proven.ledger.rows)) == (7, 7)
+    assert _verdict(real_stack) == ("healthy", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "code"), [("apexflow-db", "DB_DOWN"), ("kafka", "Q_DOWN"), ("keycloak", "KC_DOWN")], ids=lambda text: text
+)
+def test_a_real_part_that_was_killed_is_named_and_comes_back(real_stack: Path, name: str, code: str) -> None:
+    """Killed without a warning: it is the fault, alone; `stack.up` brings it back with its data, and all is well."""
+    stack.stop_part(real_stack, name, kill=True)
+    assert _verdict(real_stack) == ("fault", code)
+    stack.up(real_stack, Silence())
+    assert _run(real_stack).exit_code == ExitCode.OK
+
+
+def _run(directory: Path) -> TaskResult:
+    return run(
+        load_target(LOCAL, directory=directory),
+        SetupOptions(timeout_s=60),
+        TrafficOptions(leads=5, jobs=2, timeout_s=60),
+        runtime=ProcessRuntime(directory / STACK_DIR),
+        state_dir=directory / STATE_DIR,
+        record=begin_record(directory / STATE_DIR, task="run", target=LOCAL),
+        observer=Silence(),
+        confirm=lambda _: True,
+    )
+
+
+def _verdict(directory: Path) -> tuple[str, str]:
+    result = troubleshoot(
+        load_target(LOCAL, directory=directory),
+        ProcessRuntime(directory / STACK_DIR),
+        state_dir=directory / STATE_DIR,
+        observer=Silence(),
+        record=begin_record(directory / STATE_DIR, task="troubleshoot", target=LOCAL),
+    )
+    assert result.verdict is not None
+    assert not result.also
+    return result.verdict.outcome, result.verdict.code
