@@ -243,8 +243,9 @@ def _table(tallies: Sequence[Tally], *, checked: bool) -> Table:
 
 def _said(large: dict[str, float]) -> str:
     return (
-        f"{large['bytes'] / 1e6:.1f} MB, {_LARGE_PANELS} panels: {large['seconds']:.2f} s of work (target: {_TARGET_S:.0f}), "
-        f"{large['clock_seconds']:.2f} s by the clock, {large['megabytes']:.0f} MB at most (target: {_TARGET_MB:.0f})"
+        f"{large['bytes'] / 1e6:.1f} MB, {_LARGE_PANELS} panels: {large['seconds']:.2f} s of work "
+        f"(target: {_TARGET_S:.0f}), {large['clock_seconds']:.2f} s by the clock, "
+        f"{large['megabytes']:.0f} MB at most (target: {_TARGET_MB:.0f})"
     )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runbook.documents.compare import Datasource
@@ -103,6 +103,7 @@ def changes_only_what_is_meant(before: bytes, after: bytes) -> bool:
     return undone(after, before) == before
 
 
+@settings(max_examples=25)
 @given(dashboards())
 def test_only_the_intended_bytes_change(before: bytes) -> None:
     """For every indentation, line end, key order, escape and byte order mark."""
@@ -111,6 +112,7 @@ def test_only_the_intended_bytes_change(before: bytes) -> None:
     assert changes_only_what_is_meant(before, plan.after)
 
 
+@settings(max_examples=25)
 @given(dashboards())
 def test_the_result_says_what_was_meant(before: bytes) -> None:
     """The same JSON, with the two panels behind panel 19 and everything below moved by eight rows."""
@@ -124,6 +126,7 @@ def test_the_result_says_what_was_meant(before: bytes) -> None:
     assert expected == after
 
 
+@settings(max_examples=25)
 @given(dashboards())
 def test_second_plan_changes_no_byte(before: bytes) -> None:
     """Planning the result again finds nothing to do, and says why."""
@@ -133,6 +136,7 @@ def test_second_plan_changes_no_byte(before: bytes) -> None:
     assert second.reason == "panels 20 and 21 already match"
 
 
+@settings(max_examples=25)
 @given(dashboards())
 def test_new_lines_end_as_the_others_do(before: bytes) -> None:
     """A CRLF file gets no bare LF, an LF file no CR, a one-line file no line."""
