@@ -19,15 +19,17 @@ from confluent_kafka import KafkaException, libversion
 
 from sink.consumer import EventConsumer, FatalKafkaError
 from sink.environment import SettingsError
+from sink.event_pages import event_routes
 from sink.exposition import Format
 from sink.gauges import Build
 from sink.health import Pulse, health_routes
 from sink.journal import new_journal
+from sink.journal.command import journal_command
 from sink.journal.model import Journal, JournalAwayError, JournalRefusedError
 from sink.log_lines import LogLines
 from sink.membership import KafkaAwayError
 from sink.metrics import Metrics
-from sink.pages import Page, PageServer, Route
+from sink.pages import Page, PageServer, Request, Route
 from sink.settings import Settings, load_settings
 
 EXIT_PROBLEM: Final = 1
@@ -37,7 +39,9 @@ _STOP_WITHIN_S: Final = 4.0
 
 
 def main() -> int:
-    """Run the sink with the settings of the environment until SIGTERM or SIGINT."""
+    """Run the sink with the settings of the environment until SIGTERM or SIGINT; or `journal ...`, and end."""
+    if sys.argv[1:2] == ["journal"]:
+        return journal_command(sys.argv[2:], os.environ)
     try:
         settings = load_settings(os.environ)
         return serve(settings, _stop_on_signals(), new_journal(settings.journal))
@@ -72,8 +76,8 @@ def serve(settings: Settings, stop: threading.Event, journal: Journal | None) ->
             open_things.callback(journal.close)
         _open(journal, metrics, log)
         for variable, port, routes in (
-            ("PROM_PORT", settings.prom_port, {"/metrics": _metrics_route(metrics)}),
-            ("HTTP_PORT", settings.http_port, health_routes(pulse)),
+            ("PROM_PORT", settings.prom_port, {"GET /metrics": _metrics_route(metrics)}),
+            ("HTTP_PORT", settings.http_port, {**health_routes(pulse), **event_routes(settings)}),
         ):
             open_things.callback(_listen(variable, settings.bind, port, routes).server_close)
         consumer.run(stop)
@@ -129,9 +133,10 @@ def _listen(variable: str, bind: str, port: int, routes: Mapping[str, Route]) ->
 
 
 def _metrics_route(metrics: Metrics) -> Route:
-    def page(headers: Mapping[str, str]) -> Page:
-        page_format = Format.accepted(headers.get("Accept", ""))
-        shown = metrics.page(scrape="X-Prometheus-Scrape-Timeout-Seconds" in headers, page_format=page_format)
+    def page(request: Request) -> Page:
+        page_format = Format.accepted(request.headers.get("Accept", ""))
+        scrape = "X-Prometheus-Scrape-Timeout-Seconds" in request.headers
+        shown = metrics.page(scrape=scrape, page_format=page_format)
         return Page(
             status=HTTPStatus.OK,
             content_type=page_format.value,

@@ -1,13 +1,12 @@
 """Is the sink alive, and does it do its work? Three small pages for probes and for people."""
 
-import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final
 
-from sink.pages import Page, Route
+from sink.pages import Page, Request, Route, json_page
 
 SERVICE: Final = "crm-events-sink"
 STALLED_AFTER_S: Final = 30.0
@@ -43,30 +42,25 @@ class Pulse:
 def health_routes(pulse: Pulse) -> Mapping[str, Route]:
     """Return /health (works, or why not), /livez (restart me?) and /readyz (are events being counted?)."""
 
-    def health(_: object) -> Page:
+    def health(_: Request) -> Page:
         reason = pulse.impaired()
         if reason:
-            return _answer(HTTPStatus.SERVICE_UNAVAILABLE, status="unhealthy", service=SERVICE, reason=reason)
-        return _answer(HTTPStatus.OK, status="healthy", service=SERVICE)
+            unhealthy = {"status": "unhealthy", "service": SERVICE, "reason": reason}
+            return json_page(HTTPStatus.SERVICE_UNAVAILABLE, unhealthy)
+        return json_page(HTTPStatus.OK, {"status": "healthy", "service": SERVICE})
 
     return {
-        "/health": health,
-        "/livez": _probe("alive", pulse.stalled, pulse),
-        "/readyz": _probe("ready", pulse.not_ready, pulse),
+        "GET /health": health,
+        "GET /livez": _probe("alive", pulse.stalled, pulse),
+        "GET /readyz": _probe("ready", pulse.not_ready, pulse),
     }
 
 
 def _probe(name: str, problem: Callable[[], str], pulse: Pulse) -> Route:
-    def probe(_: object) -> Page:
+    def probe(_: Request) -> Page:
         reason = problem()
         if reason:
-            return _answer(HTTPStatus.SERVICE_UNAVAILABLE, **{name: False, "reason": reason})
-        return _answer(HTTPStatus.OK, **{name: True, "assigned_partitions": pulse.assigned})
+            return json_page(HTTPStatus.SERVICE_UNAVAILABLE, {name: False, "reason": reason})
+        return json_page(HTTPStatus.OK, {name: True, "assigned_partitions": pulse.assigned})
 
     return probe
-
-
-def _answer(status: HTTPStatus, /, **document: object) -> Page:
-    """Write JSON without blanks: the `/health` of the sink before this one is compared as text."""
-    body = json.dumps(document, separators=(",", ":")).encode()
-    return Page(status=status, content_type="application/json", body=body)

@@ -1,5 +1,6 @@
 """A small HTTP server for pages that are made when they are asked for."""
 
+import json
 import sys
 import threading
 from collections.abc import Callable, Mapping
@@ -8,6 +9,9 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from socket import AF_INET, AF_INET6
 from socketserver import TCPServer, ThreadingMixIn
+from typing import Final
+
+_LARGEST_BODY: Final = 65_536
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,14 +24,31 @@ class Page:
     sent: Callable[[], None] | None = None
 
 
-Route = Callable[[Mapping[str, str]], Page]
-"""Makes a page for a request with these headers."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What was asked for, by whom. `last` is the last part of the path."""
+
+    headers: Mapping[str, str]
+    query: str
+    last: str
+    client: str  # an IP address
+
+
+Route = Callable[[Request], Page]
+"""Makes a page for a request."""
+
+
+def json_page(status: HTTPStatus, document: object) -> Page:
+    """Write JSON without blanks: the `/health` of the sink before this one is compared as text."""
+    body = json.dumps(document, separators=(",", ":")).encode()
+    return Page(status=status, content_type="application/json", body=body)
 
 
 class PageServer(ThreadingMixIn, TCPServer):
-    """Serves GET for fixed paths from daemon threads. Raises OSError if the port is taken.
+    """Serves from daemon threads what its routes name, as "GET /path", or "POST /path/" for all that is directly below.
 
-    Not `http.server.HTTPServer`: that one looks up the host's own name, which takes seconds where DNS is broken.
+    Raises OSError if the port is taken. Not `http.server.HTTPServer`: that one looks up the host's own name, which
+    takes seconds where DNS is broken.
     """
 
     allow_reuse_address = True
@@ -56,8 +77,19 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = 10  # seconds for a reader that does not send its request
 
     def do_GET(self) -> None:
-        route = self.server.routes.get(self.path.partition("?")[0])
-        page = _NOT_FOUND if route is None else route(self.headers)  # type: ignore[arg-type]  # an e-mail Message is no Mapping
+        self._answer("GET")
+
+    def do_POST(self) -> None:
+        self.rfile.read(min(int(self.headers.get("Content-Length") or 0), _LARGEST_BODY))  # no route reads a body
+        self._answer("POST")
+
+    def _answer(self, method: str) -> None:
+        path, _, query = self.path.partition("?")
+        parent, _, last = path.rpartition("/")
+        routes = self.server.routes
+        route = routes.get(f"{method} {path}") or routes.get(f"{method} {parent}/", _not_found)
+        headers: Mapping[str, str] = self.headers  # type: ignore[assignment]  # an e-mail Message is no Mapping
+        page = route(Request(headers=headers, query=query, last=last, client=self.client_address[0]))
         self.send_response(page.status)
         self.send_header("Content-Type", page.content_type)
         self.send_header("Content-Length", str(len(page.body)))
@@ -70,4 +102,5 @@ class _Handler(BaseHTTPRequestHandler):
         """Write nothing: a line per request would bury the events."""
 
 
-_NOT_FOUND = Page(status=HTTPStatus.NOT_FOUND, content_type="text/plain; charset=utf-8", body=b"404 page not found\n")
+def _not_found(_: Request) -> Page:
+    return Page(status=HTTPStatus.NOT_FOUND, content_type="text/plain; charset=utf-8", body=b"404 page not found\n")

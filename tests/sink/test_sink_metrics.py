@@ -5,10 +5,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from sink_process import LEADS, Samples
 
 from sink.decoding import Reason
-from sink.journal.model import Partition
+from sink.exposition import Format
+from sink.gauges import Build
+from sink.journal.model import Partition, Totals
 from sink.metrics import Metrics, Series
 
 
@@ -141,6 +144,60 @@ def test_text_as_the_runbook_shows_it() -> None:
     assert 'crm_events_ingested_total{tenant_id="acme",topic="apexflow.leads.created"} 5.0' in lines
     assert "crm_events_log_lines_dropped_total 3.0" in lines
     assert "crm_events_dead_letters_total 2.0" in lines
+
+
+def test_restored_totals() -> None:
+    """Totals from a journal are shown at once, also to a scrape: Prometheus has seen them before the restart."""
+    metrics = new_metrics(max_tenants=1)
+    metrics.restore(Totals(ingested={("acme", LEADS): 5, ("b", LEADS): 2}, rejected={("gone.topic", "empty"): 3}))
+    count(metrics, "acme", 1)
+    page = samples(metrics, scrape=True)
+    assert page.ingested() == {("acme", LEADS): 6.0, ("__overflow__", LEADS): 2.0}
+    assert page.rejected() == {("gone.topic", "empty"): 3.0}
+
+
+def test_lag() -> None:
+    """The lag is what Kafka has beyond our positions, of the partitions that are ours, and never below 0."""
+    metrics = new_metrics()
+    metrics.assign(2, {(LEADS, 0): 4, (LEADS, 1): 9, (LEADS, 2): 1})
+    metrics.ends({(LEADS, 0): 10, (LEADS, 1): 8, (LEADS, 7): 5})
+    assert samples(metrics).by_name["crm_events_lag"] == {(LEADS, "0"): 6.0, (LEADS, "1"): 0.0}
+
+
+def test_histograms() -> None:
+    """Latency counts messages, not batches; sizes count batches; a bound belongs to its bucket."""
+    metrics = new_metrics()
+    for seconds, events in ((0.001, 3), (0.02, 500), (9.0, 1)):
+        metrics.record(ingested={("acme", LEADS): events}, rejected={}, next_offsets={}, took_s=seconds)
+    page = samples(metrics)
+    latency = page.by_name["crm_events_count_latency_seconds_bucket"]
+    assert [latency[(bound,)] for bound in ("0.001", "0.015", "0.025", "5.0", "+Inf")] == [3, 3, 503, 503, 504]
+    assert page.by_name["crm_events_count_latency_seconds_sum"][()] == pytest.approx(0.003 + 10 + 9)
+    assert page.by_name["crm_events_batch_messages_count"][()] == 3
+
+
+def test_openmetrics() -> None:
+    """Whoever asks for OpenMetrics gets it, with the same samples as in the older format."""
+    metrics = new_metrics()
+    metrics.assign(1, {(LEADS, 0): 5})
+    count(metrics, 'odd "tenant"', 5)
+    accepted = Format.accepted("application/openmetrics-text;version=1.0.0,*/*;q=0.1")
+    page = metrics.page(scrape=False, page_format=accepted)
+    families = {family.name: family for family in openmetrics(page.body.decode())}
+    assert families["crm_events_ingested"].samples[0].value == 5
+    assert families["crm_events_ingested"].samples[0].labels == {"tenant_id": 'odd "tenant"', "topic": LEADS}
+    assert families["crm_events_count_latency_seconds"].type == "histogram"
+    assert Format.accepted("text/plain") is Format.accepted("") is Format.PROMETHEUS
+
+
+def test_persisted() -> None:
+    """With a journal that keeps messages, the counter of the sink before this one is there too."""
+    build = Build(version="1", journal="sqlite", keeps_rows=True)
+    metrics = Metrics(topics=[LEADS], max_tenants=10, dropped_lines=lambda: 0, build=build)
+    count(metrics, "acme", 5)
+    assert samples(metrics).by_name["crm_events_persisted_total"] == {("acme", LEADS): 5.0}
+    assert samples(metrics).by_name["crm_events_sink_build_info"] == {("1", "", "sqlite"): 1.0}
+    assert "crm_events_persisted_total" not in samples(new_metrics()).by_name
 
 
 def test_partitions_that_are_gone() -> None:
