@@ -8,7 +8,7 @@ from benchmarks.measuring.load import TOPICS
 from benchmarks.measuring.model import Outcome, Target
 from benchmarks.measuring.piped import PAGE_FILE, PipedRow, Run
 from benchmarks.measuring.programs import PEERS, ceiling, kcat, peers_python
-from benchmarks.measuring.sink_row import NO_JOURNAL, POSTGRES, QUIET, SQLITE, SinkRow
+from benchmarks.measuring.sink_row import NO_JOURNAL, POSTGRES, QUIET, ROWS, SQLITE, SinkRow
 
 _IDLE_S: Final = "2"  # the peers end when nothing has come for so long
 # librdkafka's mock broker answers an empty fetch only after this time; the sink has the same value by default.
@@ -70,8 +70,9 @@ SINK_ROWS: Final = (
     SinkRow(name="sink", env=QUIET | NO_JOURNAL, target=at_least(1.0)),
     SinkRow(name="sink, a line per event", env=NO_JOURNAL, target=at_least(0.9)),
     SinkRow(name="sink, SQLite counts", env=QUIET | SQLITE),
-    SinkRow(name="sink, SQLite rows", env=QUIET | SQLITE | {"SINK_JOURNAL_EVENTS": "rows"}, target=at_least(0.4)),
-    SinkRow(name="sink, PostgreSQL counts", env=QUIET | POSTGRES, needs="BENCH_POSTGRES_DSN"),
+    SinkRow(name="sink, SQLite rows", env=QUIET | SQLITE | ROWS, target=at_least(0.4)),
+    SinkRow(name="sink, PostgreSQL counts", env=QUIET | POSTGRES, postgres=True),
+    SinkRow(name="sink, PostgreSQL rows", env=QUIET | POSTGRES | ROWS, postgres=True),
 )
 BASELINE: Final = PipedRow(name="kcat", command=_kcat)
 KCAT_VALUES: Final = PipedRow(name="kcat, every value printed", command=_kcat_values, mark=b"\n")

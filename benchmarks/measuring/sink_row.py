@@ -1,20 +1,23 @@
 """Contestants that are the sink, told apart by their environment."""
 
-import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Final
 
 from benchmarks.measuring.load import Load
-from benchmarks.measuring.model import NotAvailableError, Outcome, Sample, Target, pace
+from benchmarks.measuring.model import Outcome, Sample, Target, pace
 from benchmarks.measuring.pages import Counts, differences, parsed
 from benchmarks.measuring.piped import Run
+from benchmarks.measuring.postgres import fresh_database
 from benchmarks.measuring.sink_process import SinkProcess
 from benchmarks.measuring.usage import children_cpu_s
 
 NO_JOURNAL: Final = {"SINK_JOURNAL": "none"}
 SQLITE: Final = {"SINK_JOURNAL": "sqlite:{folder}/journal.sqlite", "SINK_JOURNAL_EVENTS": "counts"}
-POSTGRES: Final = {"SINK_JOURNAL": "{BENCH_POSTGRES_DSN}", "SINK_JOURNAL_EVENTS": "counts"}
+POSTGRES: Final = {"SINK_JOURNAL": "{database}", "SINK_JOURNAL_EVENTS": "counts"}
+ROWS: Final = {"SINK_JOURNAL_EVENTS": "rows"}
 QUIET: Final = {"SINK_LOG_EVENTS": "none"}
 
 _HAS_COUNTED: Final = re.compile(r"^crm_events_ingested_total\{.*\} (?!0\.0$)", re.MULTILINE)
@@ -48,7 +51,7 @@ class SinkRow:
 
     name: str
     env: dict[str, str] = field(default_factory=dict)
-    needs: str = ""  # a variable of the benchmark's own environment, without which the row is not available
+    postgres: bool = False  # it needs a database: `{database}` in a variable's value
     target: Target | None = None
 
     def run(self, run: Run, watcher: Watcher | None = None) -> Outcome:
@@ -66,12 +69,13 @@ class SinkRow:
             failure=companion.wrong(last, run.load),
         )
 
-    def _started(self, run: Run) -> SinkProcess:
-        """Start the sink for this run. Raises NotAvailableError."""
-        if self.needs and not os.environ.get(self.needs):
-            raise NotAvailableError(f"{self.needs} is not set")
-        env = {name: value.format(folder=run.folder, **os.environ) for name, value in self.env.items()}
-        return SinkProcess(bootstrap=run.load.bootstrap, group=run.group, folder=run.folder, env=env)
+    @contextmanager
+    def _started(self, run: Run) -> Iterator[SinkProcess]:
+        """Run the sink with this environment. Raises NotAvailableError."""
+        with fresh_database() if self.postgres else nullcontext("") as database:
+            env = {name: value.format(folder=run.folder, database=database) for name, value in self.env.items()}
+            with SinkProcess(bootstrap=run.load.bootstrap, group=run.group, folder=run.folder, env=env) as sink:
+                yield sink
 
 
 def _sample(counts: Counts) -> Sample:

@@ -14,6 +14,7 @@ from benchmarks.measuring.figures import Figure
 from benchmarks.measuring.load import LEADS, TOPICS, Load, LoadError, event, partitions_for, produced, prove
 from benchmarks.measuring.model import Judgement, Sample, Target, pace
 from benchmarks.measuring.piped import PipedRow
+from benchmarks.measuring.postgres import SERVER
 from benchmarks.measuring.sink_row import SinkRow
 from benchmarks.measuring.tables import WIDTH, throughput_table
 from benchmarks.measuring.throughput import Standing, race
@@ -69,14 +70,15 @@ def test_programs_that_write_bytes_are_counted(load: Load, tmp_path: Path, writt
     assert [row.failure for row in standings(load, tmp_path, bytes_written(written))] == [failure]
 
 
-def test_a_row_that_cannot_run_says_why(load: Load, tmp_path: Path) -> None:
+def test_a_row_that_cannot_run_says_why(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It has no figures, neither passes nor fails, and stands in the table with its reason."""
     refused = SinkRow(name="refused", env={"SINK_LOG_EVENTS": "sometimes"})
-    lacking = SinkRow(name="lacking", needs="BENCH_NOBODY_SETS_THIS")
+    monkeypatch.delenv(SERVER, raising=False)
+    lacking = SinkRow(name="lacking", postgres=True)
     seen = standings(load, tmp_path, refused, lacking)
     assert [list(row.outcomes) for row in seen] == [[], []]
     assert "SINK_LOG_EVENTS is 'sometimes'" in seen[0].not_available
-    assert seen[1].not_available == "BENCH_NOBODY_SETS_THIS is not set"
+    assert seen[1].not_available == f"{SERVER} is not set"
     assert shown(seen).count("not available") == 2
 
 
