@@ -115,7 +115,7 @@ def _other(chance: Random, panel_id: int, grid: Pairs) -> Pairs:
     pairs: Pairs = [("id", panel_id), ("type", "timeseries"), ("title", chance.choice(TEXTS)), ("gridPos", grid)]
     pairs.append(("targets", [[("expr", f"rate(x{panel_id}[5m])"), ("refId", "A")]]))
     if kind == "row":
-        nested = [[("id", 5000 + panel_id), ("gridPos", _grid(0, int(dict(grid)["y"]) + 1, 24, 8)), ("title", "in")]]
+        nested = [[("id", 20000 + panel_id), ("gridPos", _grid(0, int(dict(grid)["y"]) + 1, 24, 8)), ("title", "in")]]
         pairs = [("id", panel_id), ("type", "row"), ("collapsed", True), ("panels", nested)]
         pairs += [("gridPos", [("h", 1), ("w", 24), ("x", 0), ("y", dict(grid)["y"])])]
     elif kind == "library":
@@ -212,7 +212,7 @@ def _other_form(_chance: Random, panels: list[Pairs], _anchor: int) -> tuple[str
 
 def _under_other_ids(_chance: Random, panels: list[Pairs], _anchor: int) -> tuple[str, dict[str, bool]]:
     y = _bottom(panels)
-    panels += [_ours(0, y=y, panel_id=7001), _ours(1, y=y, panel_id=7002)]
+    panels += [_ours(0, y=y, panel_id=70001), _ours(1, y=y, panel_id=70002)]
     return "unchanged", {}
 
 
