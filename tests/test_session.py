@@ -65,14 +65,21 @@ def program(tmp_path: Path) -> list[str]:
     return [sys.executable, str(path)]
 
 
-def environment() -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("RUNBOOK_")}
+def environment(*arguments: str) -> dict[str, str]:
+    unwanted = ("RUNBOOK_", "COVERAGE_") if "full_disk" in arguments else "RUNBOOK_"  # coverage writes files too
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
     return {**kept, "PYTHONPATH": str(Path(__file__).parents[1])}
 
 
 def run(program: list[str], folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*program, *arguments], cwd=folder, env=environment(), capture_output=True, text=True, check=False, timeout=30
+        [*program, *arguments],
+        cwd=folder,
+        env=environment(*arguments),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
     )
 
 

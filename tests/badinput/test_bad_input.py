@@ -262,7 +262,8 @@ def problems(document: dict[str, Any]) -> list[dict[str, str]]:
 
 def start(scene: Scene, folder: Path, arguments: str) -> subprocess.Popen[str]:
     """Start the command as an operator would, in a folder of its own."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("RUNBOOK_", "DOCKER_"))}
+    unwanted = ("RUNBOOK_", "DOCKER_", *(["COVERAGE_"] if scene.in_child else []))  # limits would hit coverage's files
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
     is_json = folder == scene.folders[0]
     return subprocess.Popen(
         [PROGRAM, *arguments.split(), *(["--json"] if is_json else [])],
