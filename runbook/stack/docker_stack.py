@@ -1,4 +1,4 @@
-"""The stack in containers: monitoring/compose.yaml as it is, with images of our own where none can be pulled.
+"""The stack in containers: monitoring/ as it is, 10 s between scrapes, with images of our own where none can be pulled.
 
 Names, labels, networks and single-file mounts are those of an installation in the field, so whatever is proven here
 is proven for target `live`. Since the names are fixed, there is one such stack per engine, and it is refused where
@@ -8,6 +8,7 @@ nothing else to find it, also after a crash.
 
 import hashlib
 import json
+import os
 import random
 import shutil
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from runbook.clients.launcher import write_private
-from runbook.errors import RunbookError
+from runbook.errors import RunbookError, WaitError
 from runbook.interrupts import uninterrupted
 from runbook.observer import Observer
 from runbook.record import target_lock
@@ -45,7 +46,9 @@ SERVICES: Final[Mapping[str, str]] = {
 _PORTS: Final = ("PROMETHEUS", "ALERTMANAGER", "GRAFANA", "KAFKA", "KEYCLOAK", "TRAEFIK", "SINK_METRICS", "SINK_HTTP")
 _CHOICE: Final = range(20_000, 32_000)  # as in ports.py: below what systems hand to outgoing connections
 _PROJECT: Final = "com.docker.compose.project"
+_REMOVE: Final = {"container": ("rm", "--force", "--volumes"), "network": ("rm",), "volume": ("rm",)}  # in this order
 _READY_S: Final = 90.0
+_LOG_LINES: Final = "15"
 
 Ports = Mapping[str, int]
 
@@ -89,10 +92,15 @@ def _started(directory: Path, compose: tuple[str, ...], images: Mapping[str, str
     ports = _free_ports()
     write_private(monitoring / ".env", _environment(directory, images, ports))
     observer.says(f"starting {len(SERVICES)} containers ...")
-    run((*compose, "up", "--detach", *SERVICES), directory=monitoring)
+    run((*_ending_with_us(), *compose, "up", "--detach", *SERVICES), directory=monitoring)
     _wait(_addresses(ports), observer)
     write_private(folder / "target.toml", toml(_target(ports)))
     return folder / "target.toml"
+
+
+def _ending_with_us() -> tuple[str, ...]:
+    """Return what makes a child end with this process, also after SIGKILL: compose must not go on behind `down`."""
+    return ("setpriv", "--pdeathsig", "KILL", "--") if shutil.which("setpriv") else ()
 
 
 def _environment(directory: Path, images: Mapping[str, str], ports: Ports) -> bytes:
@@ -128,16 +136,30 @@ def _wait(addresses: Mapping[str, str], observer: Observer) -> None:
             if not missing_for(address):
                 del missing[name]
                 observer.says(f"{SERVICES[name]} answers")
-        return Pending("; ".join(f"{name}: {missing_for(one)}" for name, one in missing.items())) if missing else None
+        return Pending(", ".join(SERVICES[name] for name in missing)) if missing else None
 
-    fix = f"docker logs {SERVICES[next(iter(addresses))]}"
-    wait_until(look, what="The Docker stack", deadline_s=_READY_S, every_s=0.2, where="127.0.0.1", fix=fix)
+    try:
+        wait_until(look, what="The Docker stack", deadline_s=_READY_S, every_s=0.2, where="127.0.0.1", fix="")
+    except WaitError:
+        raise _did_not_come(next(iter(missing.items()))) from None
+
+
+def _did_not_come(part: tuple[str, str]) -> RunbookError:
+    """Name the first part that is missing, with the last words of its container, before it is removed."""
+    service, address = part
+    words = docker("logs", "--tail", _LOG_LINES, SERVICES[service], with_errors=True)
+    return RunbookError(
+        f"{SERVICES[service]} did not come up within {_READY_S:g} s: {missing_for(address)}\n{words.rstrip()}",
+        where=address,
+        fix="see the lines above; then inv stack.up --docker",
+    )
 
 
 def _target(ports: Ports) -> Tables:
     """Return group -> setting -> value. Where the files are is not said: it is asked of the mounts, as in the field."""
+    engine = os.environ.get("DOCKER_HOST")
     return {
-        "runtime": {"kind": "docker"},
+        "runtime": {"kind": "docker"} | ({"docker_host": engine} if engine else {}),
         "keycloak": {"url": _url(ports["KEYCLOAK"])},
         "gateway": {"url": _url(ports["TRAEFIK"])},
         "kafka": {"bootstrap": f"127.0.0.1:{ports['KAFKA']}"},
@@ -162,17 +184,21 @@ def _refuse_another_installation(directory: Path) -> None:
 
 
 def _end(directory: Path) -> bool:
-    label = f"{_PROJECT}={project(directory)}"
-    found = False
-    for kind, remove in (("container", ("rm", "--force", "--volumes")), ("network", ("rm",)), ("volume", ("rm",))):
-        ids = listed(kind, label)
-        if ids:
-            found = True
-            docker(kind, *remove, *ids)
+    """Remove what carries the label, again until nothing does: the engine may finish a request of a killed compose."""
+    was_there = False
+    while any(_removed(kind, directory) for kind in _REMOVE):
+        was_there = True
     folder = directory.resolve() / FOLDER
     if folder.exists():
         shutil.rmtree(folder)
-    return found
+    return was_there
+
+
+def _removed(kind: str, directory: Path) -> bool:
+    found = listed(kind, f"{_PROJECT}={project(directory)}")
+    if found:
+        docker(kind, *_REMOVE[kind], *found)
+    return bool(found)
 
 
 def _url(port: int) -> str:

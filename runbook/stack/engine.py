@@ -8,7 +8,6 @@ import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from runbook.errors import RunbookError, UsageError
 
@@ -17,11 +16,14 @@ _COMPOSE = (("docker", "compose"), ("docker-compose",))
 _TIME_S = 600
 
 
-def docker(*arguments: str, stdin: Any = None) -> str:  # noqa: ANN401 - a file or nothing, as subprocess takes it
-    """Run `docker` and return what it printed. Raises RunbookError with its last lines, UsageError without Docker."""
+def docker(*arguments: str, with_errors: bool = False) -> str:
+    """Run `docker` and return what it printed; `with_errors` also on standard error, where logs are.
+
+    Raises RunbookError with its last lines, UsageError without Docker.
+    """
     if shutil.which("docker") is None:
         raise UsageError("There is no program docker", where="PATH", fix="apt-get install docker.io")
-    return run(("docker", *arguments), stdin=stdin)
+    return run(("docker", *arguments), with_errors=with_errors)
 
 
 def listed(kind: str, label: str) -> list[str]:
@@ -47,7 +49,7 @@ def run(
     *,
     directory: Path | None = None,
     environment: Mapping[str, str] | None = None,
-    stdin: Any = None,  # noqa: ANN401 - a file or nothing, as subprocess takes it
+    with_errors: bool = False,
 ) -> str:
     """Run a command to its end and return its standard output. Raises RunbookError with the last lines of the rest."""
     shown = " ".join(command)
@@ -56,8 +58,9 @@ def run(
             command,
             cwd=directory,
             env=None if environment is None else {**os.environ, **environment},
-            stdin=stdin or subprocess.DEVNULL,
-            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT if with_errors else subprocess.PIPE,
             text=True,
             timeout=_TIME_S,
             check=False,
@@ -65,8 +68,10 @@ def run(
     except subprocess.TimeoutExpired:
         raise RunbookError(f"It did not end within {_TIME_S} s", where=shown, fix="docker info, then again") from None
     if done.returncode:
-        last = "\n".join((done.stdout + done.stderr).splitlines()[-_LAST_LINES:])
-        raise RunbookError(f"It ended with code {done.returncode}:\n{last}", where=shown, fix="docker info, then again")
+        last = "\n".join(f"{done.stdout}\n{done.stderr or ''}".strip().splitlines()[-_LAST_LINES:])
+        raise RunbookError(
+            f"It ended with code {done.returncode}:\n{last}", where=shown, fix="docker info: does the engine run?"
+        )
     return done.stdout
 
 

@@ -13,7 +13,8 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -80,7 +81,9 @@ def built_images(says: Says) -> dict[str, str]:
         )
     root = _root_image(says)
     python = _python_image(root, says)
-    return named | {variable: _part_image(part, root, python, says) for variable, part in wanted.items()}
+    built = {variable: _part_image(part, root, python, says) for variable, part in wanted.items()}
+    _forget_outdated({root, python, *built.values()})
+    return named | built
 
 
 def _part_image(part: str, root: str, python: str, says: Says) -> str:
@@ -143,6 +146,16 @@ def _bootstrapped(scratch: Path, says: Says) -> Path:
     run_fetcher((*make, _SUITE, str(root)), scratch, what="The root file system", fix=fix)
     run_fetcher((*pack, *_LEFT_OUT, "."), scratch, what="The root file system", fix=fix)
     return kept
+
+
+def _forget_outdated(current: Collection[str]) -> None:
+    """Remove the images of earlier contents, those of parts before what they are made from; one in use stays."""
+    format_ = "{{.Repository}}:{{.Tag}}"
+    there = docker("image", "ls", "--format", format_, f"{_REPOSITORY}/*").split()
+    made_from = (f"{_REPOSITORY}/root:", f"{_REPOSITORY}/python:")
+    for tag in sorted(set(there) - set(current), key=lambda tag: tag.startswith(made_from)):
+        with suppress(RunbookError):
+            docker("image", "rm", tag)
 
 
 def _pip(*arguments: str) -> None:

@@ -1,0 +1,81 @@
+"""Hop rules: whether the file inside Prometheus's container is the one on this host.
+
+A file that is mounted by itself is bound to an inode. Whoever replaces it by renaming (an editor, `git pull`, `sed -i`)
+makes a new one: inside stays the old file, a reload reads it and reports success. A restart of the container finds the
+file by its name again (measured with engine 20.10: the engine binds the mounts anew at every start).
+"""
+
+import hashlib
+from pathlib import Path
+
+from runbook.checks.engine import Check, Finding, NotChecked, Ok
+from runbook.checks.facts import Facts, saw
+from runbook.checks.faults import broken
+from runbook.checks.services import restart_command
+from runbook.clients.runtime import Service
+
+_SHOWN_DIGITS = 12
+
+
+def _is_inside(facts: Facts) -> Finding:
+    service, inside = _prometheus(facts), facts.target.prometheus.rules_inside
+    content = _inside(facts)
+    seen = saw(f"{inside} in {service.container}", "no such file" if content is None else _digest(content))
+    return broken("R_NOT_MOUNTED", seen) if content is None else Ok((seen,))
+
+
+def _is_current(facts: Facts) -> Finding:
+    service, inside = _prometheus(facts), facts.target.prometheus.rules_inside
+    path = facts.once("rules on this host", lambda: _on_this_host(facts))
+    if path is None:
+        return NotChecked(
+            "nobody says which file of this host it is", where=inside, fix="set RUNBOOK_FILES_RULES to the rules file"
+        )
+    try:
+        here = path.read_bytes()
+    except OSError as error:
+        why = f"the file cannot be read: {error.strerror}"
+        return NotChecked(why, where=str(path), fix="run on the host of the containers, as a user who may read it")
+    there = _inside(facts) or b""
+    seen = (saw(str(path), _digest(here)), saw(f"{inside} in {service.container}", _digest(there)))
+    return Ok(seen) if here == there else broken("R_STALE_INODE", *seen, restart=restart_command(facts, service))
+
+
+def _inside(facts: Facts) -> bytes | None:
+    service, inside = _prometheus(facts), facts.target.prometheus.rules_inside
+    return facts.once("rules inside", lambda: facts.runtime.file_inside(service, inside))
+
+
+def _on_this_host(facts: Facts) -> Path | None:
+    """Return what is mounted there, else the file of the settings: the mount is what counts for the container."""
+    for mount in facts.runtime.mounts(_prometheus(facts)):
+        if mount.destination == facts.target.prometheus.rules_inside:
+            return Path(mount.source)
+    files = facts.target.files
+    return files.rules or (files.monitoring_dir and files.monitoring_dir / "prometheus-crm-events-rules.yml")
+
+
+def _prometheus(facts: Facts) -> Service:
+    return Service(name=facts.target.prometheus.service, container=facts.target.prometheus.container)
+
+
+def _digest(content: bytes) -> str:
+    return f"{len(content)} bytes, SHA-256 {hashlib.sha256(content).hexdigest()[:_SHOWN_DIGITS]}..."
+
+
+CHECKS = (
+    Check(
+        code="R_NOT_MOUNTED",
+        hop="rules",
+        claim="the rules file is there inside Prometheus's container",
+        needs=("P_DOWN",),
+        run=_is_inside,
+    ),
+    Check(
+        code="R_STALE_INODE",
+        hop="rules",
+        claim="Prometheus's container has the rules file of this host",
+        needs=("R_NOT_MOUNTED",),
+        run=_is_current,
+    ),
+)

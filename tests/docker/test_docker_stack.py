@@ -1,0 +1,71 @@
+"""The stack in containers comes, goes, and leaves nothing, however it ends."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import CHECKOUT
+
+from runbook.errors import RunbookError
+from runbook.observer import Silence
+from runbook.stack import docker_stack
+from runbook.stack.engine import docker, listed
+from runbook.waiting import Pending, wait_until
+
+pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("docker"), pytest.mark.timeout(600)]
+
+UP = """
+import sys
+from pathlib import Path
+from runbook.observer import Silence
+from runbook.stack import docker_stack
+docker_stack.up(Path(sys.argv[1]), Silence())
+"""
+
+
+def left(directory: Path) -> dict[str, list[str]]:
+    label = f"com.docker.compose.project={docker_stack.project(directory)}"
+    return {kind: found for kind in ("container", "network", "volume") if (found := listed(kind, label))}
+
+
+@pytest.mark.usefixtures("images")
+def test_what_a_killed_start_left_is_removed(tmp_path: Path) -> None:
+    """SIGKILL while containers come up: `down` finds them by their label alone."""
+    starting = subprocess.Popen([sys.executable, "-c", UP, str(tmp_path)], cwd=CHECKOUT)
+
+    def probe() -> Pending | None:
+        return None if "container" in left(tmp_path) else Pending("no container yet")
+
+    try:
+        wait_until(probe, what="a container", deadline_s=60, where="stack", fix="none", every_s=0.1)
+    finally:
+        starting.send_signal(signal.SIGKILL)
+        starting.wait()
+        docker_stack.down(tmp_path, Silence())
+
+    assert left(tmp_path) == {}
+    assert not (tmp_path / docker_stack.FOLDER).exists()
+
+
+def test_installation_of_somebody_else_is_left_alone(images: dict[str, str], tmp_path: Path) -> None:
+    """The names are those of the field: a container that has one already may be production."""
+    docker("create", "--name", "aether-prom", images["PROMETHEUS_IMAGE"])
+    try:
+        with pytest.raises(RunbookError, match="aether-prom already"):
+            docker_stack.up(tmp_path, Silence())
+        assert left(tmp_path) == {}
+        docker_stack.down(tmp_path, Silence())
+        assert docker("container", "ls", "--all", "--quiet", "--filter", "name=^aether-prom$").strip()
+    finally:
+        docker("rm", "--volumes", "aether-prom")
+
+
+def test_unchanged_images_are_not_built_again(images: dict[str, str]) -> None:
+    from runbook.stack.images import built_images  # noqa: PLC0415 - read beside the fixture that uses it
+
+    said: list[str] = []
+
+    assert images == built_images(said.append)
+    assert said == []
