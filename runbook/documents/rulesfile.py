@@ -1,5 +1,6 @@
 """A rules file as found: its groups and rules with their place in the text, and every reason to refuse the file."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -124,6 +125,13 @@ class RulesFile:
 
 def rules_file(text: Text) -> RulesFile:
     """Find the groups; raises DocumentError if the file is no rules file, or has no or two lists of groups."""
+    lone = re.search(r"\r(?!\n)", text.body)
+    if lone:
+        raise text.refusal(
+            "a line ends in a carriage return alone, which is a line end to YAML and to few editors",
+            offset=lone.start(),
+            fix="save the file with LF or CRLF at the end of each line, then run the command again",
+        )
     found = yamltext.values(yamltext.document(text), "groups")
     if len(found) != 1 or not isinstance(found[0], yaml.SequenceNode):
         seen = "`groups` is there twice" if found[1:] else "no list of groups"

@@ -190,6 +190,13 @@ def test_control_character_in_rules_is_refused_with_its_line() -> None:
     assert refused.value.where == "file:2"
 
 
+def test_carriage_returns_alone_are_refused() -> None:
+    """They end lines for YAML; nothing can be put below such a line that every reader takes for the same."""
+    with pytest.raises(DocumentError, match="carriage return alone") as refused:
+        plan_rule(b"groups:\n- name: crm_events_alerts\r  rules: []\n", wanted_rules()[0], source="file")
+    assert refused.value.where == "file:2"
+
+
 @pytest.mark.parametrize("between", ["", ", {},", ',"id",'])
 def test_a_splice_that_says_something_else_is_refused(between: str) -> None:
     """Negative control of the last guard: were the splicing wrong, the result would never be written."""

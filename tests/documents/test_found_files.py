@@ -3,7 +3,9 @@
 import json
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
+from random import Random
 from tempfile import TemporaryDirectory
 
 import pytest
@@ -27,6 +29,7 @@ from runbook.documents.dashboard import plan_panels
 from runbook.documents.plan import Plan
 from runbook.documents.rules import plan_rules
 from runbook.documents.writing import Change, read_document, write_documents
+from runbook.errors import DocumentError
 
 SEEDS = st.integers(0, 2**32)
 PROMTOOL = os.environ.get("PROMTOOL") or shutil.which("promtool")
@@ -78,6 +81,51 @@ def test_no_byte_of_rules_changes_but_the_alert(seed: int) -> None:
         assert unintended_in_rules(found, plan.after) == ""
         assert wrong_meaning(found, plan.after) == ""
         assert plan_rules(plan.after, RULES, source="r.yml", **found.options).after == plan.after
+
+
+def damaged(raw: bytes, chance: Random) -> bytes:
+    """A file after an accident: bytes lost, typed in, or pasted from elsewhere in it."""
+    found = bytearray(raw)
+    for _ in range(chance.randint(1, 5)):
+        at = chance.randrange(len(found) + 1)
+        kind = chance.choice(["lost", "typed", "pasted", "put"])
+        if kind == "lost":
+            del found[at : at + chance.randint(1, 30)]
+        elif kind == "typed":
+            found[at:at] = bytes(chance.choices(b" -:#[]{}&*|>,'\"\\\n\r\t%!?\xc3\xff0", k=chance.randint(1, 3)))
+        elif kind == "pasted":
+            start = chance.randrange(len(found) + 1)
+            found[at:at] = found[start : start + chance.randint(1, 80)]
+        else:
+            comma = found.find(b",", at)
+            found[comma:comma] = chance.choice(STRANGE) if comma > 0 else b""
+    return bytes(found)
+
+
+STRANGE = [
+    b',"id":true',
+    b',"id":"x"',
+    b',"id":19',
+    b',"datasource":[1]',
+    b',"targets":[[]]',
+    b',"gridPos":[]',
+    b',"title":{}',
+    b',"y":1e999',
+    b',"gridPos":{"x":0,"y":123456789012345678901234567890,"w":true,"h":-1}',
+    b',"panels":[{"id":19}]',
+]
+
+
+@settings(max_examples=200)
+@given(SEEDS)
+def test_a_damaged_file_is_edited_or_refused(seed: int) -> None:
+    """No exception but DocumentError, whatever the accident."""
+    chance = Random(seed)  # noqa: S311 - no secret
+    dashboard, rules = found_dashboard(seed), found_rules(seed)
+    with suppress(DocumentError):
+        plan_panels(damaged(dashboard.raw, chance), WANTED, source="d.json", **dashboard.options)
+    with suppress(DocumentError):
+        plan_rules(damaged(rules.raw, chance), RULES, source="r.yml", **rules.options)
 
 
 @settings(max_examples=30)
