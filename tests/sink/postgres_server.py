@@ -6,7 +6,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,9 +43,12 @@ class PostgresServer:
         self._signal(signal.SIGCONT)
 
     def _signal(self, number: int) -> None:
+        """Signal the server first, so that no further child comes; one that has just ended is passed over."""
+        os.kill(self.process.pid, number)
         listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(self.process.pid)], capture_output=True, check=False)
-        for pid in (self.process.pid, *map(int, listed.stdout.split())):
-            os.kill(pid, number)
+        for pid in map(int, listed.stdout.split()):
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
 
 
 def postgres_programs() -> Path | None:

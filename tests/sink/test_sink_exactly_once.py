@@ -1,0 +1,234 @@
+"""The loop with a journal: where it starts, what it does when the journal is away, and who else counts."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+from journals import JournalAddress, sqlite_address
+from mock_kafka import MockKafka
+from postgres_server import PostgresServer
+from running import running
+from sink_process import JOBS, LEADS, SCRAPE, SinkProcess, event, wait_until
+
+from sink.journal.model import Entry, Position
+from sink.starts import Offsets, start_with_journal
+
+
+def test_restart_goes_on(kafka: MockKafka, journal_address: JournalAddress) -> None:
+    """The journal, not Kafka's commit, says where to start: also if the commit is behind, ahead or gone."""
+    kafka.create(LEADS, 1)
+    kafka.send(LEADS, [event("acme")] * 5)
+    for wrong_commit, total in ((2, 5), (8, 10), (0, 15)):
+        journal = journal_address.opened()
+        with running(kafka.bootstrap, journal, TOPICS=LEADS) as sink:
+            wait_until(lambda: sink.samples().passed() == total)  # noqa: B023  # called at once
+        journal.close()
+        kafka.send(LEADS, [event("acme")] * 5)
+        _commit(kafka, wrong_commit)
+    assert journal_address.totals().ingested == {("acme", LEADS): 15}
+
+
+def test_first_start_takes_over(kafka: MockKafka, journal_address: JournalAddress) -> None:
+    """A new journal begins where the group's commit is: what the sink before this one has counted is not counted."""
+    kafka.create(LEADS, 1)
+    kafka.send(LEADS, [event("acme")] * 5)
+    _commit(kafka, 3)
+    journal = journal_address.opened()
+    with running(kafka.bootstrap, journal, TOPICS=LEADS) as sink:
+        wait_until(lambda: sink.samples().offsets() == {(LEADS, "0"): 5.0})
+        assert sink.samples().counted() == 2
+    journal.close()
+
+
+def test_total_goes_on_over_a_restart(kafka: MockKafka, sink: SinkProcess, tmp_path: Path) -> None:
+    """After kill -9 the counters continue; no page, not the first one and not a scrape, shows less than before."""
+    kafka.create(LEADS, 2)
+    sink.env |= {"TOPICS": LEADS, "SINK_JOURNAL": f"sqlite:{tmp_path / 'j'}"}
+    sink.start_ready()
+    kafka.send(LEADS, [event("acme")] * 5 + [b"{}"])
+    wait_until(lambda: sink.samples().counted() == 6)
+    sink.kill()
+    sink.start()
+    wait_until(lambda: sink.status("/livez") == 200)
+    first = sink.samples(SCRAPE)
+    assert first.ingested() == {("acme", LEADS): 5.0}
+    assert first.rejected() == {(LEADS, "missing_field"): 1.0}
+    wait_until(lambda: sink.status("/readyz") == 200)
+    assert sink.samples(SCRAPE).passed() == 6
+
+
+def test_journal_away(kafka: MockKafka, sink: SinkProcess, tmp_path: Path) -> None:
+    """A journal that cannot be written: paused, not ready, alive, still a member; it goes on by itself, exactly."""
+    kafka.create(LEADS, 2)
+    path = tmp_path / "j"
+    sink.env |= {"TOPICS": LEADS, "SINK_JOURNAL": f"sqlite:{path}"}
+    sink.start_ready()
+    with closing(sqlite3.connect(path, isolation_level=None)) as somebody:
+        somebody.execute("BEGIN IMMEDIATE")
+        kafka.send(LEADS, [event("acme")] * 7)
+        wait_until(lambda: sink.status("/readyz") == 503)
+        assert (sink.status("/livez"), sink.samples().counted()) == (200, 0)
+        assert sink.samples().by_name["crm_events_journal_up"][()] == 0
+        assert sink.samples().by_name["crm_events_assigned_partitions"][()] == 2
+        somebody.execute("ROLLBACK")
+    wait_until(lambda: sink.status("/readyz") == 200)
+    wait_until(lambda: sink.samples().passed() == 7)
+    assert sink.samples().counted() == 7
+    assert any("the journal is away" in line and "database is locked" in line for line in sink.lines())
+
+
+def test_postgres_freezes(kafka: MockKafka, sink: SinkProcess, postgres: PostgresServer) -> None:
+    """A database that hangs in the middle, and one that is not there at the start, are both waited for."""
+    kafka.create(LEADS, 2)
+    sink.env |= {"TOPICS": LEADS, "POSTGRES_DSN": postgres.new_database()}
+    del sink.env["SINK_JOURNAL"]
+    postgres.freeze()
+    try:
+        sink.start()
+        wait_until(lambda: sink.status("/livez") == 200)
+        assert sink.status("/readyz") == 503
+    finally:
+        postgres.thaw()
+    wait_until(lambda: sink.status("/readyz") == 200)
+    kafka.send(LEADS, [event("acme")] * 3)
+    wait_until(lambda: sink.samples().counted() == 3)
+    postgres.freeze()
+    try:
+        kafka.send(LEADS, [event("acme")] * 4)
+        wait_until(lambda: sink.status("/readyz") == 503)
+        assert sink.status("/livez") == 200
+    finally:
+        postgres.thaw()
+    wait_until(lambda: sink.samples().passed() == 7)
+    assert sink.samples().counted() == 7
+    assert sink.stop() == 0
+    assert "never-shown" not in "".join(sink.lines())
+
+
+def test_overtaken(kafka: MockKafka, journal_address: JournalAddress) -> None:
+    """Somebody else counts events of our partition: we let our batch go, and go on after theirs."""
+    kafka.create(LEADS, 1)
+    journal, other = journal_address.opened(), journal_address.new()
+    if not journal.is_total:
+        other.open()
+    with running(kafka.bootstrap, journal, TOPICS=LEADS) as sink:
+        kafka.send(LEADS, [event("acme")] * 2)
+        wait_until(lambda: sink.samples().passed() == 2)
+        entry = Entry(moves={(LEADS, 0): (2, 5)}, ingested={("theirs", LEADS): 3}, rejected={})
+        (journal if journal.is_total else other).write(entry)
+        kafka.send(LEADS, [event("acme")] * 10)
+        wait_until(lambda: sink.samples().passed() == 12)
+        assert sink.samples().ingested() == {("acme", LEADS): 9.0}
+        assert sink.samples().by_name["crm_events_journal_overtaken_total"][()] >= 1
+    journal.close()
+    other.close()
+    assert journal_address.totals().ingested == {("acme", LEADS): 9, ("theirs", LEADS): 3}
+
+
+def test_sums_over_two_sinks(kafka: MockKafka, postgres: PostgresServer) -> None:
+    """Each of two sinks shows what it has counted itself, so their sum is exact, also after partitions have moved."""
+    kafka.create(LEADS, 4)
+    address = JournalAddress(postgres.new_database())
+    first_journal, second_journal = address.opened(), address.opened()
+    with running(kafka.bootstrap, first_journal, TOPICS=LEADS) as first:
+        kafka.send(LEADS, [event(f"t{n % 3}") for n in range(500)])
+        wait_until(lambda: first.samples().counted() == 500)
+        with running(kafka.bootstrap, second_journal, TOPICS=LEADS) as second:
+            for _ in range(5):
+                kafka.send(LEADS, [event(f"t{n % 3}") for n in range(100)])
+            wait_until(lambda: second.pulse.assigned == 2)
+            kafka.send(LEADS, [event(f"t{n % 3}") for n in range(500)])
+            wait_until(lambda: first.samples().counted() + second.samples().counted() == 1_500)
+            gone = second.samples().counted()
+            assert gone > 0
+        kafka.send(LEADS, [event("t1")] * 100)
+        wait_until(lambda: first.samples().passed() == 1_600)
+        assert first.samples().counted() + gone == 1_600
+    first_journal.close()
+    second_journal.close()
+
+
+def test_another_cluster(tmp_path: Path) -> None:
+    """The journal outlives its cluster: the events of a new one are counted from their start, whatever its offsets."""
+    clusters = {5: MockKafka(), 8: MockKafka()}  # both at once: a cluster's id is its place in memory
+    for sent, kafka in clusters.items():
+        journal = sqlite_address(tmp_path).opened(SINK_JOURNAL_EVENTS="rows")
+        kafka.create(LEADS, 1)
+        kafka.send(LEADS, [event("acme")] * sent)
+        with running(kafka.bootstrap, journal, TOPICS=LEADS) as sink:
+            wait_until(lambda: sink.samples().offsets() == {(LEADS, "0"): sent})  # noqa: B023  # called at once
+        journal.close()
+    for kafka in clusters.values():
+        kafka.close()
+    assert sqlite_address(tmp_path).totals().ingested == {("acme", LEADS): 13}
+
+
+def test_everything_is_kept(kafka: MockKafka, tmp_path: Path) -> None:
+    """Rejected messages, a second topic and dead letters go through the journal like everything else."""
+    kafka.create(LEADS, 1)
+    kafka.create(JOBS, 1)
+    journal = sqlite_address(tmp_path).opened(SINK_JOURNAL_EVENTS="rows")
+    kafka.send(LEADS, [event("acme"), b"{}", event("acme")])
+    kafka.send(JOBS, [event("acme", "job\\u0000created")])
+    with running(kafka.bootstrap, journal) as sink:
+        wait_until(lambda: sink.samples().passed() == 4)
+        assert sink.samples().by_name["crm_events_dead_letters_total"][()] == 1
+    journal.close()
+    assert sqlite_address(tmp_path).totals().rejected == {(LEADS, "missing_field"): 1}
+    with closing(sqlite3.connect(tmp_path / "journal.sqlite")) as db:
+        kept = db.execute('SELECT topic, "offset", event_type, reason FROM message ORDER BY topic, "offset"').fetchall()
+    assert kept == [
+        (JOBS, 0, "job\ufffdcreated", None),
+        (LEADS, 0, "lead.created", None),
+        (LEADS, 1, None, "missing_field"),
+        (LEADS, 2, "lead.created", None),
+    ]
+
+
+STORED = Position(next_offset=50, epoch=2, cluster="c")
+
+
+@pytest.mark.parametrize(
+    ("known", "cluster", "stored", "start"),
+    [
+        ((None, 0, 90), "c", None, (0, 0)),
+        ((30, 0, 90), "c", None, (30, 0)),
+        ((30, 40, 90), "c", None, (40, 0)),
+        ((90, 0, 90), "c", STORED, (50, 2)),
+        ((None, 0, 90), "", STORED, (50, 2)),
+        ((50, 60, 90), "c", STORED, (60, 2)),
+        ((None, 10, 90), "d", STORED, (10, 3)),
+        ((20, 10, 90), "d", STORED, (20, 3)),
+        ((None, 0, 30), "c", STORED, (0, 3)),
+        ((50, 0, 48), "c", STORED, (48, 3)),
+    ],
+    ids=[
+        "new", "new-with-commit", "new-commit-expired", "journal-wins", "cluster-unknown", "expired",
+        "other-cluster", "other-cluster-with-commit", "topic-made-anew", "newest-lost",
+    ],
+)  # fmt: skip
+def test_where_to_start(
+    known: tuple[int | None, int, int], cluster: str, stored: Position | None, start: tuple[int, int]
+) -> None:
+    """Commit, earliest and end against the stored position: offset and epoch of the start."""
+    committed, earliest, end = known
+    found = start_with_journal(Offsets(committed=committed, earliest=earliest, end=end), cluster, stored).position
+    assert (found.next_offset, found.epoch) == start
+
+
+def _commit(kafka: MockKafka, offset: int) -> None:
+    """Commit as a member of the group: the mock broker takes it from nobody else."""
+    places: list[TopicPartition] = []
+    properties = {
+        "group.id": "crm-events-sink",
+        "log_level": 0,
+        "session.timeout.ms": 1500,
+        "enable.auto.commit": False,
+    }
+    member = Consumer({"bootstrap.servers": kafka.bootstrap, **properties})
+    member.subscribe([LEADS], on_assign=lambda _, assigned: places.extend(assigned))
+    wait_until(lambda: member.poll(0.05) or places)
+    member.commit(offsets=[TopicPartition(LEADS, 0, offset)], asynchronous=False)
+    member.close()
