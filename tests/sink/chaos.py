@@ -65,7 +65,7 @@ class Chaos:
     sinks: int = 1
     command: Sequence[str] = _SINK
     partitions: int = 8
-    per_s: int = 2000
+    per_s: int = 1000
     rows: bool = True  # keep every message, and compare offset by offset
     seed: int = 1
     until_wrong: bool = False
@@ -175,7 +175,9 @@ class Chaos:
         end = sum(ledger.ends().values())
         wait_until(lambda: self._position() >= end, 60)
         if self.sinks == 1:
-            assert processes[0].samples().counted() == end
+            shown = int(processes[0].samples().counted())
+            self._result.missing = max(self._result.missing, end - shown)
+            self._result.duplicate = max(self._result.duplicate, shown - end)
         assert [process.stop() for process in processes] == [0] * len(processes)
         with self._reader() as reader:
             audit.counts(reader)

@@ -139,7 +139,8 @@ def test_sums_over_two_sinks(kafka: MockKafka, postgres: PostgresServer) -> None
             for _ in range(5):
                 kafka.send(LEADS, [event(f"t{n % 3}") for n in range(100)])
             wait_until(lambda: second.pulse.assigned == 2)
-            kafka.send(LEADS, [event(f"t{n % 3}") for n in range(500)])
+            for partition in range(4):
+                kafka.send(LEADS, [event(f"t{n % 3}") for n in range(125)], partition=partition)
             wait_until(lambda: first.samples().counted() + second.samples().counted() == 1_500)
             gone = second.samples().counted()
             assert gone > 0
