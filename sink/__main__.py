@@ -12,11 +12,11 @@ import threading
 from collections.abc import Mapping
 from contextlib import ExitStack
 from http import HTTPStatus
-from importlib.metadata import version
 from typing import Final
 
 from confluent_kafka import KafkaException, libversion
 
+from sink import VERSION
 from sink.consumer import EventConsumer, FatalKafkaError
 from sink.environment import SettingsError
 from sink.event_pages import event_routes
@@ -86,7 +86,7 @@ def serve(settings: Settings, stop: threading.Event, journal: Journal | None) ->
 
 def _build(settings: Settings) -> Build:
     return Build(
-        version=version("crm-events-runbook"),
+        version=VERSION,
         librdkafka=libversion()[0],
         journal=settings.journal.kind,
         keeps_rows=settings.journal.kind != "none" and settings.journal.keep_rows,
