@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runbook.errors import LockedError, RunbookError, UsageError
@@ -53,6 +53,7 @@ def test_what_was_kept_is_read_back_in_order(record: Record) -> None:
 
 
 @given(data=st.dictionaries(st.text(), JSON, max_size=4))
+@settings(max_examples=30, deadline=None)  # each one waits for the disk
 def test_whatever_is_kept_is_read_back_and_holds(
     tmp_path_factory: pytest.TempPathFactory, data: dict[str, Any]
 ) -> None:

@@ -53,22 +53,23 @@ def test_every_row_and_every_criterion_is_proven(chain: Chain) -> None:
 
     proven = chain.verify()
 
-    assert (proven.outcome, proven.exit_code) == ("ok", 0)
+    assert (proven.outcome, proven.exit_code) == ("ok", 0), proven.steps
     assert proven.ledger is not None
     assert (proven.ledger.run_id, proven.ledger.proven) == (sent.run_id, 5)
     assert [criterion.outcome for criterion in proven.criteria or ()] == ["ok"] * 5
     for row in proven.ledger.rows:
-        times = [hop.at for hop in row.hops if hop.hop in {"kafka", "counter", "prometheus", "panel"} and hop.at]
+        times = [hop.at for hop in row.hops if hop.hop in {"counter", "prometheus", "panel"} and hop.at]
         assert times == sorted(times), "no hop has seen an event before the hop that feeds it"
-        assert len(times) == 4
+        assert len(times) == 3
 
 
 @pytest.mark.stack
 def test_traffic_of_others_in_between_is_counted_apart(chain: Chain) -> None:
-    """Two later runs, one of them hidden to the first by nothing but its ids: the sums close to the last event."""
+    """Two later runs, told apart by nothing but their ids: the sums close to the last event that was counted."""
     ours = chain.send(leads=3, jobs=2)
     chain.send(leads=4, jobs=1)
-    chain.send(leads=2, jobs=0)
+    last = chain.send(leads=2, jobs=0)
+    chain.verify(last.run_id)  # everything has been counted and scraped by now
 
     proven = chain.verify(ours.run_id)
 
