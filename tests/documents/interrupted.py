@@ -21,6 +21,7 @@ from runbook.errors import DocumentError
 
 CALLS = ("mkdir", "pwrite", "fsync", "ftruncate", "rename", "unlink")
 SCENARIOS = {
+    "tiny": [(b"0123", b"0x"), (b"A", b"BC")],
     "longer": [(b"0123456789", b"0123abcdefghi89"), (b"AAAABBBB", b"AAAAxyzBBBB")],
     "shorter": [(b"0123456789", b"01xx9"), (b"AAAABBBB", b"B")],
     "mixed": [(b"0123456789", b"abcdefghij"), (b"abcabcabc", b"bca"), (b"", b"new"), (b"old", b"")],
