@@ -184,7 +184,7 @@ def _refuse_another_installation(directory: Path) -> None:
 
 
 def _end(directory: Path) -> bool:
-    """Remove what carries the label, again until nothing does: the engine may finish a request of a killed compose."""
+    """Remove what carries the label, until nothing does."""
     was_there = False
     while any(_removed(kind, directory) for kind in _REMOVE):
         was_there = True

@@ -12,7 +12,7 @@ from runbook.clients.docker import DockerRuntime
 from runbook.clients.runtime import Service, ServiceState
 from runbook.stack.engine import docker
 
-pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("docker"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(600)]
 
 StateOf = Callable[[Service, Callable[[ServiceState], bool]], ServiceState]
 RULES = "/srv/rules.yml"

@@ -14,7 +14,7 @@ from runbook.stack import docker_stack
 from runbook.stack.engine import docker, listed
 from runbook.waiting import Pending, wait_until
 
-pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("docker"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(600)]
 
 UP = """
 import sys

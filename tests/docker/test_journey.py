@@ -12,7 +12,7 @@ from runbook.checks.facts import Facts
 from runbook.clients.prometheus import Prometheus
 from runbook.clients.runtime import Service
 
-pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("docker"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(600)]
 
 PROMETHEUS = Service(name="prometheus", container="aether-prom")
 REFERENCE = CHECKOUT / "monitoring"
