@@ -2,8 +2,10 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
+from typing import cast
 
 from confluent_kafka import KafkaError, Message
 
@@ -36,10 +38,11 @@ class Batch:
             good = [message for index, message in enumerate(messages) if index not in decoded.rejected]
             self._reject(messages, decoded.rejected, on_error)
         tenants = [event.tenant_id for event in decoded.events]
-        self.ingested.update(zip(tenants, [message.topic() or "" for message in good], strict=True))
+        topics = [message.topic() or "" for message in good]
+        self.ingested.update(zip(tenants, topics, strict=True))
         self.events += decoded.events
         if keep:
-            self.rows += map(_row_of_event, good, decoded.events)
+            self.rows += _rows_of_events(good, decoded.events, tenants, topics)
 
     def _reject(
         self, messages: Sequence[Message], reasons: Mapping[int, Reason], on_error: Callable[[KafkaError], None]
@@ -55,33 +58,31 @@ class Batch:
         """Return what a journal writes, for counting that had come to `before`."""
         rows = [*self.rows, *(_row_of_letter(letter) for letter in self.letters)] if keep else []
         if any(epochs.values()):
-            rows = [row._replace(epoch=epochs.get((row.topic, row.partition), 0)) for row in rows]
+            rows = [Row._make(row)._replace(epoch=epochs.get((row[0], row[1]), 0)) for row in rows]
         moves = {p: (before[p], high) for p, high in self.next_offsets.items() if high != before.get(p, high)}
         return Entry(moves=moves, ingested=self.ingested, rejected=self.rejected(), rows=rows)
 
 
-def _row_of_event(message: Message, event: Event) -> Row:
-    # PostgreSQL's text cannot hold the character NUL; a tenant has none, for it is checked.
-    return _row(message, event.tenant_id, event.event_type.replace("\0", "\ufffd"), None)
+def _rows_of_events(
+    messages: Sequence[Message], events: Sequence[Event], tenants: Sequence[str], topics: Sequence[str]
+) -> Iterable[Row]:
+    """Put the columns together: plain tuples, which take a third of the time of as many calls of Row."""
+    columns = (
+        topics,
+        [message.partition() for message in messages],
+        repeat(0),
+        [message.offset() for message in messages],
+        tenants,
+        # PostgreSQL's text cannot hold the character NUL; a tenant has none, for it is checked.
+        [event.event_type.replace("\0", "\ufffd") for event in events],
+        repeat(None),
+        [message.key() for message in messages],
+        [message.value() for message in messages],
+    )
+    return cast("Iterable[Row]", zip(*columns, strict=False))  # strict would refuse the endless columns
 
 
 def _row_of_letter(letter: DeadLetter) -> Row:
-    return _row(letter.message, None, None, letter.reason)
-
-
-def _row(message: Message, tenant_id: str | None, event_type: str | None, reason: Reason | None) -> Row:
-    return Row(
-        message.topic() or "",
-        message.partition() or 0,
-        0,
-        message.offset() or 0,
-        tenant_id,
-        event_type,
-        reason,
-        _bytes(message.key()),
-        message.value(),
-    )
-
-
-def _bytes(key: str | bytes | None) -> bytes | None:
-    return key.encode() if isinstance(key, str) else key
+    message, key = letter.message, letter.message.key()
+    place = (message.topic() or "", message.partition() or 0, 0, message.offset() or 0)
+    return Row(*place, None, None, letter.reason, key.encode() if isinstance(key, str) else key, message.value())

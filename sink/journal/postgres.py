@@ -22,7 +22,7 @@ from sink.journal.model import (
     Totals,
 )
 from sink.journal.postgres_reader import Connection, PostgresReader, answering, connected, shown_name
-from sink.journal.retention import Limits
+from sink.journal.retention import OLDEST, Limits
 
 _LOCK: Final = 0x43524D45  # "CRME": one sink at a time migrates
 
@@ -148,11 +148,11 @@ class PostgresJournal:
     def prune(self, most: int) -> int:
         """Delete rows that are too old or too many, but no more than `most`."""
         with self._changing() as db:
-            ((oldest, newest),) = db.execute("SELECT min(id), max(id) FROM message").fetchall()
-            if oldest is None:
-                return 0
-            bounds = self._limits.bounds(oldest=oldest, newest=newest, most=most)
-            return db.execute(_PRUNE, (bounds.step_end, bounds.surplus_end, bounds.aged_before_us)).rowcount
+            for oldest, oldest_us, newest in db.execute(OLDEST).fetchall():
+                bounds = self._limits.bounds(oldest=oldest, oldest_us=oldest_us, newest=newest, most=most)
+                if bounds is not None:
+                    return db.execute(_PRUNE, (bounds.step_end, bounds.surplus_end, bounds.aged_before_us)).rowcount
+        return 0
 
     def close(self) -> None:
         """Close the connection."""

@@ -4,6 +4,9 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
+OLDEST: Final = "SELECT id, received_us, (SELECT max(id) FROM message) FROM message ORDER BY id LIMIT 1"
+"""The query for what `Limits.bounds` needs."""
+
 _DAY_US: Final = 86_400_000_000
 
 
@@ -23,11 +26,15 @@ class Limits:
     max_rows: int
     max_days: int
 
-    def bounds(self, *, oldest: int, newest: int, most: int) -> Bounds:
-        """Return the next step over ids from oldest to newest, which looks at no more than `most` ids."""
-        step_end = oldest + most
-        return Bounds(
-            step_end=step_end,
-            surplus_end=min(newest - self.max_rows + 1, step_end),
-            aged_before_us=time.time_ns() // 1000 - self.max_days * _DAY_US,
-        )
+    def bounds(self, *, oldest: int, oldest_us: int, newest: int, most: int) -> Bounds | None:
+        """Return the next step over ids from oldest to newest, of at most `most` ids; None if nothing is to go.
+
+        `oldest_us` is when the oldest row came, in Unix microseconds. The newest row always stays: SQLite would give
+        its id to another one.
+        """
+        surplus_end = newest - self.max_rows + 1
+        aged_before_us = time.time_ns() // 1000 - self.max_days * _DAY_US
+        if oldest >= surplus_end and oldest_us >= aged_before_us:
+            return None
+        step_end = min(oldest + most, newest)
+        return Bounds(step_end=step_end, surplus_end=min(surplus_end, step_end), aged_before_us=aged_before_us)

@@ -24,7 +24,7 @@ from sink.journal.model import (
     Position,
     Totals,
 )
-from sink.journal.retention import Limits
+from sink.journal.retention import OLDEST, Limits
 from sink.journal.sqlite_reader import APPLICATION_ID, SqliteReader, connected
 
 _KNOWN_IDS: Final = 100_000  # of counts, held in memory: some 20 MB
@@ -41,7 +41,7 @@ CREATE TABLE ingested (
 CREATE TABLE rejected (
     topic TEXT NOT NULL, reason TEXT NOT NULL, messages INTEGER NOT NULL, PRIMARY KEY (topic, reason)) WITHOUT ROWID;
 CREATE TABLE message (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, partition INTEGER NOT NULL, epoch INTEGER NOT NULL,
+    id INTEGER PRIMARY KEY, topic TEXT NOT NULL, partition INTEGER NOT NULL, epoch INTEGER NOT NULL,
     "offset" INTEGER NOT NULL, tenant_id TEXT, event_type TEXT, reason TEXT, "key" BLOB, value BLOB,
     received_us INTEGER NOT NULL, UNIQUE (topic, partition, epoch, "offset"));
 CREATE INDEX message_rejected ON message (id) WHERE reason IS NOT NULL;
@@ -162,12 +162,10 @@ class SqliteJournal:
 
         def change(db: sqlite3.Connection) -> None:
             nonlocal deleted
-            oldest, newest = db.execute(
-                "SELECT (SELECT min(id) FROM message), (SELECT max(id) FROM message)"
-            ).fetchone()
-            if oldest is not None:
-                bounds = self._limits.bounds(oldest=oldest, newest=newest, most=most)
-                deleted = db.execute(_PRUNE, (bounds.step_end, bounds.surplus_end, bounds.aged_before_us)).rowcount
+            for oldest, oldest_us, newest in db.execute(OLDEST).fetchall():
+                bounds = self._limits.bounds(oldest=oldest, oldest_us=oldest_us, newest=newest, most=most)
+                if bounds is not None:
+                    deleted = db.execute(_PRUNE, (bounds.step_end, bounds.surplus_end, bounds.aged_before_us)).rowcount
 
         self._in_transaction(change)
         return deleted
