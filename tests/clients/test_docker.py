@@ -35,7 +35,7 @@ class Engine:
     def __init__(self, socket_path: Path) -> None:
         self.containers, self.inspections, self.logs, self.files = [], {}, {}, {}
         self.printed, self.started = {}, {}  # what `cat` prints, by container and path: code, stdout, stderr
-        self.requests, self.failure = [], None
+        self.requests, self.failure, self.api_version = [], None, "1.45"
         self._server = Engine._Server(str(socket_path), self._handler())
         self.url = f"unix://{socket_path}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
@@ -85,7 +85,7 @@ class Engine:
         """Return status and body; a body that is no bytes is sent as JSON."""
         self.requests.append((method, path, query))
         if path == "/version":
-            return 200, {"ApiVersion": "1.45", "Version": "26.1.0"}
+            return 200, {"ApiVersion": self.api_version, "Version": "26.1.0"}
         if self.failure is not None:
             return self.failure
         if path == "/containers/json":
@@ -121,7 +121,7 @@ class Engine:
 
             def reply(self) -> None:
                 target = urlsplit(self.path)
-                path = unquote(target.path).removeprefix("/v1.45")
+                path = unquote(target.path).removeprefix(f"/v{engine.api_version}")
                 sent = self.rfile.read(int(self.headers.get("Content-Length", "0")))
                 status, body, *stat = engine.answer(self.command, path, parse_qs(target.query), sent)
                 payload = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -199,6 +199,16 @@ def test_it_is_a_runtime_and_constructing_opens_nothing(tmp_path: Path) -> None:
     runtime: Runtime = DockerRuntime(RuntimeSettings(docker_host=f"unix://{tmp_path}/none"))
 
     runtime.close()
+
+
+@pytest.mark.parametrize("version", ["1.41", "1.44", "1.52"])
+def test_engine_is_spoken_to_in_its_own_version(engine: Engine, docker: DockerRuntime, version: str) -> None:
+    """From Debian's 20.10 to those that refuse everything below 1.44; a file takes the way beside the SDK, too."""
+    engine.api_version = version
+    engine.printed[engine.has("aether-prom"), "/x"] = (0, b"content", b"")
+
+    assert docker.state(PROMETHEUS).found
+    assert docker.file_inside(PROMETHEUS, "/x") == b"content"
 
 
 def test_container_is_found_by_compose_label_before_its_name(engine: Engine, docker: DockerRuntime) -> None:

@@ -1,6 +1,9 @@
 """The runbook on containers, as an operator carries it out on an installation in the field: scraped every 10 s."""
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -61,6 +64,21 @@ def test_healthy_installation_gets_no_diagnosis(set_up: Installation) -> None:
     found = set_up.does("troubleshoot")
 
     assert (found.code, found.document["verdict"]["outcome"]) == (0, "healthy"), found.document["verdict"]
+
+
+def test_read_only_checks_of_an_own_installation_hold_here(set_up: Installation) -> None:
+    """What tests/live asks of an operator's installation, asked of this one, which has been set up and has traffic."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "live"]
+    done = subprocess.run(
+        [*command, "-c", str(CHECKOUT / "pyproject.toml"), str(CHECKOUT / "tests/live")],
+        cwd=set_up.directory,
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT), "RUNBOOK_TARGET": "docker"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout
 
 
 def test_sink_log_is_the_containers(set_up: Installation) -> None:

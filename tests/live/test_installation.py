@@ -1,0 +1,96 @@
+"""Read-only checks of an own installation: what the runbook's commands rest on, before one of them changes anything.
+
+Run as the operator would run the commands, in the folder of runbook.toml and with the same environment:
+`RUNBOOK_TARGET=live pytest -m live tests/live`. A token is asked for, and nothing is created, written or restarted.
+"""
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from runbook.checks import staleness
+from runbook.checks.engine import Broken, Examined
+from runbook.checks.facts import Facts
+from runbook.checks.flow import CHECKS, GRAPH
+from runbook.clients.docker import DockerRuntime
+from runbook.clients.grafana import Grafana
+from runbook.clients.prometheus import Prometheus
+from runbook.clients.runtime import Service
+from runbook.documents.compare import Datasource
+from runbook.documents.dashboard import plan_panels
+from runbook.documents.desired import wanted_panels, wanted_rules
+from runbook.documents.rules import plan_rules
+from runbook.documents.writing import read_document
+from runbook.settings import STATE_DIR, Target, load_target
+from runbook.steps.locating import found_files
+
+pytestmark = pytest.mark.live
+
+_EXAMINATION_S = 30.0
+
+
+@pytest.fixture(scope="module")
+def target() -> Target:
+    return load_target()
+
+
+@pytest.fixture(scope="module")
+def runtime(target: Target) -> Iterator[DockerRuntime]:
+    if target.runtime.kind != "docker":
+        pytest.skip(f"target {target.name} has no containers")
+    with closing(DockerRuntime(target.runtime)) as runtime:
+        yield runtime
+
+
+@pytest.fixture(scope="module")
+def facts(target: Target, runtime: DockerRuntime) -> Facts:
+    return Facts(target, runtime, state_dir=Path.cwd() / STATE_DIR)
+
+
+@pytest.fixture(scope="module")
+def examined(facts: Facts) -> dict[tuple[str, str], Examined[Facts]]:
+    return {(one.check.hop, one.check.code): one for one in GRAPH.examine(facts, deadline_s=_EXAMINATION_S)}
+
+
+@pytest.mark.parametrize(("hop", "code"), [(check.hop, check.code) for check in CHECKS])
+def test_claim_about_the_flow_holds(examined: dict[tuple[str, str], Examined[Facts]], hop: str, code: str) -> None:
+    """What could not be looked at counts as little as what is broken. Before `setup`, the rule's claims must fail."""
+    result = examined[hop, code].result
+
+    assert result.status == "ok", f"{result.claim}: {result.status}: {result.evidence}"
+
+
+@pytest.mark.parametrize("group", ["prometheus", "grafana", "kafka", "keycloak", "alertmanager", "gateway", "sink"])
+def test_container_is_found_and_runs(target: Target, runtime: DockerRuntime, group: str) -> None:
+    settings = getattr(target, group)
+
+    state = runtime.state(Service(name=settings.service, container=settings.container))
+
+    assert state.is_running, state
+
+
+def test_both_files_are_found_and_can_be_edited(target: Target, runtime: DockerRuntime) -> None:
+    """The plans are made, and thrown away."""
+    files = found_files(target, runtime)
+    sources = Grafana(target.grafana).datasources()
+    uid = next(source.uid for source in sources if source.name == target.grafana.datasource)
+    panels = wanted_panels(Datasource(uid=uid, name=target.grafana.datasource), verbatim=False)
+
+    plan_panels(read_document(files.dashboard), panels, source=str(files.dashboard))
+    plan_rules(read_document(files.rules), wanted_rules(with_absent_alert=False), source=str(files.rules))
+
+
+def test_container_holds_the_rules_file_of_this_host(facts: Facts) -> None:
+    for check in staleness.CHECKS:
+        found = check.run(facts)
+        assert not isinstance(found, Broken), found
+
+
+def test_prometheus_scrapes_as_often_as_the_proof_expects(target: Target) -> None:
+    """`verify` waits for three scrapes: at 10 s that is half a minute."""
+    sink = [one for one in Prometheus(target.prometheus).targets() if one.job == target.prometheus.job]
+
+    assert sink
+    assert all(one.scrape_interval_s <= 10 for one in sink)
