@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 from invoke import Collection, Context, Exit, ParseError, Program
 from invoke import task as invoke_task
 
+from runbook.errors import UsageError
 from runbook.interrupts import become_interruptible
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ _SETUP = _FILES | {
     "verbatim": "the runbook's panels letter by letter instead of the corrected ones",
     "strip-bom": "remove the byte order mark of the dashboard",
     "with-absent-alert": "add CrmEventsSinkAbsent beside the runbook's alert",
+    "renumber": "where another panel has the id 20 or 21: give ours the next free one",
+    "move-alert": "where the alert sits in another group: cut it there and paste it where it belongs",
     "dry-run": "print the plan that would run; exit code 2 if it is not empty",
 }
 _TRAFFIC = {
@@ -72,6 +75,8 @@ def setup(
     verbatim: bool = False,
     strip_bom: bool = False,
     with_absent_alert: bool = False,
+    renumber: bool = False,
+    move_alert: bool = False,
     yes: bool = False,
     timeout: str = "120",
     json: bool = False,
@@ -92,6 +97,8 @@ def setup(
             verbatim=verbatim,
             strip_bom=strip_bom,
             with_absent_alert=with_absent_alert,
+            renumber=renumber,
+            move_alert=move_alert,
             timeout_s=number("--timeout", timeout, above=0),
         )
         return setup(session.target, options, **session.tools(), confirm=session.screen.confirm)
@@ -347,28 +354,39 @@ def demo(
     _carry_out("demo", work, target="local", json=json, yes=True, reports=True)
 
 
-@task(help={"json": _COMMON["json"]})
-def up(_context: Context, json: bool = False) -> None:
+@task(
+    help={
+        "with": "real programs for these parts: kafka=real,keycloak=real,postgres=real",
+        "real": "real programs wherever they can be had",
+        "docker": "in containers, as target docker",
+        "json": _COMMON["json"],
+    }
+)
+def up(
+    _context: Context, with_: str | None = None, real: bool = False, docker: bool = False, json: bool = False
+) -> None:
     """Start the local stack, or what is missing of it; ready in seconds, without Docker and without root."""
 
     def work(session: "Session") -> "TaskResult":
-        from runbook.stack.commands import stack_up
+        from runbook.stack.commands import containers_up, stack_up
 
-        return stack_up(session.directory, observer=session.screen)
+        if docker:
+            return containers_up(session.directory, observer=session.screen)
+        return stack_up(session.directory, observer=session.screen, real=with_ or "", everything=real)
 
-    _carry_out("stack.up", work, target="local", json=json)
+    _carry_out("stack.up", work, target="docker" if docker else "local", json=json)
 
 
-@task(help={"json": _COMMON["json"]})
-def down(_context: Context, json: bool = False) -> None:
+@task(help={"docker": "the one in containers", "json": _COMMON["json"]})
+def down(_context: Context, docker: bool = False, json: bool = False) -> None:
     """End every process of the local stack, also after a crash."""
 
     def work(session: "Session") -> "TaskResult":
-        from runbook.stack.commands import stack_down
+        from runbook.stack.commands import containers_down, stack_down
 
-        return stack_down(session.directory, observer=session.screen)
+        return (containers_down if docker else stack_down)(session.directory, observer=session.screen)
 
-    _carry_out("stack.down", work, target="local", json=json)
+    _carry_out("stack.down", work, target="docker" if docker else "local", json=json)
 
 
 @task(help={"json": _COMMON["json"]})
@@ -503,6 +521,14 @@ namespace.add_collection(Collection("stack", up, down, status, break_, mend))
 namespace.add_collection(Collection("dev", lint, bench, docs))
 
 
+def _refuse(seen: str) -> NoReturn:
+    def work(_session: "Session") -> "TaskResult":
+        where = f"command line: {' '.join(sys.argv[1:])}"
+        raise UsageError(seen, where=where, fix="inv --list, or inv --help TASK")
+
+    _carry_out("inv", work, target=None, json="--json" in sys.argv)
+
+
 class RunbookProgram(Program):
     """Invoke's program, with this project's exit code and three parts for a mistake on the command line."""
 
@@ -511,8 +537,7 @@ class RunbookProgram(Program):
         try:
             super().parse_tasks()
         except ParseError as error:
-            command = " ".join(sys.argv[1:])
-            raise Exit(f"{error}\ncommand line: {command}\nFix: inv --list, or inv --help TASK", code=4) from None
+            _refuse(str(error))
 
 
 program = RunbookProgram(

@@ -121,7 +121,7 @@ def _failed(session: Session, error: RunbookError) -> TaskResult:
 def _ended(session: Session, result: TaskResult, *, reports: bool) -> int:
     record = session.begun_record
     if record:
-        result = _recorded(record, replace(result, run_id=record.run_id))
+        result = _recorded(record, replace(result, task=session.task, run_id=record.run_id))
         if reports:
             session.screen.says(_reported(record))
     session.screen.shows(result, record=record.folder if record else None)

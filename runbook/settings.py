@@ -2,8 +2,8 @@
 
 Sources, later ones win: the defaults here (the addresses of the runbook), `[targets.NAME.GROUP]` of runbook.toml,
 the environment (`RUNBOOK_KEYCLOAK_URL`; a secret also as `RUNBOOK_KEYCLOAK_PASSWORD_FILE`), a task's options.
-The target `local` is written by `stack.up`; its variables begin with `RUNBOOK_LOCAL_`, so that what is exported
-for production cannot leak into it.
+The targets `local` and `docker` are written by `stack.up`; their variables begin with `RUNBOOK_LOCAL_` and
+`RUNBOOK_DOCKER_`, so that what is exported for production cannot leak into them.
 """
 
 import json
@@ -29,6 +29,9 @@ SETTINGS_FILE = Path("runbook.toml")
 STATE_DIR = Path(".runbook")
 STACK_DIR = Path(".stack")
 LOCAL = "local"
+DOCKER = "docker"
+STACKS = {LOCAL: (STACK_DIR, "inv stack.up"), DOCKER: (Path(".stack-docker"), "inv stack.up --docker")}
+"""Targets that stack.up writes: where it keeps their settings, and how to bring them up."""
 DEFAULT_TARGET = "live"
 
 G = TypeVar("G", bound="Group")
@@ -216,7 +219,7 @@ class Target:
         def group(kind: type[G], key: str) -> G:
             return _group(kind, _table(tables.get(key, {}), source, key), prefix=f"{prefix}{key}_", source=source)
 
-        prefix = "RUNBOOK_LOCAL_" if name == LOCAL else "RUNBOOK_"
+        prefix = f"RUNBOOK_{name.upper()}_" if name in STACKS else "RUNBOOK_"
         return cls(
             name=name,
             runtime=group(RuntimeSettings, "runtime"),
@@ -240,16 +243,16 @@ def load_target(name: str | None = None, *, directory: Path | None = None) -> Ta
     """Return the settings of one target.
 
     `name` None means `RUNBOOK_TARGET`, else `live`. Raises UsageError for an unknown target, an unreadable
-    runbook.toml, an unknown key, a wrong type, or when `local` is asked for and the stack is not up.
+    runbook.toml, an unknown key, a wrong type, or when a local stack is asked for that is not up.
     """
     root = directory or Path.cwd()
     wanted = target_name(name)
-    if wanted == LOCAL:
-        return _local_target(root)
+    if wanted in STACKS:
+        return _stack_target(root, wanted)
     path = root / SETTINGS_FILE
     targets = _targets(path)
     if wanted != DEFAULT_TARGET and wanted not in targets:
-        known = ", ".join(sorted({DEFAULT_TARGET, LOCAL, *targets}))
+        known = ", ".join(sorted({DEFAULT_TARGET, *STACKS, *targets}))
         raise UsageError(
             f"There is no target {wanted!r}",
             where=f"{path} (known targets: {known})",
@@ -259,12 +262,13 @@ def load_target(name: str | None = None, *, directory: Path | None = None) -> Ta
     return Target.from_tables(wanted, _table(targets.get(wanted, {}), source, wanted), source=source)
 
 
-def _local_target(root: Path) -> Target:
-    path = root / STACK_DIR / "target.toml"
+def _stack_target(root: Path, name: str) -> Target:
+    folder, command = STACKS[name]
+    path = root / folder / "target.toml"
     tables = _toml(path)
     if tables is None:
-        raise UsageError("The local stack is not up", where=str(path), fix="inv stack.up")
-    return Target.from_tables(LOCAL, tables, source=str(path))
+        raise UsageError("The local stack is not up", where=str(path), fix=command)
+    return Target.from_tables(name, tables, source=str(path))
 
 
 def _targets(path: Path) -> dict[str, Any]:

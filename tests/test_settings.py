@@ -158,7 +158,7 @@ def test_a_target_of_the_file(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "target", "seen", "where"),
     [
-        ("", "staging", "no target 'staging'", "known targets: live, local"),
+        ("", "staging", "no target 'staging'", "known targets: docker, live, local"),
         ("", "local", "not up", "target.toml"),
         ("[targets.live", "live", "cannot be read", "runbook.toml"),
         ("[target.live]", "live", "'target' is not known", "runbook.toml"),

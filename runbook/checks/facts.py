@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from runbook.checks.files import FileFact, read_file
+from runbook.checks.files import FileFact, our_panels, read_file
 from runbook.checks.once import Once
 from runbook.checks.topics import TopicFacts, read_topics
 from runbook.clients.alertmanager import Alertmanager, Silence
@@ -203,7 +203,7 @@ class Facts(Once):
         return self.once("dashboard", self._dashboard)
 
     def served_panels(self) -> frozenset[int]:
-        """Return the ids of the served panels, after Grafana had time to read its files."""
+        """Return which of the runbook's panels are served, after Grafana had time to read its files."""
         return self.once("served panels", self._served_panels)
 
     # The two files
@@ -284,7 +284,7 @@ class Facts(Once):
     def _served_panels(self) -> frozenset[int]:
         def look() -> tuple[frozenset[int], bool]:
             served = self._dashboard()
-            ids = frozenset(panel["id"] for panel in served.panels if "id" in panel) if served else frozenset()
+            ids = our_panels(served.panels if served else ())
             return ids, ids >= NEW_PANELS
 
         return self.until(look)

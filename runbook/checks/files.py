@@ -1,10 +1,15 @@
 """The two files that setup changes, as they are now."""
 
 import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from runbook.clients.runtime import Runtime, Service
+from runbook.documents.compare import Datasource
+from runbook.documents.desired import wanted_panels
+from runbook.documents.recognised import present
 from runbook.errors import RunbookError
 
 _FIX = "set RUNBOOK_FILES_MONITORING_DIR"
@@ -32,6 +37,10 @@ def read_file(runtime: Runtime, service: Service, path: Path | None, inside: str
 
 
 def panel_ids(document: bytes) -> frozenset[int]:
-    """Return the ids of a dashboard file's panels; ValueError when it is no dashboard."""
-    panels = json.loads(document.decode("utf-8-sig"))["panels"]
-    return frozenset(panel["id"] for panel in panels if isinstance(panel.get("id"), int))
+    """Return which of the runbook's panels a dashboard file holds; ValueError when it is no dashboard."""
+    return our_panels(json.loads(document.decode("utf-8-sig"))["panels"])
+
+
+def our_panels(panels: Iterable[Mapping[str, Any]]) -> frozenset[int]:
+    """Return which of the runbook's panels are among these, by the runbook's ids: setup may have renumbered them."""
+    return frozenset(present(panels, wanted_panels(Datasource()).panels))

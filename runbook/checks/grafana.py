@@ -41,7 +41,7 @@ def _serves_the_file(facts: Facts) -> Finding:
     if served >= NEW_PANELS:
         return Ok((saw(_where(facts), "panels 20 and 21 are served"),))
     missing = ", ".join(map(str, sorted(NEW_PANELS - served)))
-    seen = saw(_where(facts), f"{len(served)} panels, without {missing}" if served else "no such dashboard")
+    seen = saw(_where(facts), f"the dashboard is served without {missing}, or not at all")
     restart = restart_command(facts, _grafana(facts))
     return broken("F_NOT_PROVISIONED", saw(file.where, "holds panels 20 and 21"), seen, restart=restart)
 

@@ -4,7 +4,7 @@ A panel is ours by title and first expression: what stays when somebody pastes i
 another number.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +48,19 @@ def copies(dashboard: Dashboard, ours: tuple[Ours, ...]) -> Iterator[Panel]:
     for panel in dashboard.panels:
         if panel.index not in indexes and _names(panel.fields) in names:
             yield panel
+
+
+def present(panels: Iterable[Mapping[str, Any]], wanted: Iterable[Mapping[str, Any]]) -> dict[int, Mapping[str, Any]]:
+    """The panels that play the wanted ones, by the runbook's id: ours under whatever id, else whatever has that id."""
+    listed = [*panels]
+    playing = {}
+    for one in wanted:
+        numbered = [panel for panel in listed if panel.get("id") == one["id"]]
+        same = [panel for panel in listed if _names(panel) == _names(one)]
+        exact = [panel for panel in same if panel.get("id") == one["id"]]
+        if found := exact or same or numbered:
+            playing[one["id"]] = found[0]
+    return playing
 
 
 def _found(dashboard: Dashboard, wanted: Mapping[str, Any]) -> Panel | None:

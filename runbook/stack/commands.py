@@ -7,22 +7,46 @@ from runbook.errors import ExitCode, RunbookError, UsageError
 from runbook.listings import Listing, Part
 from runbook.model import TaskResult
 from runbook.observer import Observer
-from runbook.settings import LOCAL
-from runbook.stack import stack
+from runbook.settings import DOCKER, LOCAL
+from runbook.stack import docker_stack, stack
+from runbook.stack.real import all_there_is, wanted_real
 from runbook.steps.frame import Done, Frame
 from runbook.steps.unrecorded import Unrecorded
 
 SCRAPE_NOTE = "scrape and evaluation every 2 s here, 10 s in a real installation"
 
 
-def stack_up(directory: Path, *, observer: Observer) -> TaskResult:
-    """Start the stack, or what is missing of it."""
+def stack_up(directory: Path, *, observer: Observer, real: str = "", everything: bool = False) -> TaskResult:
+    """Start the stack, or what is missing of it; `real` names real programs, `everything` means all there are."""
 
     def work() -> Done[tuple[stack.PartStatus, ...]]:
-        parts = stack.up(directory, observer)
+        names = wanted_real(real) if real else frozenset()
+        parts = stack.up(directory, observer, real=names | (all_there_is(observer.says) if everything else frozenset()))
         return Done(value=parts, outcome="ok", reason=f"{len(parts)} parts are up; {SCRAPE_NOTE}")
 
     return _listed("stack.up", observer, work)
+
+
+def containers_up(directory: Path, *, observer: Observer) -> TaskResult:
+    """Start the stack in containers, from images that are built here."""
+    frame = Frame("stack.up", target=DOCKER, record=Unrecorded(), observer=observer)
+
+    def work() -> Done[None]:
+        path = docker_stack.up(directory, observer)
+        return Done(value=None, outcome="changed", reason=f"target {DOCKER} is up, see {path}")
+
+    return ended(frame, "stack.up", work)
+
+
+def containers_down(directory: Path, *, observer: Observer) -> TaskResult:
+    """Remove the stack's containers, networks and volumes."""
+    frame = Frame("stack.down", target=DOCKER, record=Unrecorded(), observer=observer)
+
+    def work() -> Done[None]:
+        has_run = docker_stack.down(directory, observer)
+        return Done(value=None, outcome="changed" if has_run else "unchanged", reason="no container of it is left")
+
+    return ended(frame, "stack.down", work)
 
 
 def stack_status(directory: Path, *, observer: Observer) -> TaskResult:

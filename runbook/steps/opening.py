@@ -2,6 +2,7 @@
 
 import webbrowser
 
+from runbook.clients.http import shown_url
 from runbook.errors import ExitCode
 from runbook.model import TaskResult
 from runbook.observer import Observer
@@ -14,10 +15,11 @@ def opened(target: Target, *, observer: Observer) -> TaskResult:
     """Hand the dashboard's address to the browser of this machine; the address is printed in any case."""
     frame = Frame("open", target=target.name, record=Unrecorded(), observer=observer)
     url = f"{target.grafana.url}/d/{target.grafana.dashboard_uid}"
+    shown = f"{shown_url(target.grafana.url)}/d/{target.grafana.dashboard_uid}"
 
     def handed_over() -> Done[None]:
         is_open = webbrowser.open(url)
-        return Done(value=None, outcome="ok", reason=url if is_open else f"no browser here; open {url}")
+        return Done(value=None, outcome="ok", reason=shown if is_open else f"no browser here; open {shown}")
 
     frame.step("open", 6, handed_over)
     return frame.result("ok", ExitCode.OK)

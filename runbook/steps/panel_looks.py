@@ -1,5 +1,6 @@
 """The look at panels 20 and 21, through Grafana and by their own queries."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -7,6 +8,9 @@ from typing import Any
 from runbook.clients.grafana import Frame as PanelFrame
 from runbook.clients.grafana import Grafana
 from runbook.clients.http import shown_url
+from runbook.documents.compare import Datasource
+from runbook.documents.desired import wanted_panels
+from runbook.documents.recognised import present
 from runbook.errors import RunbookError
 from runbook.settings import Target
 from runbook.steps.counter_looks import CountsSeen
@@ -82,10 +86,10 @@ def _scraped_by(events: EventsSeen | None, samples: CountsSeen | None) -> dict[s
     return latest
 
 
-def _served_panels(grafana: Grafana, target: Target) -> dict[int, dict[str, Any]]:
+def _served_panels(grafana: Grafana, target: Target) -> dict[int, Mapping[str, Any]]:
     where = f"{shown_url(target.grafana.url)}/d/{target.grafana.dashboard_uid}"
     dashboard = grafana.dashboard(target.grafana.dashboard_uid)
-    found = {panel["id"]: panel for panel in dashboard.panels if "id" in panel} if dashboard else {}
+    found = present(dashboard.panels if dashboard else (), wanted_panels(Datasource()).panels)
     for number in (BY_TOPIC, TOP_TENANTS):
         if number not in found:
             raise RunbookError(
@@ -108,7 +112,7 @@ def _datasource_uid(grafana: Grafana, target: Target) -> str:
     return found[0].uid
 
 
-def _asked(grafana: Grafana, uid: str, panel: dict[str, Any], sent: Sent) -> tuple[PanelFrame, ...]:
+def _asked(grafana: Grafana, uid: str, panel: Mapping[str, Any], sent: Sent) -> tuple[PanelFrame, ...]:
     """Ask for a panel as it was at the time of the run: later its window of 5 minutes is empty."""
     end = min(datetime.now(UTC), sent.ended_at + _PANEL_WINDOW - _MARGIN)
     targets = [{**one, "intervalMs": 1000, "maxDataPoints": 1000} for one in panel.get("targets", [])]

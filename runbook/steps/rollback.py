@@ -1,9 +1,10 @@
 """The files as they were before a recorded setup, read again by their services."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from runbook.clients.runtime import Runtime
+from runbook.clients.runtime import Runtime, Service
 from runbook.documents.plan import Plan
 from runbook.documents.writing import read_document
 from runbook.errors import DocumentError, ExitCode, RunbookError
@@ -44,10 +45,11 @@ def rollback(
             observer.shows_diff(diff)
             if not plans:
                 return frame.result("unchanged", ExitCode.OK, diff="")
-            readers = (services.grafana, services.prometheus)
+            readers = _readers(services, plans)
             for service in readers:
                 services.must_exist(service)
-            if not confirm(f"Put {len(plans)} files back and restart Grafana and Prometheus on target {target.name}?"):
+            names = " and ".join(service.name for service in readers)
+            if not confirm(f"Put {len(plans)} files back and restart {names} on target {target.name}?"):
                 return frame.result("pending", ExitCode.CHANGES_PENDING, diff=diff)
             with uninterrupted():
                 frame.step("back up", 1, lambda: replacing.kept(plans))
@@ -59,6 +61,13 @@ def rollback(
     except RunbookError as error:
         return frame.failure(error)
     return frame.result("changed", ExitCode.OK, diff=diff)
+
+
+def _readers(services: Services, plans: Sequence[Plan]) -> tuple[Service, ...]:
+    """Return who reads what is put back: Grafana the dashboard, which is JSON, Prometheus the rules."""
+    suffixes = {Path(plan.source).suffix == ".json" for plan in plans}
+    wanted = ((services.grafana, True in suffixes), (services.prometheus, False in suffixes))
+    return tuple(service for service, is_wanted in wanted if is_wanted)
 
 
 def _setup_record(state_dir: Path, target: Target, run_id: str | None) -> Record:

@@ -13,7 +13,7 @@ from runbook.clients.grafana import Grafana
 from runbook.clients.http import shown_url
 from runbook.clients.runtime import Runtime, Service
 from runbook.documents.compare import Datasource
-from runbook.documents.dashboard import plan_panels
+from runbook.documents.dashboard import as_numbered, plan_panels
 from runbook.documents.desired import WantedPanels, wanted_panels, wanted_rules
 from runbook.documents.plan import Plan
 from runbook.documents.rules import plan_rules
@@ -45,6 +45,8 @@ class SetupOptions:
     verbatim: bool = False
     strip_bom: bool = False
     with_absent_alert: bool = False
+    renumber: bool = False
+    move_alert: bool = False
     timeout_s: float = 120.0
 
 
@@ -80,6 +82,15 @@ class Wanted:
     rules: tuple[WantedRule, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """Both files planned, and our panels with the ids that they have there: what Grafana is to serve."""
+
+    dashboard: Plan
+    rules: Plan
+    panels: WantedPanels
+
+
 Confirm = Callable[[str], bool]
 
 
@@ -107,8 +118,9 @@ def setup(
             files = frame.step("files", 0, lambda: _files(target, options, runtime))
             wanted = frame.step("datasource", 1, lambda: _wanted(target, options))
             services = Services(target, runtime, timeout_s=options.timeout_s)
-            serving = Serving(target, services, wanted.panels, wanted.rules)
-            plan = frame.step("plan", 1, lambda: _plan(files, wanted, options, services, serving))
+            planned = frame.step("plan", 1, lambda: _planned(files, wanted, options))
+            serving = Serving(target, services, planned.panels, wanted.rules)
+            plan = frame.step("services", 1, lambda: _plan(planned, options, services, serving))
             record.append("plan", {"diff": plan.diff})
             observer.shows_diff(plan.diff)
             for note in (*plan.dashboard.notes, *plan.rules.notes):
@@ -170,13 +182,28 @@ def _asked_datasource(target: Target) -> Datasource:
     )
 
 
-def _plan(files: Files, wanted: Wanted, options: SetupOptions, services: Services, serving: Serving) -> Done[SetupPlan]:
-    """Plan both files. What must be restarted and asked later is asked now: nothing is written in vain."""
+def _planned(files: Files, wanted: Wanted, options: SetupOptions) -> Done[Planned]:
+    """Plan both files; nothing outside them is asked."""
+    before = read_document(files.dashboard)
     dashboard = plan_panels(
-        read_document(files.dashboard), wanted.panels, source=str(files.dashboard), strip_bom=options.strip_bom
+        before,
+        wanted.panels,
+        source=str(files.dashboard),
+        strip_bom=options.strip_bom,
+        renumber=options.renumber,
     )
-    rules = plan_rules(read_document(files.rules), wanted.rules, source=str(files.rules))
-    evidence = [Evidence(source=one.source, saw=one.reason) for one in (dashboard, rules)]
+    rules = plan_rules(read_document(files.rules), wanted.rules, source=str(files.rules), move_alert=options.move_alert)
+    panels = as_numbered(dashboard.after, wanted.panels, source=str(files.dashboard))
+    evidence = tuple(Evidence(source=one.source, saw=one.reason) for one in (dashboard, rules))
+    planned = Planned(dashboard=dashboard, rules=rules, panels=panels)
+    reason = f"{sum(one.changed for one in (dashboard, rules))} files to write"
+    return Done(value=planned, outcome="ok", reason=reason, evidence=evidence)
+
+
+def _plan(planned: Planned, options: SetupOptions, services: Services, serving: Serving) -> Done[SetupPlan]:
+    """Decide what must be restarted. Whatever is needed later is asked now: nothing is written in vain."""
+    dashboard, rules = planned.dashboard, planned.rules
+    evidence: list[Evidence] = []
     restarts: tuple[Service, ...] = ()
     if options.restart:
         panels_now, rules_now = serving.panels_now(), serving.rules_now()
