@@ -1,7 +1,7 @@
 """The CRM Events Sink: counts domain events from Kafka and shows the counts to Prometheus.
 
 Exit codes: 0 stopped as asked, 1 a named problem, 4 settings, 130 or 143 a second SIGINT or SIGTERM. Kafka away at the
-stop is a problem as well: nobody has taken the last commit, the log says how many events may be counted again.
+stop is a problem as well: nobody has taken the last commit, and the log says what follows.
 """
 
 import os

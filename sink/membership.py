@@ -45,6 +45,7 @@ class Membership:
         self.epochs: dict[Partition, int] = {}  # of our partitions, as the journal has them
         self.located = True  # it is known where our partitions start
         self._starts = Starts(self.kafka, journal, log)
+        self._has_journal = journal is not None
         self._metrics = metrics
         self._pulse = pulse
         self._log = log
@@ -125,6 +126,9 @@ class Membership:
         return [TopicPartition(*p, offset) for p, offset in next_offsets.items() if offset != self._committed.get(p)]
 
     def _say_uncommitted(self, reason: str) -> None:
+        if self._has_journal:
+            self._log.say(f"Kafka commit failed, tools show a lag; the journal has the positions: {reason}")
+            return
         again = sum(p.offset - self._committed.get((p.topic, p.partition), 0) for p in self._uncommitted())
         self._log.say(f"Kafka commit failed, up to {again} events may be counted again by the next member: {reason}")
 
