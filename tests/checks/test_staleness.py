@@ -29,10 +29,8 @@ class Container:
         return self.content
 
 
-def found(
-    container: Container, tmp_path: Path, settings: dict[str, dict[str, str]] | None = None
-) -> dict[str, Finding]:
-    target = Target.from_tables("live", settings or {}, source="test")
+def found(container: Container, tmp_path: Path, **settings: dict[str, str]) -> dict[str, Finding]:
+    target = Target.from_tables("live", settings, source="test")
     facts = Facts(target, container, state_dir=tmp_path)  # type: ignore[arg-type]  # as much of it as is asked
     return {check.code: check.run(facts) for check in staleness.CHECKS}
 
