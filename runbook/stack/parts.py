@@ -103,7 +103,7 @@ def _sink(layout: Layout, ports: Ports, real: Programs) -> Part:
         "PROM_PORT": str(ports.sink_metrics),
         "HTTP_PORT": str(ports.sink_http),
         "SINK_BIND": "127.0.0.1",
-    }
+    } | ({"SINK_JOURNAL_EVENTS": "rows"} if has_journal else {})
     launch = _python(layout, "sink", **environment)
     return Part(
         name="crm-events-sink",

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+import requests
+from contract_parts import HTTP_TIMEOUT_S
 
 from runbook.clients.processes import ProcessRuntime
 from runbook.errors import ExitCode
@@ -28,6 +30,7 @@ def test_every_lead_is_proven_from_the_api_to_the_panel(real_stack: Path) -> Non
     assert proven.ledger is not None
     assert (proven.ledger.proven, len(proven.ledger.rows)) == (7, 7)
     assert _verdict(real_stack) == ("healthy", "")
+    assert _journalled(real_stack, 7) == ["apexflow.jobs.created"] * 2 + ["apexflow.leads.created"] * 5
 
 
 @pytest.mark.parametrize(
@@ -52,6 +55,13 @@ def _run(directory: Path) -> TaskResult:
         observer=Silence(),
         confirm=lambda _: True,
     )
+
+
+def _journalled(directory: Path, count: int) -> list[str]:
+    """Return the topics of the newest events that the sink keeps in PostgreSQL."""
+    address = load_target(LOCAL, directory=directory).sink.http_url
+    rows = requests.get(f"{address}/events/latest", params={"limit": count}, timeout=HTTP_TIMEOUT_S).json()
+    return sorted(row["topic"] for row in rows)
 
 
 def _verdict(directory: Path) -> tuple[str, str]:
