@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import requests
-from conftest import Chain
+from chain import Chain
 from loopback import Loopback, Reply
 
 from runbook.clients.kafka import Kafka

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from conftest import Chain
+from chain import Chain
 from loopback import Loopback, Reply
 
 from runbook.clients.kafka import Kafka
