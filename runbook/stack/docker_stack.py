@@ -20,7 +20,7 @@ from runbook.errors import RunbookError, WaitError
 from runbook.interrupts import uninterrupted
 from runbook.observer import Observer
 from runbook.record import target_lock
-from runbook.settings import STATE_DIR
+from runbook.settings import DOCKER, STACKS, STATE_DIR
 from runbook.stack.engine import compose_command, docker, listed, run
 from runbook.stack.images import CHECKOUT, built_images
 from runbook.stack.ports import is_taken
@@ -28,8 +28,7 @@ from runbook.stack.readiness import missing_for
 from runbook.stack.target import Tables, toml
 from runbook.waiting import Pending, wait_until
 
-TARGET: Final = "docker"
-FOLDER: Final = Path(".stack-docker")
+FOLDER: Final = STACKS[DOCKER][0]
 SERVICES: Final[Mapping[str, str]] = {
     "prometheus": "aether-prom",
     "alertmanager": "aether-alertmanager",
@@ -59,7 +58,7 @@ def up(directory: Path, observer: Observer) -> Path:
     Raises UsageError when Docker or the images cannot be had, RunbookError when a container of another installation
     has one of the names, or a part does not become ready: nothing of the stack is left then.
     """
-    with target_lock(directory / STATE_DIR, target=TARGET, task="stack.up --docker"):
+    with target_lock(directory / STATE_DIR, target=DOCKER, task="stack.up --docker"):
         compose = compose_command()
         _refuse_another_installation(directory)
         images = built_images(observer.says)
@@ -74,7 +73,7 @@ def up(directory: Path, observer: Observer) -> Path:
 
 def down(directory: Path, observer: Observer) -> bool:
     """Remove the stack's containers, networks, volumes and folder, and tell if there were any; images stay."""
-    with target_lock(directory / STATE_DIR, target=TARGET, task="stack.down --docker"):
+    with target_lock(directory / STATE_DIR, target=DOCKER, task="stack.down --docker"):
         was_there = _end(directory)
     observer.says("the stack has been removed" if was_there else "nothing is there")
     return was_there

@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import sys
-import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from runbook.clients.docker import DockerRuntime
 from runbook.clients.runtime import Service, ServiceState
 from runbook.errors import RunbookError
 from runbook.observer import Silence
-from runbook.settings import RuntimeSettings, Target
+from runbook.settings import DOCKER, RuntimeSettings, Target, load_target
 from runbook.stack import docker_stack
 from runbook.stack.engine import compose_command, docker
 from runbook.stack.images import built_images
@@ -94,21 +93,12 @@ def stack(images: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> I
     """Have the installation up for the tests of one module."""
     directory = tmp_path_factory.mktemp("installation")
     try:
-        tables = tomllib.loads(docker_stack.up(directory, Silence()).read_text(encoding="utf-8"))
-        (directory / "runbook.toml").write_text(_as_target(tables), encoding="utf-8")
-        target = Target.from_tables("docker", tables, source="the stack")
+        docker_stack.up(directory, Silence())
+        target = load_target(DOCKER, directory=directory)
         with contextlib.closing(DockerRuntime(target.runtime)) as runtime:
             yield Installation(directory, target, runtime)
     finally:
         docker_stack.down(directory, Silence())
-
-
-def _as_target(tables: dict[str, dict[str, str]]) -> str:
-    groups = (
-        f"[targets.docker.{group}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items())
-        for group, values in tables.items()
-    )
-    return "\n".join(groups)
 
 
 @pytest.fixture
