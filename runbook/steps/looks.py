@@ -16,7 +16,7 @@ from runbook.clients.runtime import Runtime, Service
 from runbook.model import Evidence
 from runbook.settings import Target
 from runbook.steps.frame import Done
-from runbook.steps.ledger import CLOCK_TOLERANCE, Key, Received, events_of, produced_at, received_lines
+from runbook.steps.ledger import CLOCK_TOLERANCE, Key, Received, events_of, log_sights, produced_at, received_lines
 from runbook.steps.sent import Sent
 from runbook.waiting import watch
 
@@ -81,15 +81,20 @@ def events_since(target: Target, sent: Sent, timeout_s: float) -> tuple[Event, .
         return kafka.events({place: (first[place], end) for place, end in ends.items()}, deadline_s=timeout_s)
 
 
-def sink_lines(target: Target, sent: Sent, runtime: Runtime, timeout_s: float) -> Done[tuple[Received, ...]]:
-    """Find as many lines of the sink as the run has events."""
+def sink_lines(
+    target: Target, sent: Sent, events: EventsSeen | None, runtime: Runtime, timeout_s: float
+) -> Done[tuple[Received, ...]]:
+    """Find the sink's line for every event of the run; without the events, as many lines as there should be."""
     service = sink_service(target)
     since = log_since(sent)
 
     def look() -> tuple[tuple[Received, ...], bool]:
         lines = received_lines(runtime.log(service, since=since))
         own = tuple(line for line in lines if line.tenant_id in sent.tenants and line.at >= since)
-        return own, len(own) >= len(sent.created)
+        if events is None:
+            return own, len(own) >= len(sent.created)
+        sights = log_sights(events.every, own)
+        return own, all(sights[key].outcome == "ok" for key in events.own)
 
     lines, is_complete = watch(look, deadline_s=timeout_s, every_s=EVERY_S)
     saw = f"{len(lines)} lines for {len(sent.created)} events" + (f", first: {lines[0].text}" if lines else "")

@@ -72,7 +72,7 @@ def verify(
     except RunbookError as error:
         return frame.failure(error)
     events = frame.look("Kafka", 5, lambda: looks.kafka_events(target, sent, timeout_s))
-    lines = frame.look("sink log", 5, lambda: looks.sink_lines(target, sent, runtime, timeout_s))
+    lines = frame.look("sink log", 5, lambda: looks.sink_lines(target, sent, events, runtime, timeout_s))
     page = frame.look("sink metrics", 5, lambda: sink_counts(target, sent, events, runtime, timeout_s))
     samples = frame.look("Prometheus", 6, lambda: prometheus_counts(target, sent, events, runtime, timeout_s))
     panels = frame.look("panels", 6, lambda: panels_seen(target, sent, events, samples, timeout_s))
