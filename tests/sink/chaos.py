@@ -105,8 +105,8 @@ class Chaos:
             "TOPICS": LEADS,
             "SINK_DLQ_TOPIC": "",
             "SINK_LOG_EVENTS": "none",
-            "KAFKA_SESSION_TIMEOUT_MS": "400",
-            "KAFKA_HEARTBEAT_INTERVAL_MS": "50",
+            "KAFKA_SESSION_TIMEOUT_MS": "250",
+            "KAFKA_HEARTBEAT_INTERVAL_MS": "40",
             "KAFKA_FETCH_WAIT_MAX_MS": "20",
             **self.journal.env(
                 SINK_JOURNAL_EVENTS="rows" if self.rows else "counts", SINK_JOURNAL_MAX_ROWS="100000000"

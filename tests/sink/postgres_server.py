@@ -79,7 +79,7 @@ def postgres_server(programs: Path) -> Iterator[PostgresServer]:
             yield server
         finally:
             server.thaw()
-            process.send_signal(signal.SIGINT)  # "fast": ends sessions
+            process.send_signal(signal.SIGQUIT)  # at once: the data goes away with the folder
             process.wait(20)
 
 

@@ -186,8 +186,10 @@ def test_two_sinks_share_a_database(postgres: PostgresServer) -> None:
     second.close()
 
 
-def test_frozen_server(postgres: PostgresServer) -> None:
+def test_frozen_server(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that does not answer is away after seconds, not for ever, and what it did not take was not counted."""
+    monkeypatch.setattr("sink.journal.postgres_reader.ANSWER_S", 0.5)
+    monkeypatch.setattr("sink.journal.postgres_reader._CONNECT_S", 2)
     journal = JournalAddress(postgres.new_database()).opened()
     journal.place({P0: (None, Position(next_offset=0, cluster="c"))})
     postgres.freeze()
