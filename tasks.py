@@ -447,8 +447,15 @@ def docs(context: Context) -> None:
     _python(context, "-m docs.generated")
 
 
-@task(help={"fast": "without the tests that start the local stack", "only": "these files or folders only"})
-def test(context: Context, fast: bool = False, only: str = "tests") -> None:
+@task(
+    help={
+        "fast": "without the tests that start the local stack",
+        "real": "also against the real Kafka, Keycloak and PostgreSQL (Java, Maven and PostgreSQL are needed)",
+        "docker": "also on a Docker engine (root is needed)",
+        "only": "these files or folders only",
+    }
+)
+def test(context: Context, fast: bool = False, real: bool = False, docker: bool = False, only: str = "tests") -> None:
     """Prove the project: style, types, contracts and every test, with the real Prometheus and Alertmanager."""
     from runbook.stack.tools import found_tools
 
@@ -462,9 +469,10 @@ def test(context: Context, fast: bool = False, only: str = "tests") -> None:
         "PROMTOOL": tools.promtool,
         "AMTOOL": tools.amtool,
     }
-    everything = not fast and only == "tests"
-    coverage = "--cov --cov-report=term:skip-covered" if everything else ""
-    marks = "not live and not stack" if fast else "not live"
+    left_out = {"live": True, "stack": fast, "real": not real, "docker": not docker}
+    marks = " and ".join(f"not {mark}" for mark, is_out in left_out.items() if is_out)
+    print(f"left out: tests marked {', '.join(mark for mark, is_out in left_out.items() if is_out)}")
+    coverage = "--cov --cov-report=term:skip-covered" if only == "tests" and not fast else ""
     _python(
         context,
         f"-m pytest -n 2 --dist loadgroup -m '{marks}' {coverage} {shlex.quote(only)}",
