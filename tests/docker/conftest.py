@@ -76,7 +76,7 @@ def engine() -> None:
         docker("info")
         compose_command()
     except RunbookError as error:
-        pytest.skip(f"Docker cannot be used here: {error.seen}")
+        pytest.skip(f"Docker cannot be used here: {error.seen.splitlines()[-1]}")
 
 
 @pytest.fixture(scope="session")
@@ -85,7 +85,7 @@ def images(engine: None) -> dict[str, str]:  # noqa: ARG001 - it decides whether
     try:
         return built_images(print)
     except RunbookError as error:
-        pytest.skip(f"The images cannot be made here: {error.seen}")
+        pytest.skip(f"The images cannot be made here: {error.seen.splitlines()[-1]}")
 
 
 @pytest.fixture(scope="module")
