@@ -38,10 +38,11 @@ def journal_settings(env: Mapping[str, str], group_id: str) -> JournalSettings:
     address = chosen or dsn or f"sqlite:{DEFAULT_PATH}"
     as_before = bool(dsn) and not chosen
     default = ("rows", "counts") if as_before else ("counts", "rows")
+    kind = _kind(address, "POSTGRES_DSN" if as_before else "SINK_JOURNAL")
     return JournalSettings(
-        kind=_kind(address, "POSTGRES_DSN" if as_before else "SINK_JOURNAL"),
-        path=Path(address.removeprefix("sqlite:")),
-        dsn=address,
+        kind=kind,
+        path=Path(address.removeprefix("sqlite:") if kind == "sqlite" else DEFAULT_PATH),
+        dsn=address if kind == "postgres" else "",
         group_id=group_id,
         keep_rows=choice(env, "SINK_JOURNAL_EVENTS", default) == "rows",
         max_rows=number(env, "SINK_JOURNAL_MAX_ROWS", 1_000_000, 10**12),

@@ -75,6 +75,8 @@ def test_replay(filled: JournalAddress, kafka: MockKafka) -> None:
     with served(filled, kafka) as url:
         answer = requests.post(f"{url}/replay/2", json={"a": "body that nobody reads"}, timeout=10)
         assert answer.json() == {"status": "replayed", "id": 2, "topic": LEADS}
+        odd = requests.post(f"{url}/replay/99", headers={"Content-Length": "-1"}, timeout=5)
+        assert odd.status_code == 404
         statuses = [requests.post(f"{url}/replay/{n}", timeout=5).status_code for n in ("99", "x", "4")]
         assert statuses == [404, 400, 409]
         assert requests.get(f"{url}/replay/2", timeout=5).status_code == 404

@@ -68,6 +68,32 @@ def test_secret_from_a_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("env", "kind", "keep_rows"),
+    [
+        ({}, "sqlite", False),
+        ({"SINK_JOURNAL": "sqlite:/data/j.db", "SINK_JOURNAL_EVENTS": "rows"}, "sqlite", True),
+        ({"POSTGRES_DSN": "postgresql://sink:pw@db/sink"}, "postgres", True),
+        ({"POSTGRES_DSN": "host=db password=pw"}, "postgres", True),
+        ({"POSTGRES_DSN": "postgresql://sink:pw@db/sink", "SINK_JOURNAL_EVENTS": "counts"}, "postgres", False),
+        ({"SINK_JOURNAL": "postgres://db/sink"}, "postgres", False),
+        ({"SINK_JOURNAL": "none", "POSTGRES_DSN": "postgresql://sink:pw@db/sink"}, "none", False),
+    ],
+)
+def test_which_journal(env: dict[str, str], kind: str, *, keep_rows: bool) -> None:
+    """SINK_JOURNAL goes before POSTGRES_DSN; with that alone messages are kept, as they were; no password in repr."""
+    settings = load_settings(env)
+    assert (settings.journal.kind, settings.journal.keep_rows) == (kind, keep_rows)
+    assert "pw" not in repr(settings)
+
+
+def test_journal_from_a_file(tmp_path: Path) -> None:
+    """The address may come from a file, for it may hold a password."""
+    (tmp_path / "dsn").write_text("postgresql://sink:pw@db/sink\n")
+    journal = load_settings({"SINK_JOURNAL_FILE": str(tmp_path / "dsn")}).journal
+    assert (journal.kind, journal.dsn) == ("postgres", "postgresql://sink:pw@db/sink")
+
+
+@pytest.mark.parametrize(
     ("env", "said"),
     [
         ({"PROM_PORT": "0"}, "PROM_PORT is '0'; allowed is a whole number from 1 to 65535"),
