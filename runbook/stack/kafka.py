@@ -1,5 +1,7 @@
 """Apache Kafka as a process: one node that is broker and controller (KRaft), from the jars that Maven resolves."""
 
+import base64
+import secrets
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -29,7 +31,6 @@ exec "$@" kafka.Kafka "$config"
 """
 # Relative to the stack's folder, in which it runs: a properties file reads commas and accented letters in its own way.
 _CONFIG, _LOG = "data/kafka.properties", "data/kafka"
-_CLUSTER_ID = "AetherLinkLocalStack0w"  # 16 bytes in base64, as Kafka wants it
 
 
 def found_kafka(says: Callable[[str], None]) -> JavaProgram:
@@ -51,7 +52,7 @@ def kafka_part(layout: Layout, ports: Ports, program: JavaProgram) -> Part:
         plays=f"Apache Kafka {program.version}",
         kind="real",
         launch=Launch(
-            command=("/bin/sh", "-ec", _START, "kafka", _CONFIG, _LOG, _CLUSTER_ID, *java),
+            command=("/bin/sh", "-ec", _START, "kafka", _CONFIG, _LOG, _cluster_id(), *java),
             directory=str(layout.root),
             environment=inherited(),
         ),
@@ -94,6 +95,14 @@ def create_topics(address: str, topics: Sequence[str]) -> None:
             ) from None
 
 
+def _cluster_id() -> str:
+    """Return 16 bytes in base64, as Kafka wants them, another for each stack: the sink's journal knows a cluster by it.
+
+    The first byte is 0, for an id that begins with a hyphen would be taken for an option.
+    """
+    return base64.urlsafe_b64encode(bytes(1) + secrets.token_bytes(15)).decode().rstrip("=")
+
+
 def _address(ports: Ports) -> str:
     return f"127.0.0.1:{ports.kafka}"
 
@@ -119,6 +128,7 @@ def _configuration(ports: Ports) -> str:
         "share.coordinator.state.topic.min.isr": "1",
         "broker.heartbeat.interval.ms": "500",
         "broker.session.timeout.ms": "3000",  # 9 s else, for which a killed broker's next start waits
+        "group.min.session.timeout.ms": "1000",  # 6 s else: the plain sink of a practised fault asks for less
         "group.initial.rebalance.delay.ms": "0",  # 3 s else, in which a first consumer waits for others
     }
     return "".join(f"{name}={value}\n" for name, value in properties.items())

@@ -94,27 +94,30 @@ def _kafka(layout: Layout, ports: Ports) -> Part:
 
 
 def _sink(layout: Layout, ports: Ports, real: Programs) -> Part:
-    """Return the part. Its journal outlives Kafka, so it has one only where Kafka keeps its offsets too."""
-    has_journal = real.postgres is not None and real.kafka is not None
-    files = {"KAFKA_BOOTSTRAP": layout.bootstrap} | ({"SINK_JOURNAL": layout.journal_dsn} if has_journal else {})
+    """Return the part. Its journal is in PostgreSQL with every message, or in a file with the counts."""
+    files = {"KAFKA_BOOTSTRAP": layout.bootstrap} | ({"SINK_JOURNAL": layout.journal_dsn} if real.postgres else {})
+    journal = (
+        {"SINK_JOURNAL_EVENTS": "rows"} if real.postgres else {"SINK_JOURNAL": f"sqlite:{layout.data / 'sink.sqlite'}"}
+    )
     environment = {
         "GROUP_ID": "crm-events-sink",
         "TOPICS": ",".join(TOPICS),
         "PROM_PORT": str(ports.sink_metrics),
         "HTTP_PORT": str(ports.sink_http),
         "SINK_BIND": "127.0.0.1",
-    } | ({"SINK_JOURNAL_EVENTS": "rows"} if has_journal else {})
+        **journal,
+    }
     launch = _python(layout, "sink", **environment)
     return Part(
         name="crm-events-sink",
         plays="CRM events sink",
         kind="real",
         launch=replace(launch, environment_files={variable: str(path) for variable, path in files.items()}),
-        detail="journal in PostgreSQL" if has_journal else "",
+        detail="journal in PostgreSQL" if real.postgres else "",
         ready=f"{local_url(ports.sink_http)}/readyz",
         address=f"{local_url(ports.sink_metrics)}/metrics",
         ports=(ports.sink_metrics, ports.sink_http),
-        needs=("kafka", "apexflow-db") if has_journal else ("kafka",),
+        needs=("kafka", "apexflow-db") if real.postgres else ("kafka",),
     )
 
 
@@ -122,7 +125,12 @@ def _patient_with_mock(sink: Part) -> Part:
     """When its last member has left, the mock broker lets the next one in only after the session's time."""
     session = {"KAFKA_SESSION_TIMEOUT_MS": "3000", "KAFKA_HEARTBEAT_INTERVAL_MS": "500"}
     launch = replace(sink.launch, environment={**sink.launch.environment, **session})
-    return replace(sink, launch=launch, detail="session of 3 s (production: 10 s)", follows=("kafka",))
+    return replace(
+        sink,
+        launch=launch,
+        detail="; ".join(filter(None, ("session of 3 s (production: 10 s)", sink.detail))),
+        follows=("kafka",),
+    )
 
 
 def _prometheus(layout: Layout, ports: Ports, tools: Tools) -> Part:
