@@ -475,7 +475,7 @@ def test(context: Context, fast: bool = False, real: bool = False, docker: bool 
     coverage = "--cov --cov-report=term:skip-covered" if only == "tests" and not fast else ""
     _python(
         context,
-        f"-m pytest -n 2 --dist loadgroup -m '{marks}' {coverage} {shlex.quote(only)}",
+        f"-m pytest -n 2 --dist loadfile -m '{marks}' {coverage} {shlex.quote(only)}",
         env={name: str(path) for name, path in programs.items() if path},
     )
 

@@ -130,7 +130,7 @@ FAULTS: Final = (
         "add {path} to rule_files in prometheus.yml, then curl -X POST {url}/-/reload",
     ),
     Fault("R_NOT_MOUNTED", "rules", "The rules file is not there inside Prometheus's container", "mount it, recreate"),
-    Fault("R_STALE_INODE", "rules", "Prometheus's container still holds an old rules file", "restart Prometheus"),
+    Fault("R_STALE_INODE", "rules", "Prometheus's container still holds an old rules file", "{restart}"),
     Fault("R_EVAL", "rules", "The rule {rule} does not evaluate", "correct its expression: inv setup"),
     Fault("R_MISPLACED", "rules", "The rule is in another group, or there twice", "move it to crm_events_alerts"),
     # Grafana
@@ -197,6 +197,8 @@ IMPLEMENTED: Final = frozenset(
         "P_NO_JOB",
         "P_TARGET",
         "R_INVALID",
+        "R_NOT_MOUNTED",
+        "R_STALE_INODE",
         "R_NOT_LISTED",
         "R_EVAL",
         "F_DOWN",

@@ -2,7 +2,18 @@
 
 from typing import Final
 
-from runbook.checks import alertmanager, containers, gateway, grafana, kafka, keycloak, panels, prometheus, rules
+from runbook.checks import (
+    alertmanager,
+    containers,
+    gateway,
+    grafana,
+    kafka,
+    keycloak,
+    panels,
+    prometheus,
+    rules,
+    staleness,
+)
 from runbook.checks.engine import Graph
 from runbook.checks.facts import Facts
 from runbook.checks.faults import FAULTS, HOPS
@@ -15,6 +26,7 @@ CHECKS: Final = (
     *kafka.CHECKS,
     *prometheus.CHECKS,
     *rules.CHECKS,
+    *staleness.CHECKS,
     *grafana.CHECKS,
     *alertmanager.CHECKS,
     *panels.CHECKS,

@@ -6,13 +6,15 @@ file by its name again (measured with engine 20.10: the engine binds the mounts 
 """
 
 import hashlib
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from runbook.checks.engine import Check, Finding, NotChecked, Ok
 from runbook.checks.facts import Facts, saw
 from runbook.checks.faults import broken
+from runbook.checks.files import FileFact, read_file
 from runbook.checks.services import restart_command
 from runbook.clients.runtime import Service
+from runbook.errors import RunbookError
 
 _SHOWN_DIGITS = 12
 
@@ -26,19 +28,20 @@ def _is_inside(facts: Facts) -> Finding:
 
 def _is_current(facts: Facts) -> Finding:
     service, inside = _prometheus(facts), facts.target.prometheus.rules_inside
-    path = facts.once("rules on this host", lambda: _on_this_host(facts))
-    if path is None:
+    try:
+        here = facts.once("rules on this host", lambda: _on_this_host(facts))
+    except RunbookError as error:
+        fix = "run on the host of the containers, as a user who may read it"
+        return NotChecked(error.seen, where=error.where, fix=fix)
+    if here is None:
         return NotChecked(
             "nobody says which file of this host it is", where=inside, fix="set RUNBOOK_FILES_RULES to the rules file"
         )
-    try:
-        here = path.read_bytes()
-    except OSError as error:
-        why = f"the file cannot be read: {error.strerror}"
-        return NotChecked(why, where=str(path), fix="run on the host of the containers, as a user who may read it")
     there = _inside(facts) or b""
-    seen = (saw(str(path), _digest(here)), saw(f"{inside} in {service.container}", _digest(there)))
-    return Ok(seen) if here == there else broken("R_STALE_INODE", *seen, restart=restart_command(facts, service))
+    seen = (saw(here.where, _digest(here.content)), saw(f"{inside} in {service.container}", _digest(there)))
+    return (
+        Ok(seen) if here.content == there else broken("R_STALE_INODE", *seen, restart=restart_command(facts, service))
+    )
 
 
 def _inside(facts: Facts) -> bytes | None:
@@ -46,13 +49,22 @@ def _inside(facts: Facts) -> bytes | None:
     return facts.once("rules inside", lambda: facts.runtime.file_inside(service, inside))
 
 
-def _on_this_host(facts: Facts) -> Path | None:
+def _on_this_host(facts: Facts) -> FileFact | None:
     """Return what is mounted there, else the file of the settings: the mount is what counts for the container."""
-    for mount in facts.runtime.mounts(_prometheus(facts)):
-        if mount.destination == facts.target.prometheus.rules_inside:
-            return Path(mount.source)
     files = facts.target.files
-    return files.rules or (files.monitoring_dir and files.monitoring_dir / "prometheus-crm-events-rules.yml")
+    named = files.rules or (files.monitoring_dir and files.monitoring_dir / "prometheus-crm-events-rules.yml")
+    path = _mounted(facts) or named
+    return read_file(facts.runtime, _prometheus(facts), path, facts.target.prometheus.rules_inside) if path else None
+
+
+def _mounted(facts: Facts) -> Path | None:
+    inside = PurePosixPath(facts.target.prometheus.rules_inside)
+    for mount in facts.runtime.mounts(_prometheus(facts)):
+        if mount.destination == str(inside):
+            return Path(mount.source)
+        if mount.destination == str(inside.parent):
+            return Path(mount.source) / inside.name
+    return None
 
 
 def _prometheus(facts: Facts) -> Service:

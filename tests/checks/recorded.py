@@ -190,5 +190,7 @@ HEALTHY: Mapping[str, object] = {
     ),
     "served panels": frozenset({19, 20, 21}),
     "rules file": FileFact(where="rules.yml", content=RULES),
+    "rules on this host": FileFact(where="rules.yml", content=RULES),
+    "rules inside": RULES,
     "dashboard file": FileFact(where="dashboard.json", content=DASHBOARD),
 }

@@ -267,6 +267,14 @@ CASES = (
         says="rule_files: none",
         fix="/etc/prometheus/crm-events-rules.yml",
     ),
+    Case(hop="rules", code="R_NOT_MOUNTED", broken={"rules inside": None}, unseen={"rules inside": NO_STATE}),
+    Case(
+        hop="rules",
+        code="R_STALE_INODE",
+        broken={"rules inside": RULES_BEFORE},
+        unseen={"rules on this host": None},
+        says="SHA-256",
+    ),
     Case(hop="rules", code="R_EVAL", broken={"rules": rules("err")}, unseen={"rules": rules("unknown")}),
     Case(
         hop="grafana",
