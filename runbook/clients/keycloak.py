@@ -194,6 +194,8 @@ def _code(status: int, said: _Said) -> str:
         return "no_realm"
     if said.error == "invalid_grant" and "not fully set up" in said.error_description.lower():
         return "not_setup"
+    if (status, said.error) == (HTTPStatus.UNAUTHORIZED, "unauthorized_client"):
+        return "invalid_client"  # what Keycloak 26 says of a wrong secret; without direct grants it is a 400
     return said.error
 
 

@@ -98,6 +98,7 @@ def test_success_without_a_jwt_is_an_error_of_its_own(keycloak: Keycloak, server
         (400, {"error": "invalid_grant", "error_description": "Account is not fully set up"}, "not_setup", "required"),
         (401, {"error": "invalid_client"}, "invalid_client", "_CLIENT_ID"),
         (400, {"error": "unauthorized_client"}, "unauthorized_client", "direct access grants"),
+        (401, {"error": "unauthorized_client"}, "invalid_client", ""),
         (404, {"error": "Realm does not exist"}, "no_realm", "_REALM"),
         (404, b"<html><title>404</title></html>", "no_realm", "_REALM"),
         (503, b"starting", "", "_URL"),
