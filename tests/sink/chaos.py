@@ -105,8 +105,11 @@ class Chaos:
             "TOPICS": LEADS,
             "SINK_DLQ_TOPIC": "",
             "SINK_LOG_EVENTS": "none",
-            "KAFKA_SESSION_TIMEOUT_MS": "250",
-            "KAFKA_HEARTBEAT_INTERVAL_MS": "40",
+            "KAFKA_SESSION_TIMEOUT_MS": "400",
+            "KAFKA_HEARTBEAT_INTERVAL_MS": "50",
+            # The mock broker now and then forgets a member that waits for a dead one, and never answers its JoinGroup:
+            # librdkafka asks again after this time and 3 s.
+            "KAFKA_MAX_POLL_INTERVAL_MS": "1000",
             "KAFKA_FETCH_WAIT_MAX_MS": "20",
             **self.journal.env(
                 SINK_JOURNAL_EVENTS="rows" if self.rows else "counts", SINK_JOURNAL_MAX_ROWS="100000000"
@@ -127,6 +130,7 @@ class Chaos:
                 audit.counts(reader)
             self._result.missing, self._result.duplicate = audit.missing, audit.duplicate
             before, killed_at = self._position(), time.monotonic()
+            victim.take_ports()
             victim.start()
             if self._random.random() < 0.15:  # killed again before it has started properly
                 threading.Event().wait(self._random.uniform(0, 0.5))
@@ -161,7 +165,12 @@ class Chaos:
             self._look_at_pages(processes)
             return self._position() > before
 
-        wait_until(progressed, _RECOVERY_S)
+        try:
+            wait_until(progressed, _RECOVERY_S)
+        except AssertionError as error:
+            last = [line for process in processes for line in process.lines()[-12:]]
+            ended = [process.process and process.process.poll() for process in processes]
+            raise AssertionError(f"nothing was counted after kill {self._result.kills}", ended, *last) from error
 
     def _look_at_pages(self, processes: list[SinkProcess]) -> None:
         """A single sink goes on from the journal's totals, so no page may ever show less than one before."""

@@ -62,18 +62,22 @@ class SinkProcess:
     def __init__(self, bootstrap: str, stdout: Path, *, command: Sequence[str] = ("-m", "sink")) -> None:
         self.stdout = stdout
         self._command = command
-        self.prom_port, self.http_port = free_ports(2)
+        self.prom_port, self.http_port = 0, 0
         self.env = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("KAFKA_", "SINK_"))},
             "KAFKA_BOOTSTRAP": bootstrap,
             "SINK_JOURNAL": "none",
-            "PROM_PORT": str(self.prom_port),
-            "HTTP_PORT": str(self.http_port),
             "KAFKA_SESSION_TIMEOUT_MS": "1500",  # the mock broker makes a group that was left wait this long
             "KAFKA_HEARTBEAT_INTERVAL_MS": "300",
             "KAFKA_TOPIC_METADATA_REFRESH_INTERVAL_MS": "200",
         }
         self.process: subprocess.Popen[bytes] | None = None
+        self.take_ports()
+
+    def take_ports(self) -> None:
+        """Take ports that are free now; those of a process that was killed may be somebody else's by now."""
+        self.prom_port, self.http_port = free_ports(2)
+        self.env |= {"PROM_PORT": str(self.prom_port), "HTTP_PORT": str(self.http_port)}
 
     def start(self, *, blocked_stdout: bool = False) -> None:
         """Start it, and do not wait."""
