@@ -19,7 +19,7 @@ SCRAPE_NOTE = "scrape and evaluation every 2 s here, 10 s in a real installation
 def stack_up(directory: Path, *, observer: Observer, real: str = "", everything: bool = False) -> TaskResult:
     """Start the stack, or what is missing of it; `real` names real programs, `everything` means all there are."""
 
-    def work() -> Done[tuple[stack.PartStatus, ...]]:
+    def work() -> Done[tuple[Part, ...]]:
         names = wanted_real(real) if real else frozenset()
         parts = stack.up(directory, observer, real=names | (all_there_is(observer.says) if everything else frozenset()))
         return Done(value=parts, outcome="ok", reason=f"{len(parts)} parts are up; {SCRAPE_NOTE}")
@@ -52,7 +52,7 @@ def containers_down(directory: Path, *, observer: Observer) -> TaskResult:
 def stack_status(directory: Path, *, observer: Observer) -> TaskResult:
     """Show every part; exit code 1 when one of them does not run."""
 
-    def work() -> Done[tuple[stack.PartStatus, ...]]:
+    def work() -> Done[tuple[Part, ...]]:
         parts = stack.status(directory)
         if not parts:
             raise UsageError("The local stack is not up", where=str(directory), fix="inv stack.up")
@@ -74,23 +74,7 @@ def stack_down(directory: Path, *, observer: Observer) -> TaskResult:
     return ended(frame, "stack.down", work)
 
 
-def shown_parts(parts: tuple[stack.PartStatus, ...]) -> tuple[Part, ...]:
-    """Return the parts as a listing shows them."""
-    return tuple(
-        Part(
-            name=part.name,
-            plays=part.plays,
-            kind=part.kind,
-            running=part.running,
-            pid=part.pid,
-            address=part.address,
-            detail=part.detail,
-        )
-        for part in parts
-    )
-
-
-def _listed(task: str, observer: Observer, work: Callable[[], Done[tuple[stack.PartStatus, ...]]]) -> TaskResult:
+def _listed(task: str, observer: Observer, work: Callable[[], Done[tuple[Part, ...]]]) -> TaskResult:
     frame = Frame(task, target=LOCAL, record=Unrecorded(), observer=observer)
     try:
         parts = frame.step(task, 0, work)
@@ -98,7 +82,7 @@ def _listed(task: str, observer: Observer, work: Callable[[], Done[tuple[stack.P
         return frame.failure(error)
     is_well = all(part.running for part in parts)
     result = frame.result("ok" if is_well else "failed", ExitCode.OK if is_well else ExitCode.PROBLEM)
-    return Listing.of(result, parts=shown_parts(parts))
+    return Listing.of(result, parts=parts)
 
 
 def ended(frame: Frame, step: str, work: Callable[[], Done[None]]) -> TaskResult:

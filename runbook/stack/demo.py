@@ -8,7 +8,7 @@ from runbook.interrupts import uninterrupted
 from runbook.observer import Observer
 from runbook.record import Record
 from runbook.stack import stack
-from runbook.stack.commands import SCRAPE_NOTE, shown_parts
+from runbook.stack.commands import SCRAPE_NOTE
 from runbook.steps.frame import Done, Frame
 
 
@@ -29,7 +29,7 @@ def demo_stack(directory: Path, *, record: Record, observer: Observer, keep: boo
 
 
 def _up(directory: Path, record: Record, observer: Observer) -> Done[None]:
-    parts = shown_parts(stack.up(directory, observer))
+    parts = stack.up(directory, observer)
     record.append("stack", {"parts": list(parts)})
     real = [part.plays for part in parts if part.kind == "real"]
     played = [part.plays for part in parts if part.kind != "real"]

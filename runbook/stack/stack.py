@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -11,13 +11,14 @@ import msgspec
 from runbook.clients.launcher import Launcher, write_private
 from runbook.errors import LockedError, RunbookError, UsageError, WaitError
 from runbook.interrupts import uninterrupted
+from runbook.listings import Part as PartStatus
 from runbook.observer import Observer
 from runbook.record import target_lock
 from runbook.settings import LOCAL, STATE_DIR
 from runbook.stack.bringing_up import await_ready, bring_up
 from runbook.stack.installation import copy_monitoring
 from runbook.stack.layout import Layout
-from runbook.stack.part import Kind, Part, Plan
+from runbook.stack.part import Part, Plan
 from runbook.stack.parts import planned_stack
 from runbook.stack.ports import Ports
 from runbook.stack.readiness import file_of, missing_for
@@ -28,19 +29,6 @@ from runbook.waiting import Pending, wait_until
 
 _LOCK_S = 1.0
 _STOP_S = 10.0  # from SIGTERM to SIGKILL: the sink commits and leaves its group in that time
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PartStatus:
-    """One part now: `plays` says what it stands for, `detail` what differs, or why it does not run."""
-
-    name: str
-    plays: str
-    kind: Kind
-    running: bool
-    pid: int | None
-    address: str
-    detail: str
 
 
 def up(directory: Path, observer: Observer, *, real: frozenset[str] = frozenset()) -> tuple[PartStatus, ...]:
