@@ -21,7 +21,7 @@ from sink.journal.model import JournalAwayError
 from sink.journal.reading import Reader
 from sink.journal.settings import journal_settings
 
-_RECOVERY_S: Final = 30.0  # the mock broker holds a dead member's place for the session; then its partitions move
+_RECOVERY_S: Final = 60.0  # the mock broker holds a dead member's place for the session; then its partitions move
 _SINK = ("-m", "sink")
 
 
