@@ -12,6 +12,7 @@ import pytest
 from runbook.observer import Silence
 from runbook.stack.stack import down, up
 
+ENDS_WITHIN_S = 90
 PROGRAM = Path(sys.executable).parent / "crm-runbook"
 # A moment is the first line of the screen that holds this text; "" is the very start.
 MOMENTS = (
@@ -77,7 +78,11 @@ def interrupted(folder: Path, arguments: list[str], moment: str) -> tuple[int, s
         seen = next((line for line in program.stdout if moment in line), None) if moment else ""
         assert seen is not None, f"the moment {moment!r} never came"
         program.send_signal(signal.SIGINT)
-        rest = program.stdout.read()
+        try:
+            rest, _ = program.communicate(timeout=ENDS_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            program.kill()
+            raise
     code = program.returncode
     return (128 - code if code < 0 else code), rest
 
