@@ -1,8 +1,7 @@
 """Panels 20 and 21 into a dashboard file: located by parsing, spliced as text, parsed again and compared."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 from runbook.documents.compare import Datasource, differing_fields
 from runbook.documents.desired import WantedPanels
@@ -40,13 +39,6 @@ def plan_panels(
         reason=_reason(dashboard, edit, ours, bom_goes=text.bom and strip_bom),
         notes=tuple(_notes(dashboard, ours, bom_stays=text.bom and not strip_bom)),
     )
-
-
-def panels_of(raw: bytes, ids: Iterable[int], *, source: str) -> tuple[dict[str, Any], ...]:
-    """The panels of these ids as a file holds them; those that are missing are left out."""
-    dashboard = located(decoded(raw, source=source))
-    found = [dashboard.only(panel_id) for panel_id in ids]
-    return tuple(panel.fields for panel in found if panel is not None)
 
 
 def as_numbered(raw: bytes, wanted: WantedPanels, *, source: str) -> WantedPanels:

@@ -1,13 +1,16 @@
 """The reference installation edited for real, and the parts that cases do not reach."""
 
+import json
 import subprocess
+from collections.abc import Iterable
 from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from runbook.documents.compare import Datasource, differing_fields
-from runbook.documents.dashboard import panels_of, plan_panels
+from runbook.documents.dashboard import plan_panels
 from runbook.documents.desired import wanted_panels, wanted_rules
 from runbook.documents.edit import Edit, edited
 from runbook.documents.located import located
@@ -25,6 +28,12 @@ RULES = ROOT / "monitoring/prometheus-crm-events-rules.yml"
 PROMETHEUS = Datasource(uid="u1")
 
 
+def panels_of(raw: bytes, ids: Iterable[int]) -> tuple[dict[str, Any], ...]:
+    """The panels of these ids as a file holds them; those that are missing are left out."""
+    by_id = {panel.get("id"): panel for panel in json.loads(raw.decode("utf-8-sig"))["panels"]}
+    return tuple(by_id[panel_id] for panel_id in ids if panel_id in by_id)
+
+
 @pytest.mark.parametrize("verbatim", [False, True])
 def test_reference_dashboard_changes_by_one_line_and_two_panels(*, verbatim: bool) -> None:
     """The only line that goes is the row of Active Alerts, 49 to 57."""
@@ -35,7 +44,7 @@ def test_reference_dashboard_changes_by_one_line_and_two_panels(*, verbatim: boo
         "panel 20 inserted at y=49; panel 21 inserted at y=49; 'Active Alerts' moved from y=49 to y=57"
     )
     assert ["--strip-bom" in plan.notes[0], '"alert-list"' in plan.notes[1]] == [True, True]
-    served = panels_of(plan.after, (20, 21, 99), source="d.json")
+    served = panels_of(plan.after, (20, 21, 99))
     assert served == wanted_panels(PROMETHEUS, verbatim=verbatim).panels
 
 
@@ -66,7 +75,7 @@ def test_verbatim_panel_becomes_the_corrected_one_in_place() -> None:
     corrected = plan_panels(verbatim.after, wanted, source="d")
     assert corrected.reason == "panel 21 replaced by the wanted form"
     direct = plan_panels(DASHBOARD.read_bytes(), wanted, source="d")
-    assert panels_of(corrected.after, [21], source="d") == panels_of(direct.after, [21], source="d")
+    assert panels_of(corrected.after, [21]) == panels_of(direct.after, [21])
 
 
 def test_corrected_table_shows_the_promised_columns() -> None:
