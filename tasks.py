@@ -201,24 +201,30 @@ def run(
     _carry_out("run", work, target=target, json=json, yes=yes, reports=True)
 
 
-@task(help=_COMMON | _RUN | _YES | _TIMEOUT)
+@task(
+    help=_COMMON
+    | _RUN
+    | {"force": "also over what somebody has changed since; the record keeps a copy of that"}
+    | _YES
+    | _TIMEOUT
+)
 def rollback(
     _context: Context,
     target: str | None = None,
     run: str | None = None,
+    force: bool = False,
     yes: bool = False,
     timeout: str = "120",
     json: bool = False,
 ) -> None:
-    """Put the files back as they were before a recorded setup, and restart what reads them."""
+    """Put the files back as they were before a recorded setup, and prove that the old state is served."""
 
     def work(session: "Session") -> "TaskResult":
         from runbook.options import number
-        from runbook.steps.rollback import rollback
+        from runbook.steps.rollback import RollbackOptions, rollback
 
-        timeout_s = number("--timeout", timeout, above=0)
-        confirm = session.screen.confirm
-        return rollback(session.target, **session.tools(), confirm=confirm, run_id=run, timeout_s=timeout_s)
+        options = RollbackOptions(run_id=run, force=force, timeout_s=number("--timeout", timeout, above=0))
+        return rollback(session.target, options, **session.tools(), confirm=session.screen.confirm)
 
     _carry_out("rollback", work, target=target, json=json, yes=yes)
 

@@ -1,10 +1,9 @@
-"""What happened, kept: `.runbook/runs/ID/` with an append-only, hash-chained record, backups, and the lock.
+"""What happened, kept: `.runbook/runs/ID/` with an append-only, hash-chained record and backups.
 
 Every event is one line of JSON and is on the disk before the next thing is done, so that an interrupt loses nothing.
 Each line's hash covers the line before it: a record that was altered afterwards is refused.
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -13,11 +12,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import msgspec
 
-from runbook.errors import LockedError, RunbookError, UsageError
+from runbook.errors import RunbookError, UsageError
 from runbook.interrupts import uninterrupted
 
 _FIRST = "0" * 64
@@ -73,15 +72,17 @@ class Record:
         return tuple(event for event in found if kind is None or event.kind == kind)
 
     def back_up(self, path: Path, content: bytes) -> Path:
-        """Keep the bytes of a file as they were, named by the file and the hash of the bytes."""
+        """Keep the bytes of a file as they were, named by the file and the hash of the bytes, and record it."""
+        copy = self.keep(path, content)
+        self.append("backup", {"file": str(path), "copy": copy.name, "sha256": digest(content)})
+        return copy
+
+    def keep(self, path: Path, content: bytes) -> Path:
+        """Keep bytes of a file for `backup` to find; they are on the disk on return. Raises RunbookError."""
         copy = self.folder / "backups" / _copy_name(path, digest(content))
         with _keeping(copy):
             copy.parent.mkdir(mode=0o700, exist_ok=True)
-            with copy.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-        self.append("backup", {"file": str(path), "copy": copy.name, "sha256": digest(content)})
+            _write_whole(copy, content, os.O_TRUNC)
         return copy
 
     def backup(self, path: Path, sha256: str) -> bytes:
@@ -184,49 +185,6 @@ def last_record(state_dir: Path, *, target: str, holding: str) -> Record | None:
     return None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Holder:
-    pid: int
-    task: str
-    since: str
-
-    @classmethod
-    def read(cls, path: Path) -> Self | None:
-        try:
-            return msgspec.json.decode(path.read_bytes(), type=cls)
-        except (OSError, msgspec.DecodeError):
-            return None
-
-
-@contextmanager
-def target_lock(state_dir: Path, *, target: str, task: str) -> Iterator[None]:
-    """Hold the one lock of a target while files are changed or traffic is sent.
-
-    The kernel drops the lock with the process, however it ends. Raises LockedError, naming the holder.
-    """
-    path = state_dir / "locks" / f"{digest(target.encode())[:16]}.lock"
-    with _keeping(path):
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        opened = path.open("a+b")
-    with opened as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise _locked(path, target) from None
-        holder = _Holder(pid=os.getpid(), task=task, since=f"{datetime.now(UTC):%H:%M:%S} UTC")
-        with _keeping(path):
-            file.truncate(0)
-            file.write(msgspec.json.encode(holder))
-            file.flush()
-        yield
-
-
-def _locked(path: Path, target: str) -> LockedError:
-    holder = _Holder.read(path)
-    who = f"inv {holder.task}, process {holder.pid}, since {holder.since}" if holder else "a process that gave no name"
-    return LockedError(f"Another run works on target {target!r}: {who}", where=str(path), fix="wait until it has ended")
-
-
 @contextmanager
 def _keeping(path: Path) -> Iterator[None]:
     """Say in three parts that the state directory cannot be written: it is full, read-only or somebody else's."""
@@ -242,11 +200,16 @@ def _keeping(path: Path) -> Iterator[None]:
 
 def _append_line(path: Path, line: bytes) -> None:
     """Append, and wait for the disk; if that fails, cut off what was written: what follows must find whole lines."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    _write_whole(path, line, os.O_APPEND)
+
+
+def _write_whole(path: Path, content: bytes, how: int) -> None:
+    """Write all of it, and wait for the disk; else cut off what was written. Raises OSError."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | how, 0o600)
     try:
         size = os.fstat(descriptor).st_size
         try:
-            rest = memoryview(line)
+            rest = memoryview(content)
             while rest:
                 rest = rest[os.write(descriptor, rest) :]
             os.fsync(descriptor)

@@ -27,7 +27,11 @@ RULES = "prometheus-crm-events-rules.yml"
 
 @dataclass
 class Installation:
-    """Files, two services and their runtime; `fails` names services whose restart the engine refuses."""
+    """Files, two services and their runtime; `fails` names services whose restart the engine refuses.
+
+    `inside` is the rules file as the container has it: that of the host, other bytes after it was replaced by
+    renaming, None if it is not mounted, or the engine's refusal to show it. A restart mounts the host's anew.
+    """
 
     folder: Path
     grafana: Loopback = field(default_factory=Loopback)
@@ -37,8 +41,12 @@ class Installation:
     missing: set[str] = field(default_factory=set)
     exited: set[str] = field(default_factory=set)
     grafana_is_blind: bool = False
+    reloaded_times: int = 0
+    reload_status: int = 200
     prometheus_refuses: str = ""
+    prometheus_is_deaf: bool = False
     prometheus_dies_of_new_rules: bool = False
+    inside: bytes | RunbookError | None = b"as on the host"
     panels: list[Any] = field(default_factory=list)
     groups: list[Any] = field(default_factory=list)
 
@@ -103,7 +111,11 @@ class Installation:
     def reloaded(self) -> Reply:
         if self.prometheus_refuses:
             return Reply(500, self.prometheus_refuses.encode(), "text/plain")
-        return Reply(200)
+        if self.reload_status == 200:
+            self.reloaded_times += 1
+            if self.inside == b"as on the host" and not self.prometheus_is_deaf:
+                self.read_rules()
+        return Reply(self.reload_status)
 
     # What the runtime protocol asks for.
 
@@ -127,6 +139,8 @@ class Installation:
         if service.name == "grafana" and not self.grafana_is_blind:
             self.read_dashboard()
         if service.name == "prometheus":
+            if isinstance(self.inside, bytes):
+                self.inside = b"as on the host"
             if self.prometheus_dies_of_new_rules and "CrmEventsSinkDown" in self.rules.read_text("utf-8"):
                 self.exited.add("prometheus")
             else:
@@ -139,7 +153,9 @@ class Installation:
         return iter(())
 
     def file_inside(self, *_: object) -> bytes | None:
-        return None
+        if isinstance(self.inside, RunbookError):
+            raise self.inside
+        return self.rules.read_bytes() if self.inside == b"as on the host" else self.inside
 
     def mounts(self, *_: object) -> tuple[Mount, ...]:
         return ()
@@ -171,7 +187,7 @@ def as_loaded(rule: dict[str, Any]) -> dict[str, Any]:
         "name": rule.get("alert") or rule["record"],
         "type": "alerting" if "alert" in rule else "recording",
         "query": rule["expr"],
-        "duration": 120 if rule.get("for") == "2m" else 0,
+        "duration": int(rule.get("for", "0s")[:-1]) * {"s": 1, "m": 60, "h": 3600}[rule.get("for", "0s")[-1]],
         "labels": rule.get("labels", {}),
         "annotations": rule.get("annotations", {}),
         "health": "ok",

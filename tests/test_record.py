@@ -1,8 +1,7 @@
-"""The record on a real disk: torn and altered lines, readers beside the writer, and the lock between processes."""
+"""The record on a real disk: torn and altered lines, readers beside the writer, and a full disk."""
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -14,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runbook.errors import LockedError, RunbookError, UsageError
+from runbook.errors import RunbookError, UsageError
 from runbook.model import Evidence, StepResult
-from runbook.record import Record, all_records, begin_record, digest, last_record, open_record, target_lock
+from runbook.record import Record, all_records, begin_record, digest, last_record, open_record
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False) | st.text(),
@@ -236,68 +235,3 @@ def test_a_state_directory_that_cannot_be_written(tmp_path: Path) -> None:
 
     with pytest.raises(RunbookError, match="cannot be kept"):
         begin_record(tmp_path / "state", task="setup", target="live")
-    with pytest.raises(RunbookError, match="cannot be kept"), target_lock(tmp_path / "state", target="live", task="t"):
-        pass
-
-
-HOLD = """
-import sys
-from pathlib import Path
-from runbook.record import target_lock
-with target_lock(Path(sys.argv[1]), target="live", task="setup"):
-    print("held", flush=True)
-    sys.stdin.read()
-"""
-
-
-def holder(state_dir: Path) -> subprocess.Popen[str]:
-    """Start a process that holds the lock of `live` until it is killed or its input ends."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(state_dir)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout
-    assert process.stdout.readline() == "held\n"
-    return process
-
-
-def is_free(state_dir: Path, target: str = "live") -> bool:
-    try:
-        with target_lock(state_dir, target=target, task="traffic"):
-            return True
-    except LockedError:
-        return False
-
-
-def test_a_lock_of_another_process_names_who_holds_it(tmp_path: Path) -> None:
-    with holder(tmp_path) as process:
-        with pytest.raises(LockedError) as caught, target_lock(tmp_path, target="live", task="traffic"):
-            pass
-        assert f"inv setup, process {process.pid}, since " in caught.value.seen
-        assert caught.value.exit_code == 5
-        assert is_free(tmp_path, target="local"), "the lock is the target's"
-        process.communicate()
-    assert is_free(tmp_path)
-
-
-def test_a_killed_process_leaves_no_lock(tmp_path: Path) -> None:
-    with holder(tmp_path) as process:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-
-    assert is_free(tmp_path)
-
-
-def test_an_error_inside_gives_the_lock_back(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), target_lock(tmp_path, target="live", task="setup"):
-        raise ZeroDivisionError
-
-    assert is_free(tmp_path)
-
-
-def test_a_holder_that_gave_no_name(tmp_path: Path) -> None:
-    with holder(tmp_path) as process:
-        (path,) = (tmp_path / "locks").iterdir()
-        path.write_bytes(b"")
-        with pytest.raises(LockedError, match="a process that gave no name"):
-            target_lock(tmp_path, target="live", task="traffic").__enter__()
-        process.communicate()

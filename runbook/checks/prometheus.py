@@ -28,7 +28,7 @@ def _why_it_cannot_start(facts: Facts) -> tuple[Evidence, ...]:
         file = facts.rules_file()
     except RunbookError:
         return ()
-    problem = rules_problem(file.content)
+    problem = rules_problem(file.content, facts.target.prometheus.promtool)
     return (saw(file.where, f"{problem}: Prometheus will not start with it (inv rollback)"),) if problem else ()
 
 

@@ -17,7 +17,7 @@ from runbook.model import Evidence
 def _is_valid(facts: Facts) -> Finding:
     file, reloaded = facts.rules_file(), facts.reload_succeeded()
     flag = saw(f"GET {facts.target.prometheus.url}/metrics", f"last reload {_word(reloaded)}")
-    problem = rules_problem(file.content)
+    problem = rules_problem(file.content, facts.target.prometheus.promtool)
     if problem:
         return broken("R_INVALID", saw(file.where, problem), flag)
     if reloaded is False:

@@ -1,6 +1,5 @@
 """What is wrong with a rules file, as Prometheus would see it: by promtool where there is one, else by its YAML."""
 
-import os
 import shutil
 import subprocess
 import tempfile
@@ -14,15 +13,15 @@ _PROMTOOL_S = 5
 _QUOTED = 300
 
 
-def rules_problem(content: bytes) -> str:
-    """Return why Prometheus would refuse the file, in one line, or nothing."""
+def rules_problem(content: bytes, promtool: str) -> str:
+    """Return why Prometheus would refuse the file, in one line, or nothing; `promtool` is a program's name or path."""
     try:
         document = yaml.safe_load(content)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         return " ".join(f"not YAML: {error}".split())[:_QUOTED]
     if not isinstance(document, dict) or not isinstance(document.get("groups"), list):
         return "no list of groups"
-    return _said_by_promtool(content)
+    return _said_by_promtool(content, promtool)
 
 
 def holds_alert(content: bytes) -> bool:
@@ -34,17 +33,17 @@ def holds_alert(content: bytes) -> bool:
         return False
 
 
-def _said_by_promtool(content: bytes) -> str:
+def _said_by_promtool(content: bytes, promtool: str) -> str:
     """Return promtool's own words; it is optional, so its absence says nothing."""
-    promtool = shutil.which(os.environ.get("PROMTOOL") or "promtool")
-    if promtool is None:
+    program = shutil.which(promtool)
+    if program is None:
         return ""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rules.yml"
         path.write_bytes(content)
         try:
             done = subprocess.run(
-                [promtool, "check", "rules", str(path)],
+                [program, "check", "rules", str(path)],
                 capture_output=True,
                 text=True,
                 timeout=_PROMTOOL_S,

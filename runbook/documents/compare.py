@@ -52,15 +52,16 @@ def _panel_field(key: str, served: object, wanted: object, datasource: Datasourc
         if not datasource.is_meant_by(served):
             yield key
     else:
-        yield from _differences(key, served, wanted)
+        yield from differences(key, served, wanted)
 
 
-def _differences(path: str, served: object, wanted: object) -> Iterator[str]:
+def differences(path: str, served: object, wanted: object) -> Iterator[str]:
+    """Paths, beginning with `path`, at which a served JSON value is not as wanted; further members are fine."""
     if isinstance(wanted, dict) and isinstance(served, dict):
         for key, value in wanted.items():
-            yield from _differences(f"{path}.{key}", served.get(key), value)
+            yield from differences(f"{path}.{key}", served.get(key), value)
     elif isinstance(wanted, list) and isinstance(served, list) and len(wanted) == len(served):
         for index, value in enumerate(wanted):
-            yield from _differences(f"{path}[{index}]", served[index], value)
+            yield from differences(f"{path}[{index}]", served[index], value)
     elif isinstance(wanted, bool) is not isinstance(served, bool) or wanted != served:
         yield path

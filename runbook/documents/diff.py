@@ -4,6 +4,7 @@ difflib alone needs 20 s for a dashboard of 2,000 panels (4 MB) of which half mo
 side: where they part, the nearest place at which several lines agree again ends the change, and difflib looks into it.
 """
 
+import io
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 
@@ -17,15 +18,20 @@ _NO_NEWLINE = "\n\\ No newline at end of file\n"
 
 def unified(old: Sequence[str], new: Sequence[str], name: str) -> str:
     """The diff as `patch` and `git apply` read it; empty if nothing differs."""
-    hunks = [*_hunks([*_changes(old, new)])]
+    hunks = [*_hunks([*changes(old, new)])]
     lines = [f"--- {name}\n", f"+++ {name}\n"] if hunks else []
     for hunk in hunks:
         lines += _written(old, new, hunk)
     return "".join(line if line.endswith("\n") else f"{line}{_NO_NEWLINE}" for line in lines)
 
 
-def _changes(old: Sequence[str], new: Sequence[str]) -> Iterator[Change]:
-    """Where the versions differ, in order."""
+def lines_of(raw: bytes) -> list[str]:
+    """Lines that end at LF only: str.splitlines() would also split at characters inside JSON strings."""
+    return [line.decode(errors="backslashreplace") for line in io.BytesIO(raw)]
+
+
+def changes(old: Sequence[str], new: Sequence[str]) -> Iterator[Change]:
+    """Where two versions differ, in order."""
     at, to = 0, 0
     while at < len(old) or to < len(new):
         if at < len(old) and to < len(new) and old[at] == new[to]:

@@ -53,9 +53,21 @@ class Entry:
             _sync_folder(self.path.parent)
 
     def put_aside(self) -> Path:
-        """Keep the entry, with all its bytes, where recovery looks no more. Raises OSError."""
+        """Keep old and new bytes of every file, as files, where recovery looks no more; return that folder.
+
+        They are named by number and file, `.before` and `.after`; an entry that cannot be read is kept as it is.
+        Raises OSError, then the entry stays.
+        """
         kept = self.path.with_suffix(_LEFT)
-        self.path.rename(kept)
+        kept.mkdir(mode=0o700, exist_ok=True)
+        for number, intent in enumerate(self.intents, start=1):
+            for version, content in (("before", intent.before), ("after", intent.after)):
+                _write_file(kept / f"{number}-{intent.path.name}.{version}", content)
+        if self.intents:
+            self.remove()
+        else:
+            self.path.rename(kept / self.path.name)
+        _sync_folder(kept)
         _sync_folder(kept.parent)
         return kept
 
@@ -122,6 +134,15 @@ def _sealed(intent: Intent) -> Intent:
     """The intent with the hashes of its bytes."""
     before, after = (hashlib.sha256(content).hexdigest() for content in (intent.before, intent.after))
     return replace(intent, before_sha256=before, after_sha256=after)
+
+
+def _write_file(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        write_at(descriptor, content, 0)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _make(folder: Path) -> None:

@@ -1,9 +1,8 @@
 """A planned change of one file: the very object that a dry run prints and that apply writes."""
 
-import io
 from dataclasses import dataclass
 
-from runbook.documents.diff import unified
+from runbook.documents.diff import lines_of, unified
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,9 +22,4 @@ class Plan:
 
     def diff(self) -> str:
         """Unified diff as `patch` reads it, line ends and byte order mark as they are; empty without a change."""
-        return unified(_lines(self.before), _lines(self.after), self.source)
-
-
-def _lines(raw: bytes) -> list[str]:
-    """Lines that end at LF only: str.splitlines() would also split at characters inside JSON strings."""
-    return [line.decode(errors="backslashreplace") for line in io.BytesIO(raw)]
+        return unified(lines_of(self.before), lines_of(self.after), self.source)

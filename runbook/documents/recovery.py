@@ -31,7 +31,7 @@ def recover(journal: Path) -> tuple[Recovered, ...]:
 
     To be called at the start of each command, before any file is read; nothing to do costs one listing. A write that
     is going on in another process is not touched. Where a file is left, because somebody else has changed or replaced
-    it, the entry is kept aside (`.left`) with the old and the new bytes. Raises DocumentError if a file cannot be put
+    it, the old and the new bytes are kept as files in a folder `.left`. Raises DocumentError if a file cannot be put
     right yet (a full disk, no permission); the entry then stays for the next command.
     """
     with refused(journal):

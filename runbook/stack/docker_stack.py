@@ -18,8 +18,8 @@ from typing import Final
 from runbook.clients.launcher import write_private
 from runbook.errors import RunbookError, WaitError
 from runbook.interrupts import uninterrupted
+from runbook.locks import target_lock
 from runbook.observer import Observer
-from runbook.record import target_lock
 from runbook.settings import DOCKER, STACKS, STATE_DIR
 from runbook.stack.engine import compose_command, docker, listed, run
 from runbook.stack.images import CHECKOUT, built_images
@@ -58,7 +58,7 @@ def up(directory: Path, observer: Observer) -> Path:
     Raises UsageError when Docker or the images cannot be had, RunbookError when a container of another installation
     has one of the names, or a part does not become ready: nothing of the stack is left then.
     """
-    with target_lock(directory / STATE_DIR, target=DOCKER, task="stack.up --docker"):
+    with target_lock(directory / STATE_DIR, target=DOCKER):
         compose = compose_command()
         _refuse_another_installation(directory)
         images = built_images(observer.says)
@@ -73,7 +73,7 @@ def up(directory: Path, observer: Observer) -> Path:
 
 def down(directory: Path, observer: Observer) -> bool:
     """Remove the stack's containers, networks, volumes and folder, and tell if there were any; images stay."""
-    with target_lock(directory / STATE_DIR, target=DOCKER, task="stack.down --docker"):
+    with target_lock(directory / STATE_DIR, target=DOCKER):
         was_there = _end(directory)
     observer.says("the stack has been removed" if was_there else "nothing is there")
     return was_there

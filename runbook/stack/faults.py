@@ -8,8 +8,8 @@ from pathlib import Path
 
 from runbook.errors import UsageError
 from runbook.interrupts import uninterrupted
+from runbook.locks import target_lock
 from runbook.observer import Observer
-from runbook.record import target_lock
 from runbook.settings import LOCAL, STATE_DIR, load_target
 from runbook.stack import stack
 from runbook.stack.injections import INJECTIONS
@@ -36,7 +36,7 @@ def break_stack(directory: Path, code: str, *, target: str = LOCAL) -> str:
             fix=f"choose one of {', '.join(INJECTIONS)}",
         )
     settings = load_target(LOCAL, directory=directory)
-    with target_lock(directory / STATE_DIR, target=LOCAL, task="stack.break"):
+    with target_lock(directory / STATE_DIR, target=LOCAL):
         return inject(Patient(directory, settings))
 
 
@@ -47,7 +47,7 @@ def mend_stack(directory: Path, observer: Observer) -> tuple[str, ...]:
     """
     settings = load_target(LOCAL, directory=directory)
     patient = Patient(directory, settings)
-    with target_lock(directory / STATE_DIR, target=LOCAL, task="stack.mend"), uninterrupted():
+    with target_lock(directory / STATE_DIR, target=LOCAL), uninterrupted():
         undone = patient.heal()
     stack.up(directory, observer)
     if patient.needs_traffic:

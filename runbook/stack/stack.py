@@ -12,8 +12,8 @@ from runbook.clients.launcher import Launcher, write_private
 from runbook.errors import LockedError, RunbookError, UsageError, WaitError
 from runbook.interrupts import uninterrupted
 from runbook.listings import Part as PartStatus
+from runbook.locks import target_lock
 from runbook.observer import Observer
-from runbook.record import target_lock
 from runbook.settings import LOCAL, STATE_DIR
 from runbook.stack.bringing_up import await_ready, bring_up
 from runbook.stack.installation import copy_monitoring
@@ -41,7 +41,7 @@ def up(directory: Path, observer: Observer, *, real: frozenset[str] = frozenset(
     """
     layout = Layout.of(directory)
     launcher = Launcher(layout.root)
-    with _locked(directory, task="stack.up"):
+    with _locked(directory):
         plan = _saved_plan(layout) if layout.target.exists() else None
         if plan:
             _refuse_others(plan, real, layout)
@@ -65,7 +65,7 @@ def up(directory: Path, observer: Observer, *, real: frozenset[str] = frozenset(
 def down(directory: Path, observer: Observer) -> bool:
     """End every process of the stack, also after a crash of `up`, and remove `.stack/`; tell if anything ran."""
     layout = Layout.of(directory)
-    with _locked(directory, task="stack.down"):
+    with _locked(directory):
         has_run = _end_all(layout)
         _clear(layout, keep_logs=False)
     observer.says("the stack has been ended" if has_run else "nothing is running")
@@ -117,7 +117,7 @@ def start_part(
 
 
 @contextmanager
-def _locked(directory: Path, *, task: str) -> Iterator[None]:
+def _locked(directory: Path) -> Iterator[None]:
     """Hold the lock of target `local`.
 
     A child of a killed run holds its lock until it has become the program that it was made for: hence the patience.
@@ -128,7 +128,7 @@ def _locked(directory: Path, *, task: str) -> Iterator[None]:
 
         def lock() -> Pending | None:
             try:
-                return held.enter_context(target_lock(directory / STATE_DIR, target=LOCAL, task=task))
+                return held.enter_context(target_lock(directory / STATE_DIR, target=LOCAL))
             except LockedError as error:
                 refusals.append(error)
                 return Pending(error.seen)
@@ -150,7 +150,7 @@ def _start(lost: Sequence[Part], plan: Plan, layout: Layout, observer: Observer)
     bring_up(lost, ready={part.name for part in plan.parts} - names, launcher=launcher, observer=observer)
     bereft = [part for part in plan.parts if part.name not in names and names.intersection(part.needs)]
     await_ready(bereft, launcher=launcher, observer=observer)
-    write_private(layout.target, toml(target_settings(layout, plan.ports)))
+    write_private(layout.target, toml(target_settings(layout, plan.ports, found_tools(observer.says))))
 
 
 def _refuse_others(plan: Plan, real: frozenset[str], layout: Layout) -> None:

@@ -5,11 +5,12 @@ from collections.abc import Mapping
 
 from runbook.stack.layout import Layout
 from runbook.stack.ports import Ports
+from runbook.stack.tools import Tools
 
 Tables = Mapping[str, Mapping[str, str]]
 
 
-def target_settings(layout: Layout, ports: Ports) -> Tables:
+def target_settings(layout: Layout, ports: Ports, tools: Tools) -> Tables:
     """Return group -> setting -> value. Credentials are the defaults: the ones that the runbook names."""
     return {
         "runtime": {"kind": "processes"},
@@ -21,7 +22,11 @@ def target_settings(layout: Layout, ports: Ports) -> Tables:
             "metrics_url": f"http://127.0.0.1:{ports.sink_metrics}/metrics",
             "http_url": f"http://127.0.0.1:{ports.sink_http}",
         },
-        "prometheus": {"url": f"http://127.0.0.1:{ports.prometheus}", "rules_inside": str(layout.rules)},
+        "prometheus": {
+            "url": f"http://127.0.0.1:{ports.prometheus}",
+            "rules_inside": str(layout.rules),
+            "promtool": str(tools.promtool or "promtool"),
+        },
         "alertmanager": {"url": f"http://127.0.0.1:{ports.alertmanager}"},
         "grafana": {"url": f"http://127.0.0.1:{ports.grafana}", "dashboard_inside": str(layout.dashboard)},
     }

@@ -9,6 +9,7 @@ from runbook.documents.plan import Plan
 from runbook.documents.recovery import recover
 from runbook.documents.writing import Change, write_documents
 from runbook.errors import DocumentError, RunbookError
+from runbook.locks import files_lock
 from runbook.model import Evidence
 from runbook.record import Record, digest
 from runbook.steps.frame import Done, Frame
@@ -34,14 +35,16 @@ class Replacing:
 
         With `only_look` nothing is written: what is left half written then raises RunbookError.
         """
+        entries = [*abandoned(self.journal)]
         if only_look:
-            for entry in abandoned(self.journal):
+            for entry in entries:
                 raise RunbookError(
                     "A command was killed while it wrote the files; they may be half written",
                     where=", ".join(str(intent.path) for intent in entry.intents) or str(entry.path),
                     fix="inv setup without --dry-run, or inv rollback: both put that right first",
                 )
-        found = () if only_look else recover(self.journal)
+        with files_lock(sorted({intent.path for entry in entries for intent in entry.intents})):
+            found = () if only_look else recover(self.journal)
         if found:
             reason = "; ".join(f"{one.path.name} {one.outcome}: {one.reason}" for one in found)
             evidence = tuple(Evidence(source=str(one.path), saw=one.reason) for one in found)
@@ -50,8 +53,10 @@ class Replacing:
             )
 
     def kept(self, plans: Sequence[Plan]) -> Done[None]:
-        """Keep the bytes of every file as they are now."""
+        """Keep the bytes of every file as they are now, and as they will be: a later rollback compares with both."""
         copies = [self.record.back_up(Path(plan.source), plan.before) for plan in plans]
+        for plan in plans:
+            self.record.keep(Path(plan.source), plan.after)
         evidence = tuple(
             Evidence(source=plan.source, saw=f"kept as {copy}") for plan, copy in zip(plans, copies, strict=True)
         )

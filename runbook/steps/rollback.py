@@ -1,73 +1,94 @@
-"""The files as they were before a recorded setup, read again by their services."""
+"""The files as they were before a recorded setup, read again by their services, and proven to be served."""
 
 from collections.abc import Sequence
-from functools import partial
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
-from runbook.clients.runtime import Runtime, Service
+from runbook.clients.runtime import Runtime
 from runbook.documents.plan import Plan
+from runbook.documents.threeway import three_way
 from runbook.documents.writing import read_document
 from runbook.errors import DocumentError, ExitCode, RunbookError
-from runbook.interrupts import uninterrupted
+from runbook.locks import files_lock, target_lock
 from runbook.model import Evidence, TaskResult
 from runbook.observer import Observer
-from runbook.record import Event, Record, all_records, digest, open_record, target_lock
+from runbook.record import Event, Record, all_records, digest, open_record
 from runbook.settings import Target
+from runbook.steps.applying import Applying, Part
 from runbook.steps.frame import Done, Frame
 from runbook.steps.replacing import REPLACES, Replacing
+from runbook.steps.rereading import Rereading
+from runbook.steps.restored import Restored
 from runbook.steps.services import Services
 from runbook.steps.setup import Confirm
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RollbackOptions:
+    """What `rollback` was asked for. `run_id` None: the last setup that wrote; `force`: also over later changes."""
+
+    run_id: str | None = None
+    force: bool = False
+    timeout_s: float = 120.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Return:
+    """A file on its way back; `three_way` tells who changed what, if somebody has changed it since."""
+
+    plan: Plan
+    three_way: str = ""
+
+    @property
+    def diff(self) -> str:
+        return self.three_way or self.plan.diff()
+
+
 def rollback(
     target: Target,
+    options: RollbackOptions,
     *,
     runtime: Runtime,
     state_dir: Path,
     record: Record,
     observer: Observer,
     confirm: Confirm,
-    run_id: str | None = None,
-    timeout_s: float = 120.0,
 ) -> TaskResult:
-    """Put back what the setup `run_id` (None: the last one that wrote) changed, and restart the services.
+    """Put back what a setup changed, have it read again, and prove that the old state is served.
 
-    Refused, with no file touched, when somebody changed a file since that setup, or a service to restart is not there.
+    Refused, with no file touched, when a service that must read it is not there, or when somebody changed a file since
+    that setup; `force` gives their change up (the record keeps a copy). What does not come to be served is undone.
     """
     frame = Frame("rollback", target=target.name, record=record, observer=observer)
-    services = Services(target, runtime, timeout_s=timeout_s)
+    services = Services(target, runtime, timeout_s=options.timeout_s)
     replacing = Replacing.of(record, state_dir)
+    diff: str | None = None
     try:
-        with target_lock(state_dir, target=target.name, task="rollback"):
+        with ExitStack() as held:
+            held.enter_context(target_lock(state_dir, target=target.name))
             replacing.settle(frame)
-            plans = frame.step("plan", 1, lambda: _plans(_setup_record(state_dir, target, run_id)))
-            diff = "".join(plan.diff() for plan in plans)
+            setup = _setup_record(state_dir, target, options.run_id)
+            for note in held.enter_context(files_lock([Path(event.data["file"]) for event in setup.events(REPLACES)])):
+                observer.says(note)
+            returns = frame.step("plan", 1, lambda: _returns(setup))
+            diff = "".join(one.diff for one in returns)
             observer.shows_diff(diff)
-            if not plans:
+            if not returns:
                 return frame.result("unchanged", ExitCode.OK, diff="")
-            readers = _readers(services, plans)
-            for service in readers:
-                services.must_exist(service)
-            names = " and ".join(service.name for service in readers)
-            if not confirm(f"Put {len(plans)} files back and restart {names} on target {target.name}?"):
+            if not options.force:
+                _refuse_changed(returns, setup)
+            restored = Restored(target=target, services=services)
+            parts = tuple(_part(one.plan, services, restored) for one in returns)
+            for part in parts:
+                services.must_exist(part.service)
+            if not confirm(_question(returns, parts, target)):
                 return frame.result("pending", ExitCode.CHANGES_PENDING, diff=diff)
-            with uninterrupted():
-                frame.step("back up", 1, lambda: replacing.kept(plans))
-                frame.step("write", 1, lambda: replacing.replaced(plans))
-                for service in readers:
-                    frame.step(f"restart {service.name}", 3, partial(services.restarted, service))
-            for service in readers:
-                frame.step(f"{service.name} answers", 3, partial(services.answering, service))
+            rereading = Rereading(target=target, runtime=runtime, services=services)
+            Applying(frame=frame, replacing=replacing, rereading=rereading, restored=restored, parts=parts).apply()
     except RunbookError as error:
-        return frame.failure(error)
+        return frame.failure(error, diff=diff)
     return frame.result("changed", ExitCode.OK, diff=diff)
-
-
-def _readers(services: Services, plans: Sequence[Plan]) -> tuple[Service, ...]:
-    """Return who reads what is put back: Grafana the dashboard, which is JSON, Prometheus the rules."""
-    suffixes = {Path(plan.source).suffix == ".json" for plan in plans}
-    wanted = ((services.grafana, True in suffixes), (services.prometheus, False in suffixes))
-    return tuple(service for service, is_wanted in wanted if is_wanted)
 
 
 def _setup_record(state_dir: Path, target: Target, run_id: str | None) -> Record:
@@ -92,23 +113,46 @@ def _last_setup(state_dir: Path, target: Target) -> Record | None:
     return None
 
 
-def _plans(setup: Record) -> Done[tuple[Plan, ...]]:
-    plans = tuple(_plan(setup, event) for event in setup.events(REPLACES))
-    changing = tuple(plan for plan in plans if plan.changed)
-    evidence = tuple(Evidence(source=plan.source, saw=plan.reason) for plan in plans)
+def _returns(setup: Record) -> Done[tuple[_Return, ...]]:
+    found = tuple(_return(setup, event) for event in setup.events(REPLACES))
+    changing = tuple(one for one in found if one.plan.changed)
+    evidence = tuple(Evidence(source=one.plan.source, saw=one.plan.reason) for one in found)
     if not changing:
         return Done(value=(), outcome="unchanged", reason=f"as before run {setup.run_id} already", evidence=evidence)
     reason = f"{len(changing)} files as before run {setup.run_id}"
     return Done(value=changing, outcome="ok", reason=reason, evidence=evidence)
 
 
-def _plan(setup: Record, event: Event) -> Plan:
+def _return(setup: Record, event: Event) -> _Return:
     path, before, after = Path(event.data["file"]), event.data["before"], event.data["after"]
     now, old = read_document(path), setup.backup(path, before)
-    if digest(now) not in {before, after}:
+    if digest(now) in {before, after}:
+        reason = "put back" if now != old else "is as before already"
+        return _Return(plan=Plan(source=str(path), before=now, after=old, reason=reason))
+    compared = three_way(before=old, left=setup.backup(path, after), now=now, source=str(path), run_id=setup.run_id)
+    reason = "put back over what was changed since"
+    return _Return(plan=Plan(source=str(path), before=now, after=old, reason=reason), three_way=compared)
+
+
+def _refuse_changed(returns: Sequence[_Return], setup: Record) -> None:
+    changed = [one.plan.source for one in returns if one.three_way]
+    if changed:
         raise DocumentError(
-            f"The file was changed by somebody since run {setup.run_id}",
-            where=str(path),
-            fix=f"undo the change by hand; the bytes before that run are kept in {setup.folder / 'backups'}",
+            f"{len(changed)} of the files were changed by somebody since run {setup.run_id}; nothing was written",
+            where=", ".join(changed),
+            fix="undo by hand what the diff shows as changed by that run, or give the later changes up too "
+            f"(the record keeps a copy): inv rollback --run {setup.run_id} --force",
         )
-    return Plan(source=str(path), before=now, after=old, reason="put back" if now != old else "is as before already")
+
+
+def _part(plan: Plan, services: Services, restored: Restored) -> Part:
+    """Grafana reads the dashboard, which is JSON, Prometheus the rules."""
+    service = services.grafana if Path(plan.source).suffix == ".json" else services.prometheus
+    proof = (f"{service.name} serves the old state", restored.proof(service, plan))
+    return Part(service=service, plan=plan, is_reread=True, proof=proof)
+
+
+def _question(returns: Sequence[_Return], parts: Sequence[Part], target: Target) -> str:
+    lost = " and give up what was changed since" if any(one.three_way for one in returns) else ""
+    names = " and ".join(part.service.name for part in parts)
+    return f"Put {len(returns)} files back{lost}, read again by {names}, on target {target.name}?"

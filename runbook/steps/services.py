@@ -1,20 +1,12 @@
-"""The two services that read the files: restart them, and wait for what they say."""
+"""The two services that read the files: who they are, and waiting for what they say."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from http import HTTPStatus
 
-from runbook.clients.grafana import Grafana
-from runbook.clients.http import shown_url
-from runbook.clients.prometheus import Prometheus
 from runbook.clients.runtime import Runtime, Service
-from runbook.errors import RunbookError, UnreachableError
+from runbook.errors import RunbookError
 from runbook.settings import Target
-from runbook.steps.frame import Done
 from runbook.waiting import Impossible, Pending, wait_until
-
-_STOP_S = 30.0
-"""Seconds from SIGTERM to SIGKILL at a restart: Prometheus writes its head block in that time."""
 
 _HOPELESS_RESTARTS = 3
 """So many restarts by a container's own restart policy, since it was started by hand, and it will not come up."""
@@ -49,45 +41,6 @@ class Services:
                 where=f"service {service.name} of target {self._target.name}",
                 fix=f"{self._runtime.start_command(service)}, or set the container's name in runbook.toml",
             )
-
-    def restarted(self, service: Service) -> Done[None]:
-        """Restart a service through the runtime. Prometheus is asked first whether it accepts its files."""
-        if service == self.prometheus:
-            self._must_accept_files()
-        self._runtime.restart(service, timeout_s=_STOP_S)
-        return Done(value=None, outcome="changed", reason=f"{service.container} has been restarted")
-
-    def _must_accept_files(self) -> None:
-        """Reload before the restart: a broken file fails a reload and leaves the old rules, but a restart dies of it.
-
-        A Prometheus that does not answer, or not to reloads (403), cannot be asked: the restart will tell.
-        """
-        settings = self._target.prometheus
-        try:
-            answer = Prometheus(settings).reload()
-        except UnreachableError:
-            return
-        if answer.status == HTTPStatus.INTERNAL_SERVER_ERROR:
-            raise RunbookError(
-                f"Prometheus refuses its files, so it was not restarted: {answer.body}",
-                where=f"POST {shown_url(settings.url)}/-/reload",
-                fix="promtool check rules on the rules files names the place; it may be older than this change",
-            )
-
-    def answering(self, service: Service) -> Done[None]:
-        """Wait until a service answers again; that it serves anything in particular is not said."""
-        settings = self._target.grafana if service == self.grafana else self._target.prometheus
-        look = self._grafana_answers if service == self.grafana else self._prometheus_answers
-        saw = self.waited(service, look, what=f"{service.container} answering", where=shown_url(settings.url))
-        return Done(value=None, outcome="ok", reason=saw)
-
-    def _grafana_answers(self) -> Served:
-        health = Grafana(self._target.grafana).health()
-        return Served(is_served=health.ok, saw=f"GET /api/health: {health.status}")
-
-    def _prometheus_answers(self) -> Served:
-        readiness = Prometheus(self._target.prometheus).ready()
-        return Served(is_served=readiness.ready, saw=f"GET /-/ready: {readiness.saw}")
 
     def waited(self, service: Service, look: Callable[[], Served], *, what: str, where: str) -> str:
         """Wait until `look` sees the wanted state of a service; return what it saw.

@@ -63,9 +63,9 @@ class Serving:
             named = [rule for rule in loaded if rule.name == wanted.rule.alert]
             if not named:
                 return Served(is_served=False, saw=f"{wanted.rule.alert} is not loaded, {len(loaded)} other rules are")
-            same = [rule for rule in named if not differing_rule_fields(_as_written(rule), wanted.rule)]
+            same = [rule for rule in named if not differing_rule_fields(as_written(rule), wanted.rule)]
             if not same:
-                differing = ", ".join(differing_rule_fields(_as_written(named[0]), wanted.rule))
+                differing = ", ".join(differing_rule_fields(as_written(named[0]), wanted.rule))
                 return Served(is_served=False, saw=f"{wanted.rule.alert} is loaded with other {differing}")
             if with_health and same[0].health != "ok":
                 saw = f"{wanted.rule.alert} is loaded with health {same[0].health!r} {same[0].last_error}"
@@ -90,7 +90,8 @@ class Serving:
         return Done(value=None, outcome="ok", reason=saw, evidence=(Evidence(source=f"GET {url}", saw=saw),))
 
 
-def _as_written(rule: LoadedRule) -> Rule:
+def as_written(rule: LoadedRule) -> Rule:
+    """Return a loaded rule as it would be written."""
     return Rule(
         alert=rule.name, expr=rule.query, for_s=rule.duration_s, labels=rule.labels, annotations=rule.annotations
     )

@@ -1,12 +1,12 @@
-"""Steps 0 to 3 of the runbook: plan, show, back up, write, restart, and wait until the change is *served*.
+"""Steps 0 to 3 of the runbook: plan, show, back up, write, have it read, and wait until the change is *served*.
 
 The plan that `--dry-run` prints is the object that apply executes. What does not come to be served is undone: the
-old bytes are put back and the services restarted once more. An interrupt is undone in the same way.
+old bytes are put back, read again, and proven to be served. An interrupt is undone in the same way.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import partial
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 from runbook.clients.grafana import Grafana
@@ -19,15 +19,18 @@ from runbook.documents.plan import Plan
 from runbook.documents.rules import plan_rules
 from runbook.documents.wanted_rule import WantedRule
 from runbook.documents.writing import read_document
-from runbook.errors import ExitCode, RolledBackError, RunbookError
-from runbook.interrupts import uninterrupted
+from runbook.errors import ExitCode, RunbookError
+from runbook.locks import files_lock, target_lock
 from runbook.model import Evidence, TaskResult
 from runbook.observer import Observer
-from runbook.record import Record, target_lock
+from runbook.record import Record
 from runbook.settings import Target
+from runbook.steps.applying import Applying, Part
 from runbook.steps.frame import Done, Frame
 from runbook.steps.locating import Files, found_files
 from runbook.steps.replacing import Replacing
+from runbook.steps.rereading import Rereading
+from runbook.steps.restored import Restored
 from runbook.steps.services import Services
 from runbook.steps.serving import Serving
 
@@ -52,11 +55,11 @@ class SetupOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetupPlan:
-    """What will be written, and which services must be restarted for it to be served."""
+    """What will be written, and which services must read it again for it to be served."""
 
     dashboard: Plan
     rules: Plan
-    restarts: tuple[Service, ...]
+    rereads: tuple[Service, ...]
 
     @property
     def writes(self) -> tuple[Plan, ...]:
@@ -65,8 +68,8 @@ class SetupPlan:
 
     @property
     def is_empty(self) -> bool:
-        """Nothing to write and nothing to restart."""
-        return not (self.writes or self.restarts)
+        """Nothing to write and nothing to be read again."""
+        return not (self.writes or self.rereads)
 
     @property
     def diff(self) -> str:
@@ -107,15 +110,17 @@ def setup(
     """Apply panels 20 and 21 and the alert rule to `target`, and prove them served.
 
     Exit code 0: served, or there was nothing to do; 1: refused, nothing was written; 2: a dry run with changes;
-    6: not served in time, the files are as before.
+    6: not served in time, the files are as before, and so is what is served.
     """
     frame = Frame("setup", target=target.name, record=record, observer=observer)
     plan: SetupPlan | None = None
     replacing = Replacing.of(record, state_dir)
     try:
-        with target_lock(state_dir, target=target.name, task="setup"):
+        with ExitStack() as held:
+            held.enter_context(target_lock(state_dir, target=target.name))
             replacing.settle(frame, only_look=options.dry_run)
             files = frame.step("files", 0, lambda: _files(target, options, runtime))
+            notes = held.enter_context(files_lock((files.dashboard, files.rules)))
             wanted = frame.step("datasource", 1, lambda: _wanted(target, options))
             services = Services(target, runtime, timeout_s=options.timeout_s)
             planned = frame.step("plan", 1, lambda: _planned(files, wanted, options))
@@ -123,18 +128,19 @@ def setup(
             plan = frame.step("services", 1, lambda: _plan(planned, options, services, serving))
             record.append("plan", {"diff": plan.diff})
             observer.shows_diff(plan.diff)
-            for note in (*plan.dashboard.notes, *plan.rules.notes):
+            for note in (*notes, *plan.dashboard.notes, *plan.rules.notes):
                 observer.says(note)
             if plan.is_empty:
                 return frame.result("unchanged", ExitCode.OK, diff="")
-            if options.dry_run:
+            if options.dry_run or not confirm(_question(plan, target)):
                 return frame.result("pending", ExitCode.CHANGES_PENDING, diff=plan.diff)
-            if not confirm(_question(plan, target)):
-                return frame.result("pending", ExitCode.CHANGES_PENDING, diff=plan.diff)
-            change = _Application(
-                frame=frame, plan=plan, services=services, serving=serving, replacing=replacing, options=options
-            )
-            change.apply()
+            Applying(
+                frame=frame,
+                replacing=replacing,
+                rereading=Rereading(target=target, runtime=runtime, services=services),
+                restored=Restored(target=target, services=services),
+                parts=_parts(plan, services, serving, is_served=options.restart),
+            ).apply()
     except RunbookError as error:
         return frame.failure(error, diff=plan.diff if plan else None)
     return frame.result("changed", ExitCode.OK, diff=plan.diff)
@@ -201,10 +207,10 @@ def _planned(files: Files, wanted: Wanted, options: SetupOptions) -> Done[Planne
 
 
 def _plan(planned: Planned, options: SetupOptions, services: Services, serving: Serving) -> Done[SetupPlan]:
-    """Decide what must be restarted. Whatever is needed later is asked now: nothing is written in vain."""
+    """Decide who must read again. Whatever is needed later is asked now: nothing is written in vain."""
     dashboard, rules = planned.dashboard, planned.rules
     evidence: list[Evidence] = []
-    restarts: tuple[Service, ...] = ()
+    rereads: tuple[Service, ...] = ()
     if options.restart:
         panels_now, rules_now = serving.panels_now(), serving.rules_now()
         evidence.append(Evidence(source=services.grafana.container, saw=panels_now.saw))
@@ -213,82 +219,33 @@ def _plan(planned: Planned, options: SetupOptions, services: Services, serving: 
             (services.grafana, dashboard.changed or not panels_now.is_served),
             (services.prometheus, rules.changed or not rules_now.is_served),
         )
-        restarts = tuple(service for service, is_needed in needed if is_needed)
-        for service in restarts:
+        rereads = tuple(service for service, is_needed in needed if is_needed)
+        for service in rereads:
             services.must_exist(service)
-    plan = SetupPlan(dashboard=dashboard, rules=rules, restarts=restarts)
+    plan = SetupPlan(dashboard=dashboard, rules=rules, rereads=rereads)
     if plan.is_empty:
         reason = f"{dashboard.reason}; {rules.reason}"
         return Done(value=plan, outcome="unchanged", reason=reason, evidence=tuple(evidence))
-    reason = f"{len(plan.writes)} files to write, to restart: {_names(plan.restarts) or 'nothing'}"
+    reason = f"{len(plan.writes)} files to write, to be read by: {_names(plan.rereads) or 'nothing'}"
     return Done(value=plan, outcome="ok", reason=reason, evidence=tuple(evidence))
 
 
 def _question(plan: SetupPlan, target: Target) -> str:
-    restarts = f" and restart {_names(plan.restarts)}" if plan.restarts else ""
-    return f"Write {len(plan.writes)} files{restarts} on target {target.name}?"
+    readers = f", read again by {_names(plan.rereads)}," if plan.rereads else ""
+    return f"Write {len(plan.writes)} files{readers} on target {target.name}?"
 
 
 def _names(services: tuple[Service, ...]) -> str:
     return " and ".join(service.name for service in services)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Application:
-    """A plan on its way: what has been written and restarted so far can be undone."""
-
-    frame: Frame
-    plan: SetupPlan
-    services: Services
-    serving: Serving
-    replacing: Replacing
-    options: SetupOptions
-    written: list[Plan] = field(default_factory=list)
-    restarted: list[Service] = field(default_factory=list)
-
-    def apply(self) -> None:
-        """Write, restart, wait until served; undo all of it if that ends in any other way."""
-        try:
-            with uninterrupted():
-                self.frame.step("back up", 1, lambda: self.replacing.kept(self.plan.writes))
-                self.frame.step("write", 1, lambda: self.replacing.replaced(self.plan.writes))
-                self.written.extend(self.plan.writes)
-            for service in self.plan.restarts:
-                self.restarted.append(service)
-                self._restart(service)
-            if self.options.restart:
-                self.frame.step("served by Grafana", 3, self.serving.panels_served)
-                self.frame.step("loaded by Prometheus", 3, self.serving.rules_loaded)
-        except RunbookError as error:
-            if not self.written:
-                raise
-            raise self._rolled_back(error) from None
-        except BaseException:  # an interrupt, or a defect
-            self._undo()
-            raise
-
-    def _restart(self, service: Service) -> None:
-        self.frame.step(f"restart {service.name}", 3, partial(self.services.restarted, service))
-
-    def _undo(self) -> None:
-        """Put the old bytes back, and restart what may have read the new ones."""
-        with uninterrupted():
-            if self.written:
-                self.frame.step("put back", 1, lambda: self.replacing.put_back(self.written))
-                for service in self.restarted:
-                    self._restart(service)
-
-    def _rolled_back(self, error: RunbookError) -> RunbookError:
-        """Undo, wait until the services answer, and return the error that says what came of it."""
-        try:
-            self._undo()
-            for service in self.restarted:
-                self.frame.step(f"{service.name} answers", 3, partial(self.services.answering, service))
-        except RunbookError as second:
-            is_back = any(step.outcome == "rolled_back" for step in self.frame.steps)
-            return (RolledBackError if is_back else RunbookError)(
-                f"{error.seen}. {'The files are as before, but then' if is_back else 'And then'}: {second.seen}",
-                where=f"{error.where}; {second.where}; record {self.frame.record.folder}",
-                fix=second.fix,
-            )
-        return RolledBackError(f"{error.seen}. The files are as before", where=error.where, fix=error.fix)
+def _parts(plan: SetupPlan, services: Services, serving: Serving, *, is_served: bool) -> tuple[Part, ...]:
+    """Return both files with their readers; with `--no-restart` nobody reads them now."""
+    parts = (
+        (services.grafana, plan.dashboard, ("served by Grafana", serving.panels_served)),
+        (services.prometheus, plan.rules, ("loaded by Prometheus", serving.rules_loaded)),
+    )
+    return tuple(
+        Part(service=service, plan=file, is_reread=service in plan.rereads, proof=proof if is_served else None)
+        for service, file, proof in parts
+    )

@@ -17,9 +17,10 @@ from runbook.clients.prometheus import Prometheus
 from runbook.clients.sink import Sink
 from runbook.errors import AnswerError, ExitCode, RunbookError
 from runbook.interrupts import Interrupted
+from runbook.locks import target_lock
 from runbook.model import Created, Evidence, Ledger, LedgerRow, Problem, TaskResult
 from runbook.observer import Observer
-from runbook.record import Record, target_lock
+from runbook.record import Record
 from runbook.settings import KafkaSettings, Target
 from runbook.steps.counts import Position, Snapshot, sampled_snapshot, snapshot_of_page
 from runbook.steps.frame import Done, Frame
@@ -46,7 +47,7 @@ def traffic(
     frame = Frame("traffic", target=target.name, record=record, observer=observer)
     created: list[Created] = []
     try:
-        with target_lock(state_dir, target=target.name, task="traffic"):
+        with target_lock(state_dir, target=target.name):
             record.append("traffic", {"leads": options.leads, "jobs": options.jobs, "rate": options.rate})
             token = frame.step("token", 4, lambda: _token(target))
             frame.step("baseline", 4, lambda: _baseline(target, record, options.timeout_s))

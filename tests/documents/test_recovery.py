@@ -193,6 +193,19 @@ def test_a_file_that_is_gone_stays_gone(changes: list[Change], journal: Path) ->
     assert not changes[0].path.exists()
 
 
+def test_what_is_left_can_be_read_as_plain_files(changes: list[Change], journal: Path) -> None:
+    """Old and new bytes of each file, for whoever puts them right by hand."""
+    interrupted(changes, journal, TORN, b"theirs")
+    kept = recover(journal)[-1].path
+    names = [f"{number}-{change.path.name}" for number, change in enumerate(changes, start=1)]
+    assert {path.name: path.read_bytes() for path in kept.iterdir()} == {
+        f"{name}.{version}": content
+        for name, change in zip(names, changes, strict=True)
+        for version, content in (("before", change.before), ("after", change.after))
+    }
+    assert all(path.stat().st_mode & 0o077 == 0 for path in (kept, *kept.iterdir()))
+
+
 def test_an_entry_that_was_altered_is_not_believed(changes: list[Change], journal: Path) -> None:
     """The bytes in it are checked by their hashes; the entry is kept aside and named."""
     interrupted(changes, journal, AFTER, AFTER)
@@ -200,6 +213,7 @@ def test_an_entry_that_was_altered_is_not_believed(changes: list[Change], journa
     entry.write_bytes(entry.read_bytes().replace(b'"before":"M', b'"before":"N'))
     (recovered,) = recover(journal)
     assert (recovered.outcome, recovered.path) == ("left", entry.with_suffix(".left"))
+    assert [path.name for path in recovered.path.iterdir()] == [entry.name]
     assert contents(changes) == [AFTER, AFTER]
 
 

@@ -15,8 +15,8 @@ import pytest
 
 from runbook.clients.launcher import MARKER, Launcher
 from runbook.errors import LockedError, RunbookError, UsageError
+from runbook.locks import target_lock
 from runbook.observer import Silence
-from runbook.record import target_lock
 from runbook.settings import LOCAL, STACK_DIR, STATE_DIR, load_target
 from runbook.stack import stack
 from runbook.stack.tools import found_tools
@@ -270,7 +270,7 @@ def test_no_such_part(shared: Path) -> None:
 def test_two_at_the_same_time(shared: Path) -> None:
     """While another run holds the stack, up and down say so and touch nothing."""
     before = pids(shared)
-    with target_lock(shared / STATE_DIR, target=LOCAL, task="stack.up"):
+    with target_lock(shared / STATE_DIR, target=LOCAL):
         for task in (stack.up, stack.down):
             with pytest.raises(LockedError):
                 task(shared, Silence())

@@ -1,10 +1,12 @@
-"""One local stack for the tests that need the whole chain: up once, with panels and alert, down at the end."""
+"""Where the steps work: a small installation of their own, or one local stack for those that need the whole chain."""
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from chain import Chain
+from installation import Installation, an_installation
 
 from runbook.errors import RunbookError
 from runbook.observer import Silence
@@ -29,3 +31,10 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
         yield made
     finally:
         stack.down(folder, Silence())
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Iterator[Installation]:
+    """A small installation in the state before the runbook."""
+    with an_installation(tmp_path) as made:
+        yield made

@@ -4,115 +4,29 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
-from installation import Installation, an_installation, looks_of
+from installation import Installation
 from loopback import Reply
+from setups import Watcher, contents, files, killed_while_writing, outcomes, set_up, state_of
 
-from runbook.console import document, validate
-from runbook.documents.journal import Intent, entered
-from runbook.documents.writing import Change
 from runbook.errors import UsageError
 from runbook.interrupts import Interrupted
-from runbook.model import StepResult, TaskResult
-from runbook.observer import Silence
-from runbook.record import Record, all_records, begin_record
+from runbook.record import all_records
 from runbook.settings import Target
 from runbook.steps.locating import found_files
-from runbook.steps.rollback import rollback
-from runbook.steps.setup import SetupOptions, setup
 
 
-@pytest.fixture
-def installed(tmp_path: Path) -> Iterator[Installation]:
-    with an_installation(tmp_path) as made:
-        yield made
-
-
-class Watcher(Silence):
-    """Keeps what the operator would see, and can disturb at the end of a step."""
-
-    def __init__(self) -> None:
-        self.diff = ""
-        self.notes: list[str] = []
-        self.at_end: dict[str, object] = {}
-
-    def shows_diff(self, diff: str) -> None:
-        self.diff = diff
-
-    def says(self, text: str) -> None:
-        self.notes.append(text)
-
-    def ends(self, result: StepResult) -> None:
-        disturb = self.at_end.get(result.step)
-        if callable(disturb):
-            disturb()
-
-
-def state_of(installed: Installation) -> Path:
-    return installed.folder.parent / ".runbook"
-
-
-def set_up(
-    installed: Installation,
-    *,
-    watcher: Watcher | None = None,
-    answer: bool = True,
-    record: Record | None = None,
-    **options: object,
-) -> TaskResult:
-    timed = {"timeout_s": 0.5, **options}
-    result = setup(
-        installed.target,
-        SetupOptions(**timed),  # type: ignore[arg-type]  # the fields that the test names
-        runtime=installed,
-        state_dir=state_of(installed),
-        record=record or begin_record(state_of(installed), task="setup", target="small"),
-        observer=watcher or Watcher(),
-        confirm=lambda _: answer,
-    )
-    validate(document(result))
-    return result
-
-
-def roll_back(installed: Installation, run_id: str | None = None, target: Target | None = None) -> TaskResult:
-    result = rollback(
-        target or installed.target,
-        runtime=installed,
-        state_dir=state_of(installed),
-        record=begin_record(state_of(installed), task="rollback", target="small"),
-        observer=Watcher(),
-        confirm=lambda _: True,
-        run_id=run_id,
-        timeout_s=0.5,
-    )
-    validate(document(result))
-    return result
-
-
-def outcomes(result: TaskResult) -> dict[str, str]:
-    return {step.step: step.outcome for step in result.steps}
-
-
-def files(installed: Installation) -> list[tuple[int, int, bytes]]:
-    return looks_of(installed.dashboard, installed.rules)
-
-
-def contents(installed: Installation) -> list[bytes]:
-    return [content for _, _, content in files(installed)]
-
-
-def test_the_first_setup_writes_restarts_and_proves(installed: Installation) -> None:
+def test_the_first_setup_writes_has_it_read_and_proves(installed: Installation) -> None:
+    """Grafana by a restart, Prometheus by a reload: what it holds in memory, and pending alerts, stay."""
     result = set_up(installed)
 
     assert (result.outcome, result.exit_code) == ("changed", 0)
-    assert installed.restarted == ["grafana", "prometheus"]
+    assert (installed.restarted, installed.reloaded_times) == (["grafana"], 1)
     assert [panel["id"] for panel in installed.panels][-3:] == [20, 21, 12]
     assert "CrmEventsSinkDown" in installed.rules.read_text("utf-8")
-    assert installed.prometheus.asked.index("POST /-/reload") > 0, "asked before the restart"
 
 
 def test_a_second_setup_changes_no_byte_and_restarts_nothing(installed: Installation) -> None:
@@ -226,15 +140,18 @@ def test_a_grafana_that_never_serves_gets_its_old_file_back(installed: Installat
     assert outcomes(result)["put back"] == "rolled_back"
     assert result.problem is not None
     assert "panel 20" in result.problem.seen
-    assert result.problem.seen.endswith("The files are as before")
-    assert installed.restarted == ["grafana", "prometheus"] * 2
+    assert result.problem.seen.endswith("The files are as before, and the old state is served")
+    assert (installed.restarted, installed.reloaded_times) == (["grafana"] * 2, 2)
     assert "CrmEventsSinkDown" not in str(installed.groups), "Prometheus reads the old rules again"
+    assert outcomes(result)["grafana serves the old state"] == "ok"
+    assert outcomes(result)["prometheus serves the old state"] == "ok"
 
 
 def test_a_prometheus_that_dies_of_the_new_rules_gets_its_old_ones_back(installed: Installation) -> None:
     """It is not waited for until the deadline, and it runs again afterwards."""
     before = contents(installed)
     installed.prometheus_dies_of_new_rules = True
+    installed.reload_status = 403
 
     result = set_up(installed, timeout_s=60.0)
 
@@ -324,7 +241,7 @@ def test_a_foreign_change_before_the_roll_back_is_kept_and_said(installed: Insta
     installed.grafana_is_blind = True
     watcher = Watcher()
     theirs = b"groups: []\n"
-    watcher.at_end["restart prometheus"] = lambda: installed.rules.write_bytes(theirs)
+    watcher.at_end["reload prometheus"] = lambda: installed.rules.write_bytes(theirs)
 
     result = set_up(installed, watcher=watcher)
 
@@ -337,7 +254,7 @@ def test_a_foreign_change_before_the_roll_back_is_kept_and_said(installed: Insta
 
 
 @pytest.mark.parametrize("end", [Interrupted, MemoryError])
-@pytest.mark.parametrize("step", ["restart grafana", "restart prometheus", "served by Grafana"])
+@pytest.mark.parametrize("step", ["restart grafana", "reload prometheus", "served by Grafana"])
 def test_an_interrupt_or_a_defect_after_the_write_is_undone(
     installed: Installation, step: str, end: type[BaseException]
 ) -> None:
@@ -371,55 +288,6 @@ def test_an_interrupt_while_writing_comes_after_both_files_and_undoes_them(insta
     assert written == ["changed"]
 
 
-def test_rollback_brings_back_every_byte(installed: Installation) -> None:
-    before = contents(installed)
-    set_up(installed)
-    installed.restarted = []
-
-    result = roll_back(installed)
-
-    assert (result.outcome, result.exit_code) == ("changed", 0)
-    assert contents(installed) == before
-    assert installed.restarted == ["grafana", "prometheus"]
-    again = roll_back(installed)
-    assert (again.outcome, again.diff) == ("unchanged", "")
-
-
-def test_rollback_after_a_crash_in_the_middle_of_setup(installed: Installation) -> None:
-    """The record tells of a write before it is made: a first file that was written alone can be put back."""
-    before = contents(installed)
-    set_up(installed, restart=False)
-    installed.rules.write_bytes(before[1])
-
-    assert roll_back(installed).exit_code == 0
-    assert contents(installed) == before
-
-
-def killed_while_writing(installed: Installation) -> None:
-    """Leave what SIGKILL leaves between the two files: the first is new, the second torn, the journal knows both."""
-    old = contents(installed)
-    set_up(installed, restart=False)
-    new = contents(installed)
-    changes = [Change(path=path, before=b, after=a) for path, b, a in zip(paths(installed), old, new, strict=True)]
-    intents = [
-        Intent(
-            raw_path=os.fsencode(change.path),
-            device=change.path.stat().st_dev,
-            inode=change.path.stat().st_ino,
-            before=change.before,
-            after=change.after,
-        )
-        for change in changes
-    ]
-    with entered(state_of(installed) / "journal", intents):
-        half = len(old[1]) // 2
-        installed.rules.write_bytes(new[1][:half] + old[1][half:] + new[1][len(old[1]) :])
-
-
-def paths(installed: Installation) -> tuple[Path, Path]:
-    return installed.dashboard, installed.rules
-
-
 def test_setup_puts_right_what_a_kill_left(installed: Installation) -> None:
     """Both files go back to their old bytes, and are then planned anew."""
     killed_while_writing(installed)
@@ -439,42 +307,6 @@ def test_a_dry_run_says_what_a_kill_left_and_writes_nothing(installed: Installat
 
     assert (result.exit_code, files(installed)) == (1, before)
     assert "was killed while it wrote" in result.problem.seen if result.problem else False
-
-
-def test_rollback_puts_right_what_a_kill_left(installed: Installation) -> None:
-    before = contents(installed)
-    killed_while_writing(installed)
-
-    assert roll_back(installed).exit_code == 0
-    assert contents(installed) == before
-
-
-def test_rollback_refuses_what_somebody_changed_since(installed: Installation) -> None:
-    set_up(installed)
-    installed.rules.write_bytes(installed.rules.read_bytes() + b"# mine\n")
-    before, installed.restarted = files(installed), []
-
-    result = roll_back(installed)
-
-    assert (result.exit_code, files(installed), installed.restarted) == (1, before, [])
-    assert "changed by somebody" in result.problem.seen if result.problem else False
-
-
-def test_rollback_of_a_run_on_another_target_is_refused(installed: Installation) -> None:
-    record = begin_record(state_of(installed), task="setup", target="other")
-    record.append("replaces", {"file": str(installed.rules), "before": "0", "after": "1"})
-    before = files(installed)
-
-    result = roll_back(installed, run_id=record.run_id)
-
-    assert (result.exit_code, files(installed)) == (4, before)
-
-
-def test_rollback_without_any_setup(installed: Installation) -> None:
-    result = roll_back(installed)
-
-    assert result.exit_code == 1
-    assert "has written anything" in result.problem.seen if result.problem else False
 
 
 def test_a_rule_pasted_into_another_group_is_left_there(installed: Installation) -> None:

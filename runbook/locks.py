@@ -1,0 +1,130 @@
+"""One run at a time: on a target, by a file of the state directory; on the files that are edited, by those files.
+
+The kernel keeps the locks (flock) and drops them with their process, however it ends: there is no stale lock that
+somebody would have to recognise or remove. Who holds one is asked of the kernel too (/proc/locks, proc(5)), together
+with when that process began, so that an id which was given out again names nobody.
+"""
+
+import fcntl
+import hashlib
+import os
+import pwd
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from runbook.errors import LockedError, RunbookError
+
+_PROC = Path("/proc")
+_TASK = re.compile(r"[a-z]+(?:\.[a-z]+)?")
+
+
+@contextmanager
+def target_lock(state_dir: Path, *, target: str) -> Iterator[None]:
+    """Hold the one lock of a target while files are changed or traffic is sent.
+
+    Raises LockedError, naming the holder, and RunbookError if the state directory cannot be written.
+    """
+    path = state_dir / "locks" / f"{hashlib.sha256(target.encode()).hexdigest()[:16]}.lock"
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise RunbookError(
+            f"No lock can be taken, so nothing is done: {error.strerror}",
+            where=str(path),
+            fix="make room there, or work in a directory that you may write to",
+        ) from None
+    with _closing(descriptor):
+        if not _is_ours(descriptor):
+            raise _locked(descriptor, path, f"target {target!r}")
+        yield
+
+
+@contextmanager
+def files_lock(paths: Sequence[Path]) -> Iterator[tuple[str, ...]]:
+    """Hold the files themselves: against runs of other users, from other directories and under other targets' names.
+
+    Yields what the operator should know: a file system that keeps no locks. A file that cannot be opened is left to
+    its reader, who says so. Raises LockedError.
+    """
+    notes = []
+    with ExitStack() as stack:
+        for path in paths:
+            try:
+                descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            except OSError:
+                continue
+            stack.enter_context(_closing(descriptor))
+            try:
+                is_ours = _is_ours(descriptor)
+            except OSError as error:
+                notes.append(f"{path}: this file system keeps no locks ({error.strerror}); mind other runs on it")
+                continue
+            if not is_ours:
+                raise _locked(descriptor, path, str(path))
+        yield tuple(notes)
+
+
+def _is_ours(descriptor: int) -> bool:
+    """Whether the lock is ours from now on. Raises OSError where there are no locks."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _locked(descriptor: int, path: Path, what: str) -> LockedError:
+    pid = _holder(os.fstat(descriptor))
+    who = (pid and _described(pid)) or "a process that this system does not name"
+    fix = f"wait until it has ended{f' (ps -fp {pid} shows it)' if pid else ''}, then again"
+    return LockedError(f"Another run works on {what}: {who}", where=str(path), fix=fix)
+
+
+def _holder(file: os.stat_result) -> int | None:
+    """The process that holds the lock on a file, as the kernel lists it: `1: FLOCK ADVISORY WRITE 4711 fe:01:42 0 EOF`.
+
+    Overlay and btrfs list another device than stat(2) tells: then the inode alone has to do.
+    """
+    device = f"{os.major(file.st_dev):02x}:{os.minor(file.st_dev):02x}"
+    holders: dict[str, int] = {}
+    with suppress(OSError, ValueError):
+        for line in (_PROC / "locks").read_text("ascii").splitlines():
+            _, kind, _, _, pid, place, *_ = line.split()
+            where, _, inode = place.rpartition(":")
+            if kind == "FLOCK" and inode == str(file.st_ino) and int(pid) > 0:
+                holders[where] = int(pid)
+    return holders.get(device) or next(iter(holders.values()), None)
+
+
+def _described(pid: int) -> str:
+    """Who a process is: its task, user and beginning; empty if it has ended meanwhile."""
+    process = _PROC / str(pid)
+    try:
+        owner = process.stat().st_uid
+        words = process.joinpath("cmdline").read_bytes().decode("utf-8", "replace").split("\0")[1:]
+        ticks = int(process.joinpath("stat").read_text("utf-8").rpartition(")")[2].split()[19])
+        booted = float(re.findall(r"^btime (\d+)$", (_PROC / "stat").read_text("ascii"), re.MULTILINE)[0])
+    except (OSError, ValueError, IndexError):
+        return ""
+    began = datetime.fromtimestamp(booted + ticks / os.sysconf("SC_CLK_TCK"), UTC)
+    task = next((f"inv {word}, " for word in words if _TASK.fullmatch(word)), "")
+    return f"{task}process {pid} of {_user(owner)}, since {began:%H:%M:%S} UTC"
+
+
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"
+
+
+@contextmanager
+def _closing(descriptor: int) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,173 @@
+"""The locks between processes: of a target in one state directory, and of the files themselves from anywhere."""
+
+import os
+import pwd
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from runbook import locks
+from runbook.errors import LockedError, RunbookError
+from runbook.locks import files_lock, target_lock
+
+HOLD = """
+import os, sys
+from pathlib import Path
+from runbook.locks import files_lock, target_lock
+paths, user = [Path(path) for path in sys.argv[2:-1]], int(sys.argv[-1])
+if user:
+    os.setgroups([])
+    os.setgid(user)
+    os.setuid(user)
+with (files_lock(paths) if paths else target_lock(Path(sys.argv[1]), target="live")):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+NOBODY = pwd.getpwnam("nobody").pw_uid
+
+
+@contextmanager
+def holder(state_dir: Path, files: Sequence[Path] = (), *, user: int = 0) -> Iterator[subprocess.Popen[str]]:
+    """Have a process that holds the lock of `live`, or of files, until it is killed or the block ends."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(state_dir), *map(str, files), str(user)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.communicate()
+
+
+def is_free(state_dir: Path, target: str = "live") -> bool:
+    try:
+        with target_lock(state_dir, target=target):
+            return True
+    except LockedError:
+        return False
+
+
+def are_free(*paths: Path) -> bool:
+    try:
+        with files_lock(paths) as notes:
+            assert notes == ()
+            return True
+    except LockedError:
+        return False
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[Path, Path]:
+    made = tmp_path / "dashboard.json", tmp_path / "rules.yml"
+    for path in made:
+        path.write_bytes(b"{}")
+    return made
+
+
+def test_a_lock_of_another_process_names_who_holds_it_and_since_when(tmp_path: Path) -> None:
+    with holder(tmp_path) as process:
+        with pytest.raises(LockedError) as caught, target_lock(tmp_path, target="live"):
+            pass
+        user = pwd.getpwuid(os.geteuid()).pw_name
+        assert f"target 'live': process {process.pid} of {user}, since " in caught.value.seen
+        assert f"ps -fp {process.pid}" in caught.value.fix
+        assert caught.value.exit_code == 5
+        assert is_free(tmp_path, target="local"), "the lock is the target's"
+    assert is_free(tmp_path)
+
+
+def test_a_file_is_held_against_every_directory_and_path(tmp_path: Path, files: tuple[Path, Path]) -> None:
+    """Another state directory, another order, a symbolic link: the lock is on the file itself."""
+    link = tmp_path / "link.json"
+    link.symlink_to(files[0])
+    with holder(tmp_path, files) as process:
+        for paths in (files, files[::-1], (link,)):
+            with pytest.raises(LockedError) as caught, files_lock(paths):
+                pass
+            assert f"process {process.pid} of " in caught.value.seen
+            assert caught.value.where == str(paths[0])
+        assert are_free(tmp_path / "other"), "a file that is not there is its reader's business"
+    assert are_free(*files)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become another user")
+def test_a_file_that_another_user_holds(tmp_path: Path, files: tuple[Path, Path]) -> None:
+    """Reading it is enough to hold it, and whoever may read it is held off."""
+    for place in (*files, tmp_path, *tmp_path.parents):
+        if place.stat().st_mode & 0o005 != 0o005:
+            place.chmod(place.stat().st_mode | 0o005)
+    with holder(tmp_path, files, user=NOBODY), pytest.raises(LockedError, match="of nobody, since"), files_lock(files):
+        pass
+
+
+@pytest.mark.parametrize("held", ["target", "files"])
+def test_a_killed_process_leaves_no_lock(tmp_path: Path, files: tuple[Path, Path], held: str) -> None:
+    with holder(tmp_path, files if held == "files" else ()) as process:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert is_free(tmp_path)
+        assert are_free(*files)
+
+
+def test_an_error_inside_gives_both_locks_back(tmp_path: Path, files: tuple[Path, Path]) -> None:
+    with pytest.raises(ZeroDivisionError), target_lock(tmp_path, target="live"), files_lock(files):
+        raise ZeroDivisionError
+
+    assert is_free(tmp_path)
+    assert are_free(*files)
+
+
+def test_the_second_file_held_gives_the_first_one_back(tmp_path: Path, files: tuple[Path, Path]) -> None:
+    with holder(tmp_path, files[1:]), pytest.raises(LockedError), files_lock(files):
+        pass
+    with holder(tmp_path, files[1:]):
+        assert are_free(files[0])
+
+
+@pytest.mark.parametrize(
+    "proc",
+    [
+        lambda _: {},
+        lambda lock: {"locks": "gibberish\n", "4711/stat": lock},
+        lambda lock: {"locks": lock.replace("PID", "0")},
+        lambda lock: {"locks": lock.replace("PID", "4711")},
+    ],
+    ids=["no /proc", "other words", "a process outside this namespace", "ended meanwhile"],
+)
+def test_a_holder_that_the_system_does_not_name(
+    tmp_path: Path, files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, proc: Callable[[str], dict[str, str]]
+) -> None:
+    """It is still a lock; nobody is named who might not hold it."""
+    inode = files[0].stat().st_ino
+    for name, content in proc(f"1: FLOCK  ADVISORY  WRITE PID 00:00:{inode} 0 EOF\n").items():
+        (tmp_path / "proc" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "proc" / name).write_text(content)
+    with ExitStack() as stack:
+        stack.enter_context(files_lock(files))
+        monkeypatch.setattr(locks, "_PROC", tmp_path / "proc")
+        with pytest.raises(LockedError, match="a process that this system does not name"):
+            stack.enter_context(files_lock(files))
+
+
+def test_a_file_system_without_locks_is_said(files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr(locks.fcntl, "flock", no_locks)
+    with files_lock(files) as notes:
+        assert [note.partition(":")[0] for note in notes] == [str(path) for path in files]
+        assert "keeps no locks (No locks available)" in notes[0]
+
+
+def test_a_state_directory_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "state").write_bytes(b"a file stands where the folder should be")
+
+    with pytest.raises(RunbookError, match="No lock can be taken"), target_lock(tmp_path / "state", target="live"):
+        pass
