@@ -14,11 +14,12 @@ RULES = "prometheus-crm-events-rules.yml"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Files:
-    """The dashboard and the rules file; `how` says who named them."""
+    """The dashboard and the rules file, links followed; `how` says who named them, `links` which links there were."""
 
     dashboard: Path
     rules: Path
     how: str
+    links: tuple[str, ...] = ()
 
 
 def found_files(
@@ -38,10 +39,12 @@ def found_files(
     found = _in_folder(settings.monitoring_dir)
     named_dashboard = dashboard or given.dashboard or settings.dashboard or found.dashboard
     named_rules = rules or given.rules or settings.rules or found.rules
+    paths = named_dashboard or _mounted_dashboard(target, runtime), named_rules or _mounted_rules(target, runtime)
     return Files(
-        dashboard=(named_dashboard or _mounted_dashboard(target, runtime)).resolve(),
-        rules=(named_rules or _mounted_rules(target, runtime)).resolve(),
+        dashboard=paths[0].resolve(),
+        rules=paths[1].resolve(),
         how="as set" if named_dashboard and named_rules else "as mounted into the containers",
+        links=tuple(f"{path} is a symbolic link: {path.resolve()} is meant" for path in paths if path.is_symlink()),
     )
 
 

@@ -4,18 +4,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from runbook.documents.journal import abandoned
+from runbook.documents.journal import Entry, abandoned
 from runbook.documents.plan import Plan
 from runbook.documents.recovery import recover
-from runbook.documents.writing import Change, write_documents
+from runbook.documents.writing import Change, refused, write_documents
 from runbook.errors import DocumentError, RunbookError
 from runbook.locks import files_lock
 from runbook.model import Evidence
+from runbook.observer import Observer
 from runbook.record import Record, digest
 from runbook.steps.frame import Done, Frame
 
 REPLACES = "replaces"
 """Kind of the event that is recorded before a file is written, so that a rollback also finds what a kill left."""
+
+
+def warn_of_unfinished(state_dir: Path, observer: Observer) -> None:
+    """Tell whoever only looks that a killed command has left the files half written. Raises DocumentError."""
+    entries = _entries(_journal(state_dir))
+    if entries:
+        observer.says(
+            f"A command was killed while it wrote {_named(entries)}: inv setup or inv rollback puts that right first"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,23 +38,22 @@ class Replacing:
     @classmethod
     def of(cls, record: Record, state_dir: Path) -> "Replacing":
         """Return the one for a task of this state directory."""
-        return cls(record=record, journal=state_dir / "journal")
+        return cls(record=record, journal=_journal(state_dir))
 
     def settle(self, frame: Frame, *, only_look: bool = False) -> None:
         """Put right what a killed command left half written, as a step of its own if there is anything.
 
         With `only_look` nothing is written: what is left half written then raises RunbookError.
         """
-        entries = [*abandoned(self.journal)]
-        if only_look:
-            for entry in entries:
-                raise RunbookError(
-                    "A command was killed while it wrote the files; they may be half written",
-                    where=", ".join(str(intent.path) for intent in entry.intents) or str(entry.path),
-                    fix="inv setup without --dry-run, or inv rollback: both put that right first",
-                )
+        entries = _entries(self.journal)
+        if only_look and entries:
+            raise RunbookError(
+                "A command was killed while it wrote the files; they may be half written",
+                where=_named(entries),
+                fix="inv setup without --dry-run, or inv rollback: both put that right first",
+            )
         with files_lock(sorted({intent.path for entry in entries for intent in entry.intents})):
-            found = () if only_look else recover(self.journal)
+            found = recover(self.journal)
         if found:
             reason = "; ".join(f"{one.path.name} {one.outcome}: {one.reason}" for one in found)
             evidence = tuple(Evidence(source=str(one.path), saw=one.reason) for one in found)
@@ -90,3 +99,16 @@ class Replacing:
                 fix="put the copies of the record's folder backups/ in their place by hand",
             )
         return Done(value=None, outcome="rolled_back", reason=f"{len(plans)} files are as before")
+
+
+def _journal(state_dir: Path) -> Path:
+    return state_dir / "journal"
+
+
+def _entries(journal: Path) -> list[Entry]:
+    with refused(journal):
+        return [*abandoned(journal)]
+
+
+def _named(entries: Sequence[Entry]) -> str:
+    return ", ".join(str(intent.path) for entry in entries for intent in entry.intents) or str(entries[0].path)

@@ -128,7 +128,7 @@ def setup(
             plan = frame.step("services", 1, lambda: _plan(planned, options, services, serving))
             record.append("plan", {"diff": plan.diff})
             observer.shows_diff(plan.diff)
-            for note in (*notes, *plan.dashboard.notes, *plan.rules.notes):
+            for note in (*files.links, *notes, *plan.dashboard.notes, *plan.rules.notes):
                 observer.says(note)
             if plan.is_empty:
                 return frame.result("unchanged", ExitCode.OK, diff="")

@@ -12,6 +12,7 @@ from runbook.observer import Observer
 from runbook.record import Record
 from runbook.settings import Target
 from runbook.steps.frame import Done, Frame
+from runbook.steps.replacing import warn_of_unfinished
 
 _STEP = 5  # the runbook's troubleshooting follows its step "Verify Sink is Processing Events"
 _READING_S = 3.0
@@ -40,6 +41,7 @@ def troubleshoot(
 
     Exit code 0 healthy, 1 a fault was named, 3 inconclusive. An unknown hop ends it with UsageError's code.
     """
+    warn_of_unfinished(state_dir, observer)
     frame = Frame("troubleshoot", target=target.name, record=record, observer=observer)
     facts = Facts(
         target,

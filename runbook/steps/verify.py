@@ -29,6 +29,7 @@ from runbook.steps.ledger import (
 )
 from runbook.steps.looks import AlertSeen, EventsSeen
 from runbook.steps.panel_looks import PanelsSeen, panels_seen
+from runbook.steps.replacing import warn_of_unfinished
 from runbook.steps.sent import Sent, sent_run
 
 CLAIMS = {
@@ -66,6 +67,7 @@ def verify(
 
     Exit code 0: every criterion and every row proven; 1: something failed; 3: something could not be checked.
     """
+    warn_of_unfinished(state_dir, observer)
     frame = Frame("verify", target=target.name, record=record, observer=observer)
     try:
         sent = frame.step("traffic run", 5, lambda: _sent(state_dir, target, run_id))

@@ -19,7 +19,7 @@ from runbook.documents.recovery import recover
 from runbook.documents.writing import Change, write_documents
 from runbook.errors import DocumentError
 
-CALLS = ("mkdir", "pwrite", "fsync", "ftruncate", "rename", "unlink")
+CALLS = ("mkdir", "write", "pwrite", "fsync", "ftruncate", "rename", "unlink")
 SCENARIOS = {
     "tiny": [(b"0123", b"0x"), (b"A", b"BC")],
     "longer": [(b"0123456789", b"0123abcdefghi89"), (b"AAAABBBB", b"AAAAxyzBBBB")],
@@ -50,17 +50,18 @@ class Shim:
 
     def _guarded(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def guarded(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - as the call it stands for
-            size = len(arguments[1]) if name == "pwrite" else 0
+            size = len(arguments[1]) if name in {"write", "pwrite"} else 0
             self.seen.append((name, size))
             point = self._point if self._point and self._point.number == len(self.seen) - 1 else None
             if point and point.taken is not None and point.taken > 0:
-                call(arguments[0], arguments[1][: point.taken], arguments[2])
+                call(arguments[0], arguments[1][: point.taken], *arguments[2:])
             if point and point.taken is not None:
                 self._happens()
-            result = call(*arguments, **options)
-            if point:
-                self._happens()
-            return result
+            try:
+                return call(*arguments, **options)
+            finally:  # a call that failed is over, too
+                if point:
+                    self._happens()
 
         return guarded
 
@@ -81,7 +82,7 @@ class FullDisk:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
         if self.stays:
-            os.pwrite = full
+            os.pwrite = os.write = full
         full()
 
 

@@ -128,7 +128,7 @@ def test_a_damaged_file_is_edited_or_refused(seed: int) -> None:
         plan_rules(damaged(rules.raw, chance), RULES, source="r.yml", **rules.options)
 
 
-@settings(max_examples=30)
+@settings(max_examples=1000)
 @given(SEEDS)
 def test_the_diff_of_a_dry_run_is_that_of_the_change(seed: int) -> None:
     """It gives, applied by somebody else, the very bytes of the written files, whose diff is the same byte for byte."""

@@ -53,6 +53,22 @@ def test_same_inode_holds_the_new_bytes(file: Path, after: bytes) -> None:
     assert read_document(file) == after
 
 
+def test_owner_and_extended_attributes_stay(file: Path) -> None:
+    """As SELinux labels and access control lists are kept: nobody restores them afterwards."""
+    if os.geteuid() == 0:
+        os.chown(file, 65534, 65534)
+    owner = file.stat().st_uid, file.stat().st_gid
+    try:
+        os.setxattr(file, "user.crm", b"kept")
+    except OSError as error:
+        pytest.skip(f"this file system keeps no extended attributes: {error.strerror}")
+
+    write_document(file, BEFORE, LONGER)
+
+    assert (file.stat().st_uid, file.stat().st_gid) == owner
+    assert os.getxattr(file, "user.crm") == b"kept"
+
+
 def test_mode_and_neighbours_stay(file: Path) -> None:
     """No temporary file is left beside it, and its permissions are as they were."""
     file.chmod(0o640)

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,11 @@ from setups import Watcher, contents, files, killed_while_writing, outcomes, set
 
 from runbook.errors import UsageError
 from runbook.interrupts import Interrupted
-from runbook.record import all_records
+from runbook.record import all_records, begin_record
 from runbook.settings import Target
 from runbook.steps.locating import found_files
+from runbook.steps.troubleshoot import troubleshoot
+from runbook.steps.verify import verify
 
 
 def test_the_first_setup_writes_has_it_read_and_proves(installed: Installation) -> None:
@@ -325,6 +328,37 @@ def test_a_rule_pasted_into_another_group_is_left_there(installed: Installation)
 
     assert result.outcome == "unchanged"
     assert any("group" in note for note in watcher.notes)
+
+
+def test_a_symbolic_link_is_followed_and_said(installed: Installation, tmp_path: Path) -> None:
+    link = tmp_path / "linked.json"
+    link.symlink_to(installed.dashboard)
+    watcher = Watcher()
+
+    assert set_up(installed, watcher=watcher, dashboard=link).exit_code == 0
+
+    assert f"{link} is a symbolic link: {installed.dashboard} is meant" in watcher.notes
+    assert link.is_symlink()
+    assert b"CRM Events Ingested" in installed.dashboard.read_bytes()
+
+
+@pytest.mark.parametrize("look", [troubleshoot, verify])
+def test_who_only_looks_is_told_what_a_kill_left(installed: Installation, look: Callable[..., object]) -> None:
+    """Nothing is written by them, and nothing is hidden either."""
+    killed_while_writing(installed)
+    before, watcher = files(installed), Watcher()
+
+    look(
+        installed.target,
+        runtime=installed,
+        state_dir=state_of(installed),
+        record=begin_record(state_of(installed), task="look", target="small"),
+        observer=watcher,
+    )
+
+    assert "was killed while it wrote" in watcher.notes[0]
+    assert str(installed.rules) in watcher.notes[0]
+    assert files(installed) == before
 
 
 def test_which_files_are_meant(tmp_path: Path, installed: Installation) -> None:
