@@ -23,7 +23,7 @@ MOMENTS = (
     "datasource",
     "+++",
     "back up",
-    "restart prometheus",
+    "reload prometheus",
     "loaded by Prometheus",
     "sink log",
 )
