@@ -1,5 +1,6 @@
-"""Facts in words that are safe to show: text from outside, spans of time, moments."""
+"""Facts in words that are safe to show: text from outside, spans of time, moments, files."""
 
+import hashlib
 import unicodedata
 from datetime import UTC, datetime
 
@@ -7,6 +8,7 @@ from datetime import UTC, datetime
 _HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 _TWO_DECIMALS_BELOW_S = 10
 _MINUTES_FROM_S = 120
+_DIGEST_DIGITS = 12
 _JOINER = "\u200d"  # inside emoji; it moves nothing
 
 
@@ -37,6 +39,11 @@ def span(seconds: float) -> str:
 def moment(at: datetime) -> str:
     """Return a time in UTC, to the second: `2025-11-03 19:48:51 UTC`."""
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def fingerprint(content: bytes) -> str:
+    """Return what tells a file's bytes from others: `8765 bytes, SHA-256 9d8930134cb6...`."""
+    return f"{len(content)} bytes, SHA-256 {hashlib.sha256(content).hexdigest()[:_DIGEST_DIGITS]}..."
 
 
 def _shown(char: str) -> str:

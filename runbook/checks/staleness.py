@@ -5,7 +5,6 @@ makes a new one: inside stays the old file, a reload reads it and reports succes
 file by its name again (measured with engine 20.10: the engine binds the mounts anew at every start).
 """
 
-import hashlib
 from pathlib import Path, PurePosixPath
 
 from runbook.checks.engine import Check, Finding, NotChecked, Ok
@@ -15,14 +14,13 @@ from runbook.checks.files import FileFact, read_file
 from runbook.checks.services import restart_command
 from runbook.clients.runtime import Service
 from runbook.errors import RunbookError
-
-_SHOWN_DIGITS = 12
+from runbook.wording import fingerprint
 
 
 def _is_inside(facts: Facts) -> Finding:
     service, inside = _prometheus(facts), facts.target.prometheus.rules_inside
     content = _inside(facts)
-    seen = saw(f"{inside} in {service.container}", "no such file" if content is None else _digest(content))
+    seen = saw(f"{inside} in {service.container}", "no such file" if content is None else fingerprint(content))
     return broken("R_NOT_MOUNTED", seen) if content is None else Ok((seen,))
 
 
@@ -38,7 +36,7 @@ def _is_current(facts: Facts) -> Finding:
             "nobody says which file of this host it is", where=inside, fix="set RUNBOOK_FILES_RULES to the rules file"
         )
     there = _inside(facts) or b""
-    seen = (saw(here.where, _digest(here.content)), saw(f"{inside} in {service.container}", _digest(there)))
+    seen = (saw(here.where, fingerprint(here.content)), saw(f"{inside} in {service.container}", fingerprint(there)))
     return (
         Ok(seen) if here.content == there else broken("R_STALE_INODE", *seen, restart=restart_command(facts, service))
     )
@@ -69,10 +67,6 @@ def _mounted(facts: Facts) -> Path | None:
 
 def _prometheus(facts: Facts) -> Service:
     return Service(name=facts.target.prometheus.service, container=facts.target.prometheus.container)
-
-
-def _digest(content: bytes) -> str:
-    return f"{len(content)} bytes, SHA-256 {hashlib.sha256(content).hexdigest()[:_SHOWN_DIGITS]}..."
 
 
 CHECKS = (

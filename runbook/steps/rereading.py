@@ -16,15 +16,13 @@ from runbook.clients.runtime import Runtime, Service
 from runbook.documents.writing import read_document
 from runbook.errors import RunbookError, UnreachableError
 from runbook.model import Evidence
-from runbook.record import digest
 from runbook.settings import Target
 from runbook.steps.frame import Done
 from runbook.steps.services import Services
+from runbook.wording import fingerprint
 
 _STOP_S = 30.0
 """Seconds from SIGTERM to SIGKILL at a restart: Prometheus writes its head block in that time."""
-
-_SHOWN_DIGITS = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,8 +78,8 @@ class Rereading:
         if found is None:
             return _Inside(is_current=False, saw="no such file inside (R_NOT_MOUNTED)")
         if found != wanted:
-            return _Inside(is_current=False, saw=f"inside is another file (R_STALE_INODE): {_hash(found)}")
-        return _Inside(is_current=True, saw=f"the file of this host: {_hash(found)}")
+            return _Inside(is_current=False, saw=f"inside is another file (R_STALE_INODE): {fingerprint(found)}")
+        return _Inside(is_current=True, saw=f"the file of this host: {fingerprint(found)}")
 
     def _reload(self) -> str:
         """The status of a reload; nothing from a Prometheus that does not answer. Raises RunbookError on a refusal."""
@@ -107,7 +105,3 @@ class Rereading:
                 where=str(path),
                 fix=f"promtool check rules {path}",
             )
-
-
-def _hash(content: bytes) -> str:
-    return f"{len(content)} bytes, SHA-256 {digest(content)[:_SHOWN_DIGITS]}..."
