@@ -74,8 +74,16 @@ def firing(alert: str, at: str, *, expected: bool, absent: bool = False) -> dict
                 firing("CrmEventsSinkAbsent", "5m", expected=True, absent=True),
             ],
         ),
+        (
+            "0x14 stale _x30",  # down, firing, then gone from discovery: it resolves without a word
+            [
+                firing("CrmEventsSinkDown", "2m20s", expected=True),
+                firing("CrmEventsSinkDown", "2m40s", expected=False),
+                firing("CrmEventsSinkAbsent", "5m", expected=True, absent=True),
+            ],
+        ),
     ],
-    ids=["down", "flapping", "healthy", "vanished"],
+    ids=["down", "flapping", "healthy", "vanished", "vanished while firing"],
 )
 def test_alerts_fire_when_they_should(
     promtool: str, edited_rules: Path, values: str, assertions: list[dict[str, Any]]
