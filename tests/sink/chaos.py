@@ -4,13 +4,13 @@ import random
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol, Self
 
-from confluent_kafka import Consumer
+from confluent_kafka import Consumer, Producer
 from journals import JournalAddress
 from ledger import Audit, Ledger, Load
 from mock_kafka import MockKafka
@@ -21,8 +21,33 @@ from sink.journal.model import JournalAwayError
 from sink.journal.reading import Reader
 from sink.journal.settings import journal_settings
 
-_RECOVERY_S: Final = 60.0  # the mock broker holds a dead member's place for the session; then its partitions move
+_RECOVERY_S: Final = 60.0  # a broker holds a dead member's place for the session; then its partitions move
 _SINK = ("-m", "sink")
+
+
+class Broker(Protocol):
+    """A broker of its own, as long as it is not closed."""
+
+    bootstrap: str
+    producer: Producer
+
+    def create(self, topic: str, partitions: int) -> None:
+        """Make a topic."""
+
+    def close(self) -> None:
+        """End it."""
+
+
+MOCK_GROUP: Final = {
+    "KAFKA_SESSION_TIMEOUT_MS": "400",
+    "KAFKA_HEARTBEAT_INTERVAL_MS": "50",
+    # The mock broker now and then forgets a member that waits for a dead one, and never answers its JoinGroup:
+    # librdkafka asks again after this time and 3 s.
+    "KAFKA_MAX_POLL_INTERVAL_MS": "1000",
+    "KAFKA_FETCH_WAIT_MAX_MS": "20",
+}
+REAL_GROUP: Final = {"KAFKA_SESSION_TIMEOUT_MS": "1000", "KAFKA_HEARTBEAT_INTERVAL_MS": "100"}
+"""What the members are told of their group: the shortest session that each broker takes."""
 
 
 def broken(variant: str) -> tuple[str, ...]:
@@ -30,7 +55,7 @@ def broken(variant: str) -> tuple[str, ...]:
     return (str(Path(__file__).with_name("broken_sink.py")), variant)
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class Result:
     """What came of a run. Missing and duplicate must be 0."""
 
@@ -47,12 +72,18 @@ class Result:
         """Whether the books are right."""
         return not (self.missing or self.duplicate or self.went_back)
 
+    def __add__(self, other: Self) -> "Result":
+        """Return the books of two runs as those of one."""
+        mine, its = astuple(self), astuple(other)
+        return Result(*(one + two for one, two in zip(mine, its, strict=True)))
+
     def __str__(self) -> str:
         times = sorted(self.recovered_s) or [0.0]
         return (
             f"kills {self.kills}  rebalances by others {self.rebalances}  events {self.events}  "
             f"missing {self.missing}  duplicate {self.duplicate}  totals that went back {self.went_back}  "
-            f"recovery s: median {times[len(times) // 2]:.2f} max {times[-1]:.2f}"
+            f"recovery s: median {times[len(times) // 2]:.2f} p99 {times[len(times) * 99 // 100]:.2f} "
+            f"max {times[-1]:.2f}"
         )
 
 
@@ -62,6 +93,9 @@ class Chaos:
 
     journal: JournalAddress
     kills: int
+    broker: Callable[[], Broker] = MockKafka
+    group: Mapping[str, str] = field(default_factory=lambda: MOCK_GROUP)
+    is_static: bool = False  # members keep their place in the group by a name (KIP-345)
     sinks: int = 1
     command: Sequence[str] = _SINK
     partitions: int = 8
@@ -69,7 +103,6 @@ class Chaos:
     rows: bool = True  # keep every message, and compare offset by offset
     seed: int = 1
     until_wrong: bool = False
-    progress: Callable[[Result], None] = lambda _: None
 
     def run(self) -> Result:
         """Kill, audit, and at the end let everything be counted."""
@@ -78,7 +111,7 @@ class Chaos:
         with self._surroundings() as (kafka, folder):
             ledger = Ledger(LEADS)
             load = Load(kafka, ledger, partitions=self.partitions, per_s=self.per_s, seed=self.seed)
-            processes = [self._process(kafka, folder / str(n)) for n in range(self.sinks)]
+            processes = [self._process(kafka, folder, f"sink-{n}") for n in range(self.sinks)]
             try:
                 self._kill_and_audit(kafka, processes, load, Audit(ledger))
                 load.stop()
@@ -92,33 +125,30 @@ class Chaos:
         return self._result
 
     @contextmanager
-    def _surroundings(self) -> Iterator[tuple[MockKafka, Path]]:
-        kafka = MockKafka()
+    def _surroundings(self) -> Iterator[tuple[Broker, Path]]:
+        kafka = self.broker()
         kafka.create(LEADS, self.partitions)
-        with tempfile.TemporaryDirectory() as folder:
-            yield kafka, Path(folder)
-        kafka.close()
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                yield kafka, Path(folder)
+        finally:
+            kafka.close()
 
-    def _process(self, kafka: MockKafka, stdout: Path) -> SinkProcess:
-        process = SinkProcess(kafka.bootstrap, stdout, command=self.command)
+    def _process(self, kafka: Broker, folder: Path, name: str) -> SinkProcess:
+        process = SinkProcess(kafka.bootstrap, folder / name, command=self.command)
+        rows = {"SINK_JOURNAL_EVENTS": "rows" if self.rows else "counts", "SINK_JOURNAL_MAX_ROWS": "100000000"}
         process.env |= {
             "TOPICS": LEADS,
             "SINK_DLQ_TOPIC": "",
             "SINK_LOG_EVENTS": "none",
-            "KAFKA_SESSION_TIMEOUT_MS": "400",
-            "KAFKA_HEARTBEAT_INTERVAL_MS": "50",
-            # The mock broker now and then forgets a member that waits for a dead one, and never answers its JoinGroup:
-            # librdkafka asks again after this time and 3 s.
-            "KAFKA_MAX_POLL_INTERVAL_MS": "1000",
-            "KAFKA_FETCH_WAIT_MAX_MS": "20",
-            **self.journal.env(
-                SINK_JOURNAL_EVENTS="rows" if self.rows else "counts", SINK_JOURNAL_MAX_ROWS="100000000"
-            ),
+            **self.group,
+            **({"KAFKA_GROUP_INSTANCE_ID": name} if self.is_static else {}),
+            **self.journal.env(**rows),
         }
         process.start()
         return process
 
-    def _kill_and_audit(self, kafka: MockKafka, processes: list[SinkProcess], load: Load, audit: Audit) -> None:
+    def _kill_and_audit(self, kafka: Broker, processes: list[SinkProcess], load: Load, audit: Audit) -> None:
         self._wait_for_progress(0, processes)
         while self._result.kills < self.kills and not (self.until_wrong and not self._result.exact):
             threading.Event().wait(self._random.uniform(0, 0.15))
@@ -139,9 +169,8 @@ class Chaos:
                 self._intrude(kafka)
             self._wait_for_progress(before, processes)
             self._result.recovered_s.append(time.monotonic() - killed_at)
-            self.progress(self._result)
 
-    def _intrude(self, kafka: MockKafka) -> None:
+    def _intrude(self, kafka: Broker) -> None:
         """Join the group as somebody else, take partitions and give them back: two rebalances."""
         intruder = Consumer(
             {
@@ -149,8 +178,8 @@ class Chaos:
                 "group.id": "crm-events-sink",
                 "log_level": 0,
                 "enable.auto.commit": False,
-                "session.timeout.ms": 400,
-                "heartbeat.interval.ms": 50,
+                "session.timeout.ms": self.group["KAFKA_SESSION_TIMEOUT_MS"],
+                "heartbeat.interval.ms": self.group["KAFKA_HEARTBEAT_INTERVAL_MS"],
             }
         )
         intruder.subscribe([LEADS])

@@ -3,10 +3,9 @@
 import random
 import threading
 from collections import Counter
-from typing import Final
+from typing import Final, Protocol
 
-from confluent_kafka import KafkaError, Message
-from mock_kafka import MockKafka
+from confluent_kafka import KafkaError, Message, Producer
 from sink_process import event
 
 from sink.journal.reading import Reader
@@ -65,10 +64,16 @@ class Audit:
         self.duplicate = max(self.duplicate, (kept - expected).total())
 
 
+class Writable(Protocol):
+    """A broker with a producer to it."""
+
+    producer: Producer
+
+
 class Load:
     """A thread that writes events, a few of them broken, until it is told to stop."""
 
-    def __init__(self, kafka: MockKafka, ledger: Ledger, *, partitions: int, per_s: int, seed: int) -> None:
+    def __init__(self, kafka: Writable, ledger: Ledger, *, partitions: int, per_s: int, seed: int) -> None:
         self._kafka = kafka
         self._ledger = ledger
         self._partitions = partitions

@@ -1,0 +1,52 @@
+"""Apache Kafka for the sink's tests: the program of the local stack, in a folder and on ports of its own."""
+
+import subprocess
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewTopic
+from sink_process import wait_until
+
+from runbook.stack.kafka import found_kafka, kafka_part, missing_metadata, prepare_kafka
+from runbook.stack.layout import Layout
+from runbook.stack.ports import Ports
+
+_READY_S: Final = 60.0
+_END_S: Final = 30.0
+
+
+class RealKafka:
+    """One broker. Raises RunbookError without Java, or without the program and Maven."""
+
+    def __init__(self) -> None:
+        self._folder = TemporaryDirectory()
+        layout, ports = Layout.of(Path(self._folder.name)), Ports.free()
+        layout.data.mkdir(parents=True)
+        prepare_kafka(layout, ports)
+        part = kafka_part(layout, ports, found_kafka(print))
+        with (layout.data / "log").open("wb") as log:
+            self._process = subprocess.Popen(
+                part.launch.command, cwd=part.launch.directory, env=part.launch.environment, stdout=log, stderr=log
+            )
+        self.bootstrap = part.address
+        wait_until(lambda: not missing_metadata(self.bootstrap), _READY_S)
+        self.producer = Producer({"bootstrap.servers": self.bootstrap, "log_level": 0, "linger.ms": 1})
+
+    def create(self, topic: str, partitions: int) -> None:
+        """Make a topic."""
+        admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
+        for created in admin.create_topics([NewTopic(topic, partitions, 1)]).values():
+            created.result(_END_S)
+
+    def close(self) -> None:
+        """End the broker."""
+        self.producer.flush(_END_S)
+        self._process.terminate()
+        try:
+            self._process.wait(_END_S)
+        finally:
+            self._process.kill()
+            self._process.wait()
+            self._folder.cleanup()
