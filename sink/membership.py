@@ -10,7 +10,7 @@ from sink.health import Pulse
 from sink.journal.model import Journal, Partition
 from sink.log_lines import LogLines
 from sink.metrics import Metrics
-from sink.properties import Properties
+from sink.properties import Properties, is_cooperative
 from sink.starts import Starts, known_offsets
 
 Callbacks = Mapping[str, Callable[..., None]]
@@ -46,6 +46,7 @@ class Membership:
         self.located = True  # it is known where our partitions start
         self._starts = Starts(self.kafka, journal, log)
         self._has_journal = journal is not None
+        self._is_cooperative = is_cooperative(properties)
         self._metrics = metrics
         self._pulse = pulse
         self._log = log
@@ -82,7 +83,12 @@ class Membership:
         nothing from a partition that comes back to us.
         """
         next_offsets = self._metrics.next_offsets()
-        self.kafka.assign([TopicPartition(*p, next_offsets.get(p, OFFSET_INVALID)) for p in self._partitions])
+        ours = [TopicPartition(*p, next_offsets.get(p, OFFSET_INVALID)) for p in self._partitions]
+        if self._is_cooperative:
+            self.kafka.incremental_unassign(self.kafka.assignment())
+            self.kafka.incremental_assign(ours)
+        else:
+            self.kafka.assign(ours)
         self.kafka.resume(self._ours())
 
     def pause(self) -> None:
@@ -140,11 +146,21 @@ class Membership:
             self._committed.update(known_offsets(partitions))
 
     def _on_assign(self, kafka: Consumer, partitions: list[TopicPartition]) -> None:
-        """Take the partitions, and read nothing of them until `locate`."""
+        """Take the partitions, and read nothing of them until `locate`.
+
+        Cooperatively they come beside those that we keep. Of these, too, what was fetched and not counted yet is let
+        go: all of them are read again from the counted offsets.
+        """
         self.rebalances += 1
-        self._partitions = [(p.topic, p.partition) for p in partitions]
-        self.located = not partitions
-        kafka.assign([])
+        if self._is_cooperative:
+            self._counted.update(self._metrics.next_offsets())
+            kafka.incremental_assign(partitions)
+            kafka.pause(partitions)
+        else:
+            self._partitions = []
+            kafka.assign([])
+        self._partitions += [(p.topic, p.partition) for p in partitions]
+        self.located = not self._partitions
         self._pulse.connected = True
         self._log.say(f"Kafka assigned {len(partitions)} partitions")
 
@@ -158,12 +174,16 @@ class Membership:
                 self._say_uncommitted(error.args[0].str())
         self._on_lost(member, partitions)
 
-    def _on_lost(self, _: Consumer, __: list[TopicPartition]) -> None:
-        """Forget the assignment. When it is lost, another member may have committed by now: we commit nothing."""
-        self._log.say(f"Kafka took back {len(self._partitions)} partitions")
+    def _on_lost(self, kafka: Consumer, partitions: list[TopicPartition]) -> None:
+        """Forget these partitions. If they are lost, another member may have committed by now: we commit nothing."""
+        self._log.say(f"Kafka took back {len(partitions)} partitions")
         self.rebalances += 1
         self._counted.update(self._metrics.next_offsets())
-        self._partitions = []
-        self.located = True
-        self._metrics.assign(0, {})
-        self._pulse.assigned = 0
+        gone = {(p.topic, p.partition) for p in partitions}
+        if self._is_cooperative:
+            kafka.incremental_unassign([p for p in kafka.assignment() if (p.topic, p.partition) in gone])
+        self._partitions = [p for p in self._partitions if p not in gone]
+        self.located = not self._partitions
+        kept = {p: offset for p, offset in self._metrics.next_offsets().items() if p not in gone}
+        self._metrics.assign(len(self._partitions), kept)
+        self._pulse.assigned = len(self._partitions)

@@ -19,6 +19,9 @@ _CONSUMER_DEFAULTS: Final[Properties] = {
     "fetch.wait.max.ms": 100,  # librdkafka's mock broker always waits this long; real ones answer at once
 }
 
+# With KIP-848 the broker decides these; librdkafka refuses them.
+_CLASSIC: Final = {"session.timeout.ms", "heartbeat.interval.ms"}
+
 _PRODUCER_DEFAULTS: Final[Properties] = {
     "client.id": "crm-events-sink",
     "log_level": 2,
@@ -31,7 +34,7 @@ _PRODUCER_DEFAULTS: Final[Properties] = {
 def consumer_properties(settings: Settings) -> Properties:
     """Return what the group member runs with; exact counting rests on the last lines."""
     return {
-        **_CONSUMER_DEFAULTS,
+        **{name: value for name, value in _CONSUMER_DEFAULTS.items() if not (name in _CLASSIC and _is_848(settings))},
         **settings.kafka,
         "bootstrap.servers": settings.kafka_bootstrap,
         "group.id": settings.group_id,
@@ -40,6 +43,16 @@ def consumer_properties(settings: Settings) -> Properties:
         "enable.auto.offset.store": False,
         "auto.offset.reset": "earliest",
     }
+
+
+def is_cooperative(properties: Mapping[str, object]) -> bool:
+    """Say whether partitions come and go one by one: the cooperative strategy, or the protocol of KIP-848."""
+    strategy, protocol = (properties.get(name) for name in ("partition.assignment.strategy", "group.protocol"))
+    return protocol == "consumer" or "cooperative" in str(strategy)
+
+
+def _is_848(settings: Settings) -> bool:
+    return settings.kafka.get("group.protocol") == "consumer"
 
 
 def producer_properties(settings: Settings) -> Properties:

@@ -28,8 +28,6 @@ _OWN_PROPERTIES: Final = {
     "enable.auto.commit": "the sink commits what it has counted",
     "enable.auto.offset.store": "the sink commits what it has counted",
     "auto.offset.reset": "the sink starts at the earliest event, so that none is lost",
-    "partition.assignment.strategy": "the sink counts on eager rebalances",
-    "group.protocol": "the sink counts on eager rebalances",
     "statistics.interval.ms": "the sink reads them for its health",
 }
 

@@ -155,9 +155,8 @@ class Chaos:
             victim = self._random.choice(processes)
             victim.kill()
             self._result.kills += 1
-            load.settle()
             with self._reader() as reader:
-                audit.counts(reader)
+                audit.counts(reader, load.settle)
             self._result.missing, self._result.duplicate = audit.missing, audit.duplicate
             before, killed_at = self._position(), time.monotonic()
             victim.take_ports()
@@ -178,8 +177,7 @@ class Chaos:
                 "group.id": "crm-events-sink",
                 "log_level": 0,
                 "enable.auto.commit": False,
-                "session.timeout.ms": self.group["KAFKA_SESSION_TIMEOUT_MS"],
-                "heartbeat.interval.ms": self.group["KAFKA_HEARTBEAT_INTERVAL_MS"],
+                **{name.removeprefix("KAFKA_").lower().replace("_", "."): value for name, value in self.group.items()},
             }
         )
         intruder.subscribe([LEADS])

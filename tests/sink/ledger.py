@@ -3,6 +3,7 @@
 import random
 import threading
 from collections import Counter
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from confluent_kafka import KafkaError, Message, Producer
@@ -46,10 +47,14 @@ class Audit:
         self.missing = 0
         self.duplicate = 0
 
-    def counts(self, reader: Reader) -> None:
-        """Compare the counts by tenant with what lies before the stored positions."""
+    def counts(self, reader: Reader, settle: Callable[[], None] = lambda: None) -> None:
+        """Compare the counts by tenant with what lies before the stored positions.
+
+        `settle` waits for acknowledgements that are on their way: a sink may have counted a message before them.
+        """
         positions = {place.partition[1]: place.position.next_offset for place in reader.places()}
         totals = reader.totals()
+        settle()
         counted: Counter[str | None] = Counter({tenant: n for (tenant, _), n in totals.ingested.items()})
         counted[None] = sum(totals.rejected.values())
         expected = self._ledger.before({p: n for p, n in positions.items() if n})

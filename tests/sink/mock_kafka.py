@@ -26,12 +26,7 @@ class MockKafka:
 
     def send(self, topic: str, values: Sequence[bytes | None], *, partition: int = -1) -> None:
         """Write messages and wait until the broker has acknowledged all of them."""
-        refused: list[object] = []
-        for value in values:
-            self.producer.produce(topic, value, partition=partition, on_delivery=lambda e, _: e and refused.append(e))
-            self.producer.poll(0)
-        assert self.producer.flush(10) == 0
-        assert not refused
+        send(self.producer, topic, values, partition=partition)
 
     def down(self) -> None:
         """Refuse every connection, and close those there are."""
@@ -66,6 +61,16 @@ class MockKafka:
         del self.producer
         self._lib.rd_kafka_mock_cluster_destroy(self._cluster)
         self._lib.rd_kafka_destroy(self._handle)
+
+
+def send(producer: Producer, topic: str, values: Sequence[bytes | None], *, partition: int = -1) -> None:
+    """Write messages and wait until all of them are acknowledged."""
+    refused: list[object] = []
+    for value in values:
+        producer.produce(topic, value, partition=partition, on_delivery=lambda e, _: e and refused.append(e))
+        producer.poll(0)
+    assert producer.flush(10) == 0
+    assert not refused
 
 
 def _librdkafka() -> ctypes.CDLL:

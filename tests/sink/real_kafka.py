@@ -1,12 +1,14 @@
 """Apache Kafka for the sink's tests: the program of the local stack, in a folder and on ports of its own."""
 
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
+from mock_kafka import send
 from sink_process import wait_until
 
 from runbook.stack.kafka import found_kafka, kafka_part, missing_metadata, prepare_kafka
@@ -39,6 +41,17 @@ class RealKafka:
         admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
         for created in admin.create_topics([NewTopic(topic, partitions, 1)]).values():
             created.result(_END_S)
+
+    def grow(self, topic: str, partitions: int) -> None:
+        """Add partitions, up to so many."""
+        admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
+        for grown in admin.create_partitions([NewPartitions(topic, partitions)]).values():
+            grown.result(_END_S)
+        wait_until(lambda: len(self.producer.list_topics(topic, 5).topics[topic].partitions) == partitions)
+
+    def send(self, topic: str, values: Sequence[bytes | None], *, partition: int = -1) -> None:
+        """Write messages and wait until the broker has acknowledged all of them."""
+        send(self.producer, topic, values, partition=partition)
 
     def close(self) -> None:
         """End the broker."""

@@ -17,11 +17,17 @@ from sink.metrics import Metrics
 from sink.settings import load_settings
 
 FAST = {
-    "KAFKA_SESSION_TIMEOUT_MS": "1500",
-    "KAFKA_HEARTBEAT_INTERVAL_MS": "100",
     "KAFKA_TOPIC_METADATA_REFRESH_INTERVAL_MS": "200",
     "KAFKA_FETCH_WAIT_MAX_MS": "20",
 }
+CLASSIC = {"KAFKA_SESSION_TIMEOUT_MS": "1500", "KAFKA_HEARTBEAT_INTERVAL_MS": "100"}
+GROUPS = {
+    "eager": CLASSIC,
+    "cooperative": {**CLASSIC, "KAFKA_PARTITION_ASSIGNMENT_STRATEGY": "cooperative-sticky"},
+    "static": {**CLASSIC, "KAFKA_GROUP_INSTANCE_ID": "sink"},
+    "KIP-848": {"KAFKA_GROUP_PROTOCOL": "consumer"},
+}
+"""The ways in which a group can divide its partitions; what else is set is the same for all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,9 +48,9 @@ class Running:
 
 
 @contextmanager
-def running(bootstrap: str, journal: Journal | None = None, **env: str) -> Iterator[Running]:
+def running(bootstrap: str, journal: Journal | None = None, *, group: str = "eager", **env: str) -> Iterator[Running]:
     """Run the loop until the block ends, without a journal or with an open one; then it has left its group."""
-    settings = load_settings({"KAFKA_BOOTSTRAP": bootstrap, **FAST, **env})
+    settings = load_settings({"KAFKA_BOOTSTRAP": bootstrap, **FAST, **GROUPS[group], **env})
     stop, pulse = threading.Event(), Pulse()
     with tempfile.NamedTemporaryFile() as file:
         log = LogLines(file.fileno())

@@ -3,6 +3,7 @@
 import threading
 from collections import Counter
 
+import pytest
 from mock_kafka import MockKafka
 from running import running
 from sink_process import JOBS, LEADS, event, wait_until
@@ -151,10 +152,11 @@ def test_rebalance_under_load(kafka: MockKafka) -> None:
         assert first.samples().counted() + gone >= total
 
 
-def test_rebalance_of_one(kafka: MockKafka) -> None:
+@pytest.mark.parametrize("group", ["eager", "cooperative", "static"])  # KIP-848: the mock broker sees no new topic
+def test_rebalance_of_one(kafka: MockKafka, group: str) -> None:
     """A rebalance that gives a process its own partitions back counts nothing twice, even if a commit is refused."""
     kafka.create(LEADS, 4)
-    with running(kafka.bootstrap) as sink:
+    with running(kafka.bootstrap, group=group) as sink:
         wait_until(lambda: sink.pulse.assigned == 4)
         kafka.send(LEADS, [event("acme")] * 300)
         kafka.create(JOBS, 4)

@@ -127,15 +127,19 @@ def test_overtaken(kafka: MockKafka, journal_address: JournalAddress) -> None:
     assert journal_address.totals().ingested == {("acme", LEADS): 9, ("theirs", LEADS): 3}
 
 
-def test_sums_over_two_sinks(kafka: MockKafka, postgres: PostgresServer) -> None:
-    """Each of two sinks shows what it has counted itself, so their sum is exact, also after partitions have moved."""
+@pytest.mark.parametrize("group", ["eager", "cooperative", "KIP-848"])
+def test_sums_over_two_sinks(kafka: MockKafka, postgres: PostgresServer, group: str) -> None:
+    """Each of two sinks shows what it has counted itself, so their sum is exact, also after partitions have moved.
+
+    Cooperatively a member keeps its other partitions while some move.
+    """
     kafka.create(LEADS, 4)
     address = JournalAddress(postgres.new_database())
     first_journal, second_journal = address.opened(), address.opened()
-    with running(kafka.bootstrap, first_journal, TOPICS=LEADS) as first:
+    with running(kafka.bootstrap, first_journal, group=group, TOPICS=LEADS) as first:
         kafka.send(LEADS, [event(f"t{n % 3}") for n in range(500)])
         wait_until(lambda: first.samples().counted() == 500)
-        with running(kafka.bootstrap, second_journal, TOPICS=LEADS) as second:
+        with running(kafka.bootstrap, second_journal, group=group, TOPICS=LEADS) as second:
             for _ in range(5):
                 kafka.send(LEADS, [event(f"t{n % 3}") for n in range(100)])
             wait_until(lambda: second.pulse.assigned == 2)

@@ -1,0 +1,66 @@
+"""What the mock broker cannot show: Apache Kafka's own groups, new partitions, and kills that its coordinator sees."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from chaos import REAL_GROUP, Chaos
+from journals import JournalAddress, sqlite_address
+from postgres_server import PostgresServer
+from real_kafka import RealKafka
+from running import GROUPS, running
+from sink_process import event, wait_until
+
+from runbook.errors import RunbookError
+
+pytestmark = pytest.mark.real
+
+
+@pytest.fixture(scope="module")
+def broker() -> Iterator[RealKafka]:
+    try:
+        kafka = RealKafka()
+    except RunbookError as error:
+        pytest.skip(f"no Kafka: {error.seen}")
+    yield kafka
+    kafka.close()
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_partitions_that_are_added_are_read_from_their_start(broker: RealKafka, tmp_path: Path, group: str) -> None:
+    """However the group divides them: what was counted stays counted, and nothing of the new ones is missed."""
+    topic = f"leads-{uuid4().hex}"
+    broker.create(topic, 2)
+    journal = sqlite_address(tmp_path).opened()
+    with running(broker.bootstrap, journal, group=group, GROUP_ID=topic, TOPICS=topic) as sink:
+        wait_until(lambda: sink.pulse.assigned == 2, 60)
+        broker.send(topic, [event("acme")] * 300)
+        wait_until(lambda: sink.samples().counted() == 300)
+        broker.grow(topic, 5)
+        for partition in range(5):
+            broker.send(topic, [event("acme")] * 100, partition=partition)
+        wait_until(lambda: sink.pulse.assigned == 5, 60)
+        wait_until(lambda: sink.samples().passed() == 800)
+        assert sink.samples().counted() == 800
+    journal.close()
+
+
+@pytest.mark.parametrize("is_static", [False, True], ids=["dynamic", "static"])
+def test_killed_again_and_again(tmp_path: Path, *, is_static: bool) -> None:
+    """20 times kill -9 under load: nothing missing, nothing twice, no total goes back."""
+    result = Chaos(
+        journal=sqlite_address(tmp_path), kills=20, broker=RealKafka, group=REAL_GROUP, is_static=is_static
+    ).run()
+    assert result.exact, result
+    assert (result.kills, result.events > 0) == (20, True)
+
+
+@pytest.mark.parametrize("strategy", ["range,roundrobin", "cooperative-sticky"])
+def test_two_sinks_killed_in_turn(postgres: PostgresServer, strategy: str) -> None:
+    """Their partitions move, eagerly or one by one, and the books stay right."""
+    group = {**REAL_GROUP, "KAFKA_PARTITION_ASSIGNMENT_STRATEGY": strategy}
+    journal = JournalAddress(postgres.new_database())
+    result = Chaos(journal=journal, kills=10, sinks=2, broker=RealKafka, group=group).run()
+    assert result.exact, result
+    assert (result.kills, result.events > 0) == (10, True)
