@@ -457,7 +457,7 @@ def docs(context: Context) -> None:
     help={
         "fast": "without the tests that start the local stack",
         "real": "also against the real Kafka, Keycloak and PostgreSQL (Java, Maven and PostgreSQL are needed)",
-        "docker": "also on a Docker engine (root is needed)",
+        "docker": "also on a Docker engine; tests/docker/with-engine ./inv test --docker brings one along (root)",
         "only": "these files or folders only",
     }
 )
@@ -476,22 +476,41 @@ def test(context: Context, fast: bool = False, real: bool = False, docker: bool 
         "AMTOOL": tools.amtool,
     }
     left_out = {"live": True, "stack": fast, "real": not real, "docker": not docker}
-    marks = " and ".join(f"not {mark}" for mark, is_out in left_out.items() if is_out)
     print(f"left out: tests marked {', '.join(mark for mark, is_out in left_out.items() if is_out)}")
-    coverage = "--cov --cov-report=term:skip-covered" if only == "tests" and not fast else ""
-    _python(
-        context,
-        f"-m pytest -n 2 --dist loadfile -m '{marks}' {coverage} {shlex.quote(only)}",
-        env={name: str(path) for name, path in programs.items() if path},
-    )
+    environment = {name: str(path) for name, path in programs.items() if path}
+    codes = [
+        _exit_code(context, f"-m pytest {run} {shlex.quote(only)}", env=environment)
+        for run in _pytest_runs(left_out, is_whole=only == "tests" and not fast)
+    ]
+    if any(codes):
+        raise Exit(code=max(codes))
 
 
-def _python(context: Context, arguments: str, *, env: dict[str, str] | None = None) -> None:
+def _pytest_runs(left_out: dict[str, bool], *, is_whole: bool) -> list[str]:
+    """Return pytest's options, run by run. One Docker engine has room for one installation: those tests go alone."""
+    parallel, coverage = "-n 2 --dist loadfile", "--cov --cov-report=term:skip-covered"
+    if left_out["docker"]:
+        return [f"{_marks(left_out)} {parallel} {coverage if is_whole else ''}"]
+    if not is_whole:
+        return [_marks(left_out)]
+    return ["-m 'docker and not live'", f"{_marks({**left_out, 'docker': True})} {parallel} {coverage}"]
+
+
+def _marks(left_out: dict[str, bool]) -> str:
+    return f"-m '{' and '.join(f'not {mark}' for mark, is_out in left_out.items() if is_out)}'"
+
+
+def _python(context: Context, arguments: str) -> None:
     """Run a module of this environment in the checkout; its exit code becomes ours."""
+    code = _exit_code(context, arguments)
+    if code:
+        raise Exit(code=code)
+
+
+def _exit_code(context: Context, arguments: str, *, env: dict[str, str] | None = None) -> int:
     with context.cd(str(_ROOT)):
         done = context.run(f"{shlex.quote(sys.executable)} {arguments}", env=env or {}, warn=True)
-    if done is None or not done.ok:
-        raise Exit(code=done.exited if done else 1)
+    return int(done.exited) if done else 1
 
 
 def _traffic_options(leads: str, jobs: str, rate: str | None, timeout: str) -> "TrafficOptions":

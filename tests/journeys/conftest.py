@@ -1,0 +1,41 @@
+"""One installation of each kind for the journeys."""
+
+from collections.abc import Iterator
+
+import pytest
+from journey_parts import KINDS, PARAMETERS, Installation, given
+
+from runbook.errors import RunbookError
+from runbook.stack.engine import compose_command, docker
+from runbook.stack.real import REAL, found_programs
+from runbook.stack.tools import found_tools
+
+
+@pytest.fixture(scope="module", params=PARAMETERS)
+def installation(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """One of each kind; what this machine cannot have is skipped with the reason."""
+    kind: str = request.param
+    _skip_without(kind)
+    options, target, folder = KINDS[kind]
+    directory = tmp_path_factory.mktemp(kind)
+    down = [option for option in options if option == "--docker"]
+    try:
+        up = given(directory, "stack.up", *options)
+        assert up.code == 0, up.document
+        yield Installation(directory=directory, target=target, folder=folder)
+    finally:
+        ended = given(directory, "stack.down", *down)
+    assert ended.code == 0, ended.document
+
+
+def _skip_without(kind: str) -> None:
+    try:
+        if kind == "docker":
+            docker("info")
+            compose_command()
+        else:
+            found_tools(print)
+        if kind == "real":
+            found_programs(REAL, print)
+    except RunbookError as error:
+        pytest.skip(f"no {kind} installation here: {error.seen.splitlines()[-1]}")
