@@ -395,16 +395,16 @@ def down(_context: Context, docker: bool = False, json: bool = False) -> None:
     _carry_out("stack.down", work, target="docker" if docker else "local", json=json)
 
 
-@task(help={"json": _COMMON["json"]})
-def status(_context: Context, json: bool = False) -> None:
+@task(help={"docker": "the one in containers", "json": _COMMON["json"]})
+def status(_context: Context, docker: bool = False, json: bool = False) -> None:
     """Show every part of the local stack: real or stand-in, process, address."""
 
     def work(session: "Session") -> "TaskResult":
-        from runbook.stack.commands import stack_status
+        from runbook.stack.commands import containers_status, stack_status
 
-        return stack_status(session.directory, observer=session.screen)
+        return (containers_status if docker else stack_status)(session.directory, observer=session.screen)
 
-    _carry_out("stack.status", work, target="local", json=json)
+    _carry_out("stack.status", work, target="docker" if docker else "local", json=json)
 
 
 @task(name="break", positional=["code"], help=_COMMON | {"code": "a code of 'inv troubleshoot', such as KC_DOWN"})
@@ -445,6 +445,18 @@ def bench(context: Context, name: str) -> None:
     if name not in known:
         raise Exit(f"There is no benchmark {name!r}\n{_ROOT / 'benchmarks'}\nFix: choose one of {known}", code=4)
     _python(context, f"-m benchmarks.{name}")
+
+
+@task(help={"json": _COMMON["json"]})
+def images(_context: Context, json: bool = False) -> None:
+    """Build the images of the stack in containers; what is unchanged is not built again."""
+
+    def work(session: "Session") -> "TaskResult":
+        from runbook.stack.commands import images
+
+        return images(observer=session.screen)
+
+    _carry_out("dev.images", work, target="docker", json=json)
 
 
 @task()
@@ -551,7 +563,7 @@ namespace = Collection(
     test,
 )
 namespace.add_collection(Collection("stack", up, down, status, break_, mend))
-namespace.add_collection(Collection("dev", lint, bench, docs))
+namespace.add_collection(Collection("dev", lint, bench, images, docs))
 
 
 def _refuse(seen: str) -> NoReturn:

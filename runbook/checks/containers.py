@@ -21,7 +21,7 @@ Test = Callable[[ServiceState], bool]
 
 
 def container_checks(hop: str, who: str, service: ServiceOf, answer: Answer) -> tuple[Check[Facts], ...]:
-    """Return the checks of one service; the last, CTR_EXITED, is what other checks of the flow need."""
+    """Return the checks of one service. CTR_EXITED is what other checks of the flow need; none needs CTR_UNHEALTHY."""
 
     def check(code: str, claim: str, need: str, test: Test) -> Check[Facts]:
         def run(facts: Facts) -> Finding:
@@ -38,6 +38,13 @@ def container_checks(hop: str, who: str, service: ServiceOf, answer: Answer) -> 
         check("CTR_PAUSED", "is not frozen", f"{hop}.CTR_OOM", lambda state: state.status == "paused"),
         check("CTR_LOOP", "stays up", f"{hop}.CTR_PAUSED", lambda state: state.status == "restarting"),
         check("CTR_EXITED", "runs", f"{hop}.CTR_LOOP", has_ended),
+        Check(
+            code="CTR_UNHEALTHY",
+            hop=hop,
+            claim=f"{who}'s own health check does not fail",
+            needs=(f"{hop}.CTR_EXITED",),
+            run=lambda facts: _healthy(facts, service(facts), answer),
+        ),
     )
 
 
@@ -67,6 +74,23 @@ def _judged(facts: Facts, code: str, service: Service, answer: Answer, test: Tes
         start, log = start_command(facts, service), log_command(facts, service)
         return broken(code, said(service, state), name=service.name, exit_code=left, start=start, log=log)
     return Ok((said(service, state),))
+
+
+def _healthy(facts: Facts, service: Service, answer: Answer) -> Finding:
+    """Tell a service that is not well from a probe that cannot be run, which says nothing of the service."""
+    try:
+        state = facts.state(service)
+    except UnreachableError as error:
+        return _known_by_its_answer(facts, answer, error)
+    seen = saw(f"health of {service.name}", state.health or "no health check")
+    if state.health != "unhealthy":
+        return Ok((seen,))
+    probe, log = saw(f"its last probe in {state.name}", state.probe_said or "no words"), log_command(facts, service)
+    if state.probe_is_missing:
+        why, fix = ": its program is not in the image", "correct `healthcheck:`, recreate it; the service may be well"
+    else:
+        why, fix = "", f"{log}: its last lines name the cause"
+    return broken("CTR_UNHEALTHY", seen, probe, name=service.name, why=why, fix=fix)
 
 
 def _known_by_its_answer(facts: Facts, answer: Answer, error: UnreachableError) -> Finding:

@@ -46,7 +46,6 @@ FAULTS: Final = (
     Fault("CTR_EXITED", "runtime", "{name} has exited{exit_code}", "{start}"),
     Fault("CTR_PAUSED", "runtime", "{name} is frozen", "{start}"),
     Fault("CTR_LOOP", "runtime", "{name} starts again and again", "{log}: its last lines name the cause"),
-    Fault("CTR_UNHEALTHY", "runtime", "The health check of {name} fails", "{log}: its last lines name the cause"),
     Fault("PORT_UNPUBLISHED", "runtime", "{name} publishes no port on this host", "add `ports:` and recreate it"),
     Fault("WRONG_NETWORK", "runtime", "{name} shares no network with its peer", "docker network connect NET {name}"),
     # Keycloak and the token it gives
@@ -162,6 +161,8 @@ FAULTS: Final = (
     Fault("A_LABEL", "panels", "The alert watches a job that is gone", "correct its expression: inv setup"),
     Fault("A_PENDING", "panels", "The alert is only pending", "wait two minutes"),
     Fault("A_IDLE", "panels", "No event came in the last five minutes: the panels are empty, nothing is wrong", ""),
+    # What a container says of itself is told after what its callers see, which is more exact.
+    Fault("CTR_UNHEALTHY", "runtime", "The health check of {name} fails{why}", "{fix}"),
     # Not an outage: told last, after everything that is one.
     Fault(
         "GW_DUPLICATE", "gateway", "The last traffic run met test data that exists already",
@@ -177,6 +178,7 @@ IMPLEMENTED: Final = frozenset(
         "CTR_EXITED",
         "CTR_PAUSED",
         "CTR_LOOP",
+        "CTR_UNHEALTHY",
         "KC_DOWN",
         "KC_REALM",
         "KC_CLIENT",

@@ -61,6 +61,7 @@ class DockerRuntime:
             return ServiceState(name=service.container, found=False, nearest=nearest(listed, service))
         inspected = self._inspected(found)
         state = inspected.state
+        probe = state.health.probe if state.health else None
         return ServiceState(
             name=found.name,
             found=True,
@@ -70,6 +71,8 @@ class DockerRuntime:
             restart_count=inspected.restart_count,
             oom_killed=state.oom_killed,
             health=state.health.status.replace("none", "") if state.health else "",
+            probe_said=probe.said if probe else "",
+            probe_is_missing=probe is not None and probe.is_missing,
         )
 
     def restart(self, service: Service, *, timeout_s: float) -> None:

@@ -9,12 +9,14 @@ from typing import Any, Final
 
 import msgspec
 
+from runbook.clients.http import EXCERPT_CHARACTERS
 from runbook.clients.runtime import Service
 
 _SERVICE_LABEL: Final = "com.docker.compose.service"
 _NEAREST: Final = 3
 _NEAR_ENOUGH: Final = 0.5
 _STDOUT, _STDERR = 1, 2
+_NOT_RUN: Final = frozenset({-1, 126, 127})
 _FRAME: Final = struct.Struct(">BxxxL")
 
 
@@ -42,8 +44,29 @@ class Listed(_Wire):
         return (self.labels or {}).get(_SERVICE_LABEL, "")
 
 
+class _Probe(_Wire):
+    """One run of a health check."""
+
+    exit_code: int
+    output: str
+
+    @property
+    def said(self) -> str:
+        return f"exit code {self.exit_code}: {' '.join(self.output.split())[:EXCERPT_CHARACTERS]}"
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether its program could not be run: the engine says so with -1, a shell with 126 or 127."""
+        return self.exit_code in _NOT_RUN
+
+
 class _Health(_Wire):
     status: str = ""
+    log: list[_Probe] | None = None  # oldest first; the engine keeps five
+
+    @property
+    def probe(self) -> _Probe | None:
+        return self.log[-1] if self.log else None
 
 
 class _State(_Wire):

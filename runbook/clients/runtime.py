@@ -20,7 +20,8 @@ class ServiceState:
 
     `found` is False when neither compose label nor name matches; `nearest` then holds the names closest to it.
     `status` is the runtime's own word ("running", "exited", "paused", "restarting"); `exit_code` only after an exit.
-    `health` is the container's health ("healthy", "unhealthy", "starting", "" without a healthcheck).
+    `health` is the container's health ("healthy", "unhealthy", "starting", "" without a healthcheck), `probe_said` what
+    the last probe wrote with its exit code, and `probe_is_missing` that its program could not even be run.
     """
 
     name: str
@@ -31,6 +32,8 @@ class ServiceState:
     restart_count: int = 0
     oom_killed: bool = False
     health: str = ""
+    probe_said: str = ""
+    probe_is_missing: bool = False
     nearest: tuple[str, ...] = ()
 
     @property

@@ -9,6 +9,7 @@ from runbook.model import TaskResult
 from runbook.observer import Observer
 from runbook.settings import DOCKER, LOCAL
 from runbook.stack import docker_stack, stack
+from runbook.stack.images import built_images
 from runbook.stack.real import all_there_is, wanted_real
 from runbook.steps.frame import Done, Frame
 from runbook.steps.unrecorded import Unrecorded
@@ -63,6 +64,38 @@ def stack_status(directory: Path, *, observer: Observer) -> TaskResult:
     return _listed("stack.status", observer, work)
 
 
+def containers_status(directory: Path, *, observer: Observer) -> TaskResult:
+    """Show every container; exit code 1 when one of them does not run, or is missing."""
+
+    def work() -> Done[tuple[Part, ...]]:
+        parts = docker_stack.status(directory)
+        if not parts:
+            raise UsageError("The stack in containers is not up", where=str(directory), fix="inv stack.up --docker")
+        running = {part.name for part in parts if part.running}
+        down = [name for name in docker_stack.SERVICES if name not in running]
+        reason = f"not running: {', '.join(down)}" if down else f"{len(parts)} containers run"
+        return Done(value=parts, outcome="failed" if down else "ok", reason=reason)
+
+    return _listed("stack.status", observer, work, target=DOCKER)
+
+
+def images(*, observer: Observer) -> TaskResult:
+    """Build the images of the stack in containers that are not there yet."""
+    frame = Frame("dev.images", target=DOCKER, record=Unrecorded(), observer=observer)
+
+    def work() -> Done[None]:
+        said: list[str] = []
+
+        def says(text: str) -> None:
+            said.append(text)
+            observer.says(text)
+
+        found = sorted(built_images(says).values())
+        return Done(value=None, outcome="changed" if said else "unchanged", reason=", ".join(found))
+
+    return ended(frame, "images", work)
+
+
 def stack_down(directory: Path, *, observer: Observer) -> TaskResult:
     """End everything that belongs to the stack."""
     frame = Frame("stack.down", target=LOCAL, record=Unrecorded(), observer=observer)
@@ -74,13 +107,15 @@ def stack_down(directory: Path, *, observer: Observer) -> TaskResult:
     return ended(frame, "stack.down", work)
 
 
-def _listed(task: str, observer: Observer, work: Callable[[], Done[tuple[Part, ...]]]) -> TaskResult:
-    frame = Frame(task, target=LOCAL, record=Unrecorded(), observer=observer)
+def _listed(
+    task: str, observer: Observer, work: Callable[[], Done[tuple[Part, ...]]], *, target: str = LOCAL
+) -> TaskResult:
+    frame = Frame(task, target=target, record=Unrecorded(), observer=observer)
     try:
         parts = frame.step(task, 0, work)
     except RunbookError as error:
         return frame.failure(error)
-    is_well = all(part.running for part in parts)
+    is_well = frame.steps[-1].outcome != "failed"
     result = frame.result("ok" if is_well else "failed", ExitCode.OK if is_well else ExitCode.PROBLEM)
     return Listing.of(result, parts=parts)
 

@@ -18,11 +18,12 @@ from typing import Final
 from runbook.clients.launcher import write_private
 from runbook.errors import RunbookError, WaitError
 from runbook.interrupts import uninterrupted
+from runbook.listings import Part
 from runbook.locks import target_lock
 from runbook.observer import Observer
 from runbook.settings import DOCKER, STACKS, STATE_DIR
 from runbook.stack.engine import compose_command, docker, listed, run
-from runbook.stack.images import CHECKOUT, built_images
+from runbook.stack.images import CHECKOUT, PLAYS, built_images, part_of
 from runbook.stack.ports import is_taken
 from runbook.stack.readiness import missing_for
 from runbook.stack.target import Tables, toml
@@ -77,6 +78,27 @@ def down(directory: Path, observer: Observer) -> bool:
         was_there = _end(directory)
     observer.says("the stack has been removed" if was_there else "nothing is there")
     return was_there
+
+
+def status(directory: Path) -> tuple[Part, ...]:
+    """Return every container of the stack as the engine has it now; nothing if there is none."""
+    label = f"label={_PROJECT}={project(directory)}"
+    lines = docker("container", "ls", "--all", "--filter", label, "--format", "{{json .}}").splitlines()
+    containers = {container["Names"]: container for container in map(json.loads, lines)}
+    return tuple(_part(service, containers[name]) for service, name in SERVICES.items() if name in containers)
+
+
+def _part(service: str, container: Mapping[str, str]) -> Part:
+    built = part_of(container["Image"])
+    return Part(
+        name=service,
+        plays=f"{container['Names']}: {PLAYS[built][0] if built else container['Image']}",
+        kind=PLAYS[built][1] if built else "real",
+        running=container["State"] == "running",
+        pid=None,
+        address=container["Ports"].partition("->")[0],
+        detail=container["Status"],
+    )
 
 
 def project(directory: Path) -> str:

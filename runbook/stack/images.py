@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from runbook.errors import RunbookError, UsageError
+from runbook.listings import PartKind
 from runbook.stack.engine import docker, run
 from runbook.stack.fetching import cache_root, fetched_once, run_fetcher
 
@@ -34,6 +35,19 @@ VARIABLES: Final[Mapping[str, str]] = {
     "SINK_IMAGE": "sink",
 }
 """The variable of monitoring/compose.yaml, and the folder of tests/images that is built for it."""
+
+PLAYS: Final[Mapping[str, tuple[str, PartKind]]] = {
+    "prometheus": ("Prometheus", "real"),
+    "alertmanager": ("Alertmanager", "real"),
+    "sink": ("CRM events sink", "real"),
+    "grafana": ("Grafana's HTTP API", "stand-in"),
+    "kafka": ("librdkafka's mock cluster", "stand-in"),
+    "keycloak": ("a small issuer", "stand-in"),
+    "proxy": ("nginx, for Traefik", "stand-in"),
+    "gateway": ("gateway", "stand-in"),
+    "apexflow": ("ApexFlow, with SQLite", "stand-in"),
+}
+"""What is inside the images that are built here. Whatever another image plays is real."""
 
 CHECKOUT: Final = Path(__file__).resolve().parents[2]
 _IMAGES: Final = CHECKOUT / "tests" / "images"
@@ -84,6 +98,12 @@ def built_images(says: Says) -> dict[str, str]:
     built = {variable: _part_image(part, root, python, says) for variable, part in wanted.items()}
     _forget_outdated({root, python, *built.values()})
     return named | built
+
+
+def part_of(image: str) -> str:
+    """Return which folder of tests/images an image was built from; empty for one that comes from elsewhere."""
+    repository, _, part = image.partition(":")[0].partition("/")
+    return part if repository == _REPOSITORY and part in PLAYS else ""
 
 
 def _part_image(part: str, root: str, python: str, says: Says) -> str:

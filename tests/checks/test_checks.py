@@ -99,6 +99,8 @@ def container_cases(hop: str, name: str, silent: dict[str, object]) -> tuple[Cas
     missing = state(name, "", found=False, nearest=("crm-sink",))
     killed = state(name, "exited", exit_code=137, oom_killed=True)
     looping = state(name, "restarting", exit_code=1, restart_count=7)
+    sick = state(name, health="unhealthy", probe_said="exit code 1: HTTP 503")
+    unprobed = state(name, health="unhealthy", probe_said="exit code 127: curl: not found", probe_is_missing=True)
 
     def case(code: str, seen: ServiceState, says: str, fix: str) -> Case:
         return Case(hop=hop, code=code, broken={f"state {name}": seen} | silent, unseen=unseen, says=says, fix=fix)
@@ -108,6 +110,17 @@ def container_cases(hop: str, name: str, silent: dict[str, object]) -> tuple[Cas
         case("CTR_OOM", killed, "out of memory", "memory limit"),
         case("CTR_PAUSED", state(name, "paused"), "paused", "inv stack.up"),
         case("CTR_LOOP", looping, "restarting", f"{name}.log"),
+        Case(
+            hop=hop, code="CTR_UNHEALTHY", broken={f"state {name}": sick}, unseen=unseen, says="503", fix=f"{name}.log"
+        ),
+        Case(
+            hop=hop,
+            code="CTR_UNHEALTHY",
+            broken={f"state {name}": unprobed},
+            unseen=unseen,
+            says="curl: not found",
+            fix="correct `healthcheck:`",
+        ),
     )
 
 
@@ -359,7 +372,7 @@ def test_a_check_that_cannot_look_is_not_checked(case: Case) -> None:
 
 def test_every_check_has_a_case() -> None:
     """A new check cannot come without its three situations."""
-    assert sorted((check.hop, check.code) for check in CHECKS) == sorted((case.hop, case.code) for case in CASES)
+    assert {(check.hop, check.code) for check in CHECKS} == {(case.hop, case.code) for case in CASES}
 
 
 def test_the_list_of_implemented_codes_is_true() -> None:

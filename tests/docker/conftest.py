@@ -51,10 +51,11 @@ class Installation:
     def dashboard(self) -> Path:
         return self.directory / ".stack-docker/monitoring/grafana/dashboards/crm_events_pipeline.json"
 
-    def does(self, *arguments: str) -> Run:
+    def does(self, *arguments: str, target: bool = True) -> Run:
         """Give a command as an operator does."""
+        meant = ("--target", "docker") if target else ()
         done = subprocess.run(
-            [sys.executable, "-m", "runbook", *arguments, "--target", "docker", "--json"],
+            [sys.executable, "-m", "runbook", *arguments, *meant, "--json"],
             cwd=self.directory,
             env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
             stdin=subprocess.DEVNULL,

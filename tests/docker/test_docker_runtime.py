@@ -78,11 +78,17 @@ def test_looping_container_counts_its_restarts(started: Starting, state_of: Stat
 
 def test_frozen_and_unhealthy_containers_have_their_own_states(started: Starting, state_of: StateOf) -> None:
     frozen = started(ENDLESS)
-    sick = started(ENDLESS, "--health-cmd", "exit 1", "--health-interval", "1s", "--health-retries", "1")
+    often = ("--health-interval", "1s", "--health-retries", "1")
+    sick = started(ENDLESS, "--health-cmd", "echo not today; exit 1", *often)
+    unprobed = started(ENDLESS, "--health-cmd", "curl -f http://127.0.0.1/", *often)
     docker("pause", frozen.name)
 
     assert not state_of(frozen, lambda state: state.status == "paused").is_running
-    assert state_of(sick, lambda state: state.health == "unhealthy").is_running
+    found = state_of(sick, lambda state: state.health == "unhealthy")
+    assert (found.is_running, found.probe_said, found.probe_is_missing) == (True, "exit code 1: not today", False)
+    found = state_of(unprobed, lambda state: state.health == "unhealthy")
+    assert (found.is_running, found.probe_is_missing) == (True, True)
+    assert "curl" in found.probe_said
 
 
 def test_restart_waits_for_who_tidies_up_and_forces_who_does_not(

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import CHECKOUT
+from conftest import CHECKOUT, Installation
 
 from runbook.errors import RunbookError
 from runbook.observer import Silence
@@ -69,3 +69,19 @@ def test_unchanged_images_are_not_built_again(images: dict[str, str]) -> None:
 
     assert images == built_images(said.append)
     assert said == []
+
+
+def test_status_tells_what_runs_and_what_it_is(stack: Installation) -> None:
+    """Real or stand-in, by the image; a container that was stopped is named, and exit code 1 says that."""
+    up = stack.does("stack.status", "--docker", target=False)
+    parts = {part["name"]: part for part in up.document["parts"]}
+    assert (up.code, set(parts)) == (0, set(docker_stack.SERVICES))
+    assert parts["prometheus"]["kind"] == parts["crm-events-sink"]["kind"] == "real"
+    assert parts["kafka"]["kind"] == "stand-in"
+    assert parts["prometheus"]["address"].startswith("127.0.0.1:")
+
+    docker("stop", "aether-alertmanager")
+    down = stack.does("stack.status", "--docker", target=False)
+
+    assert down.code == 1
+    assert "not running: alertmanager" in down.document["steps"][-1]["reason"]
