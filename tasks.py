@@ -204,7 +204,10 @@ def run(
 @task(
     help=_COMMON
     | _RUN
-    | {"force": "also over what somebody has changed since; the record keeps a copy of that"}
+    | {
+        "force": "also over what somebody has changed since; the record keeps a copy of that",
+        "restart": "--no-restart: put the files back only",
+    }
     | _YES
     | _TIMEOUT
 )
@@ -213,6 +216,7 @@ def rollback(
     target: str | None = None,
     run: str | None = None,
     force: bool = False,
+    restart: bool = True,
     yes: bool = False,
     timeout: str = "120",
     json: bool = False,
@@ -223,7 +227,8 @@ def rollback(
         from runbook.options import number
         from runbook.steps.rollback import RollbackOptions, rollback
 
-        options = RollbackOptions(run_id=run, force=force, timeout_s=number("--timeout", timeout, above=0))
+        timeout_s = number("--timeout", timeout, above=0)
+        options = RollbackOptions(run_id=run, force=force, restart=restart, timeout_s=timeout_s)
         return rollback(session.target, options, **session.tools(), confirm=session.screen.confirm)
 
     _carry_out("rollback", work, target=target, json=json, yes=yes)

@@ -13,11 +13,13 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 from runbook.errors import LockedError, RunbookError
 
 _PROC = Path("/proc")
+_PROGRAMS = {"inv", "crm-runbook"}
 _TASK = re.compile(r"[a-z]+(?:\.[a-z]+)?")
 
 
@@ -28,18 +30,20 @@ def target_lock(state_dir: Path, *, target: str) -> Iterator[None]:
     Raises LockedError, naming the holder, and RunbookError if the state directory cannot be written.
     """
     path = state_dir / "locks" / f"{hashlib.sha256(target.encode()).hexdigest()[:16]}.lock"
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise RunbookError(
-            f"No lock can be taken, so nothing is done: {error.strerror}",
-            where=str(path),
-            fix="make room there, or work in a directory that you may write to",
-        ) from None
-    with _closing(descriptor):
-        if not _is_ours(descriptor):
-            raise _locked(descriptor, path, f"target {target!r}")
+    with ExitStack() as stack:
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            stack.callback(os.close, descriptor)
+            is_ours = _is_ours(descriptor)
+        except OSError as error:
+            raise RunbookError(
+                f"No lock can be taken, so nothing is done: {error.strerror}",
+                where=str(path),
+                fix="make room there, or work in a directory of a local disk that you may write to",
+            ) from None
+        if not is_ours:
+            raise _locked(path, f"target {target!r}")
         yield
 
 
@@ -50,22 +54,40 @@ def files_lock(paths: Sequence[Path]) -> Iterator[tuple[str, ...]]:
     Yields what the operator should know: a file system that keeps no locks. A file that cannot be opened is left to
     its reader, who says so. Raises LockedError.
     """
-    notes = []
+    notes, held = [], set()
     with ExitStack() as stack:
         for path in paths:
             try:
                 descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
             except OSError:
                 continue
-            stack.enter_context(_closing(descriptor))
+            stack.callback(os.close, descriptor)
+            file = os.fstat(descriptor)
+            if (file.st_dev, file.st_ino) in held:  # one file by two names: its writer refuses that
+                continue
+            held.add((file.st_dev, file.st_ino))
             try:
                 is_ours = _is_ours(descriptor)
             except OSError as error:
                 notes.append(f"{path}: this file system keeps no locks ({error.strerror}); mind other runs on it")
                 continue
             if not is_ours:
-                raise _locked(descriptor, path, str(path))
+                raise _locked(path, str(path))
         yield tuple(notes)
+
+
+def holder(path: Path) -> int | None:
+    """The process that holds the lock on a file, as the kernel lists it: `1: FLOCK ADVISORY WRITE 4711 fe:01:42 0 EOF`.
+
+    Overlay and btrfs list another device than stat(2) tells: then the process must have the file open, too. None if
+    nobody does, or if the system does not tell. Raises FileNotFoundError.
+    """
+    file = path.stat()
+    device = f"{os.major(file.st_dev):02x}:{os.minor(file.st_dev):02x}"
+    for where, pid in _holders(file.st_ino):
+        if where == device or _has_open(pid, file):
+            return pid
+    return None
 
 
 def _is_ours(descriptor: int) -> bool:
@@ -77,27 +99,26 @@ def _is_ours(descriptor: int) -> bool:
     return True
 
 
-def _locked(descriptor: int, path: Path, what: str) -> LockedError:
-    pid = _holder(os.fstat(descriptor))
+def _locked(path: Path, what: str) -> LockedError:
+    pid = holder(path)
     who = (pid and _described(pid)) or "a process that this system does not name"
     fix = f"wait until it has ended{f' (ps -fp {pid} shows it)' if pid else ''}, then again"
     return LockedError(f"Another run works on {what}: {who}", where=str(path), fix=fix)
 
 
-def _holder(file: os.stat_result) -> int | None:
-    """The process that holds the lock on a file, as the kernel lists it: `1: FLOCK ADVISORY WRITE 4711 fe:01:42 0 EOF`.
-
-    Overlay and btrfs list another device than stat(2) tells: then the inode alone has to do.
-    """
-    device = f"{os.major(file.st_dev):02x}:{os.minor(file.st_dev):02x}"
-    holders: dict[str, int] = {}
+def _holders(inode: int) -> Iterator[tuple[str, int]]:
     with suppress(OSError, ValueError):
         for line in (_PROC / "locks").read_text("ascii").splitlines():
             _, kind, _, _, pid, place, *_ = line.split()
-            where, _, inode = place.rpartition(":")
-            if kind == "FLOCK" and inode == str(file.st_ino) and int(pid) > 0:
-                holders[where] = int(pid)
-    return holders.get(device) or next(iter(holders.values()), None)
+            where, _, number = place.rpartition(":")
+            if kind == "FLOCK" and number == str(inode) and int(pid) > 0:
+                yield where, int(pid)
+
+
+def _has_open(pid: int, file: os.stat_result) -> bool:
+    with suppress(OSError):
+        return any(os.path.samestat(opened.stat(), file) for opened in (_PROC / str(pid) / "fd").iterdir())
+    return False
 
 
 def _described(pid: int) -> str:
@@ -105,14 +126,21 @@ def _described(pid: int) -> str:
     process = _PROC / str(pid)
     try:
         owner = process.stat().st_uid
-        words = process.joinpath("cmdline").read_bytes().decode("utf-8", "replace").split("\0")[1:]
+        words = process.joinpath("cmdline").read_bytes().decode("utf-8", "replace").split("\0")
         ticks = int(process.joinpath("stat").read_text("utf-8").rpartition(")")[2].split()[19])
         booted = float(re.findall(r"^btime (\d+)$", (_PROC / "stat").read_text("ascii"), re.MULTILINE)[0])
     except (OSError, ValueError, IndexError):
         return ""
     began = datetime.fromtimestamp(booted + ticks / os.sysconf("SC_CLK_TCK"), UTC)
-    task = next((f"inv {word}, " for word in words if _TASK.fullmatch(word)), "")
-    return f"{task}process {pid} of {_user(owner)}, since {began:%H:%M:%S} UTC"
+    return f"{_task(words)}process {pid} of {_user(owner)}, since {began:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _task(words: Sequence[str]) -> str:
+    """The task of a process, if it is one of ours: the word behind our program's name."""
+    for program, task in pairwise(words):
+        if Path(program).name in _PROGRAMS and _TASK.fullmatch(task):
+            return f"inv {task}, "
+    return ""
 
 
 def _user(uid: int) -> str:
@@ -120,11 +148,3 @@ def _user(uid: int) -> str:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return f"user {uid}"
-
-
-@contextmanager
-def _closing(descriptor: int) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        os.close(descriptor)

@@ -83,6 +83,7 @@ class Record:
         with _keeping(copy):
             copy.parent.mkdir(mode=0o700, exist_ok=True)
             _write_whole(copy, content, os.O_TRUNC)
+            _sync_folder(copy.parent)
         return copy
 
     def backup(self, path: Path, sha256: str) -> bytes:
@@ -192,7 +193,7 @@ def _keeping(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise RunbookError(
-            f"What happens cannot be kept, so nothing is done: {error.strerror}",
+            f"What happens cannot be kept, so nothing more is done: {error.strerror}",
             where=str(path),
             fix="make room there, or work in a directory that you may write to",
         ) from None
@@ -216,6 +217,15 @@ def _write_whole(path: Path, content: bytes, how: int) -> None:
         except OSError:
             os.ftruncate(descriptor, size)
             raise
+    finally:
+        os.close(descriptor)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a new name last."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
     finally:
         os.close(descriptor)
 

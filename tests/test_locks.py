@@ -138,8 +138,9 @@ def test_the_second_file_held_gives_the_first_one_back(tmp_path: Path, files: tu
         lambda lock: {"locks": "gibberish\n", "4711/stat": lock},
         lambda lock: {"locks": lock.replace("PID", "0")},
         lambda lock: {"locks": lock.replace("PID", "4711")},
+        lambda lock: {"locks": lock.replace("PID", "1").replace("00:00:", "99:99:")},
     ],
-    ids=["no /proc", "other words", "a process outside this namespace", "ended meanwhile"],
+    ids=["no /proc", "other words", "a process outside this namespace", "ended meanwhile", "the inode of another disk"],
 )
 def test_a_holder_that_the_system_does_not_name(
     tmp_path: Path, files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, proc: Callable[[str], dict[str, str]]
@@ -154,6 +155,36 @@ def test_a_holder_that_the_system_does_not_name(
         monkeypatch.setattr(locks, "_PROC", tmp_path / "proc")
         with pytest.raises(LockedError, match="a process that this system does not name"):
             stack.enter_context(files_lock(files))
+
+
+def test_a_file_by_two_names_is_held_once(tmp_path: Path, files: tuple[Path, Path]) -> None:
+    link = tmp_path / "link.json"
+    link.hardlink_to(files[0])
+    with files_lock((files[0], link)) as notes:
+        assert notes == ()
+
+
+@pytest.mark.parametrize(
+    ("words", "task"),
+    [
+        (["/usr/bin/python3", "/opt/bin/crm-runbook", "stack.up", "--real"], "inv stack.up, "),
+        (["python3", "/opt/bin/inv", "setup"], "inv setup, "),
+        (["sleep", "six"], ""),
+        (["vim", "inv", "--yes"], ""),
+    ],
+    ids=" ".join,
+)
+def test_only_our_own_program_is_told_by_its_task(words: list[str], task: str) -> None:
+    assert locks._task(words) == task  # noqa: SLF001 - its words are part of a message
+
+
+def test_a_target_on_a_file_system_without_locks_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr(locks.fcntl, "flock", no_locks)
+    with pytest.raises(RunbookError, match="No locks available"), target_lock(tmp_path, target="live"):
+        pass
 
 
 def test_a_file_system_without_locks_is_said(files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:

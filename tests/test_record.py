@@ -169,7 +169,7 @@ def test_a_full_disk_leaves_no_torn_line_in_the_middle(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", FULL, str(tmp_path)], capture_output=True, text=True, check=True)
 
     said, kinds = done.stdout.splitlines()
-    assert said.startswith("What happens cannot be kept, so nothing is done:")
+    assert said.startswith("What happens cannot be kept, so nothing more is done:")
     assert kinds == "['begin', 'result']"
 
 

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
@@ -21,7 +22,7 @@ def rules_problem(content: bytes, promtool: str) -> str:
         return " ".join(f"not YAML: {error}".split())[:_QUOTED]
     if not isinstance(document, dict) or not isinstance(document.get("groups"), list):
         return "no list of groups"
-    return _said_by_promtool(content, promtool)
+    return next(_wrong_groups(document["groups"]), "") or _said_by_promtool(content, promtool)
 
 
 def holds_alert(content: bytes) -> bool:
@@ -33,8 +34,21 @@ def holds_alert(content: bytes) -> bool:
         return False
 
 
+def _wrong_groups(groups: list[object]) -> Iterator[str]:
+    """What Prometheus refuses in any case, expressions apart: those only promtool can judge."""
+    names = [group.get("name") if isinstance(group, dict) else None for group in groups]
+    if None in names or "" in names:
+        yield "a group without a name"
+    yield from (f"the group {name} is there twice" for name in names if names.count(name) > 1)
+    for name, group in zip(names, groups, strict=True):
+        rules = group.get("rules") if isinstance(group, dict) else None
+        for rule in rules if isinstance(rules, list) else ():
+            if not isinstance(rule, dict) or not rule.get("expr") or len({"alert", "record"} & rule.keys()) != 1:
+                yield f"a rule of the group {name} without expression, or that is neither alert nor record"
+
+
 def _said_by_promtool(content: bytes, promtool: str) -> str:
-    """Return promtool's own words; it is optional, so its absence says nothing."""
+    """Return promtool's own words; it is optional: one that is not there, or does not run or end, says nothing."""
     program = shutil.which(promtool)
     if program is None:
         return ""
@@ -49,7 +63,7 @@ def _said_by_promtool(content: bytes, promtool: str) -> str:
                 timeout=_PROMTOOL_S,
                 check=False,
             )
-        except subprocess.TimeoutExpired:
+        except (subprocess.TimeoutExpired, OSError):
             return ""
     said = " ".join(f"{done.stdout} {done.stderr}".replace(str(path), "").split())
     return f"promtool: {said}"[:_QUOTED] if done.returncode else ""

@@ -33,6 +33,7 @@ def plan_panels(
     edit = _edit(dashboard, anchor, ours, wanted.datasource)
     body = edited(dashboard, edit, style_of(dashboard, anchor))
     return Plan(
+        kind="dashboard",
         source=source,
         before=raw,
         after=text.encoded(body, strip_bom=strip_bom),

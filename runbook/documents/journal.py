@@ -17,6 +17,7 @@ from typing import BinaryIO
 import msgspec
 
 from runbook.documents.inplace import write_at
+from runbook.locks import holder
 
 _WHOLE, _BEGUN, _LEFT = ".entry", ".tmp", ".left"
 
@@ -76,10 +77,11 @@ class Entry:
 def entered(folder: Path, intents: Sequence[Intent]) -> Iterator[Entry]:
     """Put an entry on the disk, and hold it for as long as the block lasts. Raises OSError with nothing left behind."""
     _make(folder)
-    descriptor, name = mkstemp(suffix=_BEGUN, dir=folder)
+    with _still(folder):
+        descriptor, name = mkstemp(suffix=_BEGUN, dir=folder)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
     begun = Path(name)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
         sealed = tuple(_sealed(intent) for intent in intents)
         try:
             write_at(descriptor, msgspec.json.encode(sealed), 0)
@@ -101,15 +103,37 @@ def abandoned(folder: Path) -> Iterator[Entry]:
 
     One that was not whole yet is removed: no file had been touched. Raises OSError.
     """
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if path.suffix in {_WHOLE, _BEGUN}:
+    if not folder.is_dir():
+        return
+    with _still(folder):
+        for path in folder.glob(f"*{_BEGUN}"):
             with path.open("rb") as file:
-                if not _is_free(file):
-                    continue
-                if path.suffix == _BEGUN:
+                if _is_free(file):
                     path.unlink(missing_ok=True)
-                elif path.exists():
-                    yield Entry(path=path, intents=_intents(file.read()))
+    for path in sorted(folder.glob(f"*{_WHOLE}")):
+        with suppress(FileNotFoundError), path.open("rb") as file:
+            if _is_free(file) and path.exists():
+                yield Entry(path=path, intents=_intents(file.read()))
+
+
+def unfinished(folder: Path) -> tuple[Path, ...]:
+    """The entries that nobody holds now, for who only looks: nothing is locked, removed or read."""
+    found = []
+    for path in folder.glob(f"*{_WHOLE}"):
+        with suppress(FileNotFoundError):
+            found += [] if holder(path) else [path]
+    return tuple(sorted(found))
+
+
+@contextmanager
+def _still(folder: Path) -> Iterator[None]:
+    """Hold the folder for the moment in which a new entry has no lock yet."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _is_free(file: BinaryIO) -> bool:

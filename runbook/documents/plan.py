@@ -1,14 +1,21 @@
 """A planned change of one file: the very object that a dry run prints and that apply writes."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from runbook.documents.diff import lines_of, unified
+
+Kind = Literal["dashboard", "rules"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The bytes of a file before and after, why, and what the operator should know besides (`notes`)."""
+    """The bytes of a file before and after, why, and what the operator should know besides (`notes`).
 
+    `kind` is what the file holds, and so who reads it.
+    """
+
+    kind: Kind
     source: str
     before: bytes
     after: bytes

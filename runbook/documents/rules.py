@@ -20,6 +20,7 @@ def plan_rules(raw: bytes, wanted: tuple[WantedRule, ...], *, source: str, move_
     for one in wanted:
         plans.append(plan_rule(plans[-1].after if plans else raw, one, source=source, move_alert=move_alert))
     return Plan(
+        kind="rules",
         source=source,
         before=raw,
         after=plans[-1].after,
@@ -37,7 +38,7 @@ def plan_rule(raw: bytes, wanted: WantedRule, *, source: str, move_alert: bool =
     """
     text = decoded(raw, source=source)
     body, reason, notes = _planned(text, wanted, move_alert=move_alert)
-    return Plan(source=source, before=raw, after=text.encoded(body), reason=reason, notes=notes)
+    return Plan(kind="rules", source=source, before=raw, after=text.encoded(body), reason=reason, notes=notes)
 
 
 def _planned(text: Text, wanted: WantedRule, *, move_alert: bool) -> tuple[str, str, tuple[str, ...]]:

@@ -42,6 +42,11 @@ class FoundRule:
         )
 
     @property
+    def name(self) -> str:
+        """What it is called: an alert, or the series that it records."""
+        return yamltext.scalar(self.node, "alert") or yamltext.scalar(self.node, "record")
+
+    @property
     def further_fields(self) -> list[str]:
         """Fields that no rule of the runbook has."""
         return sorted(yamltext.keys(self.node) - _FIELDS)

@@ -31,6 +31,8 @@ def three_way(*, before: bytes, left: bytes, now: bytes, source: str, run_id: st
     shown = [f"--- {source} (now)", f"+++ {source} (before run {run_id})", f"=== {source} (as that run left it)"]
     for start, end in _regions([*old.changes, *new.changes]):
         by_run, since = old.at(start, end), new.at(start, end)
+        if by_run == since:  # taken back by hand already
+            continue
         both = by_run != middle[start:end] != since
         shown.append(
             f"@@ line {start + 1} of what that run left @@ {_title(both=both, since=since != middle[start:end])}"
@@ -59,4 +61,11 @@ def _title(*, both: bool, since: bool) -> str:
 
 
 def _marked(mark: str, lines: Sequence[str]) -> list[str]:
-    return [f"{mark}{line.rstrip()}" for line in lines]
+    r"""Each line behind its mark; what tells lines apart and does not show is written out: `\r`, no line end."""
+    shown = []
+    for line in lines:
+        text = line.removesuffix("\n").replace("\r", "\\r")
+        shown.append(f"{mark}{text}")
+        if not line.endswith("\n"):
+            shown.append("\\ No newline at end of file")
+    return shown

@@ -3,13 +3,14 @@
 An undo ends with a proof too: the old bytes are back, and they are what is served again.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 from runbook.clients.runtime import Service
 from runbook.documents.plan import Plan
+from runbook.documents.writing import read_document
 from runbook.errors import RolledBackError, RunbookError
 from runbook.interrupts import uninterrupted
 from runbook.steps.frame import Done, Frame
@@ -43,14 +44,13 @@ class Applying:
     def apply(self) -> None:
         """Write, have it read, wait until it is served; undo all of it if that ends in any other way.
 
-        Raises RolledBackError if the old state was proven again, else RunbookError.
+        An interrupt is undone as well, but what is served then is not waited for. Raises RolledBackError if the old
+        state was proven again, else RunbookError.
         """
-        writes = [part.plan for part in self.parts if part.plan.changed]
         try:
             with uninterrupted():
-                self.frame.step("back up", 1, lambda: self.replacing.kept(writes))
-                self.frame.step("write", 1, lambda: self.replacing.replaced(writes))
-                self.written.extend(writes)
+                self.frame.step("back up", 1, lambda: self.replacing.kept(self._writes))
+                self.frame.step("write", 1, self._replaced)
             for part in self.parts:
                 if part.is_reread:
                     self.reread.append(part)
@@ -67,33 +67,68 @@ class Applying:
             self._undo()
             raise
 
+    @property
+    def _writes(self) -> list[Plan]:
+        return [part.plan for part in self.parts if part.plan.changed]
+
+    def _replaced(self) -> Done[None]:
+        """Write, and know of it before the step is recorded: a record that is full must not hide it from the undo."""
+        done = self.replacing.replaced(self._writes)
+        self.written.extend(self._writes)
+        return done
+
     def _read_again(self, part: Part) -> None:
         verb = "reload" if part.service == self.rereading.services.prometheus else "restart"
         path = Path(part.plan.source)
         self.frame.step(f"{verb} {part.service.name}", 3, partial(self.rereading.reread, part.service, path))
 
-    def _undo(self) -> None:
-        """Put the old bytes back, and have them read by who may have read the new ones."""
+    def _undo(self) -> list[RunbookError]:
+        """Put the old bytes back, and have them read by who may have read the new ones; return what failed of it.
+
+        Each part for itself: neither a service that does not come nor a record that is full keeps the rest from it.
+        """
+        if not self.written:
+            return []
         with uninterrupted():
-            if self.written:
-                self.frame.step("put back", 1, lambda: self.replacing.put_back(self.written))
-                for part in self.reread:
-                    self._read_again(part)
+            put_back = partial(self.frame.step, "put back", 1, lambda: self.replacing.put_back(self.written))
+            return _failures([put_back, *(partial(self._read_again, part) for part in self.reread)])
 
     def _rolled_back(self, error: RunbookError) -> RunbookError:
-        """Undo, wait until the old state is served, and return the error that says what came of it."""
+        """Undo, wait until the old state is served, and return the error that says what came of it.
+
+        The proof decides: a service that refused to read the old file may never have read the new one.
+        """
+        failed = self._undo()
+        unproven = _failures([partial(self._prove_old, part) for part in self.reread])
+        are_back = self._are_back()
+        if are_back and not unproven:
+            served = ", and the old state is served" if self.reread else ""
+            return RolledBackError(f"{error.seen}. The files are as before{served}", where=error.where, fix=error.fix)
+        failed += unproven
+        return RunbookError(
+            f"{error.seen}. {'The files are as before, but then' if are_back else 'And then'}: "
+            f"{'; '.join(one.seen for one in failed)}",
+            where="; ".join((error.where, *(one.where for one in failed), f"record {self.frame.record.folder}")),
+            fix=failed[0].fix,
+        )
+
+    def _are_back(self) -> bool:
         try:
-            self._undo()
-            for part in self.reread:
-                back = replace(part.plan, before=part.plan.after, after=part.plan.before)
-                proof = self.restored.proof(part.service, back)
-                self.frame.step(f"{part.service.name} serves the old state", 3, proof)
-        except RunbookError as second:
-            is_back = any(step.outcome == "rolled_back" for step in self.frame.steps)
-            return (RolledBackError if is_back else RunbookError)(
-                f"{error.seen}. {'The files are as before, but then' if is_back else 'And then'}: {second.seen}",
-                where=f"{error.where}; {second.where}; record {self.frame.record.folder}",
-                fix=second.fix,
-            )
-        served = ", and the old state is served" if self.reread else ""
-        return RolledBackError(f"{error.seen}. The files are as before{served}", where=error.where, fix=error.fix)
+            return all(read_document(Path(plan.source)) == plan.before for plan in self.written)
+        except RunbookError:
+            return False
+
+    def _prove_old(self, part: Part) -> None:
+        back = replace(part.plan, before=part.plan.after, after=part.plan.before)
+        self.frame.step(f"{part.service.name} serves the old state", 3, self.restored.proof(part.service, back))
+
+
+def _failures(works: Iterable[Callable[[], object]]) -> list[RunbookError]:
+    """Do all of it, whatever fails, and return the failures."""
+    failed = []
+    for work in works:
+        try:
+            work()
+        except RunbookError as error:
+            failed.append(error)
+    return failed

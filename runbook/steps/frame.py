@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
@@ -45,9 +46,9 @@ class Frame:
             done = work()
         except RunbookError as error:
             evidence = (Evidence(source=error.where, saw=error.seen),)
-            self._end(
-                StepResult(step=name, number=number, outcome="failed", reason=error.seen, evidence=evidence), began
-            )
+            failed = StepResult(step=name, number=number, outcome="failed", reason=error.seen, evidence=evidence)
+            with suppress(RunbookError):  # a record that is full must not hide what failed
+                self._end(failed, began)
             raise
         self._end(
             StepResult(step=name, number=number, outcome=done.outcome, reason=done.reason, evidence=done.evidence),

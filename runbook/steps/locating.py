@@ -40,12 +40,29 @@ def found_files(
     named_dashboard = dashboard or given.dashboard or settings.dashboard or found.dashboard
     named_rules = rules or given.rules or settings.rules or found.rules
     paths = named_dashboard or _mounted_dashboard(target, runtime), named_rules or _mounted_rules(target, runtime)
+    resolved = [_resolved(path) for path in paths]
     return Files(
-        dashboard=paths[0].resolve(),
-        rules=paths[1].resolve(),
+        dashboard=resolved[0],
+        rules=resolved[1],
         how="as set" if named_dashboard and named_rules else "as mounted into the containers",
-        links=tuple(f"{path} is a symbolic link: {path.resolve()} is meant" for path in paths if path.is_symlink()),
+        links=tuple(
+            f"{path} is a symbolic link: {real} is meant"
+            for path, real in zip(paths, resolved, strict=True)
+            if path.is_symlink()
+        ),
     )
+
+
+def _resolved(path: Path) -> Path:
+    """Follow links. Raises UsageError for a path that cannot be looked at: a loop, a forbidden folder, a long name."""
+    try:
+        path.lstat()
+        return path.resolve()
+    except FileNotFoundError:
+        return path.absolute()
+    except (OSError, RuntimeError) as error:
+        seen = error.strerror if isinstance(error, OSError) else str(error)
+        raise UsageError(f"This path cannot be followed: {seen}", where=str(path), fix="correct the path") from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

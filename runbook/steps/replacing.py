@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from runbook.documents.journal import Entry, abandoned
+from runbook.documents.journal import Entry, abandoned, unfinished
 from runbook.documents.plan import Plan
 from runbook.documents.recovery import recover
-from runbook.documents.writing import Change, refused, write_documents
+from runbook.documents.writing import Change, refused, write_document, write_documents
 from runbook.errors import DocumentError, RunbookError
 from runbook.locks import files_lock
 from runbook.model import Evidence
@@ -20,11 +20,11 @@ REPLACES = "replaces"
 
 
 def warn_of_unfinished(state_dir: Path, observer: Observer) -> None:
-    """Tell whoever only looks that a killed command has left the files half written. Raises DocumentError."""
-    entries = _entries(_journal(state_dir))
-    if entries:
+    """Tell whoever only looks that a killed command may have left the files half written; nothing is touched."""
+    for path in unfinished(_journal(state_dir)):
         observer.says(
-            f"A command was killed while it wrote {_named(entries)}: inv setup or inv rollback puts that right first"
+            "A command was killed while it wrote the files; they may be half written. inv setup or inv rollback puts "
+            f"that right ({path})"
         )
 
 
@@ -52,14 +52,14 @@ class Replacing:
                 where=_named(entries),
                 fix="inv setup without --dry-run, or inv rollback: both put that right first",
             )
-        with files_lock(sorted({intent.path for entry in entries for intent in entry.intents})):
+        with files_lock(sorted({intent.path for entry in entries for intent in entry.intents})) as notes:
             found = recover(self.journal)
         if found:
-            reason = "; ".join(f"{one.path.name} {one.outcome}: {one.reason}" for one in found)
+            reason = "; ".join((*(f"{one.path.name} {one.outcome}: {one.reason}" for one in found), *notes))
             evidence = tuple(Evidence(source=str(one.path), saw=one.reason) for one in found)
-            frame.step(
-                "unfinished write", 0, lambda: Done(value=None, outcome="changed", reason=reason, evidence=evidence)
-            )
+            is_changed = any(one.outcome != "left" for one in found)
+            done = Done(value=None, outcome="changed" if is_changed else "unchanged", reason=reason, evidence=evidence)
+            frame.step("unfinished write", 0, lambda: done)
 
     def kept(self, plans: Sequence[Plan]) -> Done[None]:
         """Keep the bytes of every file as they are now, and as they will be: a later rollback compares with both."""
@@ -76,7 +76,8 @@ class Replacing:
         if not plans:
             return Done(value=None, outcome="unchanged", reason="the files are as wished already")
         for plan in plans:
-            change = {"file": plan.source, "before": digest(plan.before), "after": digest(plan.after)}
+            hashes = {"before": digest(plan.before), "after": digest(plan.after)}
+            change = {"file": plan.source, "kind": plan.kind, **hashes}
             self.record.append(REPLACES, change)
         changes = [Change(path=Path(plan.source), before=plan.before, after=plan.after) for plan in plans]
         notes = write_documents(changes, journal=self.journal)
@@ -84,14 +85,16 @@ class Replacing:
         return Done(value=None, outcome="changed", reason=reason)
 
     def put_back(self, plans: Sequence[Plan]) -> Done[None]:
-        """Give every file its old bytes, each for itself. Raises DocumentError naming all that could not be."""
+        """Give every file its old bytes, all at once; where that cannot be, each for itself.
+
+        Raises DocumentError naming all that could not be.
+        """
+        back = [Change(path=Path(plan.source), before=plan.after, after=plan.before) for plan in plans]
         failed: list[RunbookError] = []
-        for plan in reversed(plans):
-            back = Change(path=Path(plan.source), before=plan.after, after=plan.before)
-            try:
-                write_documents([back], journal=self.journal)
-            except RunbookError as error:
-                failed.append(error)
+        try:
+            write_documents(back, journal=self.journal)
+        except RunbookError:
+            failed = [error for change in back if (error := self._put_back(change))]
         if failed:
             raise DocumentError(
                 f"The old bytes could not be put back: {'; '.join(error.seen for error in failed)}",
@@ -99,6 +102,14 @@ class Replacing:
                 fix="put the copies of the record's folder backups/ in their place by hand",
             )
         return Done(value=None, outcome="rolled_back", reason=f"{len(plans)} files are as before")
+
+    def _put_back(self, change: Change) -> RunbookError | None:
+        """Without the journal: it needs room on the disk, which is what may be lacking."""
+        try:
+            write_document(change.path, change.before, change.after)
+        except RunbookError as error:
+            return error
+        return None
 
 
 def _journal(state_dir: Path) -> Path:

@@ -61,7 +61,8 @@ class Rereading:
             reason = f"{service.container} has reloaded; inside is the file of this host"
             return Done(value=None, outcome="changed", reason=reason, evidence=seen)
         self._must_be_acceptable(path)
-        reason = f"{self._restarted(service).reason}: {'no reload' if inside.is_current else inside.saw}"
+        why = f"a reload is not to be had ({answered or 'no answer'})" if inside.is_current else inside.saw
+        reason = f"{self._restarted(service).reason}: {why}"
         return Done(value=None, outcome="changed", reason=reason, evidence=seen)
 
     def _restarted(self, service: Service) -> Done[None]:

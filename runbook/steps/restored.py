@@ -8,7 +8,7 @@ from runbook.clients.http import shown_url
 from runbook.clients.prometheus import Prometheus
 from runbook.clients.runtime import Service
 from runbook.documents.plan import Plan
-from runbook.documents.versions import GroupedRule, alerts_loaded_otherwise, panels_served_otherwise
+from runbook.documents.versions import GroupedRule, panels_served_otherwise, rules_loaded_otherwise
 from runbook.model import Evidence
 from runbook.settings import Target
 from runbook.steps.frame import Done
@@ -33,7 +33,7 @@ class Restored:
             path, what = f"/api/dashboards/uid/{settings.dashboard_uid}", "Grafana serving the old panels"
             url = f"{shown_url(settings.url)}{path}"
         else:
-            look, what = self._alerts_now, "Prometheus loading the old alerts"
+            look, what = self._rules_now, "Prometheus loading the old rules"
             url = f"{shown_url(self.target.prometheus.url)}/api/v1/rules"
         saw = self.services.waited(service, lambda: look(plan), what=what, where=url)
         return Done(value=None, outcome="ok", reason=saw, evidence=(Evidence(source=f"GET {url}", saw=saw),))
@@ -44,13 +44,16 @@ class Restored:
         if dashboard is None:
             return Served(is_served=False, saw=f"Grafana knows no dashboard {uid}")
         wrong = panels_served_otherwise(dashboard.panels, wanted=plan.after, other=plan.before, source=plan.source)
-        saw = wrong or f"{len(dashboard.panels)} panels, all that were touched as before"
+        saw = wrong or f"every panel of the file, and what was touched as before ({len(dashboard.panels)} panels)"
         return Served(is_served=not wrong, saw=f"version {dashboard.version}: {saw}")
 
-    def _alerts_now(self, plan: Plan) -> Served:
+    def _rules_now(self, plan: Plan) -> Served:
         groups = Prometheus(self.target.prometheus).rules()
         inside = self.target.prometheus.rules_inside
         mine = [group for group in groups if group.file == inside] or groups
         loaded = [GroupedRule(group=group.name, rule=as_written(rule)) for group in mine for rule in group.rules]
-        wrong = alerts_loaded_otherwise(loaded, wanted=plan.after, other=plan.before, source=plan.source)
-        return Served(is_served=not wrong, saw=wrong or f"{len(loaded)} rules, all that were touched as before")
+        wrong = rules_loaded_otherwise(loaded, wanted=plan.after, other=plan.before, source=plan.source)
+        return Served(
+            is_served=not wrong,
+            saw=wrong or f"every rule of the file, and what was touched as before ({len(loaded)} rules)",
+        )

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runbook.clients.runtime import Runtime
-from runbook.documents.plan import Plan
+from runbook.documents.plan import Kind, Plan
 from runbook.documents.threeway import three_way
 from runbook.documents.writing import read_document
 from runbook.errors import DocumentError, ExitCode, RunbookError
@@ -26,10 +26,15 @@ from runbook.steps.setup import Confirm
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RollbackOptions:
-    """What `rollback` was asked for. `run_id` None: the last setup that wrote; `force`: also over later changes."""
+    """What `rollback` was asked for.
+
+    `run_id` None: the last setup that wrote and was not undone; `force`: also over later changes; without `restart`
+    the files are put back, and nobody reads them now.
+    """
 
     run_id: str | None = None
     force: bool = False
+    restart: bool = True
     timeout_s: float = 120.0
 
 
@@ -79,9 +84,10 @@ def rollback(
             if not options.force:
                 _refuse_changed(returns, setup)
             restored = Restored(target=target, services=services)
-            parts = tuple(_part(one.plan, services, restored) for one in returns)
+            parts = tuple(_part(one.plan, services, restored, is_read=options.restart) for one in returns)
             for part in parts:
-                services.must_exist(part.service)
+                if part.is_reread:
+                    services.must_exist(part.service)
             if not confirm(_question(returns, parts, target)):
                 return frame.result("pending", ExitCode.CHANGES_PENDING, diff=diff)
             rereading = Rereading(target=target, runtime=runtime, services=services)
@@ -106,10 +112,12 @@ def _setup_record(state_dir: Path, target: Target, run_id: str | None) -> Record
 
 
 def _last_setup(state_dir: Path, target: Target) -> Record | None:
-    """Return the newest run that wrote; what a rollback wrote is not rolled back unasked."""
+    """Return the newest run that wrote and did not undo it; what a rollback wrote is not rolled back unasked."""
     for record in reversed(all_records(state_dir)):
         if record.target == target.name and record.task != "rollback" and record.events(REPLACES):
-            return record
+            outcomes = {event.data["outcome"] for event in record.events("step")}
+            if "rolled_back" not in outcomes:
+                return record
     return None
 
 
@@ -125,13 +133,43 @@ def _returns(setup: Record) -> Done[tuple[_Return, ...]]:
 
 def _return(setup: Record, event: Event) -> _Return:
     path, before, after = Path(event.data["file"]), event.data["before"], event.data["after"]
-    now, old = read_document(path), setup.backup(path, before)
-    if digest(now) in {before, after}:
-        reason = "put back" if now != old else "is as before already"
-        return _Return(plan=Plan(source=str(path), before=now, after=old, reason=reason))
-    compared = three_way(before=old, left=setup.backup(path, after), now=now, source=str(path), run_id=setup.run_id)
-    reason = "put back over what was changed since"
-    return _Return(plan=Plan(source=str(path), before=now, after=old, reason=reason), three_way=compared)
+    old = setup.backup(path, before)
+    now = _now(path, kept=setup.folder / "backups")
+    plan = Plan(kind=_kind(event), source=str(path), before=now, after=old, reason="put back")
+    if now == old:
+        return _Return(plan=replace(plan, reason="is as before already"))
+    if digest(now) == after:
+        return _Return(plan=plan)
+    return _Return(
+        plan=replace(plan, reason="put back over what was changed since"),
+        three_way=_compared(setup, plan, after),
+    )
+
+
+def _compared(setup: Record, plan: Plan, after: str) -> str:
+    """Who changed what; without the bytes that the run wrote, as older records are, the difference alone."""
+    path = Path(plan.source)
+    try:
+        left = setup.backup(path, after)
+    except RunbookError:
+        return plan.diff()
+    return three_way(before=plan.after, left=left, now=plan.before, source=plan.source, run_id=setup.run_id)
+
+
+def _now(path: Path, *, kept: Path) -> bytes:
+    if not path.exists():
+        raise DocumentError(
+            "The file is not there any more; nothing was written",
+            where=str(path),
+            fix=f"copy it back from {kept}, where its bytes before that run are kept, then inv rollback again",
+        )
+    return read_document(path)
+
+
+def _kind(event: Event) -> Kind:
+    """What the file holds; older records do not say, and then its name has to do."""
+    is_dashboard = event.data.get("kind", "dashboard" if event.data["file"].endswith(".json") else "") == "dashboard"
+    return "dashboard" if is_dashboard else "rules"
 
 
 def _refuse_changed(returns: Sequence[_Return], setup: Record) -> None:
@@ -145,14 +183,14 @@ def _refuse_changed(returns: Sequence[_Return], setup: Record) -> None:
         )
 
 
-def _part(plan: Plan, services: Services, restored: Restored) -> Part:
-    """Grafana reads the dashboard, which is JSON, Prometheus the rules."""
-    service = services.grafana if Path(plan.source).suffix == ".json" else services.prometheus
+def _part(plan: Plan, services: Services, restored: Restored, *, is_read: bool) -> Part:
+    service = services.grafana if plan.kind == "dashboard" else services.prometheus
     proof = (f"{service.name} serves the old state", restored.proof(service, plan))
-    return Part(service=service, plan=plan, is_reread=True, proof=proof)
+    return Part(service=service, plan=plan, is_reread=is_read, proof=proof if is_read else None)
 
 
 def _question(returns: Sequence[_Return], parts: Sequence[Part], target: Target) -> str:
     lost = " and give up what was changed since" if any(one.three_way for one in returns) else ""
-    names = " and ".join(part.service.name for part in parts)
-    return f"Put {len(returns)} files back{lost}, read again by {names}, on target {target.name}?"
+    names = " and ".join(part.service.name for part in parts if part.is_reread)
+    read = f", read again by {names}," if names else ""
+    return f"Put {len(returns)} files back{lost}{read} on target {target.name}?"

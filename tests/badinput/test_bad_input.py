@@ -181,7 +181,7 @@ CASES = (
     Case("rules not YAML", WRITE, write(rules_of, b"groups: [\n"), ""),
     Case("rules without the group", WRITE, write(rules_of, b"groups:\n  - name: other\n    rules: []\n"), "crm_events"),
     Case("rule with other content elsewhere", WRITE, rule_elsewhere, "CrmEventsSinkDown"),
-    Case("disk full while writing", WRITE, full_disk, "so nothing is done"),
+    Case("disk full while writing", WRITE, full_disk, "so nothing more is done"),
     Case("disk full for the record", WRITE, full_disk_for_the_record, "cannot be kept"),
     Case("nobody can be asked", "setup --no-restart", nothing, "Nobody can be asked", 4),
     Case("unknown target", "setup --target staging", nothing, "no target 'staging'", 4),

@@ -128,6 +128,7 @@ def test_a_damaged_file_is_edited_or_refused(seed: int) -> None:
         plan_rules(damaged(rules.raw, chance), RULES, source="r.yml", **rules.options)
 
 
+@pytest.mark.timeout(600)
 @settings(max_examples=1000)
 @given(SEEDS)
 def test_the_diff_of_a_dry_run_is_that_of_the_change(seed: int) -> None:
@@ -143,7 +144,7 @@ def test_the_diff_of_a_dry_run_is_that_of_the_change(seed: int) -> None:
         write_documents(changes, journal=Path(folder) / "journal")
         for plan, change in zip(plans, changes, strict=True):
             written = read_document(change.path)
-            actual = Plan(source=plan.source, before=change.before, after=written, reason="")
+            actual = Plan(kind=plan.kind, source=plan.source, before=change.before, after=written, reason="")
             assert plan.diff() == actual.diff()
             assert (patched(plan.before, plan.diff()) if plan.changed else plan.before) == written
 

@@ -1,6 +1,7 @@
 """Two files written together, and what recovery makes of what it finds: its own traces, and a stranger's."""
 
 import errno
+import fcntl
 import os
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runbook.documents.inplace import is_torn
-from runbook.documents.journal import Intent, entered
+from runbook.documents.journal import Intent, entered, unfinished
 from runbook.documents.recovery import recover
 from runbook.documents.writing import Change, read_document, write_documents
 from runbook.errors import DocumentError
@@ -215,6 +216,20 @@ def test_an_entry_that_was_altered_is_not_believed(changes: list[Change], journa
     assert (recovered.outcome, recovered.path) == ("left", entry.with_suffix(".left"))
     assert [path.name for path in recovered.path.iterdir()] == [entry.name]
     assert contents(changes) == [AFTER, AFTER]
+
+
+def test_who_only_looks_sees_what_is_unfinished_and_touches_nothing(changes: list[Change], journal: Path) -> None:
+    """An entry that is being written, and one that is being worked on, are nobody's business."""
+    assert unfinished(journal) == ()
+    interrupted(changes, journal, AFTER, AFTER)
+    (journal / "x.tmp").write_bytes(b"[{")
+    (entry,) = journal.glob("*.entry")
+    assert unfinished(journal) == (entry,)
+    with entry.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert unfinished(journal) == ()
+    assert sorted(path.name for path in journal.iterdir()) == sorted([entry.name, "x.tmp"])
+    assert len(recover(journal)) == len(changes)
 
 
 def test_an_entry_that_was_never_whole_is_removed(changes: list[Change], journal: Path) -> None:

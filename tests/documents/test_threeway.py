@@ -57,4 +57,13 @@ def test_the_marked_lines_turn_what_is_there_into_what_was_before(
     for line in come:
         kept.remove(line)
     assert sorted([*kept, *gone]) == sorted(now)
-    assert bool(lines) == (not before == left == now)
+    assert bool(lines) == (before != now)
+
+
+def test_what_somebody_has_taken_back_by_hand_is_not_told() -> None:
+    assert compared("ab", "aXb", "ab").splitlines()[3:] == []
+
+
+def test_line_ends_that_differ_are_shown() -> None:
+    shown = three_way(before=b"a\n", left=b"b\n", now=b"b\r\nc", source="f", run_id="R").splitlines()[4:]
+    assert shown == ["-b\\r", "-c", "\\ No newline at end of file", "=b", "+a"]

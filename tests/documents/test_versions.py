@@ -1,6 +1,7 @@
 """What is served against one of two versions of a file: right exactly where the versions differ."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from runbook.documents.desired import wanted_panels, wanted_rules
 from runbook.documents.rules import plan_rules
 from runbook.documents.rulesfile import rules_file
 from runbook.documents.text import decoded
-from runbook.documents.versions import GroupedRule, alerts_loaded_otherwise, panels_served_otherwise
+from runbook.documents.versions import GroupedRule, panels_served_otherwise, rules_loaded_otherwise
 from runbook.errors import DocumentError
 
 REFERENCE = Path(__file__).resolve().parents[2] / "monitoring"
@@ -33,11 +34,11 @@ def served(now: list[dict[str, Any]], *, wanted: bytes, other: bytes) -> str:
 
 def alerts(raw: bytes) -> list[GroupedRule]:
     found = rules_file(decoded(raw, source="r.yml")).rules()
-    return [GroupedRule(group=one.group, rule=one.rule) for one in found if one.rule.alert]
+    return [GroupedRule(group=one.group, rule=replace(one.rule, alert=one.name)) for one in found]
 
 
 def loaded(now: list[GroupedRule], *, wanted: bytes, other: bytes) -> str:
-    return alerts_loaded_otherwise(now, wanted=wanted, other=other, source="r.yml")
+    return rules_loaded_otherwise(now, wanted=wanted, other=other, source="r.yml")
 
 
 def test_each_version_is_served_as_itself_and_not_as_the_other() -> None:
@@ -75,11 +76,11 @@ def test_each_version_of_the_rules_is_loaded_as_itself_and_not_as_the_other() ->
     assert loaded(alerts(NEW_RULES), wanted=NEW_RULES, other=OLD_RULES) == ""
     assert (
         loaded(alerts(NEW_RULES), wanted=OLD_RULES, other=NEW_RULES)
-        == "CrmEventsSinkDown is still loaded in group crm_events_alerts"
+        == "CrmEventsSinkDown in group crm_events_alerts is still loaded"
     )
     assert (
         loaded(alerts(OLD_RULES), wanted=NEW_RULES, other=OLD_RULES)
-        == "CrmEventsSinkDown is not loaded as before in group crm_events_alerts"
+        == "CrmEventsSinkDown in group crm_events_alerts is not loaded"
     )
 
 
@@ -90,6 +91,25 @@ def test_one_changed_field_of_an_alert_is_seen(change: tuple[bytes, bytes]) -> N
     assert other != NEW_RULES
     assert loaded(alerts(NEW_RULES), wanted=NEW_RULES, other=other) == ""
     assert loaded(alerts(other), wanted=NEW_RULES, other=other) != ""
+
+
+def test_a_service_that_serves_nothing_is_no_proof() -> None:
+    """An undo mostly takes away: what is empty has lost more than that."""
+    assert served([], wanted=OLD, other=NEW) == "panel 1 is not served"
+    assert served(panels(OLD)[-1:], wanted=OLD, other=NEW) == "panel 1 is not served"
+    assert "is not loaded" in loaded([], wanted=OLD_RULES, other=NEW_RULES)
+    assert "is not loaded" in loaded(alerts(OLD_RULES)[1:], wanted=OLD_RULES, other=NEW_RULES), "a recording rule"
+
+
+def test_an_expression_that_prometheus_writes_its_own_way() -> None:
+    """A rule that must be gone is known by its name; one whose expression alone was changed, by what it is not."""
+    spelt = NEW_RULES.replace(b'expr: up{job="crm-events-sink"} == 0', b"expr: up{job='crm-events-sink'}==0")
+    assert spelt != NEW_RULES
+    assert "is still loaded" in loaded(alerts(NEW_RULES), wanted=OLD_RULES, other=spelt)
+    other = NEW_RULES.replace(b'expr: up{job="crm-events-sink"} == 0', b'expr: up{job="crm-events-sink"}==1')
+    served_as_other = alerts(other.replace(b"}==1", b"} == 1"))
+    assert "is loaded otherwise" in loaded(served_as_other, wanted=NEW_RULES, other=other)
+    assert loaded(alerts(NEW_RULES), wanted=NEW_RULES, other=other) == ""
 
 
 def test_another_version_that_cannot_be_read_proves_nothing_by_itself() -> None:

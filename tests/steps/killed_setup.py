@@ -5,9 +5,10 @@ write goes the same way. Violations are printed as JSON.
 """
 
 import json
+import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -18,6 +19,9 @@ from runbook.errors import RunbookError
 from runbook.interrupts import Interrupted
 from runbook.steps import replacing
 
+SAID = 3
+"""Exit status of a setup that says that the old bytes are not back."""
+
 
 class Scene:
     """Files as they were, and the state directory of the commands."""
@@ -27,8 +31,10 @@ class Scene:
         self.state_dir = Path(self._folder.name) / ".runbook"
         self.files = Files(Path(self._folder.name))
 
-    def setting_up(self, shim: Shim | None = None, *, answer: bool = True, code: int = 0) -> Callable[[], None]:
-        """Return setup as an action that fails unless it ends with that code."""
+    def setting_up(
+        self, shim: Shim | None = None, *, answer: bool = True, codes: Collection[int] = (0,)
+    ) -> Callable[[], None]:
+        """Return setup as an action that fails unless it ends with one of these codes."""
 
         def action() -> None:
             if shim:
@@ -37,14 +43,32 @@ class Scene:
                 found = self.files.set_up(self.state_dir, answer=answer).exit_code
             except RunbookError as error:  # as the session does: the record itself could not be begun
                 found = int(error.exit_code)
-            if found != code:
+            if found not in codes:
                 raise Interrupted  # any end but the wanted one
 
         return action
 
+    def filling(self, shim: Shim) -> Callable[[], None]:
+        """Return setup on a disk that becomes full; its exit status tells what the operator was told."""
+
+        def action() -> None:
+            shim.install()
+            try:
+                result = self.files.set_up(self.state_dir)
+            except RunbookError:  # the record could not be begun
+                return
+            seen = result.problem.seen if result.problem else ""
+            if result.exit_code not in {1, 6} or "could not be put back" in seen:
+                os._exit(SAID if result.exit_code == 1 else 2)
+
+        return action
+
     def wrong(self) -> str:
-        """Look at what is there after the next command, which is declined, and after the one behind it."""
-        if in_fork(self.setting_up(answer=False, code=2)) not in {0, 2}:
+        """Look at what is there after the next command, and after the one behind it.
+
+        The next one is declined: exit code 2, or 0 where the killed one had come to its end.
+        """
+        if in_fork(self.setting_up(answer=False, codes={0, 2})):
             return "the next command failed"
         after = self.files.after()
         settled = self.files.wrong([self.files.before, after])
@@ -74,14 +98,20 @@ def killed() -> Iterator[tuple[Point, str]]:
 
 
 def disk_full() -> Iterator[tuple[Point, str]]:
-    """A write that fails is exit code 1 with the old bytes, now or by the next command; never a crash."""
+    """A write that fails is exit code 1, or 6 once the files were written; the old bytes are there at once.
+
+    Where not even they can be written, an entry of the journal knows them, or the error says that they are not back.
+    """
     calls = calls_of(Scene().setting_up())
     writes = [number for number, (name, _size) in enumerate(calls) if name in {"write", "pwrite"}]
     for stays in (True, False):
         for number in writes:
             scene = Scene()
-            status = in_fork(scene.setting_up(Shim(Point(number, -1), FullDisk(stays=stays)), code=1))
-            yield Point(number, -1), scene.wrong() if status == 0 else f"ended with {status}"
+            status = in_fork(scene.filling(Shim(Point(number, -1), FullDisk(stays=stays))))
+            is_known = any(scene.state_dir.glob("journal/*.entry"))
+            is_old = scene.files.wrong([scene.files.before]) == ""
+            at_once = "" if is_old or is_known or status == SAID else "neither the old bytes nor who knows them"
+            yield Point(number, -1), at_once or scene.wrong() if status in {0, SAID} else f"ended with {status}"
 
 
 MODES = {"killed": killed, "full": disk_full}

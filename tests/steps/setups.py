@@ -62,11 +62,16 @@ def set_up(
 
 
 def roll_back(
-    installed: Installation, run_id: str | None = None, *, force: bool = False, watcher: Watcher | None = None
+    installed: Installation,
+    run_id: str | None = None,
+    *,
+    force: bool = False,
+    restart: bool = True,
+    watcher: Watcher | None = None,
 ) -> TaskResult:
     result = rollback(
         installed.target,
-        RollbackOptions(run_id=run_id, force=force, timeout_s=0.5),
+        RollbackOptions(run_id=run_id, force=force, restart=restart, timeout_s=0.5),
         runtime=installed,
         state_dir=state_of(installed),
         record=begin_record(state_of(installed), task="rollback", target="small"),

@@ -8,6 +8,7 @@ def test_of_two_setups_at_once_one_is_told_that_the_other_works() -> None:
     found = outcome("at_once.py", "50", "locked")
     assert found["violations"] == []
     assert found["pairs"] == 50
+    assert sum(number for codes, number in found["codes"].items() if "5" in codes) > 0, "no pair ever met"
 
 
 def test_without_the_locks_the_same_pairs_go_wrong() -> None:

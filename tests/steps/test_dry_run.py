@@ -16,7 +16,9 @@ CASES = 1000 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 150
 def diff_of(files: Files) -> str:
     """The difference that somebody else sees, of what the files held and hold."""
     plans = zip(files.paths, files.before, files.contents(), strict=True)
-    return "".join(Plan(source=str(path), before=old, after=new, reason="").diff() for path, old, new in plans)
+    return "".join(
+        Plan(kind="rules", source=str(path), before=old, after=new, reason="").diff() for path, old, new in plans
+    )
 
 
 def ended(result: TaskResult) -> tuple[str | None, str | None]:

@@ -9,6 +9,7 @@ from setups import Watcher, contents, outcomes, roll_back, set_up
 
 from runbook.errors import RunbookError
 from runbook.model import StepResult, TaskResult
+from runbook.record import Record
 
 UNREADABLE = RunbookError("the image has no cat", where="docker exec", fix="none")
 
@@ -91,7 +92,7 @@ def test_the_old_state_must_be_served_again_after_an_undo(installed: Installatio
 
     result = set_up(installed, watcher=watcher)
 
-    assert (result.exit_code, contents(installed)) == (6, before)
+    assert (result.exit_code, contents(installed)) == (1, before), "6 would promise the old state"
     assert outcomes(result)["grafana serves the old state"] == "failed"
     assert result.problem is not None
     assert "The files are as before, but then: Grafana serving the old panels did not come" in result.problem.seen
@@ -105,9 +106,60 @@ def test_an_alert_that_stays_loaded_after_an_undo_is_said(installed: Installatio
 
     result = set_up(installed, watcher=watcher)
 
-    assert result.exit_code == 6
+    assert result.exit_code == 1
     assert outcomes(result)["grafana serves the old state"] == "ok"
-    assert "CrmEventsSinkDown is still loaded in group crm_events_alerts" in (result.problem or result).seen  # type: ignore[union-attr]  # fails with its own words
+    assert result.problem is not None
+    assert "CrmEventsSinkDown in group crm_events_alerts is still loaded" in result.problem.seen
+
+
+def test_a_service_that_fails_during_the_undo_does_not_keep_the_other_from_it(installed: Installation) -> None:
+    """Grafana's restart is refused from then on; Prometheus is told of the old rules all the same."""
+    before = contents(installed)
+    watcher = Watcher()
+
+    def disturb() -> None:
+        installed.fails = {"grafana"}
+        installed.panels = installed.panels[:-3]
+
+    watcher.at_end["reload prometheus"] = disturb
+    result = set_up(installed, watcher=watcher)
+
+    assert (result.exit_code, contents(installed)) == (1, before)
+    assert "CrmEventsSinkDown" not in str(installed.groups)
+    assert outcomes(result)["prometheus serves the old state"] == "ok"
+    assert result.problem is not None
+    assert "The engine refused to restart grafana" in result.problem.seen
+
+
+def test_a_prometheus_without_any_rules_is_not_the_old_state(installed: Installation) -> None:
+    installed.grafana_is_blind = True
+    watcher = Watcher()
+
+    def disturb() -> None:
+        installed.prometheus_is_deaf, installed.groups = True, []
+
+    watcher.at_end["reload prometheus"] = disturb
+    result = set_up(installed, watcher=watcher)
+
+    assert result.exit_code == 1
+    assert "is not loaded" in result.problem.seen if result.problem else False
+
+
+def test_a_record_that_is_full_right_after_the_write_hides_nothing(
+    installed: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The files were written, and nobody can keep that: they are put back."""
+    before, append = contents(installed), Record.append
+
+    def full(record: Record, kind: str, data: object) -> None:
+        if kind == "step" and getattr(data, "step", "") == "write":
+            raise RunbookError("What happens cannot be kept, so nothing more is done: full", where="record", fix="room")
+        append(record, kind, data)
+
+    monkeypatch.setattr(Record, "append", full)
+    result = set_up(installed)
+
+    assert (result.exit_code, contents(installed), installed.restarted) == (6, before, [])
 
 
 def test_a_rollback_that_is_not_served_is_undone_too(installed: Installation) -> None:

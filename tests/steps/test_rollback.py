@@ -3,7 +3,7 @@
 from installation import Installation
 from setups import contents, files, killed_while_writing, outcomes, roll_back, set_up, state_of
 
-from runbook.record import begin_record, digest, open_record
+from runbook.record import all_records, begin_record, digest, open_record
 
 
 def test_rollback_brings_back_every_byte(installed: Installation) -> None:
@@ -116,3 +116,65 @@ def test_rollback_without_any_setup(installed: Installation) -> None:
 
     assert result.exit_code == 1
     assert "has written anything" in result.problem.seen if result.problem else False
+
+
+def test_rollback_of_a_file_that_is_gone_names_the_copy(installed: Installation) -> None:
+    run = set_up(installed).run_id
+    installed.rules.unlink()
+
+    result = roll_back(installed, force=True)
+
+    assert result.exit_code == 1
+    assert result.problem is not None
+    assert (result.problem.where, "not there any more" in result.problem.seen) == (str(installed.rules), True)
+    assert f"{run}/backups" in result.problem.fix
+
+
+def test_a_record_without_the_written_bytes_shows_the_difference_alone(installed: Installation) -> None:
+    """As records of earlier versions are."""
+    before = contents(installed)
+    set_up(installed)
+    (record,) = (one for one in all_records(state_of(installed)) if one.task == "setup")
+    written = installed.rules.read_bytes()
+    for copy in (record.folder / "backups").iterdir():
+        if copy.read_bytes() == written:
+            copy.unlink()
+    installed.rules.write_bytes(written + b"# mine\n")
+
+    assert "-# mine\n" in (roll_back(installed).diff or "")
+    assert roll_back(installed, force=True).exit_code == 0
+    assert contents(installed) == before
+
+
+def test_rollback_passes_over_a_setup_that_undid_itself(installed: Installation) -> None:
+    before = contents(installed)
+    set_up(installed)
+    installed.prometheus_is_deaf = True
+    assert set_up(installed, with_absent_alert=True).exit_code == 6
+    installed.prometheus_is_deaf = False
+
+    assert roll_back(installed).outcome == "changed"
+    assert contents(installed) == before
+
+
+def test_files_only(installed: Installation) -> None:
+    """For GitOps: what was put there without the services goes back without them."""
+    before = contents(installed)
+    set_up(installed, restart=False)
+    installed.missing = {"grafana", "prometheus"}
+
+    assert roll_back(installed).exit_code == 1
+    assert roll_back(installed, restart=False).exit_code == 0
+    assert contents(installed) == before
+
+
+def test_who_reads_a_file_is_recorded_not_guessed(installed: Installation) -> None:
+    odd = installed.dashboard.with_name("dashboard.live")
+    installed.dashboard.rename(odd)
+    installed.dashboard.symlink_to(odd)
+    before = contents(installed)
+    set_up(installed, dashboard=odd)
+    installed.restarted = []
+
+    assert roll_back(installed).exit_code == 0
+    assert (contents(installed), installed.restarted) == (before, ["grafana"])

@@ -185,7 +185,9 @@ def test_a_restart_that_the_engine_refuses_is_undone(installed: Installation) ->
 
     assert (result.exit_code, contents(installed)) == (6, before)
     assert result.problem is not None
-    assert "The files are as before, but then: The engine refused to restart grafana" in result.problem.seen
+    assert result.problem.seen == (
+        "The engine refused to restart grafana. The files are as before, and the old state is served"
+    )
 
 
 def test_a_restart_that_does_not_help_is_a_problem_and_nothing_to_roll_back(installed: Installation) -> None:
@@ -357,8 +359,27 @@ def test_who_only_looks_is_told_what_a_kill_left(installed: Installation, look: 
     )
 
     assert "was killed while it wrote" in watcher.notes[0]
-    assert str(installed.rules) in watcher.notes[0]
     assert files(installed) == before
+
+
+@pytest.mark.parametrize("name", ["loop", "x" * 300], ids=["a loop of links", "a name that is too long"])
+def test_a_path_that_cannot_be_followed_is_the_operators_mistake(
+    installed: Installation, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+
+    result = set_up(installed, dashboard=tmp_path / name)
+
+    assert result.exit_code == 4
+    assert "cannot be followed" in result.problem.seen if result.problem else False
+
+
+def test_one_file_for_both_is_refused_as_such(installed: Installation) -> None:
+    """It is not another run that holds it."""
+    result = set_up(installed, dashboard=installed.rules)
+
+    assert result.exit_code == 1
+    assert "Another run" not in result.problem.seen if result.problem else False
 
 
 def test_which_files_are_meant(tmp_path: Path, installed: Installation) -> None:
