@@ -4,6 +4,7 @@ Exit codes: 0 stopped as asked, 1 a named problem, 4 settings, 130 or 143 a seco
 stop is a problem as well: nobody has taken the last commit, and the log says what follows.
 """
 
+import gc
 import os
 import select
 import signal
@@ -80,8 +81,18 @@ def serve(settings: Settings, stop: threading.Event, journal: Journal | None) ->
             ("HTTP_PORT", settings.http_port, {**health_routes(pulse), **event_routes(settings)}),
         ):
             open_things.callback(_listen(variable, settings.bind, port, routes).server_close)
+        _spare_the_collector()
         consumer.run(stop)
     return 0
+
+
+def _spare_the_collector() -> None:
+    """Look for garbage in cycles seldom: 7 % of the loop's time went into looking at messages about to be freed anyway.
+
+    The loop makes no cycles. What the pages make is still found, after 50,000 objects instead of 700.
+    """
+    gc.freeze()
+    gc.set_threshold(50_000)
 
 
 def _build(settings: Settings) -> Build:

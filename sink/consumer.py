@@ -63,7 +63,7 @@ class EventConsumer:
         self._metrics = metrics
         self._pulse = pulse
         self._log = log
-        self._counting = Counting(journal, metrics, log, log_events=settings.log_events)
+        self._counting = Counting(journal, metrics, log)
         self._dead_letters = DeadLetters(topic=settings.dlq_topic, properties=producer_properties(settings))
         self._held: Batch | None = None
         self._journal_away = False
@@ -133,7 +133,7 @@ class EventConsumer:
         return batch
 
     def _decode(self, batch: Batch, messages: list[Message]) -> None:
-        batch.add(messages, keep=self._counting.keeps_rows, on_error=self._on_error)
+        batch.add(messages, log=self._settings.log_events, keep=self._counting.keeps_rows, on_error=self._on_error)
 
     def _take(self, batch: Batch) -> None:
         """Count the batch, after the broker has acknowledged its dead letters."""

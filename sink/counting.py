@@ -16,11 +16,10 @@ _PRUNE_IDLE_ROWS: Final = 1000
 class Counting:
     """What was counted is in the journal; what is not in the journal was not counted."""
 
-    def __init__(self, journal: Journal | None, metrics: Metrics, log: LogLines, *, log_events: bool) -> None:
+    def __init__(self, journal: Journal | None, metrics: Metrics, log: LogLines) -> None:
         self.journal = journal
         self._metrics = metrics
         self._log = log
-        self._log_events = log_events
         self._doubtful: Batch | None = None  # its transaction has not answered
         self._unpruned = 0  # rows written since rows were deleted
 
@@ -32,7 +31,7 @@ class Counting:
     def count(self, batch: Batch, epochs: Mapping[Partition, int]) -> None:
         """Count a batch. Raises OvertakenError: it is not counted; JournalAwayError: `settle` finds out."""
         if self.journal is not None:
-            entry = batch.entry(self._metrics.next_offsets(), epochs, keep=self.keeps_rows)
+            entry = batch.entry(self._metrics.next_offsets(), epochs)
             if any(high < low for low, high in entry.moves.values()):
                 raise OvertakenError("Kafka went back to offsets that were counted before")
             try:
@@ -41,7 +40,7 @@ class Counting:
             except JournalAwayError:
                 self._doubtful = batch
                 raise
-            self._unpruned += len(entry.rows)
+            self._unpruned += entry.messages()
         self._show(batch)
         if self._unpruned >= _PRUNE_EVERY_ROWS:
             self._prune(2 * self._unpruned)
@@ -71,12 +70,12 @@ class Counting:
     def _show(self, batch: Batch) -> None:
         ours = self._metrics.next_offsets()
         self._metrics.record(
-            ingested=batch.ingested,
+            ingested=batch.ingested(),
             rejected=batch.rejected(),
             next_offsets={p: offset for p, offset in batch.next_offsets.items() if p in ours or self.journal is None},
             took_s=time.monotonic() - batch.fetched_at,
         )
-        if self._log_events and batch.events:
+        if batch.events:
             self._log.events(batch.events)
         for letter in batch.letters:
             self._log.say(f"Rejected {letter.place()}: {letter.reason}")

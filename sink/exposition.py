@@ -5,7 +5,7 @@ label texts that were escaped once takes 0.06 s.
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from itertools import accumulate
@@ -36,18 +36,18 @@ class Family:
     meaning: str
     samples: Iterable[tuple[str, float]]  # for a histogram the suffix of the name stands before the labels
 
-    def lines(self, page_format: Format) -> Iterator[str]:
+    def text(self, page_format: Format) -> str:
         """Write the family. In OpenMetrics a counter's family has no `_total`, only its samples have."""
         bare = page_format is Format.OPENMETRICS and self.kind == "counter"
         family = self.name.removesuffix("_total") if bare else self.name
-        yield f"# HELP {family} {self.meaning}\n# TYPE {family} {self.kind}\n"
-        for labels, value in self.samples:
-            yield f"{self.name}{labels} {float(value)!r}\n"
+        name = self.name
+        lines = [f"{name}{labels} {float(value)!r}\n" for labels, value in self.samples]
+        return f"# HELP {family} {self.meaning}\n# TYPE {family} {self.kind}\n{''.join(lines)}"
 
 
 def page_text(families: Iterable[Family], page_format: Format) -> bytes:
     """Write the page, and after it what prometheus_client knows of the process and of Python."""
-    text = "".join(line for family in families for line in family.lines(page_format))
+    text = "".join([family.text(page_format) for family in families])
     generate: Callable[[CollectorRegistry], bytes]  # not typed in the library
     generate = generate_openmetrics if page_format is Format.OPENMETRICS else generate_latest
     return text.encode() + generate(REGISTRY)

@@ -42,10 +42,8 @@ class LogLines:
 
     def events(self, events: Sequence[Event]) -> None:
         """Write the line of each event, all with one time stamp."""
-        start = f"[{_now()}] Received "
-        escaped = {text: _escaped(text) for text in {e.event_type for e in events} | {e.tenant_id for e in events}}
-        lines = [f"{start}{escaped[e.event_type]} for tenant {escaped[e.tenant_id]}\n" for e in events]
-        self._put("".join(lines), len(lines))
+        lines = _LinesByType(f"[{_now()}] Received ")
+        self._put("".join([lines[e.event_type][e.tenant_id] for e in events]), len(events))
 
     def say(self, text: str) -> None:
         """Write one line with the time before it."""
@@ -86,6 +84,28 @@ class LogLines:
             if not _written(self._descriptor, "".join(text for text, _ in taken)):
                 with self._changed:
                     self._dropped += sum(lines for _, lines in taken)
+
+
+class _LinesByType(dict[str, "_LinesByTenant"]):
+    """The lines of a batch: those of a type and tenant are the same, so each is put together once, when first met."""
+
+    def __init__(self, start: str) -> None:
+        super().__init__()
+        self._start = start
+
+    def __missing__(self, event_type: str) -> "_LinesByTenant":
+        found = self[event_type] = _LinesByTenant(f"{self._start}{_escaped(event_type)} for tenant ")
+        return found
+
+
+class _LinesByTenant(dict[str, str]):
+    def __init__(self, start: str) -> None:
+        super().__init__()
+        self._start = start
+
+    def __missing__(self, tenant_id: str) -> str:
+        line = self[tenant_id] = f"{self._start}{_escaped(tenant_id)}\n"
+        return line
 
 
 class Throttle:

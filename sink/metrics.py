@@ -167,6 +167,8 @@ class Metrics:
 
     def _counters(self, hidden: set[int]) -> list[Family]:
         def shown(series: Iterable[Series]) -> list[tuple[str, float]]:
+            if not hidden:
+                return [(s.labels, s.value) for s in series]
             return [(s.labels, 0 if id(s) in hidden else s.value) for s in series]
 
         def counter(name: str, meaning: str, samples: list[tuple[str, float]]) -> Family:

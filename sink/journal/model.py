@@ -11,14 +11,12 @@ again. It is the last *stored* offset that is compared, for Kafka's offsets have
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from sink.decoding import Reason
 
 Partition = tuple[str, int]
 """A topic and the number of one of its partitions."""
-
-SCHEMA_VERSION = 1
 
 
 class JournalAwayError(Exception):
@@ -45,18 +43,19 @@ class Position:
     epoch: int = 0
 
 
-class Row(NamedTuple):
-    """A message to keep: an event, or with a reason what is none. A tuple, for it goes to the database as it is."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """Messages of one partition to keep, in the order of their offsets, by column: events, or with a reason none."""
 
     topic: str
     partition: int
-    epoch: int
-    offset: int
-    tenant_id: str | None
-    event_type: str | None
-    reason: Reason | None
-    key: bytes | None
-    value: bytes | None
+    epoch: int = 0
+    offsets: Sequence[int]
+    tenants: Sequence[str | None]
+    types: Sequence[str | None]
+    reasons: Sequence[Reason | None]
+    keys: Sequence[bytes | None]
+    values: Sequence[bytes | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +65,11 @@ class Entry:
     moves: Mapping[Partition, tuple[int, int]]
     ingested: Mapping[tuple[str, str], int]  # by tenant and topic
     rejected: Mapping[tuple[str, Reason], int]  # by topic and reason
-    rows: Sequence[Row] = ()
+    stretches: Sequence[Stretch] = ()
+
+    def messages(self) -> int:
+        """Return how many messages are kept."""
+        return sum(len(stretch.offsets) for stretch in self.stretches)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +86,7 @@ class Journal(Protocol):
     name: str
     """What the log calls it."""
     keeps_rows: bool
-    """Whether `Entry.rows` is wanted."""
+    """Whether `Entry.stretches` are wanted."""
     is_total: bool
     """Whether this process is the only writer, so that its counters go on from the journal's totals."""
 

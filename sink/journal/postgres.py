@@ -6,19 +6,19 @@ It has a schema of its own, for the database may be the one of the sink before t
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import repeat
 from typing import Any, Final
 
 from psycopg import errors
 
 from sink.journal.model import (
-    SCHEMA_VERSION,
     Entry,
     JournalAwayError,
     JournalRefusedError,
     OvertakenError,
     Partition,
     Position,
-    Row,
+    Stretch,
     Totals,
 )
 from sink.journal.postgres_reader import Connection, PostgresReader, answering, connected, shown_name
@@ -47,6 +47,7 @@ CREATE INDEX message_rejected ON message (id) WHERE reason IS NOT NULL
 """
 _MIGRATIONS: Final = {0: _FIRST_SCHEMA}
 """By the version that they start from."""
+SCHEMA_VERSION: Final = len(_MIGRATIONS)
 
 _MOVE: Final = """
 UPDATE position SET next = moves.high, passed = passed + moves.high - moves.low
@@ -128,8 +129,8 @@ class PostgresJournal:
                 current = db.execute("SELECT txid_current()")
             if moved.rowcount != len(entry.moves):
                 raise OvertakenError("another member has counted of these partitions")
-            if entry.rows:
-                _keep(db, entry.rows)
+            if entry.stretches:
+                _keep(db, entry.stretches)
             self._transaction = current.fetchall()[0][0]  # from here on the commit may happen without our knowledge
         self._transaction = None
 
@@ -212,9 +213,16 @@ def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
     return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(width)]
 
 
-def _keep(db: Connection, rows: Sequence[Row]) -> None:
+def _keep(db: Connection, stretches: Iterable[Stretch]) -> None:
     now_us = time.time_ns() // 1000
     with db.cursor().copy(_KEEP) as copy:
         copy.set_types(_KEEP_TYPES)
-        for row in rows:
-            copy.write_row((*row, now_us))
+        for stretch in stretches:
+            for row in _rows(stretch, now_us):
+                copy.write_row(row)
+
+
+def _rows(stretch: Stretch, now_us: int) -> Iterable[tuple[Any, ...]]:
+    place = map(repeat, (stretch.topic, stretch.partition, stretch.epoch))
+    messages = (stretch.offsets, stretch.tenants, stretch.types, stretch.reasons, stretch.keys, stretch.values)
+    return zip(*place, *messages, repeat(now_us), strict=False)  # strict would refuse the endless columns

@@ -1,4 +1,7 @@
-"""Reading a journal, beside the sink that writes it or without one. The tables are the same in each database."""
+"""Reading a journal, beside the sink that writes it or without one.
+
+The tables are the same in each database, but for `message`: in PostgreSQL a table, in SQLite a view.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -84,19 +87,21 @@ class Reader(ABC):
     def latest(self, limit: int, *, rejected: bool) -> list[Kept]:
         """Return the newest events, or the newest rejected messages, newest first."""
         which = "IS NOT NULL" if rejected else "IS NULL"
-        return [_kept(row) for row in self._all(f"{_ROWS} WHERE reason {which} ORDER BY id DESC LIMIT ?", limit)]
+        return self._kept(f"WHERE reason {which} ORDER BY id DESC LIMIT ?", limit)
 
     def message(self, number: int) -> Kept | None:
         """Return one message by its id."""
-        rows = self._all(f"{_ROWS} WHERE id = ?", number)
-        return _kept(rows[0]) if rows else None
+        return next(iter(self._kept("WHERE id = ?", number)), None)
 
     def messages(self) -> Iterator[Kept]:
         """Return all messages, oldest first, read as they are needed."""
         after = 0
-        while chunk := self._all(f"{_ROWS} WHERE id > ? ORDER BY id LIMIT {_CHUNK_ROWS}", after):
-            after = chunk[-1][0]
-            yield from map(_kept, chunk)
+        while chunk := self._kept(f"WHERE id > ? ORDER BY id LIMIT {_CHUNK_ROWS}", after):
+            after = chunk[-1].id
+            yield from chunk
+
+    def _kept(self, which: str, *values: object) -> list[Kept]:
+        return [_kept(row) for row in self._all(f"{_ROWS} {which}", *values)]
 
 
 def _kept(row: tuple[Any, ...]) -> Kept:

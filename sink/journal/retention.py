@@ -37,4 +37,4 @@ class Limits:
         if oldest >= surplus_end and oldest_us >= aged_before_us:
             return None
         step_end = min(oldest + most, newest)
-        return Bounds(step_end=step_end, surplus_end=min(surplus_end, step_end), aged_before_us=aged_before_us)
+        return Bounds(step_end=step_end, surplus_end=surplus_end, aged_before_us=aged_before_us)

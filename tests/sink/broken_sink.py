@@ -22,7 +22,7 @@ class TwoTransactions(SqliteJournal):
 
     def write(self, entry: Entry) -> None:
         halves = {
-            "positions": replace(entry, ingested={}, rejected={}, rows=()),
+            "positions": replace(entry, ingested={}, rejected={}, stretches=()),
             "counts": replace(entry, moves={}),
         }
         for half in self.order:

@@ -4,8 +4,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from sink.decoding import Reason
 from sink.journal import journal_reader, new_journal
-from sink.journal.model import Journal, Totals
+from sink.journal.model import Journal, Stretch, Totals
 from sink.journal.reading import Place
 from sink.journal.settings import journal_settings
 
@@ -46,3 +47,20 @@ class JournalAddress:
 def sqlite_address(folder: Path) -> JournalAddress:
     """Return the address of a file."""
     return JournalAddress(f"sqlite:{folder / 'journal.sqlite'}")
+
+
+def stretch(
+    topic: str, *messages: tuple[int, str | None, str | None, Reason | None, bytes | None, bytes | None]
+) -> Stretch:
+    """Return messages of partition 0 to keep: offset, tenant, type, reason, key and value of each."""
+    offsets, tenants, types, reasons, keys, values = zip(*messages, strict=True)
+    return Stretch(
+        topic=topic,
+        partition=0,
+        offsets=offsets,
+        tenants=tenants,
+        types=types,
+        reasons=reasons,
+        keys=keys,
+        values=values,
+    )

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 import requests
-from journals import JournalAddress, sqlite_address
+from journals import JournalAddress, sqlite_address, stretch
 from mock_kafka import MockKafka
 from sink_process import LEADS, event
 
 from sink.decoding import Reason
 from sink.event_pages import event_routes
-from sink.journal.model import Entry, Position, Row
+from sink.journal.model import Entry, Position
 from sink.pages import PageServer, Request, Route
 from sink.settings import load_settings
 
@@ -27,14 +27,14 @@ def filled(tmp_path: Path) -> JournalAddress:
     address = sqlite_address(tmp_path)
     journal = address.opened()
     journal.place({(LEADS, 0): (None, Position(next_offset=0, cluster="c"))})
-    rows = [Row(LEADS, 0, 0, n, "acme", "lead.created", None, KEY, event("acme")) for n in range(3)]
-    rows.append(Row(LEADS, 0, 0, 3, None, None, Reason.EMPTY, None, b""))
+    events = [(n, "acme", "lead.created", None, KEY, event("acme")) for n in range(3)]
+    kept = stretch(LEADS, *events, (3, None, None, Reason.EMPTY, None, b""))
     journal.write(
         Entry(
             moves={(LEADS, 0): (0, 4)},
             ingested={("acme", LEADS): 3},
             rejected={(LEADS, Reason.EMPTY): 1},
-            rows=rows,
+            stretches=[kept],
         )
     )
     journal.close()

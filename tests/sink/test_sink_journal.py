@@ -7,15 +7,17 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from journals import JournalAddress, sqlite_address
+from journals import JournalAddress, sqlite_address, stretch
 from postgres_server import PostgresServer
 from sink_process import JOBS, LEADS
 
 from sink.decoding import Reason
 from sink.environment import SettingsError
 from sink.journal import journal_reader
-from sink.journal.model import Entry, Journal, JournalAwayError, JournalRefusedError, OvertakenError, Position, Row
+from sink.journal.model import Entry, Journal, JournalAwayError, JournalRefusedError, OvertakenError, Position
 from sink.journal.settings import journal_settings
+from sink.journal.sqlite import _MIGRATIONS
+from sink.journal.sqlite_reader import APPLICATION_ID, SqliteReader
 
 P0, P1 = (LEADS, 0), (LEADS, 1)
 
@@ -32,8 +34,9 @@ def journal(journal_address: JournalAddress) -> Iterator[Journal]:
 
 def entry(low: int, high: int, tenant: str = "acme", rows: int = 0) -> Entry:
     """Return an entry that moves partition 0."""
-    kept = [Row(LEADS, 0, 0, low + n, tenant, "lead.created", None, b"k", b"{}") for n in range(rows)]
-    return Entry(moves={P0: (low, high)}, ingested={(tenant, LEADS): high - low}, rejected={}, rows=kept)
+    kept = [(low + n, tenant, "lead.created", None, b"k", b"{}") for n in range(rows)]
+    stretches = [stretch(LEADS, *kept)] if kept else []
+    return Entry(moves={P0: (low, high)}, ingested={(tenant, LEADS): high - low}, rejected={}, stretches=stretches)
 
 
 def test_counts_and_positions_move_together(journal: Journal) -> None:
@@ -71,21 +74,32 @@ def test_place_is_fenced(journal: Journal) -> None:
 
 def test_rows_come_back(journal: Journal, journal_address: JournalAddress) -> None:
     """A kept message is the one that was written, whatever its bytes; rejected ones are listed apart."""
-    odd = Row(LEADS, 0, 0, 0, 'Łódź "\\', "lead.created", None, None, b"\x00\xff\n\\N")
-    bad = Row(LEADS, 0, 0, 1, None, None, Reason.EMPTY, b"\x00", b"")
-    journal.write(Entry(moves={P0: (0, 2)}, ingested={("acme", LEADS): 1}, rejected={}, rows=[odd, bad]))
+    kept = stretch(
+        LEADS,
+        (0, 'Łódź "\\', "lead.created", None, None, b"\x00\xff\n\\N"),
+        (1, None, None, Reason.EMPTY, b"\x00", b""),
+        (7, "acme", "x", None, b"", b"last"),
+    )
+    journal.write(Entry(moves={P0: (0, 8)}, ingested={("acme", LEADS): 2}, rejected={}, stretches=[kept]))
     with closing(journal_reader(journal_settings(journal_address.env(), ""))) as reader:
-        (event,), (letter,) = reader.latest(5, rejected=False), reader.latest(5, rejected=True)
-        assert (event.tenant_id, event.key, event.value) == (odd.tenant_id, None, odd.value)
+        newest, event = reader.latest(5, rejected=False)
+        (letter,) = reader.latest(5, rejected=True)
+        assert (event.tenant_id, event.key, event.value) == (kept.tenants[0], None, kept.values[0])
+        assert (newest.offset, newest.key, newest.value) == (7, b"", b"last")
         assert (letter.reason, letter.key, letter.value) == ("empty", b"\x00", b"")
-        assert reader.message(event.id) == event
-        assert list(reader.messages()) == [event, letter]
+        assert reader.latest(1, rejected=False) == [newest]
+        assert [reader.message(found.id) for found in (event, letter, newest)] == [event, letter, newest]
+        assert reader.message(newest.id + 1) is None
+        assert list(reader.messages()) == [event, letter, newest]
+        assert reader.kept_by_topic() == {LEADS: 3}
 
 
 def test_a_message_is_kept_once(journal: Journal) -> None:
     """The same offset twice is refused as a whole: a backstop, should the fence ever fail."""
     journal.write(entry(0, 5, rows=5))
-    again = Entry(moves={P1: (0, 1)}, ingested={("acme", LEADS): 1}, rejected={}, rows=entry(4, 5, rows=1).rows)
+    again = Entry(
+        moves={P1: (0, 1)}, ingested={("acme", LEADS): 1}, rejected={}, stretches=entry(4, 6, rows=2).stretches
+    )
     with pytest.raises(JournalAwayError, match=r"(?i)unique"):
         journal.write(again)
     assert not journal.settled()
@@ -94,7 +108,8 @@ def test_a_message_is_kept_once(journal: Journal) -> None:
 
 def test_pruning(journal: Journal, journal_address: JournalAddress) -> None:
     """Only the newest rows stay, deleted in steps of the size that is asked for; counts stay for ever."""
-    journal.write(entry(0, 30, rows=30))
+    for offset in range(30):
+        journal.write(entry(offset, offset + 1, rows=1))
     assert [journal.prune(8) for _ in range(4)] == [8, 8, 4, 0]
     with closing(journal_reader(journal_settings(journal_address.env(), ""))) as reader:
         assert [kept.offset for kept in reader.messages()] == list(range(20, 30))
@@ -103,7 +118,8 @@ def test_pruning(journal: Journal, journal_address: JournalAddress) -> None:
 
 def test_pruning_by_age(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows older than the limit go, younger ones stay."""
-    journal.write(entry(0, 3, rows=3))
+    for offset in range(3):
+        journal.write(entry(offset, offset + 1, rows=1))
     monkeypatch.setattr("sink.journal.retention._DAY_US", 0)
     assert [journal.prune(1) for _ in range(3)] == [1, 1, 0]  # the newest stays, so that no id is given twice
     monkeypatch.undo()
@@ -125,13 +141,59 @@ def test_newer_schema(journal: Journal, journal_address: JournalAddress) -> None
     journal.close()
     if journal.is_total:
         with closing(sqlite3.connect(journal_address.address.removeprefix("sqlite:"))) as db:
-            db.execute("PRAGMA user_version = 2")
+            db.execute("PRAGMA user_version = 99")
     else:
         with psycopg.connect(journal_address.address) as db:
-            db.execute("UPDATE crm_events_sink.journal SET schema_version = 2")
-    with pytest.raises(JournalRefusedError, match="has schema 2, this sink knows 1"):
+            db.execute("UPDATE crm_events_sink.journal SET schema_version = 99")
+    with pytest.raises(JournalRefusedError, match=r"has schema 99, this sink knows \d: start a newer sink"):
         journal.open()
     journal.close()
+
+
+def test_sqlite_stretches_are_pruned_whole(tmp_path: Path) -> None:
+    """Messages that came together go together, when none of them is among the newest; the last ones always stay."""
+    journal = sqlite_address(tmp_path).opened(SINK_JOURNAL_EVENTS="rows", SINK_JOURNAL_MAX_ROWS="10")
+    journal.place({P0: (None, Position(next_offset=0, cluster="c"))})
+    for low in range(0, 28, 7):
+        journal.write(entry(low, low + 7, rows=7))
+    assert [journal.prune(1) for _ in range(3)] == [7, 7, 0]
+    journal.close()
+    with closing(SqliteReader(tmp_path / "journal.sqlite")) as reader:
+        assert [kept.offset for kept in reader.messages()] == list(range(14, 28))
+
+
+def test_sqlite_file_of_the_first_schema(tmp_path: Path) -> None:
+    """A file that an older sink has left goes on: its counts, positions and kept messages are what they were."""
+    old = tmp_path / "journal.sqlite"
+    every_message = (
+        'SELECT id, topic, partition, epoch, "offset", tenant_id, event_type, reason, "key", value, received_us'
+        " FROM message ORDER BY id"
+    )
+    with closing(sqlite3.connect(old)) as db:
+        db.executescript(f"{_MIGRATIONS[0]}PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = 1;")
+        db.execute("INSERT INTO journal VALUES ('crm-events-sink')")
+        db.execute("INSERT INTO position VALUES (?, 0, 9, 0, 'c', 9)", (LEADS,))
+        db.execute("INSERT INTO ingested VALUES (1, 'acme', ?, 8)", (LEADS,))
+        for number, offset, tenant, reason, key, value in (
+            (3, 6, "acme", None, None, b"\x00\xff"),
+            (4, 8, "acme", None, b"k", b"{}"),
+            (5, 7, None, "null_value", b"", None),  # rejected ones came after the events of their batch
+        ):
+            row = (number, LEADS, offset, tenant, "lead.created", reason, key, value)
+            db.execute("INSERT INTO message VALUES (?, ?, 0, 0, ?, ?, ?, ?, ?, ?, 1000000)", row)
+        before = db.execute(every_message).fetchall()
+        db.commit()
+    journal = sqlite_address(tmp_path).opened(SINK_JOURNAL_EVENTS="rows")
+    journal.write(entry(9, 11, rows=2))
+    journal.close()
+    with closing(sqlite3.connect(old)) as db:
+        after = db.execute(every_message).fetchall()
+    assert after[:3] == before
+    assert [(row[0], row[4]) for row in after[3:]] == [(6, 9), (7, 10)]
+    with closing(SqliteReader(old)) as reader:
+        assert [kept.id for kept in reader.latest(9, rejected=True)] == [5]
+        assert [kept.value for kept in reader.latest(2, rejected=False)] == [b"{}", b"{}"]
+        assert reader.totals().ingested == {("acme", LEADS): 10}
 
 
 def test_reopened(journal: Journal, journal_address: JournalAddress) -> None:

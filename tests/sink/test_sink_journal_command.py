@@ -10,12 +10,12 @@ from http import HTTPStatus
 
 import psycopg
 import pytest
-from journals import JournalAddress
+from journals import JournalAddress, stretch
 from sink_process import JOBS, LEADS, event
 
 from sink.decoding import Reason
 from sink.journal.command import journal_command
-from sink.journal.model import Entry, Position, Row
+from sink.journal.model import Entry, Position
 from sink.pages import Page, PageServer
 
 LEADS_PAGE = """\
@@ -34,15 +34,18 @@ def filled(journal_address: JournalAddress) -> JournalAddress:
     start = Position(next_offset=0, cluster="c")
     journal.place({(LEADS, 0): (None, start), (JOBS, 0): (None, Position(next_offset=6, cluster="c"))})
     job = b'{"id": 3, "tenant_id": "acme", "lead_id": 17, "event_type": "job.created"}'
-    rows = [
-        Row(LEADS, 0, 0, 0, "acme", "lead.created", None, b"acme:lead:17", event("acme")),
-        Row(LEADS, 0, 0, 1, "b", "lead.created", None, b"b:lead:18", event("b")),
-        Row(LEADS, 0, 0, 2, None, None, Reason.EMPTY, None, b"\xff"),
-        Row(JOBS, 0, 0, 6, "acme", "job.created", None, b"acme:job:3", job),
+    stretches = [
+        stretch(
+            LEADS,
+            (0, "acme", "lead.created", None, b"acme:lead:17", event("acme")),
+            (1, "b", "lead.created", None, b"b:lead:18", event("b")),
+            (2, None, None, Reason.EMPTY, None, b"\xff"),
+        ),
+        stretch(JOBS, (6, "acme", "job.created", None, b"acme:job:3", job)),
     ]
     ingested = {("acme", LEADS): 1, ("b", LEADS): 1, ("acme", JOBS): 1}
     moves = {(LEADS, 0): (0, 3), (JOBS, 0): (6, 7)}
-    journal.write(Entry(moves=moves, ingested=ingested, rejected={(LEADS, Reason.EMPTY): 1}, rows=rows))
+    journal.write(Entry(moves=moves, ingested=ingested, rejected={(LEADS, Reason.EMPTY): 1}, stretches=stretches))
     journal.close()
     return journal_address
 
