@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from benchmarks.measuring.command import Parser
 from benchmarks.measuring.machine import this_machine
 from runbook.errors import RunbookError
 
@@ -90,12 +91,7 @@ def _journal(kind: str) -> Iterator[JournalAddress]:
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.chaos",
-        description=__doc__,
-        epilog=EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = Parser(prog="python -m benchmarks.chaos", description=__doc__, epilog=EXIT_CODES)
     parser.add_argument("--kills", type=int, default=1000, help="how often (default: %(default)s)")
     parser.add_argument("--journal", choices=("sqlite", "postgres"), default="sqlite", help="default: %(default)s")
     parser.add_argument("--kafka", choices=("mock", "real"), default="mock", help="default: %(default)s")
