@@ -26,7 +26,7 @@ def broken_journal(settings: JournalSettings) -> Journal | None:
 
     def write(entry: Entry) -> None:
         halves = {
-            "positions": replace(entry, ingested={}, rejected={}, rows=()),
+            "positions": Entry(moves=entry.moves, ingested={}, rejected={}),
             "counts": replace(entry, moves={}),
         }
         for half in ORDERS[sys.argv[1]]:

@@ -95,6 +95,12 @@ class SinkProcess:
         self.start(**options)
         wait_until(lambda: self.status("/readyz") == 200)
 
+    @property
+    def pid(self) -> int:
+        """The id of the running process."""
+        assert self.process is not None
+        return self.process.pid
+
     def status(self, path: str) -> int:
         """Return the status of a health page, 0 if nobody listens."""
         return self.page(path)[0]
