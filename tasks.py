@@ -443,13 +443,13 @@ def lint(context: Context) -> None:
         _python(context, arguments)
 
 
-@task(help={"name": "a file of benchmarks/"})
+@task(help={"name": "a file of benchmarks/; its own options come after --: inv dev.bench chaos -- --kills 1000"})
 def bench(context: Context, name: str) -> None:
     """Run one of the benchmarks; it prints the ratios of one run."""
     known = sorted(path.stem for path in (_ROOT / "benchmarks").glob("[a-z]*.py"))
     if name not in known:
         raise Exit(f"There is no benchmark {name!r}\n{_ROOT / 'benchmarks'}\nFix: choose one of {known}", code=4)
-    _python(context, f"-m benchmarks.{name}")
+    _python(context, f"-m benchmarks.{name} {shlex.join(shlex.split(context.remainder))}")
 
 
 @task(help={"json": _COMMON["json"]})
@@ -527,7 +527,7 @@ def _python(context: Context, arguments: str) -> None:
 def _exit_code(context: Context, arguments: str, *, env: dict[str, str] | None = None) -> int:
     with context.cd(str(_ROOT)):
         done = context.run(f"{shlex.quote(sys.executable)} {arguments}", env=env or {}, warn=True)
-    return int(done.exited) if done else 1
+    return 1 if done is None else int(done.exited)  # a result that failed is false, whatever its code
 
 
 def _traffic_options(leads: str, jobs: str, rate: str | None, timeout: str) -> "TrafficOptions":

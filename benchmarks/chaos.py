@@ -1,20 +1,18 @@
 """`python -m benchmarks.chaos`: kill the sink again and again under load, and audit its books after every kill.
 
 The test run does the same 50 times (tests/sink/test_sink_chaos.py); this is the long run. It prints missing and
-duplicate events as integers, and how long the counting stood still after a kill.
-
-It goes in rounds, each with a journal and a group of its own, and their books are added up. librdkafka's mock broker
-needs that: it keeps 5 MiB of a partition, and after some hundreds of dead members it assigns nobody anything.
+duplicate events as integers, and how long it took from a kill until all that had been written by then was counted.
 """
 
 import argparse
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from benchmarks.measuring.command import Parser
 from benchmarks.measuring.machine import this_machine
 from runbook.errors import RunbookError
 
@@ -31,31 +29,34 @@ from mock_kafka import MockKafka  # noqa: E402  # the same
 from postgres_server import postgres_programs, postgres_server  # noqa: E402  # the same
 from real_kafka import RealKafka  # noqa: E402  # the same
 
+_TELL_EVERY: Final = 50  # kills
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run, print the figures, and return the exit code."""
     options = _options(arguments)
-    print(this_machine())  # noqa: T201  # a command
-    result = Result()
+    print(this_machine(), flush=True)  # noqa: T201  # a command
     try:
-        with _journals(options.journal) as new_journal:
-            while result.kills < options.kills and result.exact:
-                result += _round(options, min(options.round, options.kills - result.kills), new_journal(), result)
-                print(result, file=sys.stderr, flush=True)  # noqa: T201  # a command
+        with _journal(options.journal) as journal:
+            result = _chaos(options, journal).run()
     except RunbookError as error:
         print(f"not available: {error}", file=sys.stderr)  # noqa: T201  # a command
         return 3
-    print(f"{options.journal}, {options.kafka} Kafka, {options.sinks} sinks: {result}")  # noqa: T201  # a command
+    members = "static members" if options.static else "dynamic members"
+    print(f"{options.journal}, {options.kafka} Kafka, {options.sinks} sinks, {members}: {result}")  # noqa: T201  # a command
     return 0 if result.exact else 1
 
 
-def _round(options: argparse.Namespace, kills: int, journal: JournalAddress, before: Result) -> Result:
+def _chaos(options: argparse.Namespace, journal: JournalAddress) -> Chaos:
     is_real = options.kafka == "real"
+    group = REAL_GROUP if is_real else MOCK_GROUP
+    if options.session_ms:
+        group |= {"KAFKA_SESSION_TIMEOUT_MS": str(options.session_ms), "KAFKA_HEARTBEAT_INTERVAL_MS": "1000"}
     return Chaos(
         journal=journal,
-        kills=kills,
+        kills=options.kills,
         broker=RealKafka if is_real else MockKafka,
-        group=REAL_GROUP if is_real else MOCK_GROUP,
+        group=group,
         is_static=options.static,
         sinks=options.sinks,
         command=broken(options.broken) if options.broken else ("-m", "sink"),
@@ -63,16 +64,22 @@ def _round(options: argparse.Namespace, kills: int, journal: JournalAddress, bef
         until_wrong=bool(options.broken),
         partitions=16,
         per_s=options.rate,
-        seed=options.seed + before.kills,
-    ).run()
+        seed=options.seed,
+        progress=_progress,
+    )
+
+
+def _progress(result: Result) -> None:
+    if result.kills % _TELL_EVERY == 0:
+        print(result, file=sys.stderr, flush=True)  # noqa: T201  # a command
 
 
 @contextmanager
-def _journals(kind: str) -> Iterator[Callable[[], JournalAddress]]:
-    """Yield what makes an empty journal. Raises RunbookError without PostgreSQL's programs."""
+def _journal(kind: str) -> Iterator[JournalAddress]:
+    """Yield an empty journal. Raises RunbookError without PostgreSQL's programs."""
     if kind == "sqlite":
         with tempfile.TemporaryDirectory(prefix="sink-chaos-") as folder:
-            yield lambda: sqlite_address(Path(tempfile.mkdtemp(dir=folder)))
+            yield sqlite_address(Path(folder))
         return
     programs = postgres_programs()
     if programs is None:
@@ -80,27 +87,22 @@ def _journals(kind: str) -> Iterator[Callable[[], JournalAddress]]:
             "PostgreSQL is not here", where="PATH, /usr/lib/postgresql", fix="apt-get install postgresql"
         )
     with postgres_server(programs) as server:
-        yield lambda: JournalAddress(server.new_database())
+        yield JournalAddress(server.new_database())
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.chaos",
-        description=__doc__,
-        epilog=EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = Parser(prog="python -m benchmarks.chaos", description=__doc__, epilog=EXIT_CODES)
     parser.add_argument("--kills", type=int, default=1000, help="how often (default: %(default)s)")
-    parser.add_argument(
-        "--round",
-        type=int,
-        default=50,
-        help="kills per broker and journal (default: %(default)s; a real broker needs none)",
-    )
     parser.add_argument("--journal", choices=("sqlite", "postgres"), default="sqlite", help="default: %(default)s")
     parser.add_argument("--kafka", choices=("mock", "real"), default="mock", help="default: %(default)s")
     parser.add_argument("--sinks", type=int, default=1, help="processes that share a journal in PostgreSQL")
-    parser.add_argument("--static", action="store_true", help="with KAFKA_GROUP_INSTANCE_ID")
+    parser.add_argument("--static", action="store_true", help="with KAFKA_GROUP_INSTANCE_ID; real Kafka only")
+    parser.add_argument(
+        "--session-ms",
+        type=int,
+        help="KAFKA_SESSION_TIMEOUT_MS, with a heartbeat each second (default: the shortest that the broker bears; "
+        "the sink's own is 10000)",
+    )
     parser.add_argument("--rate", type=int, default=1000, help="events/s (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of the moments and the load (default: %(default)s)")
     parser.add_argument(
@@ -109,6 +111,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if options.sinks > 1 and options.journal == "sqlite":
         parser.error("several sinks share a journal in PostgreSQL: --journal postgres")
+    if options.static and options.kafka == "mock":
+        parser.error("the mock broker knows no static members: --kafka real")
     return options
 
 

@@ -24,6 +24,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.measuring.command import Parser
 from runbook.documents.compare import Datasource
 from runbook.documents.dashboard import plan_panels
 from runbook.documents.desired import wanted_panels
@@ -99,9 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.edit", epilog=EXIT_CODES, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(prog="python -m benchmarks.edit", description=__doc__, epilog=EXIT_CODES)
     parser.add_argument("files", nargs="?", type=int, default=2000, help="so many files (default: 2000; proof: 10000)")
     parser.add_argument("--large", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args(arguments)

@@ -6,7 +6,6 @@ proven if the API answered it, Kafka holds exactly one event of it, and the jour
 the journal's counts must have grown by just the leads. Prints how long each hop took.
 """
 
-import argparse
 import os
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.measuring.command import Parser
 from benchmarks.measuring.machine import this_machine
 from runbook.errors import RunbookError
 from runbook.model import Created
@@ -217,12 +217,7 @@ def _wait_for(look: Callable[[], int], wanted: int, *, what: str, where: str) ->
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run, print the ledger's sums and the times, and return the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.ledger",
-        description=__doc__,
-        epilog=EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = Parser(prog="python -m benchmarks.ledger", description=__doc__, epilog=EXIT_CODES)
     parser.add_argument("--leads", type=int, default=10_000, help="how many (default: %(default)s)")
     options, console = parser.parse_args(arguments), Console(highlight=False)
     console.print(str(this_machine()))

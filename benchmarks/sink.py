@@ -9,11 +9,12 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from rich.console import Console
 
 from benchmarks.measuring.cardinality import flood, many_tenants
+from benchmarks.measuring.command import Parser
 from benchmarks.measuring.contestants import BASELINE, CEILING, KCAT_VALUES, PEER_ROWS, PLAIN_LOOP, SINK_ROWS
 from benchmarks.measuring.figures import Figure, of_flood, of_latency, of_many_tenants
 from benchmarks.measuring.latency import MOCK_WAIT_MS, latency
@@ -99,19 +100,13 @@ SECTIONS: Final = {"throughput": _throughput, "latency": _latency, "cardinality"
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = _Parser(prog="python -m benchmarks.sink", description=__doc__, epilog=EXIT_CODES)
+    parser = Parser(prog="python -m benchmarks.sink", description=__doc__, epilog=EXIT_CODES)
     parser.add_argument("--events", type=_positive, default=1_000_000, help="how many (default: 1000000)")
     parser.add_argument("--rounds", type=_positive, default=5, help="how often each contestant runs (default: 5)")
     parser.add_argument("--only", choices=tuple(SECTIONS), help="this section alone")
     parser.add_argument("--without-peers", action="store_true", help="without the programs from PyPI")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the raw figures there")
     return parser.parse_args(arguments)
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """Leave with the project's exit code for usage."""
-        self.exit(4, f"{self.prog}: {message}\n")
 
 
 def _positive(text: str) -> int:

@@ -1,12 +1,15 @@
 """Rejected messages, kept on a topic of their own with their original bytes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from sink.decoding import Reason
 from sink.properties import Properties
+
+SHORTENED_BYTES: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,6 +18,7 @@ class DeadLetter:
 
     message: Message
     reason: Reason
+    is_shortened: bool = False  # the topic does not take all of it
 
     def place(self) -> str:
         """Say where the message stands, for the log."""
@@ -28,10 +32,21 @@ class DeadLetter:
             "offset": self.message.offset(),
             "reason": self.reason,
         }
+        if self.is_shortened:
+            origin["original-bytes"] = len(self.message.value() or b"")
         return [
-            *(self.message.headers() or []),
+            *(() if self.is_shortened else self.message.headers() or ()),
             *((f"crm-events-sink.{name}", str(value)) for name, value in origin.items()),
         ]
+
+    def value(self) -> bytes | None:
+        """Return the message's bytes, or as many as are sure to find room."""
+        value = self.message.value()
+        return value[:SHORTENED_BYTES] if value and self.is_shortened else value
+
+    def key(self) -> str | bytes | None:
+        """Return the message's key, unless that may be what finds no room."""
+        return None if self.is_shortened else self.message.key()
 
 
 class DeadLetters:
@@ -72,20 +87,23 @@ class DeadLetters:
         def delivered(error: KafkaError | None, _: Message) -> None:
             self._in_flight -= 1
             if error is not None:
-                self._failed(letter, error.str())
+                self._failed(letter, error)
 
-        message = letter.message
         try:
-            producer.produce(
-                self._topic, message.value(), message.key(), headers=letter.headers(), on_delivery=delivered
-            )
+            producer.produce(self._topic, letter.value(), letter.key(), headers=letter.headers(), on_delivery=delivered)
         except KafkaException as error:
-            self._failed(letter, error.args[0].str())
+            self._failed(letter, error.args[0])
         except BufferError as error:
-            self._failed(letter, str(error))
+            self._keep(letter, str(error))
         else:
             self._in_flight += 1
 
-    def _failed(self, letter: DeadLetter, error: str) -> None:
+    def _failed(self, letter: DeadLetter, error: KafkaError) -> None:
+        """Send it again; a message that the broker took may be too large for it with our headers, then shortened."""
+        if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+            letter = replace(letter, is_shortened=True)
+        self._keep(letter, error.str())
+
+    def _keep(self, letter: DeadLetter, problem: str) -> None:
         self._unsent.append(letter)
-        self._last_error = error
+        self._last_error = problem

@@ -16,18 +16,23 @@ STALLED_AFTER_S: Final = 30.0
 class Pulse:
     """What the poll loop knows about itself. It alone writes; each field is one assignment, so readers need no lock."""
 
-    beat_at: float = field(default_factory=time.monotonic)  # when the loop last came round
+    clock: Callable[[], float] = time.monotonic  # seconds; a clock that is set does not move it
+    beat_at: float = field(init=False)  # when the loop last came round
     connected: bool = False  # a Kafka broker is connected
     assigned: int = 0  # partitions
     blocked: str = ""  # why counting waits, or empty
 
+    def __post_init__(self) -> None:
+        """Begin with a beat: a loop that has just been made has not stalled."""
+        self.beat()
+
     def beat(self) -> None:
         """Note that the loop has come round."""
-        self.beat_at = time.monotonic()
+        self.beat_at = self.clock()
 
     def stalled(self) -> str:
         """Say for how long the loop has not come round, or nothing."""
-        silent_s = time.monotonic() - self.beat_at
+        silent_s = self.clock() - self.beat_at
         return f"the poll loop has not come round for {silent_s:.0f} s" if silent_s > STALLED_AFTER_S else ""
 
     def impaired(self) -> str:

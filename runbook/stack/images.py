@@ -59,6 +59,7 @@ _PYTHON: Final = "3.11"  # of that suite: the wheels are for it, whatever Python
 _PACKAGES: Final = (
     "python3-minimal",
     "libpython3-stdlib",
+    "python3-venv",  # with it this is a base for sink/Dockerfile as well
     "nginx-light",
     "socat",
     "prometheus",
@@ -93,7 +94,7 @@ def built_images(says: Says) -> dict[str, str]:
             where=str(_IMAGES),
             fix=f"name an image in each of {', '.join(wanted)}",
         )
-    root = _root_image(says)
+    root = root_image(says)
     python = _python_image(root, says)
     built = {variable: _part_image(part, root, python, says) for variable, part in wanted.items()}
     _forget_outdated({root, python, *built.values()})
@@ -138,7 +139,8 @@ def _built(tag: str, context: Path, parent: tuple[str, str], says: Says) -> str:
     return tag
 
 
-def _root_image(says: Says) -> str:
+def root_image(says: Says) -> str:
+    """Return the image of the root file system, made now if need be. Raises UsageError, RunbookError."""
     tag = _tag("root", _SUITE, *_PACKAGES, *_LEFT_OUT)
     if _is_there(tag):
         return tag

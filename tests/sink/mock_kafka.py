@@ -47,14 +47,7 @@ class MockKafka:
 
     def read(self, topic: str, count: int) -> list[Message]:
         """Read that many messages from the start of a topic."""
-        reader = Consumer(
-            {"bootstrap.servers": self.bootstrap, "group.id": "reader", "log_level": 0, "fetch.wait.max.ms": 50}
-        )
-        parts = reader.list_topics(topic, timeout=10).topics[topic].partitions
-        reader.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in parts])
-        messages = reader.consume(count, 10)
-        reader.close()
-        return messages
+        return read(self.bootstrap, topic, count)
 
     def close(self) -> None:
         """End the broker."""
@@ -71,6 +64,16 @@ def send(producer: Producer, topic: str, values: Sequence[bytes | None], *, part
         producer.poll(0)
     assert producer.flush(10) == 0
     assert not refused
+
+
+def read(bootstrap: str, topic: str, count: int) -> list[Message]:
+    """Read that many messages from the start of a topic."""
+    reader = Consumer({"bootstrap.servers": bootstrap, "group.id": "reader", "log_level": 0, "fetch.wait.max.ms": 50})
+    parts = reader.list_topics(topic, timeout=10).topics[topic].partitions
+    reader.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in parts])
+    messages = reader.consume(count, 10)
+    reader.close()
+    return messages
 
 
 def _librdkafka() -> ctypes.CDLL:

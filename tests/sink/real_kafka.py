@@ -6,9 +6,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from confluent_kafka import Producer
+from confluent_kafka import Message, Producer
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
-from mock_kafka import send
+from mock_kafka import read, send
 from sink_process import wait_until
 
 from runbook.stack.kafka import found_kafka, kafka_part, missing_metadata, prepare_kafka
@@ -36,10 +36,11 @@ class RealKafka:
         wait_until(lambda: not missing_metadata(self.bootstrap), _READY_S)
         self.producer = Producer({"bootstrap.servers": self.bootstrap, "log_level": 0, "linger.ms": 1})
 
-    def create(self, topic: str, partitions: int) -> None:
-        """Make a topic."""
+    def create(self, topic: str, partitions: int, **config: str) -> None:
+        """Make a topic; `max_message_bytes` is Kafka's max.message.bytes, and so on."""
+        settings = {name.replace("_", "."): value for name, value in config.items()}
         admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
-        for created in admin.create_topics([NewTopic(topic, partitions, 1)]).values():
+        for created in admin.create_topics([NewTopic(topic, partitions, 1, config=settings)]).values():
             created.result(_END_S)
 
     def grow(self, topic: str, partitions: int) -> None:
@@ -52,6 +53,10 @@ class RealKafka:
     def send(self, topic: str, values: Sequence[bytes | None], *, partition: int = -1) -> None:
         """Write messages and wait until the broker has acknowledged all of them."""
         send(self.producer, topic, values, partition=partition)
+
+    def read(self, topic: str, count: int) -> list[Message]:
+        """Read that many messages from the start of a topic."""
+        return read(self.bootstrap, topic, count)
 
     def close(self) -> None:
         """End the broker."""

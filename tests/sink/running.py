@@ -48,10 +48,12 @@ class Running:
 
 
 @contextmanager
-def running(bootstrap: str, journal: Journal | None = None, *, group: str = "eager", **env: str) -> Iterator[Running]:
+def running(
+    bootstrap: str, journal: Journal | None = None, *, group: str = "eager", pulse: Pulse | None = None, **env: str
+) -> Iterator[Running]:
     """Run the loop until the block ends, without a journal or with an open one; then it has left its group."""
     settings = load_settings({"KAFKA_BOOTSTRAP": bootstrap, **FAST, **GROUPS[group], **env})
-    stop, pulse = threading.Event(), Pulse()
+    stop, pulse = threading.Event(), pulse or Pulse()
     with tempfile.NamedTemporaryFile() as file:
         log = LogLines(file.fileno())
         metrics = Metrics(topics=settings.topics, max_tenants=settings.max_tenants, dropped_lines=lambda: log.dropped)

@@ -95,12 +95,23 @@ class SinkProcess:
         self.start(**options)
         wait_until(lambda: self.status("/readyz") == 200)
 
+    @property
+    def pid(self) -> int:
+        """The id of the running process."""
+        assert self.process is not None
+        return self.process.pid
+
     def status(self, path: str) -> int:
         """Return the status of a health page, 0 if nobody listens."""
+        return self.page(path)[0]
+
+    def page(self, path: str) -> tuple[int, str]:
+        """Return status and text of a page on the HTTP port, 0 and nothing if nobody listens."""
         try:
-            return requests.get(f"http://127.0.0.1:{self.http_port}{path}", timeout=5).status_code
+            answer = requests.get(f"http://127.0.0.1:{self.http_port}{path}", timeout=5)
         except requests.ConnectionError:
-            return 0
+            return 0, ""
+        return answer.status_code, answer.text
 
     def samples(self, headers: dict[str, str] | None = None) -> Samples:
         """Read /metrics; with the header SCRAPE as Prometheus does."""
@@ -139,12 +150,12 @@ class SinkProcess:
             self.process = None
 
 
-def wait_until(probe: Callable[[], object], deadline_s: float = 20.0) -> None:
+def wait_until(probe: Callable[[], object], deadline_s: float = 20.0, *, every_s: float = 0.02) -> None:
     """Wait until the probe says yes, or fail with its last answer."""
     until, pause = time.monotonic() + deadline_s, threading.Event()
     while not (seen := probe()):
         assert time.monotonic() < until, f"not within {deadline_s} s; last: {seen!r}"
-        pause.wait(0.02)
+        pause.wait(every_s)
 
 
 def free_ports(count: int) -> list[int]:

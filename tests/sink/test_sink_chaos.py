@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from broken_sink import VARIANTS
+from broken_sink import ORDERS
 from chaos import Chaos, broken
 from journals import JournalAddress, sqlite_address
 from postgres_server import PostgresServer
@@ -17,7 +17,7 @@ def test_killed_again_and_again(tmp_path: Path) -> None:
     assert result.rebalances > 0
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", ORDERS)
 def test_two_transactions_are_caught(tmp_path: Path, variant: str) -> None:
     """The same run finds the mistake of a sink that counts and moves on in two transactions, in either order."""
     chaos = Chaos(journal=sqlite_address(tmp_path), kills=25, command=broken(variant), rows=False, until_wrong=True)

@@ -4,9 +4,12 @@ import threading
 from collections import Counter
 
 import pytest
+from confluent_kafka import KafkaError
 from mock_kafka import MockKafka
 from running import running
 from sink_process import JOBS, LEADS, event, wait_until
+
+from sink.dead_letters import SHORTENED_BYTES
 
 DLQ = "crm-events-sink.dlq"
 POISON = {
@@ -61,6 +64,54 @@ def test_poison(kafka: MockKafka) -> None:
         }
 
 
+def test_poison_of_every_size_and_shape(kafka: MockKafka) -> None:
+    """What is odd but an event is counted as its tenant's; what is none goes to the dead letters, however large."""
+    kafka.create(LEADS, 1)
+    kafka.create(DLQ, 1)
+    tail = b', "event_type": "lead.created"}'
+    events = {
+        "duplicate keys": b'{"tenant_id": "first", "tenant_id": "acme"' + tail,  # the last one counts, as in JavaScript
+        "unknown event_type": b'{"tenant_id": "acme", "event_type": "moon.landed"}',
+        "future event_version": b'{"event_version": 99, "payload": {"a": []}, "tenant_id": "acme"' + tail,
+        "newlines between": b'{\n"tenant_id": "acme"\n' + tail,
+        "nested, as far as JSON readers go": b'{"more": ' + b"[" * 500 + b"]" * 500 + b', "tenant_id": "acme"' + tail,
+    }
+    poison = {
+        "1 MB": b"x" * 990_000,  # more than that is refused to the writer already
+        "1 MB of an event": b'{"tenant_id": "acme", "name": "' + b"x" * 989_000,
+        "tenant of 10,000 letters": b'{"tenant_id": "' + b"a" * 10_000 + b'"' + tail,
+        "newline in the tenant": b'{"tenant_id": "ac\\nme"' + tail,
+        "newline raw in a text": b'{"tenant_id": "acme", "name": "a\nb"' + tail,
+        "nested without end": b'{"more": ' + b"[" * 100_000,
+        "NaN as tenant": b'{"tenant_id": NaN' + tail,
+        "NaN elsewhere": b'{"amount": NaN, "tenant_id": "acme"' + tail,
+        "two in one": event("acme") * 2,
+    }
+    kafka.send(LEADS, [*events.values(), *poison.values()], partition=0)
+    with running(kafka.bootstrap, TOPICS=LEADS) as sink:
+        wait_until(lambda: sink.samples().passed() == len(events) + len(poison))
+        assert sink.samples().ingested() == {("acme", LEADS): len(events)}
+        assert sum(sink.samples().rejected().values()) == len(poison)
+    assert [letter.value() for letter in kafka.read(DLQ, len(poison))] == list(poison.values())
+
+
+def test_dead_letter_too_large(kafka: MockKafka) -> None:
+    """A message that finds no room on the dead-letter topic goes there shortened: nothing stops for it."""
+    kafka.create(LEADS, 1)
+    kafka.create(DLQ, 1)
+    value = b"x" * 50_000
+    kafka.send(LEADS, [event("acme"), value, event("acme")], partition=0)
+    kafka.refuse_produce(KafkaError.MSG_SIZE_TOO_LARGE, 1)
+    with running(kafka.bootstrap, TOPICS=LEADS) as sink:
+        wait_until(lambda: sink.samples().passed() == 3)
+        assert sink.samples().counted() == 3
+    (letter,) = kafka.read(DLQ, 1)
+    assert letter.value() == value[:SHORTENED_BYTES]
+    headers = dict(letter.headers() or [])
+    assert headers["crm-events-sink.original-bytes"] == b"50000"
+    assert (headers["crm-events-sink.offset"], headers["crm-events-sink.reason"]) == (b"1", b"not_json")
+
+
 def test_dead_letters_off(kafka: MockKafka) -> None:
     """Without a dead-letter topic a bad message is counted, and nothing is sent."""
     kafka.create(LEADS, 1)
@@ -75,7 +126,7 @@ def test_dead_letter_refused(kafka: MockKafka) -> None:
     """While the dead-letter topic refuses, nothing moves and the sink is not ready; later all is counted once."""
     kafka.create(LEADS, 2)
     kafka.create(DLQ, 1)
-    kafka.send(LEADS, [event("acme"), b"{}"], partition=0)
+    kafka.send(LEADS, [b"{}", event("acme")], partition=0)  # the good one may come in a batch of its own
     kafka.refuse_produce(TOPIC_AUTHORIZATION_FAILED, 1_000)
     with running(kafka.bootstrap, TOPICS=LEADS) as sink:
         wait_until(lambda: "Topic authorization failed" in sink.pulse.not_ready())
@@ -96,7 +147,7 @@ def test_rebalance_while_refused(kafka: MockKafka) -> None:
     kafka.create(LEADS, 2)
     kafka.create(DLQ, 1)
     for partition in range(2):
-        kafka.send(LEADS, [event("acme"), b"{}"], partition=partition)
+        kafka.send(LEADS, [b"{}", event("acme")], partition=partition)
     kafka.refuse_produce(TOPIC_AUTHORIZATION_FAILED, 1_000)
     with running(kafka.bootstrap, TOPICS=LEADS) as first:
         wait_until(lambda: first.pulse.blocked)

@@ -1,7 +1,10 @@
 """The loop with a journal: where it starts, what it does when the journal is away, and who else counts."""
 
 import sqlite3
-from contextlib import closing
+import threading
+import time
+from contextlib import ExitStack, closing
+from http import HTTPStatus
 from pathlib import Path
 
 import pytest
@@ -9,10 +12,12 @@ from confluent_kafka import Consumer, TopicPartition
 from journals import JournalAddress, sqlite_address
 from mock_kafka import MockKafka
 from postgres_server import PostgresServer
-from running import running
+from running import Running, running
 from sink_process import JOBS, LEADS, SCRAPE, SinkProcess, event, wait_until
 
+from sink.health import Pulse, health_routes
 from sink.journal.model import Entry, Position
+from sink.pages import Request
 from sink.starts import Offsets, start_with_journal
 
 
@@ -153,6 +158,81 @@ def test_sums_over_two_sinks(kafka: MockKafka, postgres: PostgresServer, group: 
         assert first.samples().counted() + gone == 1_600
     first_journal.close()
     second_journal.close()
+
+
+def test_sums_over_four_sinks(kafka: MockKafka, postgres: PostgresServer) -> None:
+    """Four sinks join one after the other under load, and leave again: their counters add up to what was sent."""
+    kafka.create(LEADS, 12)
+    address, sent, stop = JournalAddress(postgres.new_database()), list[int](), threading.Event()
+
+    def load() -> None:
+        while not stop.wait(0.02):
+            kafka.send(LEADS, [event(f"t{n % 3}") for n in range(50)])
+            sent.append(50)
+
+    producing, members = threading.Thread(target=load), list[Running]()
+    producing.start()
+    try:
+        with ExitStack() as group:
+            for _ in range(4):
+                journal = group.enter_context(closing(address.opened()))
+                members.append(group.enter_context(running(kafka.bootstrap, journal, TOPICS=LEADS)))
+                wait_until(lambda: {member.pulse.assigned for member in members} == {12 // len(members)})
+            wait_until(lambda: all(member.samples().counted() for member in members))
+    finally:
+        stop.set()
+        producing.join()
+    with closing(address.opened()) as journal, running(kafka.bootstrap, journal, TOPICS=LEADS) as rest:
+        wait_until(lambda: rest.samples().passed() == sum(sent))
+        assert sum(member.samples().counted() for member in (*members, rest)) == sum(sent)
+
+
+def test_clock_jumps(kafka: MockKafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The wall clock goes a day back, and then forward: everything is counted and kept once, and the loop is alive."""
+    kafka.create(LEADS, 1)
+    journal, jump_s, real = sqlite_address(tmp_path).opened(SINK_JOURNAL_EVENTS="rows"), [0.0], time.time
+    monkeypatch.setattr(time, "time", lambda: real() + jump_s[0])
+    monkeypatch.setattr(time, "time_ns", lambda: int((real() + jump_s[0]) * 1e9))
+    with running(kafka.bootstrap, journal, TOPICS=LEADS) as sink:
+        for total, jump_s[0] in ((5, 0.0), (10, -86_400.0), (15, 86_400.0)):
+            kafka.send(LEADS, [event("acme")] * 5)
+            wait_until(lambda: sink.samples().passed() == total)  # noqa: B023  # called at once
+            assert not sink.pulse.not_ready()
+        shown_at = sink.samples().by_name["crm_events_last_progress_timestamp_seconds"][()]
+        assert shown_at > real() + 80_000  # the jump did arrive
+    journal.close()
+    with closing(sqlite3.connect(tmp_path / "journal.sqlite")) as db:
+        assert db.execute('SELECT "offset" FROM message ORDER BY id').fetchall() == [(n,) for n in range(15)]
+
+
+def test_stalled_loop(kafka: MockKafka, tmp_path: Path) -> None:
+    """A loop that hangs in its journal is not live once its own clock is 30 s on, and is again when it comes round."""
+    kafka.create(LEADS, 1)
+    ahead_s, hung, released = [0.0], threading.Event(), threading.Event()
+    pulse = Pulse(clock=lambda: time.monotonic() + ahead_s[0])
+    journal = sqlite_address(tmp_path).opened()
+    livez = health_routes(pulse)["GET /livez"]
+    request = Request(headers={}, query="", last="livez", client="127.0.0.1")
+    write = journal.write
+
+    def hanging(entry: Entry) -> None:
+        hung.set()
+        assert released.wait(60)
+        write(entry)
+
+    journal.write = hanging
+    with running(kafka.bootstrap, journal, pulse=pulse, TOPICS=LEADS) as sink:
+        try:
+            kafka.send(LEADS, [event("acme")])
+            assert hung.wait(20)
+            assert livez(request).status == HTTPStatus.OK
+            ahead_s[0] = 31.0
+            assert livez(request).status == HTTPStatus.SERVICE_UNAVAILABLE
+        finally:
+            released.set()
+        wait_until(lambda: livez(request).status == HTTPStatus.OK)
+        assert sink.samples().counted() == 1
+    journal.close()
 
 
 def test_another_cluster(tmp_path: Path) -> None:

@@ -39,14 +39,15 @@ def test_zero_first(kafka: MockKafka, sink: SinkProcess) -> None:
     assert seen == [5.0, 0.0, 5.0, 5.0]
 
 
-def test_stop_in_the_middle_and_go_on(kafka: MockKafka, sink: SinkProcess) -> None:
-    """SIGTERM under load, then a new process: committed is what was counted, and no event is lost or counted twice."""
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stop_in_the_middle_and_go_on(kafka: MockKafka, sink: SinkProcess, number: int) -> None:
+    """A signal under load, then a new process: committed is what was counted, and no event is lost or counted twice."""
     kafka.create(LEADS, 4)
     kafka.create(JOBS, 1)
     kafka.send(LEADS, [event(f"tenant-{n % 7}") for n in range(20_000)])
     sink.start()
     wait_until(lambda: sink.status("/livez") == 200 and sink.samples().counted() > 0)
-    assert sink.stop() == 0
+    assert sink.stop(number) == 0
     committed = _committed(kafka, LEADS, 4)
     first = [line for line in sink.lines() if EVENT_LINE.fullmatch(line)]
     assert committed == len(first)
@@ -137,6 +138,25 @@ def test_wrong_setting(sink: SinkProcess, variable: str, value: str) -> None:
     said = sink.stderr()
     assert variable in said
     assert said.count("\n") == 1
+
+
+def test_secrets_stay_secret(sink: SinkProcess) -> None:
+    """A broker that does not take the login, with librdkafka's own trace on: no page and no line shows the password."""
+    sink.env |= {
+        "KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT",
+        "KAFKA_SASL_MECHANISM": "PLAIN",
+        "KAFKA_SASL_USERNAME": "sink",
+        "KAFKA_SASL_PASSWORD": "never-shown",
+        "KAFKA_DEBUG": "security,broker",
+        "SINK_API_TOKEN": "never-shown-either",
+    }
+    sink.start()
+    wait_until(lambda: any("Kafka error" in line for line in sink.lines()))
+    pages = [sink.page(path)[1] for path in ("/health", "/livez", "/readyz", "/events/latest")]
+    assert sink.stop() in {0, 1}
+    trace = sink.stderr()
+    assert "sasl" in trace.lower()  # it does log
+    assert "never-shown" not in "".join([*sink.lines(), *pages, trace])
 
 
 def _committed(kafka: MockKafka, topic: str, partitions: int) -> int:

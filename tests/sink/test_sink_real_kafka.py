@@ -46,6 +46,21 @@ def test_partitions_that_are_added_are_read_from_their_start(broker: RealKafka, 
     journal.close()
 
 
+def test_largest_message_as_a_dead_letter(broker: RealKafka) -> None:
+    """A message that just fits its topic does not fit the dead-letter one with our headers: shortened, it does."""
+    topic, dlq = f"leads-{uuid4().hex}", f"dlq-{uuid4().hex}"
+    for name in (topic, dlq):
+        broker.create(name, 1, max_message_bytes="20000")
+    largest = 19_900  # with Kafka's own bytes around it, and without our headers
+    for value in (event("acme"), b"x" * largest, event("acme")):
+        broker.send(topic, [value])
+    with running(broker.bootstrap, GROUP_ID=topic, TOPICS=topic, SINK_DLQ_TOPIC=dlq) as sink:
+        wait_until(lambda: sink.samples().passed() == 3, 60)
+        assert sink.samples().rejected() == {(topic, "not_json"): 1.0}
+    (letter,) = broker.read(dlq, 1)
+    assert dict(letter.headers() or [])["crm-events-sink.original-bytes"] == str(largest).encode()
+
+
 @pytest.mark.parametrize("is_static", [False, True], ids=["dynamic", "static"])
 def test_killed_again_and_again(tmp_path: Path, *, is_static: bool) -> None:
     """20 times kill -9 under load: nothing missing, nothing twice, no total goes back."""
