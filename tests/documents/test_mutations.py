@@ -61,7 +61,7 @@ def outcome(copy: Path, names: Sequence[str]) -> subprocess.CompletedProcess[str
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """A folder with the package, before all others on the path."""
-    for name in ("documents", "errors.py", "__init__.py"):
+    for name in ("documents", "errors.py", "locks.py", "__init__.py"):
         source, goal = ROOT / "runbook" / name, tmp_path / "runbook" / name
         if source.is_dir():
             shutil.copytree(source, goal, ignore=shutil.ignore_patterns("__pycache__"))
