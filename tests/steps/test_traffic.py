@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from runbook.clients.kafka import Kafka
 from runbook.model import Created, TaskResult
 from runbook.record import all_records, open_record
 from runbook.settings import Target
+from runbook.steps.counts import Count, Position, Snapshot
+from runbook.steps.traffic import _is_of_an_earlier_process
 from runbook.waiting import Pending, wait_until
 
 pytestmark = pytest.mark.stack
@@ -247,3 +250,19 @@ def waited_for(chain: Chain, *, leads: int) -> None:
         return found >= leads or Pending(f"{found} leads")
 
     wait_until(enough, what="leads", deadline_s=20, where="record", fix="none", every_s=0.01)
+
+
+@pytest.mark.parametrize(
+    ("sampled", "offset", "expected"),
+    [(5, 10, True), (5, 12, False), (0, 10, False)],
+    ids=["began anew", "counted meanwhile", "the same"],
+)
+def test_a_sample_from_before_a_restart_is_no_baseline(sampled: float, offset: int, *, expected: bool) -> None:
+    """Higher than the page although nothing more was read: 5 before and 5 after would make a growth of 0."""
+    now = datetime.now(UTC)
+
+    def snapshot(value: float, place: int) -> Snapshot:
+        count = Count(topic="leads", tenant_id="acme", value=value)
+        return Snapshot(at=now, counts=(count,), positions=(Position(topic="leads", partition=0, offset=place),))
+
+    assert _is_of_an_earlier_process(snapshot(sampled, offset), snapshot(0, 10)) is expected
