@@ -10,8 +10,9 @@ from typing import cast
 from confluent_kafka import KafkaError, Message
 
 from sink.dead_letters import DeadLetter
-from sink.decoding import Decoded, Event, Reason, decode_batch
+from sink.decoding import Decoded, Reason, decode_batch
 from sink.journal.model import Entry, Partition, Stretch
+from sink.log_lines import Received
 
 
 @dataclass(slots=True, kw_only=True)
@@ -20,7 +21,7 @@ class Batch:
 
     rebalances: int  # of the member, when the first of them was fetched
     fetched_at: float = field(default_factory=time.monotonic)
-    events: list[Event] = field(default_factory=list)  # only if their log lines are wanted
+    received: list[Received] = field(default_factory=list)  # only if their log lines are wanted
     tenants: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))  # events by topic and tenant
     letters: list[DeadLetter] = field(default_factory=list)
     stretches: list[Stretch] = field(default_factory=list)  # only if they are kept
@@ -51,19 +52,19 @@ class Batch:
             return
         self.letters += [DeadLetter(message=messages[index], reason=r) for index, r in decoded.rejected.items()]
         topics = cast("list[str]", list(map(Message.topic, messages)))
-        self._count(topics, decoded)
+        tenants = decoded.tenants()
+        self._count(topics, tenants, decoded.rejected)
         if log:
-            self.events += decoded.events
+            self.received.append(Received(types=decoded.types(), tenants=tenants))
         if keep:
             self.stretches += _stretches(messages, topics, values, decoded)
 
-    def _count(self, topics: Sequence[str], decoded: Decoded) -> None:
+    def _count(self, topics: Sequence[str], tenants: Sequence[str], rejected: Mapping[int, Reason]) -> None:
         """Count the events; those of one fetch are mostly of one topic."""
-        tenants = [event.tenant_id for event in decoded.events]
         if _is_one(topics):
             self.tenants[topics[0]].update(tenants)
             return
-        good = (topic for index, topic in enumerate(topics) if index not in decoded.rejected)
+        good = (topic for index, topic in enumerate(topics) if index not in rejected)
         for topic, tenant in zip(good, tenants, strict=True):
             self.tenants[topic][tenant] += 1
 
@@ -78,8 +79,8 @@ def _stretches(
     messages: Sequence[Message], topics: Sequence[str], values: Sequence[bytes | None], decoded: Decoded
 ) -> Iterator[Stretch]:
     """Put the columns together, one stretch for each run of messages of a partition."""
-    tenants: list[str | None] = [event.tenant_id for event in decoded.events]
-    types: list[str | None] = list(_storable([event.event_type for event in decoded.events]))
+    tenants: list[str | None] = [*decoded.tenants()]
+    types: list[str | None] = [*_storable(decoded.types())]
     reasons: list[Reason | None] = [None] * len(messages)
     for index, reason in decoded.rejected.items():  # in ascending order
         tenants.insert(index, None)

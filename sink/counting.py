@@ -75,7 +75,7 @@ class Counting:
             next_offsets={p: offset for p, offset in batch.next_offsets.items() if p in ours or self.journal is None},
             took_s=time.monotonic() - batch.fetched_at,
         )
-        if batch.events:
-            self._log.events(batch.events)
+        if batch.received:
+            self._log.events(batch.received)
         for letter in batch.letters:
             self._log.say(f"Rejected {letter.place()}: {letter.reason}")

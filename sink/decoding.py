@@ -41,6 +41,14 @@ class Decoded:
     events: list[Event]
     rejected: dict[int, Reason]
 
+    def tenants(self) -> list[str]:
+        """Return the events' tenants in their order."""
+        return [event.tenant_id for event in self.events]
+
+    def types(self) -> list[str]:
+        """Return the events' types in their order."""
+        return [event.event_type for event in self.events]
+
 
 _first, _last = itemgetter(0), itemgetter(-1)
 _decoder = msgspec.json.Decoder(Event)

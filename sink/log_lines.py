@@ -5,16 +5,23 @@ import select
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
 from confluent_kafka import KafkaError
 
-from sink.decoding import Event
-
 # About 100,000 event lines. While stdout is blocked, what comes on top of this is dropped and counted.
 _LIMIT_CHARS: Final = 8 * 1024 * 1024
 _REPEAT_S: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """Events that came together, by column and in their order."""
+
+    types: Sequence[str]
+    tenants: Sequence[str]
 
 
 class LogLines:
@@ -40,10 +47,10 @@ class LogLines:
         """How many lines were not written because stdout was blocked or closed."""
         return self._dropped
 
-    def events(self, events: Sequence[Event]) -> None:
+    def events(self, received: Sequence[Received]) -> None:
         """Write the line of each event, all with one time stamp."""
         lines = _LinesByType(f"[{_now()}] Received ")
-        self._put("".join([lines[e.event_type][e.tenant_id] for e in events]), len(events))
+        self._put("".join(map(lines.of, received)), sum(len(events.tenants) for events in received))
 
     def say(self, text: str) -> None:
         """Write one line with the time before it."""
@@ -92,6 +99,13 @@ class _LinesByType(dict[str, "_LinesByTenant"]):
     def __init__(self, start: str) -> None:
         super().__init__()
         self._start = start
+
+    def of(self, events: Received) -> str:
+        """Return the lines of some events; one call in C if they are of one type, as those of one topic are."""
+        types, tenants = events.types, events.tenants
+        if types and types.count(types[0]) == len(types):
+            return "".join(map(self[types[0]].__getitem__, tenants))
+        return "".join([self[kind][tenant] for kind, tenant in zip(types, tenants, strict=True)])
 
     def __missing__(self, event_type: str) -> "_LinesByTenant":
         found = self[event_type] = _LinesByTenant(f"{self._start}{_escaped(event_type)} for tenant ")

@@ -73,6 +73,7 @@ SINK_ROWS: Final = (
     SinkRow(name="sink, SQLite rows", env=QUIET | SQLITE | ROWS, target=at_least(0.4)),
     SinkRow(name="sink, PostgreSQL counts", env=QUIET | POSTGRES, postgres=True),
     SinkRow(name="sink, PostgreSQL rows", env=QUIET | POSTGRES | ROWS, postgres=True),
+    SinkRow(name="sink, the C library's malloc", env=QUIET | NO_JOURNAL, jemalloc=False),
 )
 BASELINE: Final = PipedRow(name="kcat", command=_kcat)
 KCAT_VALUES: Final = PipedRow(name="kcat, every value printed", command=_kcat_values, mark=b"\n")

@@ -5,6 +5,7 @@ which is the resolution of the samples. The last, short buffer comes with the wr
 of the pace.
 """
 
+import fcntl
 import os
 import selectors
 import subprocess
@@ -23,7 +24,8 @@ from benchmarks.measuring.usage import PeakMemory, children_cpu_s
 
 PAGE_FILE: Final = "page.txt"
 _SILENT_S: Final = 60.0  # a contestant that writes nothing for so long is stuck
-_CHUNK: Final = 65_536
+_CHUNK: Final = 1024 * 1024
+_LOOK_EVERY_S: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +52,13 @@ class PipedRow:
         command, before = self.command(run), children_cpu_s()
         with (run.folder / "stderr.txt").open("wb") as errors:
             process = subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=errors)
-        samples, memory = [], PeakMemory(process.pid)
+        samples, memory, look_at_s = [], PeakMemory(process.pid), 0.0
         try:
             for sample in _samples(process.stdout, self.mark):
                 samples.append(sample)
-                memory.look()
+                if sample.at_s >= look_at_s:
+                    memory.look()
+                    look_at_s = sample.at_s + _LOOK_EVERY_S
             code = process.wait(_SILENT_S)
         finally:
             process.kill()
@@ -80,6 +84,7 @@ def _samples(pipe: IO[bytes] | None, mark: bytes) -> Iterator[Sample]:
     """Yield the count after each read, until the pipe is closed. Raises TimeoutError."""
     assert pipe is not None  # noqa: S101  # stdout=PIPE
     total = 0
+    fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _CHUNK)  # a writer of whole values would wait for this reader else
     with pipe, selectors.DefaultSelector() as selector:
         selector.register(pipe, selectors.EVENT_READ)
         while True:

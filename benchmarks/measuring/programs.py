@@ -18,7 +18,7 @@ from runbook.stack.standins.broker.cluster import library_path
 from runbook.stack.tools import cache_folder
 
 PEERS: Final = CHECKOUT / "benchmarks/peers"
-_PACKAGES: Final = ("kcat", "libyajl2", "librdkafka1", "librdkafka-dev")
+_PACKAGES: Final = ("kcat", "libyajl2", "librdkafka1", "librdkafka-dev", "libjemalloc2")
 _INSTALL_S: Final = 600
 
 
@@ -64,6 +64,15 @@ def ceiling() -> Path:
     return program
 
 
+@cache
+def jemalloc() -> Path:
+    """Return the allocator that the sink's image preloads. Raises NotAvailableError."""
+    listed = shutil.which("ldconfig", path="/usr/sbin:/sbin:/usr/bin:/bin")
+    known = subprocess.run((listed, "-p"), capture_output=True, text=True, check=False).stdout if listed else ""
+    installed = [Path(line.rpartition("=> ")[2]) for line in known.splitlines() if "libjemalloc.so.2 " in line]
+    return installed[0] if installed else next(_unpacked().rglob("libjemalloc.so.2"))
+
+
 def _cache(name: str) -> Path:
     folder = cache_folder().with_name("benchmarks")
     folder.mkdir(parents=True, exist_ok=True)
@@ -72,7 +81,8 @@ def _cache(name: str) -> Path:
 
 def _unpacked() -> Path:
     """Download the packages once and unpack them, without root."""
-    root = _cache(f"packages-{platform.machine()}")
+    stamp = hashlib.sha256(" ".join(_PACKAGES).encode()).hexdigest()[:8]
+    root = _cache(f"packages-{stamp}-{platform.machine()}")
     if not root.exists():
         with tempfile.TemporaryDirectory(dir=root.parent, prefix="fetch-") as scratch:
             _run(("apt-get", "-qq", "download", *_PACKAGES), directory=Path(scratch))

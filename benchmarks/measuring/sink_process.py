@@ -35,7 +35,10 @@ _STOP_S: Final = 10.0
 class SinkProcess:
     """A running sink. Leaving the block stops it with SIGTERM."""
 
-    def __init__(self, *, bootstrap: str, group: str, folder: Path, env: Mapping[str, str]) -> None:
+    def __init__(
+        self, *, bootstrap: str, group: str, folder: Path, env: Mapping[str, str], preload: Path | None = None
+    ) -> None:
+        """Start it; `preload` is a library that replaces the C library's malloc."""
         self.log = folder / "sink.log"
         self._stderr = folder / "stderr.txt"
         self._port, http_port = _free_ports()
@@ -48,6 +51,7 @@ class SinkProcess:
             "PROM_PORT": str(self._port),
             "HTTP_PORT": str(http_port),
             **env,
+            **({"LD_PRELOAD": str(preload)} if preload else {}),
         }
         with self.log.open("wb") as log, self._stderr.open("wb") as errors:
             self._process = subprocess.Popen(

@@ -11,6 +11,7 @@ from benchmarks.measuring.model import Outcome, Sample, Target, pace
 from benchmarks.measuring.pages import Counts, differences, parsed
 from benchmarks.measuring.piped import Run
 from benchmarks.measuring.postgres import fresh_database
+from benchmarks.measuring.programs import jemalloc
 from benchmarks.measuring.sink_process import SinkProcess
 from benchmarks.measuring.usage import children_cpu_s
 
@@ -52,6 +53,7 @@ class SinkRow:
     name: str
     env: dict[str, str] = field(default_factory=dict)
     postgres: bool = False  # it needs a database: `{database}` in a variable's value
+    jemalloc: bool = True  # the allocator of the sink's image; else the C library's
     target: Target | None = None
 
     def run(self, run: Run, watcher: Watcher | None = None) -> Outcome:
@@ -72,9 +74,10 @@ class SinkRow:
     @contextmanager
     def _started(self, run: Run) -> Iterator[SinkProcess]:
         """Run the sink with this environment. Raises NotAvailableError."""
+        preload, where = jemalloc() if self.jemalloc else None, run.load.bootstrap
         with fresh_database() if self.postgres else nullcontext("") as database:
             env = {name: value.format(folder=run.folder, database=database) for name, value in self.env.items()}
-            with SinkProcess(bootstrap=run.load.bootstrap, group=run.group, folder=run.folder, env=env) as sink:
+            with SinkProcess(bootstrap=where, group=run.group, folder=run.folder, env=env, preload=preload) as sink:
                 yield sink
 
 

@@ -60,6 +60,7 @@ _PACKAGES: Final = (
     "python3-minimal",
     "libpython3-stdlib",
     "python3-venv",  # with it this is a base for sink/Dockerfile as well
+    "libjemalloc2",  # the same
     "nginx-light",
     "socat",
     "prometheus",

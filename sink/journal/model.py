@@ -57,6 +57,10 @@ class Stretch:
     keys: Sequence[bytes | None]
     values: Sequence[bytes | None]
 
+    def size(self) -> int:
+        """Return about how many bytes are kept."""
+        return sum(map(len, filter(None, self.values)))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:

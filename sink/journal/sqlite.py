@@ -11,12 +11,14 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
+from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 from typing import Final, cast
 
 import msgspec
 
+from sink.journal.checkpoints import LOG_BYTES, MOST_LOG_BYTES, Checkpoints
 from sink.journal.model import (
     Entry,
     JournalAwayError,
@@ -31,7 +33,6 @@ from sink.journal.retention import Limits
 from sink.journal.sqlite_reader import APPLICATION_ID, SqliteReader, connected
 
 _KNOWN_IDS: Final = 100_000  # of counts, held in memory: some 20 MB
-_WAL_BYTES: Final = 16 * 1024 * 1024  # between two checkpoints, each of which waits for the disk
 # Of a new file. A transaction writes whole pages: a few small ones for counts, and for messages as many as they fill,
 # where large ones take a third less of the time of a commit.
 _PAGE_BYTES: Final = {"counts": 4096, "messages": 16_384}
@@ -53,9 +54,7 @@ CREATE TABLE message (
 CREATE INDEX message_rejected ON message (id) WHERE reason IS NOT NULL;
 """
 # Messages are kept in stretches: a row for up to 500 messages of a partition that came together, because a row of its
-# own for each took five times as long to write. The view `message` shows each as a row. `facts` is JSON, so that SQL
-# can read it: for each message its offset, tenant, type, reason, and begin and length of its key and of its value
-# within `message_keys` and `message_values`.
+# own for each took five times as long to write. The view `message` shows each as a row.
 _SCHEMA_2: Final = """
 CREATE TABLE stretch (
     id INTEGER PRIMARY KEY, topic TEXT NOT NULL, partition INTEGER NOT NULL, epoch INTEGER NOT NULL,
@@ -84,7 +83,37 @@ SELECT stretch.id + fact.key AS id, topic, partition, epoch, json_extract(fact.v
     received_us, stretch.id AS stretch_id
 FROM stretch, json_each(facts) AS fact;
 """
-_MIGRATIONS: Final = {0: _SCHEMA_1, 1: _SCHEMA_2}
+# `facts` is JSON, so that SQL can read it: for each message its offset, tenant, type, reason (an empty list if there is
+# none), and begin and length of its key and of its value within `message_keys` and `message_values`. By column, which
+# takes a third of the time that a list for each message took.
+_SCHEMA_3: Final = """
+DROP VIEW message;
+UPDATE stretch SET facts = (
+    SELECT json_object(
+        'offset', json_group_array(json_extract(value, '$[0]')),
+        'tenant_id', json_group_array(json_extract(value, '$[1]')),
+        'event_type', json_group_array(json_extract(value, '$[2]')),
+        'reason', json_group_array(json_extract(value, '$[3]')),
+        'key_at', json_group_array(json_extract(value, '$[4]')),
+        'key_bytes', json_group_array(json_extract(value, '$[5]')),
+        'value_at', json_group_array(json_extract(value, '$[6]')),
+        'value_bytes', json_group_array(json_extract(value, '$[7]')))
+    FROM json_each(facts));
+CREATE VIEW message AS
+SELECT stretch.id + fact.key AS id, topic, partition, epoch, fact.value AS "offset",
+    json_extract(facts, '$.tenant_id[' || fact.key || ']') AS tenant_id,
+    json_extract(facts, '$.event_type[' || fact.key || ']') AS event_type,
+    json_extract(facts, '$.reason[' || fact.key || ']') AS reason,
+    CASE json_extract(facts, '$.key_bytes[' || fact.key || ']') WHEN 0 THEN x''
+        ELSE substr(message_keys, 1 + json_extract(facts, '$.key_at[' || fact.key || ']'),
+            json_extract(facts, '$.key_bytes[' || fact.key || ']')) END AS "key",
+    CASE json_extract(facts, '$.value_bytes[' || fact.key || ']') WHEN 0 THEN x''
+        ELSE substr(message_values, 1 + json_extract(facts, '$.value_at[' || fact.key || ']'),
+            json_extract(facts, '$.value_bytes[' || fact.key || ']')) END AS value,
+    received_us, stretch.id AS stretch_id
+FROM stretch, json_each(facts, '$.offset') AS fact;
+"""
+_MIGRATIONS: Final = {0: _SCHEMA_1, 1: _SCHEMA_2, 2: _SCHEMA_3}
 """By the version that they start from. Each runs in a transaction of its own together with the new version's number."""
 SCHEMA_VERSION: Final = len(_MIGRATIONS)
 
@@ -125,6 +154,7 @@ class SqliteJournal:
         self._limits = limits
         self._lock: int | None = None
         self._db: sqlite3.Connection | None = None
+        self._checkpoints: Checkpoints | None = None
         self._ids: dict[tuple[str, str], int] = {}  # of the counts, by tenant and topic
         self._doubtful: Entry | None = None
 
@@ -136,8 +166,11 @@ class SqliteJournal:
             new_pages = _PAGE_BYTES["messages" if self.keeps_rows else "counts"]
             self._db.executescript(f"PRAGMA page_size={new_pages}; PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL")
             (page_bytes,) = self._db.execute("PRAGMA page_size").fetchone()
-            self._db.execute(f"PRAGMA wal_autocheckpoint={_WAL_BYTES // page_bytes}")
+            log_bytes = MOST_LOG_BYTES if self.keeps_rows else LOG_BYTES
+            self._db.execute(f"PRAGMA wal_autocheckpoint={log_bytes // page_bytes}")
             self._migrate(self._db)
+            if self.keeps_rows:
+                self._checkpoints = Checkpoints(self._path)
         except sqlite3.Error as error:
             self.close_db()
             raise JournalAwayError(f"{self.name}: {error}") from None
@@ -191,6 +224,8 @@ class SqliteJournal:
         except JournalAwayError:
             self._doubtful = entry
             raise
+        if self._checkpoints is not None:
+            self._checkpoints.written(sum(stretch.size() for stretch in entry.stretches))
 
     def settled(self) -> bool:
         """Open the file again; as we are its only writer, the positions tell whether the entry was written."""
@@ -226,6 +261,9 @@ class SqliteJournal:
 
     def close_db(self) -> None:
         """Close the connection, and keep the lock."""
+        if self._checkpoints is not None:
+            self._checkpoints.close()
+            self._checkpoints = None
         if self._db is not None:
             self._db.close()
             self._db = None
@@ -313,25 +351,41 @@ def _kept(stretches: Iterable[Stretch], next_id: int) -> Iterator[tuple[object, 
     now_us = time.time_ns() // 1000
     for stretch in stretches:
         count = len(stretch.offsets)
+        rejected = count - stretch.reasons.count(None)
+        keys, values = _Joined.of(stretch.keys), _Joined.of(stretch.values)
+        facts = {
+            "offset": stretch.offsets,
+            "tenant_id": stretch.tenants,
+            "event_type": stretch.types,
+            "reason": stretch.reasons if rejected else (),
+            "key_at": keys.begins,
+            "key_bytes": keys.lengths,
+            "value_at": values.begins,
+            "value_bytes": values.lengths,
+        }
         yield (
             next_id,
             *(stretch.topic, stretch.partition, stretch.epoch, stretch.offsets[0], stretch.offsets[-1]),
-            *(count, count - stretch.reasons.count(None), now_us),
-            *(_facts(stretch), b"".join(filter(None, stretch.keys)), b"".join(filter(None, stretch.values))),
+            *(count, rejected, now_us, _encode_facts(facts).decode(), keys.text, values.text),
         )
         next_id += count
 
 
-def _facts(stretch: Stretch) -> str:
-    columns = (stretch.offsets, stretch.tenants, stretch.types, stretch.reasons)
-    facts = zip(*columns, *_places(stretch.keys), *_places(stretch.values), strict=False)
-    return _encode_facts(list(facts)).decode()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Joined:
+    """Texts put together: where each begins, and how long it is; None for one that is null."""
 
+    text: bytes
+    begins: Sequence[int]
+    lengths: Sequence[int | None]
 
-def _places(texts: Sequence[bytes | None]) -> tuple[Iterable[int], Iterable[int | None]]:
-    """Return where each text begins when they are joined, and how long it is; None for one that is null."""
-    if None in texts:
-        lengths = [None if text is None else len(text) for text in texts]
-        return accumulate((length or 0 for length in lengths), initial=0), lengths
-    known = list(map(len, cast("Sequence[bytes]", texts)))  # as is usual, and takes a third of the time
-    return accumulate(known, initial=0), known
+    @classmethod
+    def of(cls, texts: Sequence[bytes | None]) -> "_Joined":
+        nulls = None in texts
+        there = [text or b"" for text in texts] if nulls else cast("Sequence[bytes]", texts)
+        lengths = list(map(len, there))
+        return cls(
+            text=b"".join(there),
+            begins=list(accumulate(lengths[:-1], initial=0)),
+            lengths=[None if text is None else len(text) for text in texts] if nulls else lengths,
+        )

@@ -114,6 +114,7 @@ def test_image_counts_without_root_on_a_read_only_file_system(kafka: MockKafka, 
     wait_until(lambda: container.counted() == 5, 60)
 
     assert container.runs("id", "-u") == (0, "10001\n")
+    assert container.runs("grep", "-q", "/libjemalloc.so.2$", "/proc/1/maps") == (0, "")
     refused, said = container.runs("touch", "/opt/sink/mine")
     assert (refused != 0, "Read-only file system" in said) == (True, True)
     assert container.runs("touch", "/var/lib/crm-events-sink/mine") == (0, "")

@@ -162,13 +162,48 @@ def test_sqlite_stretches_are_pruned_whole(tmp_path: Path) -> None:
         assert [kept.offset for kept in reader.messages()] == list(range(14, 28))
 
 
+EVERY_MESSAGE = (
+    'SELECT id, topic, partition, epoch, "offset", tenant_id, event_type, reason, "key", value, received_us'
+    " FROM message ORDER BY id"
+)
+
+
+def test_sqlite_file_of_the_second_schema(tmp_path: Path) -> None:
+    """A file with a list of facts for each message goes on, too."""
+    old = tmp_path / "journal.sqlite"
+    facts = (
+        '[[6,"acme","lead.created",null,0,0,0,2],[8,null,null,"null_value",0,null,2,null],'
+        '[9,null,null,"empty",0,3,2,0],[12,"be\\"ta","x",null,3,1,2,4]]'
+    )
+    with closing(sqlite3.connect(old)) as db:
+        db.executescript(
+            f"{_MIGRATIONS[0]}{_MIGRATIONS[1]}PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = 2;"
+        )
+        db.execute("INSERT INTO position VALUES (?, 0, 13, 0, 'c', 13)", (LEADS,))
+        for number, first, last, count, bad, text in ((3, 6, 12, 4, 2, facts), (7, 2, 2, 1, 0, facts[:39] + "]")):
+            row = (number, JOBS if bad else LEADS, first, last, count, bad, text, b"kkkl", b"{}{1}!")
+            db.execute("INSERT INTO stretch VALUES (?, ?, 0, 0, ?, ?, ?, ?, 1000000, ?, ?, ?)", row)
+        before = db.execute(EVERY_MESSAGE).fetchall()
+        db.commit()
+    assert [row[4:10] for row in before] == [
+        (6, "acme", "lead.created", None, b"", b"{}"),
+        (8, None, None, "null_value", None, None),
+        (9, None, None, "empty", b"kkk", b""),
+        (12, 'be"ta', "x", None, b"l", b"{1}!"),
+        (6, "acme", "lead.created", None, b"", b"{}"),
+    ]
+    journal = sqlite_address(tmp_path).opened(SINK_JOURNAL_EVENTS="rows")
+    journal.write(entry(13, 15, rows=2))
+    journal.close()
+    with closing(sqlite3.connect(old)) as db:
+        after = db.execute(EVERY_MESSAGE).fetchall()
+    assert after[:5] == before
+    assert [(row[0], row[4]) for row in after[5:]] == [(8, 13), (9, 14)]
+
+
 def test_sqlite_file_of_the_first_schema(tmp_path: Path) -> None:
     """A file that an older sink has left goes on: its counts, positions and kept messages are what they were."""
     old = tmp_path / "journal.sqlite"
-    every_message = (
-        'SELECT id, topic, partition, epoch, "offset", tenant_id, event_type, reason, "key", value, received_us'
-        " FROM message ORDER BY id"
-    )
     with closing(sqlite3.connect(old)) as db:
         db.executescript(f"{_MIGRATIONS[0]}PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = 1;")
         db.execute("INSERT INTO journal VALUES ('crm-events-sink')")
@@ -181,13 +216,13 @@ def test_sqlite_file_of_the_first_schema(tmp_path: Path) -> None:
         ):
             row = (number, LEADS, offset, tenant, "lead.created", reason, key, value)
             db.execute("INSERT INTO message VALUES (?, ?, 0, 0, ?, ?, ?, ?, ?, ?, 1000000)", row)
-        before = db.execute(every_message).fetchall()
+        before = db.execute(EVERY_MESSAGE).fetchall()
         db.commit()
     journal = sqlite_address(tmp_path).opened(SINK_JOURNAL_EVENTS="rows")
     journal.write(entry(9, 11, rows=2))
     journal.close()
     with closing(sqlite3.connect(old)) as db:
-        after = db.execute(every_message).fetchall()
+        after = db.execute(EVERY_MESSAGE).fetchall()
     assert after[:3] == before
     assert [(row[0], row[4]) for row in after[3:]] == [(6, 9), (7, 10)]
     with closing(SqliteReader(old)) as reader:

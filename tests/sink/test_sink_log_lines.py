@@ -6,21 +6,26 @@ import threading
 
 import pytest
 
-from sink.decoding import Event
-from sink.log_lines import LogLines, Throttle
+from sink.log_lines import LogLines, Received, Throttle
 
 
 def test_event_lines() -> None:
     """One line per event in the runbook's form; what an event brings along cannot begin a line of its own."""
     reader, writer = os.pipe()
     log = LogLines(writer)
-    log.events([Event(tenant_id="acme", event_type="lead.created"), Event(tenant_id="Łódź\u2028", event_type="a\nb")])
+    mixed = Received(types=["lead.created", "a\nb"], tenants=["acme", "Łódź\u2028"])
+    none, alike = Received(types=[], tenants=[]), Received(types=["job.created"] * 3, tenants=["acme", "beta", "acme"])
+    log.events([mixed, none, alike])
     log.close(5)
-    stamp = r"\[\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\]"
-    assert re.fullmatch(
-        rf"{stamp} Received lead\.created for tenant acme\n{stamp} Received a\\nb for tenant Łódź\\u2028\n",
-        os.read(reader, 10_000).decode(),
-    )
+    *lines, rest = os.read(reader, 10_000).decode().split("\n")
+    assert [re.sub(r"^\[\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\]", "", line) for line in lines] == [
+        " Received lead.created for tenant acme",
+        " Received a\\nb for tenant Łódź\\u2028",
+        " Received job.created for tenant acme",
+        " Received job.created for tenant beta",
+        " Received job.created for tenant acme",
+    ]
+    assert rest == ""
     os.close(reader)
     os.close(writer)
 

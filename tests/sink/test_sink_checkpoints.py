@@ -1,0 +1,97 @@
+"""Checkpoints beside the loop: they happen, the log stays short, and a kill in the middle of one costs nothing."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from journals import sqlite_address, stretch
+from sink_process import LEADS, wait_until
+
+from sink.journal.checkpoints import LOG_BYTES, MOST_LOG_BYTES
+from sink.journal.model import Entry, Journal, Position
+
+PLACE = (LEADS, 0)
+MESSAGES, VALUE = 100, b"x" * 10_000
+SIZE = MESSAGES * len(VALUE)
+KILLS = 15
+
+# Writes until it is killed, and says how many entries are committed. A checkpoint is due after each of them.
+WRITER = """
+import sys
+from pathlib import Path
+from sink.journal import checkpoints
+checkpoints.LOG_BYTES = 1
+sys.path.insert(0, sys.argv[2])
+from test_sink_checkpoints import entry, opened
+journal, number = opened(Path(sys.argv[1])), int(sys.argv[3])
+while True:
+    journal.write(entry(number))
+    number += 1
+    print(number, flush=True)
+"""
+
+
+def opened(folder: Path) -> Journal:
+    """Return an open journal that keeps messages, and knows the partition."""
+    journal = sqlite_address(folder).opened(SINK_JOURNAL_EVENTS="rows", SINK_JOURNAL_MAX_ROWS="1000000")
+    if not journal.positions([PLACE]):
+        journal.place({PLACE: (None, Position(next_offset=0, cluster="c"))})
+    return journal
+
+
+def entry(number: int) -> Entry:
+    """Return the entry of that number: all of them together are offsets without a gap."""
+    low = number * MESSAGES
+    kept = stretch(LEADS, *((low + n, "acme", "lead.created", None, b"k", VALUE) for n in range(MESSAGES)))
+    return Entry(
+        moves={PLACE: (low, low + MESSAGES)}, ingested={("acme", LEADS): MESSAGES}, rejected={}, stretches=[kept]
+    )
+
+
+def log_bytes(folder: Path) -> int:
+    return (folder / "journal.sqlite-wal").stat().st_size
+
+
+def test_checkpoint_is_made_beside_the_commits(tmp_path: Path) -> None:
+    """The pages come into the database at a size of the log at which no commit would bring them there."""
+    with closing(opened(tmp_path)) as journal:
+        for number in range(LOG_BYTES // SIZE + 1):
+            journal.write(entry(number))
+        assert log_bytes(tmp_path) < MOST_LOG_BYTES
+        wait_until(lambda: (tmp_path / "journal.sqlite").stat().st_size > LOG_BYTES // 2, 30)
+
+
+def test_log_stays_short_under_load(tmp_path: Path) -> None:
+    """A log that is written to all the time is begun anew, too: by the commits."""
+    with closing(opened(tmp_path)) as journal:
+        for number in range(4 * MOST_LOG_BYTES // SIZE):
+            journal.write(entry(number))
+        assert log_bytes(tmp_path) < 2 * MOST_LOG_BYTES
+
+
+@pytest.mark.timeout(120)
+def test_killed_in_a_checkpoint(tmp_path: Path) -> None:
+    """After each kill counts, positions and messages are there together, and no commit that was told of is missing."""
+    told = 0
+    for _ in range(KILLS):
+        command = [sys.executable, "-c", WRITER, str(tmp_path), str(Path(__file__).parent), str(told)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
+            assert writer.stdout is not None
+            said = [int(writer.stdout.readline()) for _ in range(7)]
+            os.kill(writer.pid, signal.SIGKILL)
+            said += map(int, writer.stdout.read().split())
+        with closing(opened(tmp_path)) as journal:
+            reached = journal.positions([PLACE])[PLACE].next_offset
+            assert journal.totals().ingested == {("acme", LEADS): reached}
+        with closing(sqlite3.connect(tmp_path / "journal.sqlite")) as db:
+            assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+            assert db.execute("SELECT sum(messages), max(last_offset) FROM stretch").fetchall() == [
+                (reached, reached - 1)
+            ]
+        told, rest = divmod(reached, MESSAGES)
+        assert (told >= said[-1], rest) == (True, 0)
