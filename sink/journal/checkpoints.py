@@ -8,34 +8,41 @@ from typing import Final
 
 from sink.journal.sqlite_reader import connected
 
-LOG_BYTES: Final = 16 * 1024 * 1024
-"""How much is written between two checkpoints."""
-MOST_LOG_BYTES: Final = 4 * LOG_BYTES
-"""From this size of the log on, a commit makes a checkpoint itself."""
+EVERY_BYTES: Final = 16 * 1024 * 1024
+"""How many bytes of messages are kept between two checkpoints."""
+MOST_LOG_BYTES: Final = 64 * 1024 * 1024
+"""From this size of the log on, the loop waits for a checkpoint."""
 
 
 class Checkpoints:
-    """A thread that makes the checkpoints, so that no commit waits until pages are copied and on the disk.
+    """A thread that makes the checkpoints, so that the loop need not wait until pages are copied and on the disk.
 
-    SQLite would make them within a commit (sqlite.org/wal.html): a fifth of the time of a sink that keeps messages. A
-    log that grows while it is copied is never begun anew. So commits still make checkpoints, of a log that has grown
-    to `MOST_LOG_BYTES`; most of it is copied by then.
+    SQLite would make them within a commit (sqlite.org/wal.html): a fifth of the time of a sink that keeps messages. But
+    a log that grows while it is copied is never begun anew. So the loop makes one itself when the log has become too
+    long; most of it is copied by then. What fails here stays in the log, and a commit that fails for the same reason
+    says so.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._log = path.with_name(path.name + "-wal")
         self._written = 0
+        self._making = threading.Lock()
         self._due = threading.Event()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="checkpoints", daemon=True)
         self._thread.start()
 
-    def written(self, size: int) -> None:
-        """Note that so many bytes were committed."""
+    def committed(self, size: int) -> None:
+        """Note that so many bytes were committed, and wait if the log is too long."""
         self._written += size
-        if self._written >= LOG_BYTES:
-            self._written = 0
+        if self._log_bytes() > MOST_LOG_BYTES:
+            self._make()
+        elif self._written >= EVERY_BYTES:
             self._due.set()
+        else:
+            return
+        self._written = 0
 
     def close(self) -> None:
         """End the thread, after the checkpoint that it is at."""
@@ -43,9 +50,17 @@ class Checkpoints:
         self._due.set()
         self._thread.join()
 
+    def _log_bytes(self) -> int:
+        try:
+            return self._log.stat().st_size
+        except FileNotFoundError:  # somebody has removed it: SQLite goes on in the file that it holds open
+            return 0
+
     def _run(self) -> None:
         while self._due.wait() and not self._closed:
             self._due.clear()
-            # What fails here is in the log still, and a commit that fails for the same reason says so.
-            with suppress(sqlite3.Error), closing(connected(self._path, mode="rw")) as db:
-                db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            self._make()
+
+    def _make(self) -> None:
+        with self._making, suppress(sqlite3.Error), closing(connected(self._path, mode="rw")) as db:
+            db.execute("PRAGMA wal_checkpoint(PASSIVE)")

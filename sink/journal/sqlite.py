@@ -18,7 +18,7 @@ from typing import Final, cast
 
 import msgspec
 
-from sink.journal.checkpoints import LOG_BYTES, MOST_LOG_BYTES, Checkpoints
+from sink.journal.checkpoints import MOST_LOG_BYTES, Checkpoints
 from sink.journal.model import (
     Entry,
     JournalAwayError,
@@ -33,6 +33,7 @@ from sink.journal.retention import Limits
 from sink.journal.sqlite_reader import APPLICATION_ID, SqliteReader, connected
 
 _KNOWN_IDS: Final = 100_000  # of counts, held in memory: some 20 MB
+_COUNTS_LOG_BYTES: Final = 16 * 1024 * 1024  # of the write-ahead log without messages, between two checkpoints
 # Of a new file. A transaction writes whole pages: a few small ones for counts, and for messages as many as they fill,
 # where large ones take a third less of the time of a commit.
 _PAGE_BYTES: Final = {"counts": 4096, "messages": 16_384}
@@ -166,10 +167,10 @@ class SqliteJournal:
             new_pages = _PAGE_BYTES["messages" if self.keeps_rows else "counts"]
             self._db.executescript(f"PRAGMA page_size={new_pages}; PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL")
             (page_bytes,) = self._db.execute("PRAGMA page_size").fetchone()
-            log_bytes = MOST_LOG_BYTES if self.keeps_rows else LOG_BYTES
-            self._db.execute(f"PRAGMA wal_autocheckpoint={log_bytes // page_bytes}")
+            self._db.execute(f"PRAGMA wal_autocheckpoint={_COUNTS_LOG_BYTES // page_bytes}")
             self._migrate(self._db)
             if self.keeps_rows:
+                self._db.executescript(f"PRAGMA wal_autocheckpoint=0; PRAGMA journal_size_limit={MOST_LOG_BYTES}")
                 self._checkpoints = Checkpoints(self._path)
         except sqlite3.Error as error:
             self.close_db()
@@ -225,7 +226,7 @@ class SqliteJournal:
             self._doubtful = entry
             raise
         if self._checkpoints is not None:
-            self._checkpoints.written(sum(stretch.size() for stretch in entry.stretches))
+            self._checkpoints.committed(sum(stretch.size() for stretch in entry.stretches))
 
     def settled(self) -> bool:
         """Open the file again; as we are its only writer, the positions tell whether the entry was written."""
