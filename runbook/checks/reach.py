@@ -66,10 +66,10 @@ def network_finding(
 ) -> Broken | Ok:
     """Judge whether `caller` fails to reach `peer` at `url` because they share no network.
 
-    Only a name without a dot needs a shared network; any other address leads over a host or a resolver of its own.
+    Only the names of a container need a shared network; any other address leads over a host, or is mistyped.
     """
-    host = urlsplit(url).hostname or ""
-    if not _LED_NOWHERE.search(error) or "." in host or ":" in host or host == _HERE:
+    names = {peer.name, peer.container, facts.state(peer).name}
+    if not _LED_NOWHERE.search(error) or urlsplit(url).hostname not in names:
         return Ok((complaint,))
     own, theirs = networks(facts, caller), networks(facts, peer)
     if not are_apart(own, theirs):

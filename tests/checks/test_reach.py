@@ -152,6 +152,7 @@ def test_a_name_that_leads_nowhere_between_two_networks_is_the_network(error: st
         pytest.param(scraped("server returned HTTP status 404") | APART, id="it was answered"),
         pytest.param(scraped("i/o timeout", "http://host.docker.internal:9105/metrics") | APART, id="over the host"),
         pytest.param(scraped("i/o timeout", "http://10.0.0.5:9105/metrics") | APART, id="by number"),
+        pytest.param(scraped("deadline exceeded", "http://monitor1:9105/metrics") | APART, id="another machine"),
         pytest.param(
             scraped(LOOKUP.format("aether-crm-events-sink")) | {"networks prometheus": frozenset({"host"})},
             id="from the host's network",
