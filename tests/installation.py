@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 from loopback import Loopback, Reply
 
-from runbook.clients.runtime import LogLine, Mount, Service, ServiceState
+from runbook.clients.runtime import LogLine, Mount, PublishedPort, Service, ServiceState
 from runbook.errors import RunbookError
 from runbook.settings import Target
 
@@ -162,6 +162,12 @@ class Installation:
 
     def networks(self, *_: object) -> frozenset[str]:
         return frozenset()
+
+    def published(self, *_: object) -> tuple[PublishedPort, ...]:
+        return ()
+
+    def host(self) -> str:
+        return "localhost"
 
     def start_command(self, service: Service) -> str:
         return f"docker start {service.container}"

@@ -5,15 +5,15 @@ from collections.abc import Mapping
 from runbook.checks.engine import Check, Finding, Ok
 from runbook.checks.facts import ALERT, Facts, saw
 from runbook.checks.faults import broken
+from runbook.checks.reach import port_check
 from runbook.checks.rules import loaded_rule
-from runbook.checks.services import down
-from runbook.clients.runtime import Service
+from runbook.checks.services import alertmanager, down
 from runbook.errors import RunbookError, UnreachableError
 
 
 def _answers(facts: Facts) -> Finding:
     mine = facts.target.alertmanager
-    service = Service(name=mine.service, container=mine.container)
+    service = alertmanager(facts)
     try:
         ready = facts.alertmanager_ready()
     except UnreachableError as error:
@@ -52,7 +52,21 @@ def _labels(facts: Facts) -> Mapping[str, str]:
 
 
 CHECKS = (
-    Check(code="M_DOWN", hop="alertmanager", claim="Alertmanager answers", needs=("DOCKER_DOWN",), run=_answers),
+    port_check(
+        "alertmanager",
+        "Alertmanager",
+        alertmanager,
+        lambda facts: facts.target.alertmanager.url,
+        Facts.alertmanager_ready,
+    ),
+    Check(
+        code="M_DOWN",
+        hop="alertmanager",
+        claim="Alertmanager answers",
+        needs=("DOCKER_DOWN",),
+        unless=("alertmanager.PORT_UNPUBLISHED",),
+        run=_answers,
+    ),
     Check(
         code="M_DISCONNECTED",
         hop="alertmanager",

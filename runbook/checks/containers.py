@@ -8,9 +8,9 @@ from collections.abc import Callable
 from runbook.checks.engine import Check, Finding, NotChecked, Ok
 from runbook.checks.facts import Facts, saw
 from runbook.checks.faults import broken
-from runbook.checks.services import has_ended, log_command, said, start_command
+from runbook.checks.services import has_ended, log_command, said, sink, start_command
 from runbook.clients.runtime import Service, ServiceState
-from runbook.errors import RunbookError, UnreachableError
+from runbook.errors import AnswerError, RunbookError, UnreachableError
 from runbook.model import Evidence
 
 _SIGNALS = {137: " (SIGKILL)", 143: " (SIGTERM)"}
@@ -102,16 +102,34 @@ def _known_by_its_answer(facts: Facts, answer: Answer, error: UnreachableError) 
 
 def _runtime_answers(facts: Facts) -> Finding:
     """Ask the runtime only when no service answers: else it is up, whether it talks to us or not."""
-    answering = facts.somebody_answers()
+    answering = _who_answers(facts)
     if answering:
         return Ok((saw(answering, "answers"),))
-    mine = facts.target.sink
-    service = Service(name=mine.service, container=mine.container)
     try:
-        return Ok((said(service, facts.state(service)),))
+        return Ok((said(sink(facts), facts.state(sink(facts))),))
     except UnreachableError as error:
         nobody = saw("Keycloak, sink, Prometheus, Grafana, Alertmanager", "none of them answers")
         return broken("DOCKER_DOWN", saw(error.where, error.seen), nobody, fix=error.fix)
+
+
+def _who_answers(facts: Facts) -> str:
+    """Return the name of a service that answers anything at all, or nothing."""
+    questions: dict[str, Callable[[], object]] = {
+        "Keycloak": facts.realm,
+        "the sink": facts.page,
+        "Prometheus": facts.prometheus_ready,
+        "Grafana": facts.grafana_health,
+        "Alertmanager": facts.alertmanager_ready,
+    }
+    for name, question in questions.items():
+        try:
+            question()
+        except AnswerError:
+            return name
+        except UnreachableError:
+            continue
+        return name
+    return ""
 
 
 CHECKS = (Check(code="DOCKER_DOWN", hop="runtime", claim="What runs the services answers", run=_runtime_answers),)

@@ -12,7 +12,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Generic, TypeVar
 
 from runbook.errors import RunbookError
-from runbook.model import CheckResult, CheckStatus, Evidence, Verdict
+from runbook.model import CheckResult, CheckStatus, Evidence
 
 F = TypeVar("F")
 
@@ -73,6 +73,7 @@ class Check(Generic[F]):
     """One claim about one hop, named by the fault that it finds when it does not hold.
 
     `needs` are codes. Where a code stands at several hops (any container can exit), a need is written `hop.CODE`.
+    `unless` are codes, too: a broken one explains this one, which is blocked then; in any other case it is looked at.
     """
 
     code: str
@@ -80,6 +81,7 @@ class Check(Generic[F]):
     claim: str
     run: Callable[[F], Finding]
     needs: tuple[str, ...] = ()
+    unless: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,19 +142,6 @@ class Graph(Generic[F]):
         return tuple(Examined(check=check, rank=rank, settled=settled[check]) for rank, check in enumerate(self.checks))
 
 
-def verdict(examined: Sequence[Examined[F]]) -> tuple[Verdict, tuple[Verdict, ...]]:
-    """Return the verdict and the further, independent faults, whatever the order of `examined`.
-
-    The first broken check along the flow is the fault; without one, anything not checked leaves it inconclusive.
-    """
-    ordered = sorted(examined, key=lambda one: one.rank)
-    faults = [_fault(one.check, one.settled) for one in ordered if isinstance(one.settled, Broken)]
-    if faults:
-        return faults[0], tuple(faults[1:])
-    unseen = [one for one in ordered if isinstance(one.settled, NotChecked)]
-    return (_inconclusive(unseen) if unseen or not ordered else _healthy(ordered)), ()
-
-
 class _Examination(Generic[F]):
     """One walk over the graph: starts what has become ready, collects what has answered."""
 
@@ -172,7 +161,7 @@ class _Examination(Generic[F]):
         try:
             while sorter.is_active():
                 for check in sorter.get_ready():
-                    inherited = _inherited([(need, self._settled[need]) for need in self._needs[check]])
+                    inherited = _inherited(check, [(need, self._settled[need]) for need in self._needs[check]])
                     if inherited is None:
                         self._running[pool.submit(check.run, self._facts)] = check
                     else:
@@ -208,12 +197,16 @@ def _found(future: Future[Finding]) -> Finding:
     raise error
 
 
-def _inherited(needs: Sequence[tuple[Check[F], Settled]]) -> Blocked | NotChecked | None:
+def _inherited(check: Check[F], needs: Sequence[tuple[Check[F], Settled]]) -> Blocked | NotChecked | None:
     """Return what the needs, in the order of the flow, make of a check; None when it may run."""
     for need, settled in needs:
-        if isinstance(settled, Broken | Blocked):
-            return Blocked(settled.by if isinstance(settled, Blocked) else need.code)
-    for need, settled in needs:
+        if isinstance(settled, Broken):
+            return Blocked(need.code)
+    hard = [(need, settled) for need, settled in needs if not _is_called(need, check.unless)]
+    for _, settled in hard:
+        if isinstance(settled, Blocked):
+            return settled
+    for need, settled in hard:
         if isinstance(settled, NotChecked):
             why = f"needs {need.code} ({need.claim}), which was not checked"
             return NotChecked(why, fix=settled.fix, by=settled.by or need.code)
@@ -225,14 +218,18 @@ def _resolved(checks: Sequence[Check[F]]) -> dict[Check[F], tuple[Check[F], ...]
     twice = {name for name in names if names.count(name) > 1}
     if twice:
         raise GraphError(f"two checks are called {min(twice)}")
-    return {check: tuple(_need(checks, check, code) for code in check.needs) for check in checks}
+    return {check: tuple(_need(checks, check, code) for code in (*check.unless, *check.needs)) for check in checks}
 
 
 def _need(checks: Sequence[Check[F]], check: Check[F], name: str) -> Check[F]:
-    found = [other for other in checks if name in {other.code, f"{other.hop}.{other.code}"}]
+    found = [other for other in checks if _is_called(other, (name,))]
     if len(found) != 1:
         raise GraphError(f"{check.code} at {check.hop} needs {name}, which is {'ambiguous' if found else 'unknown'}")
     return found[0]
+
+
+def _is_called(check: Check[F], names: Sequence[str]) -> bool:
+    return check.code in names or f"{check.hop}.{check.code}" in names
 
 
 def _refuse_strangers(checks: Sequence[Check[F]], order: Sequence[str], hops: Sequence[str]) -> None:
@@ -274,28 +271,3 @@ def _evidence(check: Check[F], settled: Settled) -> tuple[Evidence, ...]:
             return (Evidence(source=where or check.hop, saw=why),)
         case Blocked():
             return ()
-
-
-def _fault(check: Check[F], broken: Broken) -> Verdict:
-    return Verdict(outcome="fault", code=check.code, claim=broken.detail, evidence=broken.evidence, fix=broken.fix)
-
-
-def _inconclusive(unseen: Sequence[Examined[F]]) -> Verdict:
-    """Return what could not be checked, without what only follows from it."""
-    roots = [(one, one.settled) for one in unseen if isinstance(one.settled, NotChecked) and not one.settled.by]
-    codes = ", ".join(one.check.code for one, _ in roots) or "everything"
-    return Verdict(
-        outcome="inconclusive",
-        claim=f"Nothing that was checked is broken; not checked: {codes}",
-        evidence=tuple(item for one, _ in roots for item in one.result.evidence),
-        fix=next((settled.fix for _, settled in roots if settled.fix), ""),
-    )
-
-
-def _healthy(ordered: Sequence[Examined[F]]) -> Verdict:
-    for one in ordered:
-        if isinstance(one.settled, Ok) and one.settled.explains:
-            code, settled = one.check.code, one.settled
-            return Verdict(outcome="healthy", code=code, claim=settled.explains, evidence=settled.evidence)
-    evidence = tuple(dict.fromkeys(item for one in ordered for item in one.result.evidence))
-    return Verdict(outcome="healthy", claim=f"All {len(ordered)} claims about the flow hold", evidence=evidence)

@@ -14,7 +14,7 @@ from runbook.checks.once import Once
 from runbook.checks.topics import TopicFacts, read_topics
 from runbook.clients.alertmanager import Alertmanager, Silence
 from runbook.clients.gateway import Gateway, ProbeAnswer
-from runbook.clients.grafana import Grafana, GrafanaHealth, ServedDashboard
+from runbook.clients.grafana import Datasource, DatasourceHealth, Grafana, GrafanaHealth, ServedDashboard
 from runbook.clients.kafka import ClusterFacts, GroupFacts, Kafka
 from runbook.clients.keycloak import Keycloak, RealmAnswer, Token
 from runbook.clients.prometheus import (
@@ -27,7 +27,7 @@ from runbook.clients.prometheus import (
 )
 from runbook.clients.runtime import LogLine, Runtime, Service, ServiceState
 from runbook.clients.sink import Sink, SinkPage
-from runbook.errors import AnswerError, RunbookError, UnreachableError
+from runbook.errors import RunbookError
 from runbook.model import Evidence
 from runbook.record import Event, last_record
 from runbook.settings import Target
@@ -82,25 +82,6 @@ class Facts(Once):
     def log(self, service: Service) -> tuple[LogLine, ...]:
         """Return the last lines of a service."""
         return self.once(f"log {service.name}", lambda: self.runtime.log(service, tail=_LOG_LINES))
-
-    def somebody_answers(self) -> str:
-        """Return the name of a service that answers anything at all, or nothing."""
-        questions: dict[str, Callable[[], object]] = {
-            "Keycloak": self.realm,
-            "the sink": self.page,
-            "Prometheus": self.prometheus_ready,
-            "Grafana": self.grafana_health,
-            "Alertmanager": self.alertmanager_ready,
-        }
-        for name, question in questions.items():
-            try:
-                question()
-            except AnswerError:
-                return name
-            except UnreachableError:
-                continue
-            return name
-        return ""
 
     # Keycloak, the gateway, ApexFlow
 
@@ -206,6 +187,15 @@ class Facts(Once):
         """Return which of the runbook's panels are served, after Grafana had time to read its files."""
         return self.once("served panels", self._served_panels)
 
+    def datasource(self) -> Datasource:
+        """Return the datasource that the panels query; RunbookError when Grafana has none of that name or uid."""
+        return self.once("datasource", self._datasource)
+
+    def datasource_health(self) -> DatasourceHealth:
+        """Let Grafana try that datasource."""
+        uid = self.datasource().uid
+        return self.once("datasource health", lambda: self._grafana(lambda grafana: grafana.datasource_health(uid)))
+
     # The two files
 
     def rules_file(self) -> FileFact:
@@ -280,6 +270,18 @@ class Facts(Once):
 
     def _dashboard(self) -> ServedDashboard | None:
         return self._grafana(lambda grafana: grafana.dashboard(self.target.grafana.dashboard_uid))
+
+    def _datasource(self) -> Datasource:
+        mine = self.target.grafana
+        sources = self._grafana(Grafana.datasources)
+        for one in sources:
+            if one.uid == mine.datasource_uid or (not mine.datasource_uid and one.name == mine.datasource):
+                return one
+        raise RunbookError(
+            f"Grafana has no datasource {mine.datasource_uid or mine.datasource!r}",
+            where=f"GET {mine.url}/api/datasources",
+            fix="provision it, or set RUNBOOK_GRAFANA_DATASOURCE to its name",
+        )
 
     def _served_panels(self) -> frozenset[int]:
         def look() -> tuple[frozenset[int], bool]:

@@ -4,9 +4,11 @@ from runbook.checks.engine import Check, Finding, NotChecked, Ok
 from runbook.checks.facts import NEW_PANELS, Facts, saw
 from runbook.checks.faults import broken
 from runbook.checks.files import panel_ids
-from runbook.checks.services import down, restart_command
-from runbook.clients.runtime import Service
+from runbook.checks.reach import network_finding, port_check
+from runbook.checks.services import down, grafana, prometheus, restart_command
+from runbook.clients.http import EXCERPT_CHARACTERS, shortened
 from runbook.errors import AnswerError, UnreachableError
+from runbook.model import Evidence
 
 
 def _answers(facts: Facts) -> Finding:
@@ -14,9 +16,9 @@ def _answers(facts: Facts) -> Finding:
     try:
         health = facts.grafana_health()
     except UnreachableError as error:
-        return down(facts, "F_DOWN", _grafana(facts), saw(error.where, error.seen))
+        return down(facts, "F_DOWN", grafana(facts), saw(error.where, error.seen))
     seen = saw(f"GET {mine.url}/api/health", f"{health.status}, version {health.version}")
-    return Ok((seen,)) if health.ok else down(facts, "F_DOWN", _grafana(facts), seen)
+    return Ok((seen,)) if health.ok else down(facts, "F_DOWN", grafana(facts), seen)
 
 
 def _lets_in(facts: Facts) -> Finding:
@@ -42,12 +44,29 @@ def _serves_the_file(facts: Facts) -> Finding:
         return Ok((saw(_where(facts), "panels 20 and 21 are served"),))
     missing = ", ".join(map(str, sorted(NEW_PANELS - served)))
     seen = saw(_where(facts), f"the dashboard is served without {missing}, or not at all")
-    restart = restart_command(facts, _grafana(facts))
+    restart = restart_command(facts, grafana(facts))
     return broken("F_NOT_PROVISIONED", saw(file.where, "holds panels 20 and 21"), seen, restart=restart)
 
 
-def _grafana(facts: Facts) -> Service:
-    return Service(name=facts.target.grafana.service, container=facts.target.grafana.container)
+def _shares_a_network(facts: Facts) -> Finding:
+    source, health = facts.datasource(), facts.datasource_health()
+    seen = _datasource_seen(facts)
+    if health.ok:
+        return Ok((seen,))
+    return network_finding(
+        facts, grafana(facts), prometheus(facts), url=source.url, error=health.message, complaint=seen
+    )
+
+
+def _reaches_prometheus(facts: Facts) -> Finding:
+    seen = _datasource_seen(facts)
+    return Ok((seen,)) if facts.datasource_health().ok else broken("F_DS_URL", seen, url=facts.datasource().url)
+
+
+def _datasource_seen(facts: Facts) -> Evidence:
+    source, health = facts.datasource(), facts.datasource_health()
+    where = f"GET {facts.target.grafana.url}/api/datasources/uid/{source.uid}/health"
+    return saw(where, f"{source.name} at {source.url}: {shortened(health.message, EXCERPT_CHARACTERS)}")
 
 
 def _where(facts: Facts) -> str:
@@ -55,8 +74,30 @@ def _where(facts: Facts) -> str:
 
 
 CHECKS = (
-    Check(code="F_DOWN", hop="grafana", claim="Grafana answers", needs=("DOCKER_DOWN",), run=_answers),
+    port_check("grafana", "Grafana", grafana, lambda facts: facts.target.grafana.url, Facts.grafana_health),
+    Check(
+        code="F_DOWN",
+        hop="grafana",
+        claim="Grafana answers",
+        needs=("DOCKER_DOWN",),
+        unless=("grafana.PORT_UNPUBLISHED",),
+        run=_answers,
+    ),
     Check(code="F_AUTH", hop="grafana", claim="Grafana accepts the user", needs=("F_DOWN",), run=_lets_in),
+    Check(
+        code="WRONG_NETWORK",
+        hop="grafana",
+        claim="No network keeps Grafana from Prometheus",
+        needs=("F_AUTH", "P_DOWN"),
+        run=_shares_a_network,
+    ),
+    Check(
+        code="F_DS_URL",
+        hop="grafana",
+        claim="Grafana reaches Prometheus",
+        needs=("grafana.WRONG_NETWORK",),
+        run=_reaches_prometheus,
+    ),
     Check(
         code="F_NOT_PROVISIONED",
         hop="grafana",

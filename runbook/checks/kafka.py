@@ -6,9 +6,9 @@ from runbook.checks.containers import container_checks
 from runbook.checks.engine import Check, Finding, NotChecked, Ok
 from runbook.checks.facts import Facts, now, saw
 from runbook.checks.faults import broken
-from runbook.checks.services import down, log_command, restart_command
-from runbook.clients.runtime import Service
-from runbook.errors import RunbookError, UnreachableError
+from runbook.checks.reach import are_apart, joining, lost_finding, networks, port_check
+from runbook.checks.services import broker, down, log_command, prometheus, restart_command, sink
+from runbook.errors import AnswerError, RunbookError, UnreachableError
 from runbook.model import Evidence
 
 _LISTENS = "Listening to topics"
@@ -20,8 +20,7 @@ def _broker_answers(facts: Facts) -> Finding:
     try:
         cluster = facts.cluster()
     except UnreachableError as error:
-        service = Service(name=mine.service, container=mine.container)
-        return down(facts, "Q_DOWN", service, saw(error.where, error.seen))
+        return down(facts, "Q_DOWN", broker(facts), saw(error.where, error.seen))
     return Ok((saw(f"Kafka at {mine.bootstrap}", f"brokers {', '.join(cluster.brokers)}"),))
 
 
@@ -45,21 +44,34 @@ def _sink_listens(facts: Facts) -> Finding:
 
 
 def _empty_group(facts: Facts, seen: Evidence) -> Finding:
-    started_at = facts.state(_sink(facts)).started_at
+    started_at = facts.state(sink(facts)).started_at
     if started_at is None or now() - started_at < _TIME_TO_JOIN:
         return NotChecked(f"{seen.saw}; the sink has had no time to join yet", where=seen.source)
-    return broken("Q_ZOMBIE", seen, restart=restart_command(facts, _sink(facts)))
+    own, of_broker = networks(facts, sink(facts)), networks(facts, broker(facts))
+    if are_apart(own, of_broker):
+        fix = joining(of_broker, own, facts.state(sink(facts)).name, facts.state(broker(facts)).name)
+        return NotChecked(f"{seen.saw}; the sink shares no network with the broker", where=seen.source, fix=fix)
+    return broken("Q_ZOMBIE", seen, restart=restart_command(facts, sink(facts)))
 
 
 def _started_listening(facts: Facts, unread: int) -> Finding:
-    lines = [line.text for line in facts.log(_sink(facts)) if _LISTENS in line.text]
+    lines = [line.text for line in facts.log(sink(facts)) if _LISTENS in line.text]
     if lines:
-        return Ok((saw(f"log of {_sink(facts).name}", lines[-1]),))
+        return Ok((saw(f"log of {sink(facts).name}", lines[-1]),))
     return NotChecked(
         f"{unread} events are not read, and no line 'CRM Events Sink started. {_LISTENS}' in its last lines",
-        where=f"log of {_sink(facts).name}",
-        fix=log_command(facts, _sink(facts)),
+        where=f"log of {sink(facts).name}",
+        fix=log_command(facts, sink(facts)),
     )
+
+
+def _is_on_a_network(facts: Facts) -> Finding:
+    try:
+        return Ok((_sink_answer(facts),))
+    except AnswerError as error:
+        return Ok((saw(error.where, error.seen),))
+    except UnreachableError as error:
+        return lost_finding(facts, sink(facts), prometheus(facts), saw(error.where, error.seen))
 
 
 def _page_answers(facts: Facts) -> Finding:
@@ -68,17 +80,26 @@ def _page_answers(facts: Facts) -> Finding:
         page = facts.page()
     except RunbookError as error:
         seen = saw(error.where, error.seen)
-        return broken("S_METRICS_DOWN", seen, restart=restart_command(facts, _sink(facts)))
+        return broken("S_METRICS_DOWN", seen, restart=restart_command(facts, sink(facts)))
     return Ok((saw(where, f"{len(page.counters)} series of the counter"),))
 
 
-def _sink(facts: Facts) -> Service:
-    return Service(name=facts.target.sink.service, container=facts.target.sink.container)
+def _bootstrap(facts: Facts) -> str:
+    """Return the first address: of a list, the client tries one after the other."""
+    return f"tcp://{facts.target.kafka.bootstrap.partition(',')[0]}"
 
 
 CHECKS = (
-    Check(code="Q_DOWN", hop="kafka", claim="The Kafka broker answers", needs=("DOCKER_DOWN",), run=_broker_answers),
-    *container_checks("sink", "The sink", _sink, _sink_answer),
+    port_check("kafka", "The Kafka broker", broker, _bootstrap, Facts.cluster),
+    Check(
+        code="Q_DOWN",
+        hop="kafka",
+        claim="The Kafka broker answers",
+        needs=("DOCKER_DOWN",),
+        unless=("kafka.PORT_UNPUBLISHED",),
+        run=_broker_answers,
+    ),
+    *container_checks("sink", "The sink", sink, _sink_answer),
     Check(
         code="Q_ZOMBIE",
         hop="sink",
@@ -87,10 +108,19 @@ CHECKS = (
         run=_sink_listens,
     ),
     Check(
+        code="WRONG_NETWORK",
+        hop="sink",
+        claim="The sink is on a network",
+        needs=("sink.CTR_EXITED",),
+        run=_is_on_a_network,
+    ),
+    port_check("sink", "The sink", sink, lambda facts: facts.target.sink.metrics_url, Facts.page, "sink.CTR_EXITED"),
+    Check(
         code="S_METRICS_DOWN",
         hop="metrics",
         claim="The sink's metrics page answers",
         needs=("sink.CTR_EXITED",),
+        unless=("sink.WRONG_NETWORK", "sink.PORT_UNPUBLISHED"),
         run=_page_answers,
     ),
 )

@@ -6,9 +6,9 @@ from http import HTTPStatus
 from runbook.checks.engine import Check, Finding, Ok
 from runbook.checks.facts import Facts, saw
 from runbook.checks.faults import broken
-from runbook.checks.services import down
+from runbook.checks.reach import port_check
+from runbook.checks.services import down, keycloak
 from runbook.clients.http import shortened
-from runbook.clients.runtime import Service
 from runbook.errors import AnswerError, UnreachableError
 
 _QUOTED = 60
@@ -22,15 +22,13 @@ _REFUSALS = {
 
 
 def _answers(facts: Facts) -> Finding:
-    mine = facts.target.keycloak
-    service, where = Service(name=mine.service, container=mine.container), _where(facts)
     try:
         realm = facts.realm()
     except UnreachableError as error:
-        return down(facts, "KC_DOWN", service, saw(error.where, error.seen))
+        return down(facts, "KC_DOWN", keycloak(facts), saw(error.where, error.seen))
     if realm.status == HTTPStatus.SERVICE_UNAVAILABLE:
-        return down(facts, "KC_DOWN", service, saw(where, realm.saw))
-    return Ok((saw(where, shortened(realm.saw, _QUOTED)),))
+        return down(facts, "KC_DOWN", keycloak(facts), saw(_where(facts), realm.saw))
+    return Ok((saw(_where(facts), shortened(realm.saw, _QUOTED)),))
 
 
 def _has_realm(facts: Facts) -> Finding:
@@ -74,7 +72,15 @@ def _where(facts: Facts) -> str:
 
 
 CHECKS = (
-    Check(code="KC_DOWN", hop="keycloak", claim="Keycloak answers", needs=("DOCKER_DOWN",), run=_answers),
+    port_check("keycloak", "Keycloak", keycloak, lambda facts: facts.target.keycloak.url, Facts.realm),
+    Check(
+        code="KC_DOWN",
+        hop="keycloak",
+        claim="Keycloak answers",
+        needs=("DOCKER_DOWN",),
+        unless=("keycloak.PORT_UNPUBLISHED",),
+        run=_answers,
+    ),
     Check(code="KC_REALM", hop="keycloak", claim="Keycloak has the realm", needs=("KC_DOWN",), run=_has_realm),
     Check(
         code="KC_CLIENT",

@@ -3,17 +3,17 @@
 from runbook.checks.engine import Check, Finding, NotChecked, Ok
 from runbook.checks.facts import Facts, saw
 from runbook.checks.faults import broken
+from runbook.checks.reach import network_finding, port_check
 from runbook.checks.rulesfile import rules_problem
-from runbook.checks.services import down
+from runbook.checks.services import down, prometheus, sink
 from runbook.clients.prometheus import ScrapeTarget
-from runbook.clients.runtime import Service
 from runbook.errors import RunbookError, UnreachableError
 from runbook.model import Evidence
 
 
 def _answers(facts: Facts) -> Finding:
     mine = facts.target.prometheus
-    service, where = Service(name=mine.service, container=mine.container), f"GET {mine.url}/-/ready"
+    service, where = prometheus(facts), f"GET {mine.url}/-/ready"
     try:
         ready = facts.prometheus_ready()
     except UnreachableError as error:
@@ -56,13 +56,36 @@ def _scrapes(facts: Facts) -> Finding:
     return Ok((seen,))
 
 
+def _shares_a_network(facts: Facts) -> Finding:
+    where = f"GET {facts.target.prometheus.url}/api/v1/targets"
+    found = facts.targets()
+    failed = [one for one in found if facts.is_settled(one) and one.health == "down"]
+    if not failed:
+        return Ok((saw(where, "; ".join(_said(one) for one in found) or "no target"),))
+    one = failed[0]
+    complaint = saw(where, _said(one))
+    return network_finding(
+        facts, prometheus(facts), sink(facts), url=one.url, error=one.last_error, complaint=complaint
+    )
+
+
 def _said(one: ScrapeTarget) -> str:
     error = f', lastError "{one.last_error}"' if one.last_error else ""
     return f"{one.job} at {one.url}: {'dropped' if one.dropped else one.health}{error}"
 
 
 CHECKS = (
-    Check(code="P_DOWN", hop="prometheus", claim="Prometheus answers", needs=("DOCKER_DOWN",), run=_answers),
+    port_check(
+        "prometheus", "Prometheus", prometheus, lambda facts: facts.target.prometheus.url, Facts.prometheus_ready
+    ),
+    Check(
+        code="P_DOWN",
+        hop="prometheus",
+        claim="Prometheus answers",
+        needs=("DOCKER_DOWN",),
+        unless=("prometheus.PORT_UNPUBLISHED",),
+        run=_answers,
+    ),
     Check(
         code="P_NO_JOB",
         hop="prometheus",
@@ -71,10 +94,17 @@ CHECKS = (
         run=_has_job,
     ),
     Check(
+        code="WRONG_NETWORK",
+        hop="prometheus",
+        claim="No network keeps Prometheus from the sink",
+        needs=("P_NO_JOB", "S_METRICS_DOWN"),
+        run=_shares_a_network,
+    ),
+    Check(
         code="P_TARGET",
         hop="prometheus",
         claim="Prometheus scrapes the sink",
-        needs=("P_NO_JOB", "S_METRICS_DOWN"),
+        needs=("P_NO_JOB", "S_METRICS_DOWN", "prometheus.WRONG_NETWORK"),
         run=_scrapes,
     ),
 )

@@ -7,9 +7,8 @@ from runbook.checks.engine import Check, Finding, NotChecked, Ok
 from runbook.checks.facts import ALERT, Facts, saw
 from runbook.checks.faults import broken
 from runbook.checks.rulesfile import holds_alert, rules_problem
-from runbook.checks.services import log_command
+from runbook.checks.services import log_command, prometheus
 from runbook.clients.prometheus import Rule
-from runbook.clients.runtime import Service
 from runbook.errors import RunbookError
 from runbook.model import Evidence
 
@@ -27,9 +26,7 @@ def _is_valid(facts: Facts) -> Finding:
 
 def _blamed(facts: Facts, flag: Evidence) -> Finding:
     """A reload failed though the file parses: it is the rules file only if Prometheus's own log says so."""
-    mine = facts.target.prometheus
-    service = Service(name=mine.service, container=mine.container)
-    name = PurePosixPath(mine.rules_inside).name
+    service, name = prometheus(facts), PurePosixPath(facts.target.prometheus.rules_inside).name
     lines = [line.text for line in facts.log(service) if name in line.text and "err" in line.text]
     if lines:
         return broken("R_INVALID", flag, saw(f"log of {service.name}", lines[-1]))

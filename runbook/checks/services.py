@@ -10,6 +10,36 @@ from runbook.model import Evidence
 _ENDED = frozenset({"exited", "dead"})
 
 
+def keycloak(facts: Facts) -> Service:
+    """Return who issues the tokens."""
+    return Service(name=facts.target.keycloak.service, container=facts.target.keycloak.container)
+
+
+def broker(facts: Facts) -> Service:
+    """Return the Kafka broker."""
+    return Service(name=facts.target.kafka.service, container=facts.target.kafka.container)
+
+
+def sink(facts: Facts) -> Service:
+    """Return the sink."""
+    return Service(name=facts.target.sink.service, container=facts.target.sink.container)
+
+
+def prometheus(facts: Facts) -> Service:
+    """Return Prometheus."""
+    return Service(name=facts.target.prometheus.service, container=facts.target.prometheus.container)
+
+
+def grafana(facts: Facts) -> Service:
+    """Return Grafana."""
+    return Service(name=facts.target.grafana.service, container=facts.target.grafana.container)
+
+
+def alertmanager(facts: Facts) -> Service:
+    """Return Alertmanager."""
+    return Service(name=facts.target.alertmanager.service, container=facts.target.alertmanager.container)
+
+
 def start_command(facts: Facts, service: Service) -> str:
     """Return the command that starts it, also when the runtime itself cannot be asked."""
     try:

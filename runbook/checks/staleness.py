@@ -11,21 +11,20 @@ from runbook.checks.engine import Check, Finding, NotChecked, Ok
 from runbook.checks.facts import Facts, saw
 from runbook.checks.faults import broken
 from runbook.checks.files import FileFact, read_file
-from runbook.checks.services import restart_command
-from runbook.clients.runtime import Service
+from runbook.checks.services import prometheus, restart_command
 from runbook.errors import RunbookError
 from runbook.wording import fingerprint
 
 
 def _is_inside(facts: Facts) -> Finding:
-    service, inside = _prometheus(facts), facts.target.prometheus.rules_inside
+    service, inside = prometheus(facts), facts.target.prometheus.rules_inside
     content = _inside(facts)
     seen = saw(f"{inside} in {service.container}", "no such file" if content is None else fingerprint(content))
     return broken("R_NOT_MOUNTED", seen) if content is None else Ok((seen,))
 
 
 def _is_current(facts: Facts) -> Finding:
-    service, inside = _prometheus(facts), facts.target.prometheus.rules_inside
+    service, inside = prometheus(facts), facts.target.prometheus.rules_inside
     try:
         here = facts.once("rules on this host", lambda: _on_this_host(facts))
     except RunbookError as error:
@@ -43,7 +42,7 @@ def _is_current(facts: Facts) -> Finding:
 
 
 def _inside(facts: Facts) -> bytes | None:
-    service, inside = _prometheus(facts), facts.target.prometheus.rules_inside
+    service, inside = prometheus(facts), facts.target.prometheus.rules_inside
     return facts.once("rules inside", lambda: facts.runtime.file_inside(service, inside))
 
 
@@ -52,21 +51,17 @@ def _on_this_host(facts: Facts) -> FileFact | None:
     files = facts.target.files
     named = files.rules or (files.monitoring_dir and files.monitoring_dir / "prometheus-crm-events-rules.yml")
     path = _mounted(facts) or named
-    return read_file(facts.runtime, _prometheus(facts), path, facts.target.prometheus.rules_inside) if path else None
+    return read_file(facts.runtime, prometheus(facts), path, facts.target.prometheus.rules_inside) if path else None
 
 
 def _mounted(facts: Facts) -> Path | None:
     inside = PurePosixPath(facts.target.prometheus.rules_inside)
-    for mount in facts.runtime.mounts(_prometheus(facts)):
+    for mount in facts.runtime.mounts(prometheus(facts)):
         if mount.destination == str(inside):
             return Path(mount.source)
         if mount.destination == str(inside.parent):
             return Path(mount.source) / inside.name
     return None
-
-
-def _prometheus(facts: Facts) -> Service:
-    return Service(name=facts.target.prometheus.service, container=facts.target.prometheus.container)
 
 
 CHECKS = (

@@ -17,11 +17,20 @@ from docker import APIClient
 from docker.errors import APIError, DockerException, NotFound
 from docker.utils import kwargs_from_env
 
-from runbook.clients.docker_wire import Inspected, Listed, demultiplexed, matching, nearest, only_file
+from runbook.clients.docker_errors import unreachable
+from runbook.clients.docker_wire import (
+    Inspected,
+    Listed,
+    demultiplexed,
+    engine_host,
+    matching,
+    nearest,
+    only_file,
+)
 from runbook.clients.gotime import moment
-from runbook.clients.http import EXCERPT_CHARACTERS, causes, failure_reason, shortened
-from runbook.clients.runtime import LogLine, Mount, Service, ServiceState
-from runbook.errors import AnswerError, UnreachableError
+from runbook.clients.http import EXCERPT_CHARACTERS, shortened
+from runbook.clients.runtime import LogLine, Mount, PublishedPort, Service, ServiceState
+from runbook.errors import AnswerError
 from runbook.settings import RuntimeSettings
 
 T = TypeVar("T")
@@ -47,9 +56,8 @@ class DockerRuntime:
         """Keep the address; nothing is opened."""
         self._settings = settings
         self._timeout_s = timeout_s
-        self._where = (
-            f"Docker engine at {settings.docker_host or os.environ.get('DOCKER_HOST') or 'its default socket'}"
-        )
+        self._address = settings.docker_host or os.environ.get("DOCKER_HOST")
+        self._where = f"Docker engine at {self._address or 'its default socket'}"
         self._lock = threading.Lock()
         self._opened: APIClient | None = None
 
@@ -126,6 +134,14 @@ class DockerRuntime:
     def networks(self, service: Service) -> frozenset[str]:
         """Return the names of the networks it is on."""
         return frozenset(self._inspected(self._found(service)).network_settings.networks)
+
+    def published(self, service: Service) -> tuple[PublishedPort, ...]:
+        """Return the ports that the engine maps to its host, each address on its own (0.0.0.0 and :: are two)."""
+        return self._inspected(self._found(service)).network_settings.published
+
+    def host(self) -> str:
+        """Return "localhost", or the host of DOCKER_HOST=tcp://HOST:PORT; nothing is asked."""
+        return engine_host(self._address)
 
     def start_command(self, service: Service) -> str:
         """Return the command that starts it: unpause, start, or create where there is none."""
@@ -248,7 +264,7 @@ class DockerRuntime:
                 status=error.status_code or 0,
             ) from None
         except (DockerException, requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            raise self._unreachable(error) from None
+            raise unreachable(error, self._where) from None
 
     def _engine(self) -> APIClient:
         """Return the client, connected on first use: that asks the engine for its API version."""
@@ -258,29 +274,6 @@ class DockerRuntime:
                 environment = {**os.environ, "DOCKER_HOST": host} if host else dict(os.environ)
                 self._opened = APIClient(timeout=ceil(self._timeout_s), **kwargs_from_env(environment=environment))
             return self._opened
-
-    def _unreachable(self, error: Exception) -> UnreachableError:
-        found = causes(error)
-        if any(isinstance(cause, FileNotFoundError) for cause in found):
-            reason, said = "missing", "its socket does not exist"
-            fix = "start Docker, or set RUNBOOK_RUNTIME_DOCKER_HOST (or DOCKER_HOST) to the engine"
-        elif any(isinstance(cause, PermissionError) for cause in found):
-            reason, said = "permission", "permission denied on its socket"
-            fix = "sudo usermod -aG docker $USER, then log in again"
-        else:
-            reason = failure_reason(error)
-            said = _SAID.get(reason) or f"it gave no usable answer: {shortened(str(error), EXCERPT_CHARACTERS)}"
-            fix = "start Docker: sudo systemctl start docker, or Docker Desktop"
-        return UnreachableError(
-            f"The Docker engine cannot be reached: {said}", where=self._where, fix=fix, reason=reason
-        )
-
-
-_SAID: Final = {
-    "refused": "connection refused",
-    "timeout": "it does not answer",
-    "dns": "its name does not resolve",
-}
 
 
 def _epoch(at: datetime | None) -> float | None:

@@ -6,16 +6,20 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from io import BytesIO
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import msgspec
 
-from runbook.clients.http import EXCERPT_CHARACTERS
-from runbook.clients.runtime import Service
+from runbook.clients.http import EXCERPT_CHARACTERS, is_loopback
+from runbook.clients.runtime import PublishedPort, Service
 
+_REMOTE: Final = ("tcp://", "http://", "https://", "ssh://")
 _SERVICE_LABEL: Final = "com.docker.compose.service"
 _NEAREST: Final = 3
 _NEAR_ENOUGH: Final = 0.5
 _STDOUT, _STDERR = 1, 2
+_EVERY_ADDRESS: Final = "0.0.0.0"  # noqa: S104 - what an empty address means to the engine; nothing is bound here
+_LOCAL: Final = "localhost"
 _NOT_RUN: Final = frozenset({-1, 126, 127})
 _FRAME: Final = struct.Struct(">BxxxL")
 
@@ -83,8 +87,27 @@ class _Mounted(_Wire):
     destination: str
 
 
+class _Binding(_Wire):
+    host_ip: str
+    host_port: str
+
+
 class _Networks(_Wire):
     networks: dict[str, Any]
+    ports: dict[str, list[_Binding] | None] | None = None  # "9105/tcp" -> where; null: exposed, and not published
+
+    @property
+    def published(self) -> tuple[PublishedPort, ...]:
+        return tuple(
+            PublishedPort(
+                port=int(inside.partition("/")[0]),
+                protocol=inside.partition("/")[2],
+                address=one.host_ip or _EVERY_ADDRESS,
+                host_port=int(one.host_port),
+            )
+            for inside, bindings in (self.ports or {}).items()
+            for one in bindings or ()
+        )
 
 
 class Inspected(_Wire):
@@ -94,6 +117,15 @@ class Inspected(_Wire):
     restart_count: int
     mounts: list[_Mounted]
     network_settings: _Networks
+
+
+def engine_host(address: str | None) -> str:
+    """Return the host of an engine as it is called from here; a socket, a pipe and a loopback address are this host.
+
+    The near end of a tunnel looks like this host, too: nothing here can tell.
+    """
+    name = urlsplit(address or "").hostname if (address or "").startswith(_REMOTE) else None
+    return _LOCAL if name is None or is_loopback(name) else name
 
 
 def matching(listed: Sequence[Listed], service: Service) -> Listed | None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from html import escape, unescape
 from http.cookiejar import DefaultCookiePolicy
+from ipaddress import ip_address
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
@@ -259,6 +260,14 @@ def failure_reason(error: BaseException) -> str:
     if any(isinstance(cause, (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)) for cause in found):
         return "timeout"
     return "broken"
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether a host is this one by its name alone: localhost, 127.0.0.0/8, ::1."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
 
 
 def redacted(text: str, secrets: tuple[str, ...]) -> str:

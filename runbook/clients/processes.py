@@ -11,7 +11,7 @@ from typing import BinaryIO
 import psutil
 
 from runbook.clients.launcher import Launcher, Record
-from runbook.clients.runtime import LogLine, Mount, Service, ServiceState
+from runbook.clients.runtime import LogLine, Mount, PublishedPort, Service, ServiceState
 from runbook.errors import RunbookError, UnreachableError
 from runbook.waiting import Pending, wait_until
 
@@ -48,14 +48,7 @@ class ProcessRuntime:
 
         The mock broker alone comes back at another port: `stack.up` then starts its clients anew.
         """
-        names = self._names()
-        record = self._launcher.record(service.name)
-        if record is None:
-            raise RunbookError(
-                f"There is no process {service.name!r}; there are {', '.join(names)}",
-                where=str(self._launcher.root),
-                fix=_START,
-            )
+        record = self._found(service)
         self._launcher.stop([service.name], timeout_s=timeout_s)
         self._launcher.start(service.name, record.launch)
 
@@ -102,6 +95,23 @@ class ProcessRuntime:
         """Return the host's network."""
         return frozenset({"host"})
 
+    def published(self, service: Service) -> tuple[PublishedPort, ...]:
+        """Return the TCP ports that it or a child of it listens at; one that has ended listens at none."""
+        process = self._launcher.process(self._found(service))
+        try:
+            family = [process, *process.children(recursive=True)] if process else []
+            sockets = [one for member in family for one in member.net_connections("tcp")]
+        except psutil.NoSuchProcess:  # it has ended meanwhile
+            return ()
+        heard = {(one.laddr.ip, one.laddr.port) for one in sockets if one.status == psutil.CONN_LISTEN}
+        return tuple(
+            PublishedPort(port=port, protocol="tcp", address=address, host_port=port) for address, port in sorted(heard)
+        )
+
+    def host(self) -> str:
+        """Return this host."""
+        return "localhost"
+
     def start_command(self, service: Service) -> str:  # noqa: ARG002 - one command starts whatever is down
         """Return the command that starts what is down and leaves the rest alone."""
         return _START
@@ -117,6 +127,17 @@ class ProcessRuntime:
                 "The local stack is not up", where=str(self._launcher.root), fix=_START, reason="refused"
             )
         return names
+
+    def _found(self, service: Service) -> Record:
+        names = self._names()
+        record = self._launcher.record(service.name)
+        if record is None:
+            raise RunbookError(
+                f"There is no process {service.name!r}; there are {', '.join(names)}",
+                where=str(self._launcher.root),
+                fix=_START,
+            )
+        return record
 
     def _status(self, record: Record) -> str:
         process = self._launcher.process(record)

@@ -58,8 +58,22 @@ class Mount:
     destination: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedPort:
+    """A port of a service that the services' host passes on: `port` inside, `address` and `host_port` on that host.
+
+    `address` is what it is bound to there ("0.0.0.0" and "::" are every address), so "127.0.0.1" is reached from that
+    host alone. A process passes nothing on: its ports are those that it listens at.
+    """
+
+    port: int
+    protocol: str
+    address: str
+    host_port: int
+
+
 class Runtime(Protocol):
-    """Find, restart and read services. Every method raises UnreachableError when the engine itself is down."""
+    """Find, restart and read services. Whatever has to be asked raises UnreachableError when the engine is down."""
 
     def state(self, service: Service) -> ServiceState:
         """Return the state of a service; a missing one is a state, not an error."""
@@ -81,6 +95,12 @@ class Runtime(Protocol):
 
     def networks(self, service: Service) -> frozenset[str]:
         """Return the names of the networks it is on; a process is on "host"."""
+
+    def published(self, service: Service) -> tuple[PublishedPort, ...]:
+        """Return the ports that its host passes on to it now; a stopped service has none."""
+
+    def host(self) -> str:
+        """Return the host of the services as it is called from here: "localhost", or that of a remote engine."""
 
     def start_command(self, service: Service) -> str:
         """Return the command that an operator types to start it, for fixes."""

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from runbook.checks.engine import Examined, verdict
+from runbook.checks.engine import Examined
 from runbook.checks.facts import Facts
 from runbook.checks.flow import graph_of
+from runbook.checks.verdicts import verdict
 from runbook.clients.runtime import Runtime
 from runbook.errors import ExitCode, RunbookError
 from runbook.model import Evidence, StepOutcome, TaskResult, Verdict

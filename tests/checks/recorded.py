@@ -11,12 +11,12 @@ from runbook.checks.files import FileFact
 from runbook.checks.topics import TopicFacts
 from runbook.clients.alertmanager import Matcher, Silence
 from runbook.clients.gateway import ProbeAnswer
-from runbook.clients.grafana import GrafanaHealth, ServedDashboard
+from runbook.clients.grafana import Datasource, DatasourceHealth, GrafanaHealth, ServedDashboard
 from runbook.clients.kafka import ClusterFacts, GroupFacts
 from runbook.clients.keycloak import RealmAnswer, Token
 from runbook.clients.processes import ProcessRuntime
 from runbook.clients.prometheus import LoadedConfig, Readiness, Rule, RuleGroup, ScrapeTarget, Series
-from runbook.clients.runtime import LogLine, ServiceState
+from runbook.clients.runtime import LogLine, PublishedPort, ServiceState
 from runbook.clients.sink import SinkPage
 from runbook.errors import AnswerError, UnreachableError
 from runbook.settings import Target
@@ -25,6 +25,8 @@ T = TypeVar("T")
 
 NOW = datetime.now(UTC)
 LEADS, JOBS = "apexflow.leads.created", "apexflow.jobs.created"
+EVERY = "0.0.0.0"  # noqa: S104 - recorded, not bound
+SCRAPED = "http://aether-crm-events-sink:9105/metrics"
 RULES_INSIDE = "/etc/prometheus/crm-events-rules.yml"
 RULES = b"""groups:
   - name: crm_events_alerts
@@ -68,6 +70,10 @@ def state(name: str, status: str = "running", **fields: Any) -> ServiceState:  #
     return replace(running, **fields)
 
 
+def port(host_port: int, *, inside: int | None = None, address: str = EVERY) -> PublishedPort:
+    return PublishedPort(port=inside or host_port, protocol="tcp", address=address, host_port=host_port)
+
+
 def token(tenant: str | None = "acme") -> Token:
     return Token(
         value="a.b.c",
@@ -84,10 +90,10 @@ def probe(status: int, *, proxy: bool = False) -> ProbeAnswer:
     return ProbeAnswer(status=status, is_proxy_404=proxy, saw=f"{status} body", date=NOW)
 
 
-def scrape(health: str = "up", *, ago_s: float = 1.0, error: str = "") -> ScrapeTarget:
+def scrape(health: str = "up", *, ago_s: float = 1.0, error: str = "", url: str = SCRAPED) -> ScrapeTarget:
     return ScrapeTarget(
         job="crm-events-sink",
-        url="http://aether-crm-events-sink:9105/metrics",
+        url=url,
         health=health,
         last_error=error,
         last_scrape=None if health == "unknown" else NOW - timedelta(seconds=ago_s),
@@ -156,6 +162,19 @@ HEALTHY: Mapping[str, object] = {
     "state prometheus": state("prometheus"),
     "state alertmanager": state("alertmanager"),
     "state grafana": state("grafana"),
+    "networks crm-events-sink": frozenset({"aether"}),
+    "networks kafka": frozenset({"aether"}),
+    "networks prometheus": frozenset({"aether", "monitoring"}),
+    "networks grafana": frozenset({"monitoring"}),
+    "networks keycloak": frozenset({"aether"}),
+    "networks alertmanager": frozenset({"monitoring"}),
+    "ports crm-events-sink": (port(9105), port(9106)),
+    "ports kafka": (port(19092, inside=19092),),
+    "ports prometheus": (port(9090),),
+    "ports grafana": (port(3000),),
+    "ports keycloak": (port(8180, inside=8080),),
+    "ports alertmanager": (port(9093),),
+    "host": "localhost",
     "log crm-events-sink": (LogLine(text="level=error something loud that nobody waits for"),),
     "log prometheus": (LogLine(text="level=error something loud that nobody waits for"),),
     "realm": RealmAnswer(status=200, saw='200 {"realm":"aetherlink"}'),
@@ -189,6 +208,10 @@ HEALTHY: Mapping[str, object] = {
         uid="crm-events-pipeline", title="CRM", version=1, panels=(), provisioned_file="x.json", url="/d/x"
     ),
     "served panels": frozenset({19, 20, 21}),
+    "datasource": Datasource(
+        uid="PBFA97CFB590B2093", name="Prometheus", type="prometheus", url="http://aether-prom:9090", is_default=True
+    ),
+    "datasource health": DatasourceHealth(ok=True, message="Successfully queried the Prometheus API."),
     "rules file": FileFact(where="rules.yml", content=RULES),
     "rules on this host": FileFact(where="rules.yml", content=RULES),
     "rules inside": RULES,

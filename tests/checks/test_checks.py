@@ -1,7 +1,7 @@
 """Every check on recorded facts: it holds, it is broken and names its fault alone, it could not be looked at."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import pytest
@@ -25,16 +25,16 @@ from recorded import (
     topics,
 )
 
-from runbook.checks.engine import verdict
 from runbook.checks.faults import FAULTS, HOPS, IMPLEMENTED
 from runbook.checks.files import FileFact
 from runbook.checks.flow import CHECKS, GRAPH, graph_of
-from runbook.clients.grafana import GrafanaHealth
+from runbook.checks.verdicts import verdict
+from runbook.clients.grafana import DatasourceHealth, GrafanaHealth
 from runbook.clients.kafka import GroupFacts
 from runbook.clients.keycloak import RealmAnswer
 from runbook.clients.prometheus import Readiness
 from runbook.clients.runtime import LogLine, ServiceState
-from runbook.errors import UsageError
+from runbook.errors import RunbookError, UsageError
 from runbook.model import CheckResult, Verdict
 from runbook.record import Event
 
@@ -124,7 +124,74 @@ def container_cases(hop: str, name: str, silent: dict[str, object]) -> tuple[Cas
     )
 
 
+ODD = RunbookError("neither an answer nor none", where="the client", fix="look")
+
+
+def port_case(hop: str, name: str, *silent: str) -> Case:
+    """A service that runs and publishes nothing; `silent` are the facts that it would answer."""
+    nothing: Change = {f"ports {name}": (), **{fact: refused() for fact in silent}}
+    fix = f"add `ports:` to the service {name}, then docker compose up -d"
+    return Case(
+        hop=hop,
+        code="PORT_UNPUBLISHED",
+        broken=nothing,
+        unseen={silent[0]: ODD},
+        says="none published",
+        fix=fix,
+    )
+
+
+LOOKUP = "dial tcp: lookup {} on 127.0.0.11:53: no such host"
+SILENT_SOURCE = DatasourceHealth(ok=False, message=LOOKUP.format("aether-prom"))
+
 CASES = (
+    port_case("keycloak", "keycloak", "realm", "token"),
+    port_case("kafka", "kafka", "cluster"),
+    replace(
+        port_case("sink", "crm-events-sink", "page"),
+        unseen={"state crm-events-sink": NO_STATE, "page": refused()},
+    ),
+    port_case("prometheus", "prometheus", "prometheus ready"),
+    port_case("grafana", "grafana", "grafana health", "dashboard"),
+    port_case("alertmanager", "alertmanager", "alertmanager ready", "silences"),
+    Case(
+        hop="sink",
+        code="WRONG_NETWORK",
+        broken={"networks crm-events-sink": frozenset(), "ports crm-events-sink": (), "page": refused()},
+        unseen={"networks crm-events-sink": NO_STATE, "page": refused(), "state crm-events-sink": NO_STATE},
+        says="none",
+        fix="docker network connect aether crm-events-sink",
+    ),
+    Case(
+        hop="prometheus",
+        code="WRONG_NETWORK",
+        broken={
+            "networks prometheus": frozenset({"monitoring"}),
+            "targets": (scrape("down", error=LOOKUP.format("aether-crm-events-sink")),),
+        },
+        unseen={
+            "networks prometheus": NO_STATE,
+            "targets": (scrape("down", error=LOOKUP.format("aether-crm-events-sink")),),
+        },
+        says="monitoring",
+        fix="docker network connect monitoring crm-events-sink",
+    ),
+    Case(
+        hop="grafana",
+        code="WRONG_NETWORK",
+        broken={"networks grafana": frozenset({"dashboards"}), "datasource health": SILENT_SOURCE},
+        unseen={"networks grafana": NO_STATE, "datasource health": SILENT_SOURCE},
+        says="no such host",
+        fix="docker network connect dashboards prometheus",
+    ),
+    Case(
+        hop="grafana",
+        code="F_DS_URL",
+        broken={"datasource health": DatasourceHealth(ok=False, message="connection refused")},
+        unseen={"datasource": ODD},
+        says="http://aether-prom:9090: connection refused",
+        fix="into the datasource",
+    ),
     Case(
         hop="sink",
         code="CTR_EXITED",
@@ -385,8 +452,8 @@ def test_codes_are_unique_and_stand_at_a_known_hop() -> None:
     codes = [fault.code for fault in FAULTS]
     assert len(set(codes)) == len(codes)
     assert {fault.hop for fault in FAULTS} <= set(HOPS)
-    at_own_hop = [check for check in CHECKS if not check.code.startswith("CTR_")]
     hops = {fault.code: fault.hop for fault in FAULTS}
+    at_own_hop = [check for check in CHECKS if hops[check.code] != "runtime"]
     assert [check.hop for check in at_own_hop] == [hops[check.code] for check in at_own_hop]
 
 

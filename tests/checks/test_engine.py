@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -19,8 +20,9 @@ from runbook.checks.engine import (
     GraphError,
     NotChecked,
     Ok,
-    verdict,
+    _inherited,
 )
+from runbook.checks.verdicts import verdict
 from runbook.errors import UnreachableError
 from runbook.model import Evidence
 
@@ -33,8 +35,15 @@ KINDS: dict[str, Finding] = {"ok": OK, "broken": BROKEN, "not_checked": UNSEEN}
 World = Mapping[str, Finding]
 
 
-def check(code: str, *needs: str, run: Callable[[World], Finding] | None = None, hop: str = "hop") -> Check[World]:
-    return Check(code=code, hop=hop, claim=f"{code} holds", needs=needs, run=run or (lambda world: world[code]))
+def check(
+    code: str,
+    *needs: str,
+    unless: tuple[str, ...] = (),
+    run: Callable[[World], Finding] | None = None,
+    hop: str = "hop",
+) -> Check[World]:
+    found = run or (lambda world: world[code])
+    return Check(code=code, hop=hop, claim=f"{code} holds", needs=needs, unless=unless, run=found)
 
 
 def graph(checks: Sequence[Check[World]], order: Sequence[str] | None = None) -> Graph[World]:
@@ -51,18 +60,24 @@ def worlds(draw: st.DrawFn) -> tuple[list[Check[World]], World]:
     """A random graph without circles, its checks in random order, and what each would find."""
     codes = [f"C{number:02}" for number in range(draw(st.integers(1, 9)))]
     needs = [draw(st.lists(st.sampled_from(codes[:i]), unique=True)) if i else [] for i in range(len(codes))]
-    checks = draw(st.permutations([check(code, *need) for code, need in zip(codes, needs, strict=True)]))
+    soft = [draw(st.lists(st.sampled_from(need), unique=True)) if need else [] for need in needs]
+    drawn = [
+        check(code, *sorted(set(need) - set(weak)), unless=tuple(weak))
+        for code, need, weak in zip(codes, needs, soft, strict=True)
+    ]
+    checks = draw(st.permutations(drawn))
     return checks, {code: KINDS[draw(st.sampled_from(sorted(KINDS)))] for code in codes}
 
 
 def ancestors(checks: Sequence[Check[World]], code: str) -> set[str]:
-    needs = {one.code: one.needs for one in checks}
+    """Return what it needs, what that needs and so on, and what explains one of these."""
+    by_code = {one.code: one for one in checks}
     found: set[str] = set()
-    queue = list(needs[code])
+    queue = [code]
     while queue:
-        need = queue.pop()
-        found.add(need)
-        queue.extend(needs[need])
+        one = by_code[queue.pop()]
+        found |= {*one.needs, *one.unless}
+        queue.extend(one.needs)
     return found
 
 
@@ -77,8 +92,11 @@ def broken_laws(checks: Sequence[Check[World]], world: World) -> list[str]:
             laws.append("two diagnoses on one chain")
         if above & broken and not (isinstance(one.settled, Blocked) and one.settled.by in above & broken):
             laws.append("what needs a broken one is blocked by it")
-        if isinstance(one.settled, Ok) and any(not isinstance(found[need].settled, Ok) for need in above):
+        if isinstance(one.settled, Ok) and any(not isinstance(found[need].settled, Ok) for need in one.check.needs):
             laws.append("ok only where every need is ok")
+        unseen_reason = any(isinstance(found[need].settled, NotChecked) for need in one.check.needs)
+        if isinstance(one.settled, NotChecked) and not unseen_reason and one.settled != world[code]:
+            laws.append("what would only explain it keeps nobody from looking")
         if isinstance(one.settled, Ok | Broken) and one.settled != world[code]:
             laws.append("a finding is what the check found")
     judged, also = verdict(tuple(found.values()))
@@ -113,27 +131,32 @@ def test_the_verdict_does_not_depend_on_any_order(drawn: tuple[list[Check[World]
     assert verdict(first) == verdict(second)
 
 
-CHAIN = [check("A"), check("B", "A"), check("C", "B")]
+CHAIN = [check("A"), check("B", "A"), check("C", "B"), check("D", unless=("A",))]
 
 
 @pytest.mark.parametrize(
     ("defect", "world"),
     [
-        pytest.param(("_inherited", lambda _: None), {"A": BROKEN, "B": BROKEN, "C": OK}, id="needs ignored"),
+        pytest.param(("_inherited", lambda *_: None), {"A": BROKEN, "B": BROKEN, "C": OK, "D": OK}, id="needs ignored"),
         pytest.param(
-            ("_inherited", lambda needs: next((Blocked(n.code) for n, s in needs if isinstance(s, Broken)), None)),
-            {"A": BROKEN, "B": OK, "C": OK},
+            ("_inherited", lambda _, needs: next((Blocked(n.code) for n, s in needs if isinstance(s, Broken)), None)),
+            {"A": BROKEN, "B": OK, "C": OK, "D": OK},
             id="blocked one blocks nobody",
         ),
         pytest.param(
             (
                 "_inherited",
-                lambda needs: next((Blocked(n.code) for n, s in needs if isinstance(s, Broken | Blocked)), None),
+                lambda _, needs: next((Blocked(n.code) for n, s in needs if isinstance(s, Broken | Blocked)), None),
             ),
-            {"A": UNSEEN, "B": OK, "C": OK},
+            {"A": UNSEEN, "B": OK, "C": OK, "D": OK},
             id="not checked counts as ok",
         ),
-        pytest.param(("_found", lambda _: OK), {"A": UNSEEN, "B": OK, "C": OK}, id="everything is ok"),
+        pytest.param(
+            ("_inherited", lambda check, needs: _inherited(replace(check, unless=()), needs)),
+            {"A": UNSEEN, "B": OK, "C": OK, "D": OK},
+            id="an explanation is a need",
+        ),
+        pytest.param(("_found", lambda _: OK), {"A": UNSEEN, "B": OK, "C": OK, "D": OK}, id="everything is ok"),
     ],
 )
 def test_a_defective_engine_breaks_a_law(

@@ -10,16 +10,21 @@ import sys
 import tarfile
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from loopback_servers import Reply, ScriptedServer
 
 from runbook.clients.docker import DockerRuntime
-from runbook.clients.runtime import LogLine, Mount, Runtime, Service
+from runbook.clients.runtime import LogLine, Mount, PublishedPort, Runtime, Service
 from runbook.errors import AnswerError, UnreachableError
 from runbook.settings import RuntimeSettings
 
@@ -201,9 +206,9 @@ def test_it_is_a_runtime_and_constructing_opens_nothing(tmp_path: Path) -> None:
     runtime.close()
 
 
-@pytest.mark.parametrize("version", ["1.41", "1.44", "1.52"])
+@pytest.mark.parametrize("version", ["1.40", "1.41", "1.44", "1.52"])
 def test_engine_is_spoken_to_in_its_own_version(engine: Engine, docker: DockerRuntime, version: str) -> None:
-    """From Debian's 20.10 to those that refuse everything below 1.44; a file takes the way beside the SDK, too."""
+    """From one before 20.10 to those that refuse everything below 1.44; a file takes the way beside the SDK, too."""
     engine.api_version = version
     engine.printed[engine.has("aether-prom"), "/x"] = (0, b"content", b"")
 
@@ -258,6 +263,7 @@ def test_missing_container_is_an_error_where_one_is_needed(engine: Engine, docke
         lambda: docker.file_inside(SINK, "/x"),
         lambda: docker.mounts(SINK),
         lambda: docker.networks(SINK),
+        lambda: docker.published(SINK),
         lambda: list(docker.follow(SINK)),
     ):
         with pytest.raises(AnswerError, match=r"nearest: aether-crm-event-sink") as caught:
@@ -428,6 +434,44 @@ def test_bind_mounts_and_networks(engine: Engine, docker: DockerRuntime) -> None
     assert docker.networks(PROMETHEUS) == {"monitoring_default", "aether"}
 
 
+def test_published_ports_are_where_the_engine_maps_them(engine: Engine, docker: DockerRuntime) -> None:
+    """Exposed alone is not published; every address and family is a mapping of its own; engines leave 0.0.0.0 out."""
+    ports = {
+        "9090/tcp": [{"HostIp": "127.0.0.1", "HostPort": "9090"}, {"HostIp": "::1", "HostPort": "9091"}],
+        "9105/tcp": None,
+        "53/udp": [{"HostIp": "", "HostPort": "10053"}],
+    }
+    engine.has("aether-prom", inspection={"NetworkSettings": {"Networks": {}, "Ports": ports}})
+    engine.has("aether-crm-events-sink", inspection={"NetworkSettings": {"Networks": {}, "Ports": None}})
+
+    assert docker.published(PROMETHEUS) == (
+        PublishedPort(port=9090, protocol="tcp", address="127.0.0.1", host_port=9090),
+        PublishedPort(port=9090, protocol="tcp", address="::1", host_port=9091),
+        PublishedPort(port=53, protocol="udp", address="0.0.0.0", host_port=10053),  # noqa: S104 - not bound
+    )
+    assert docker.published(SINK) == ()
+
+
+@pytest.mark.parametrize(
+    ("address", "host"),
+    [
+        (None, "localhost"),
+        ("unix:///var/run/docker.sock", "localhost"),
+        ("npipe:////./pipe/docker_engine", "localhost"),
+        ("tcp://127.0.0.1:2375", "localhost"),
+        ("tcp://[::1]:2375", "localhost"),
+        ("tcp://localhost:2375", "localhost"),
+        ("tcp://db1.example:2376", "db1.example"),
+        ("ssh://ops@db1:22", "db1"),
+    ],
+)
+def test_host_of_the_services_is_the_engines(address: str | None, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Said without asking the engine, from the setting or the environment."""
+    assert DockerRuntime(RuntimeSettings(docker_host=address)).host() == host
+    monkeypatch.setenv("DOCKER_HOST", address or "unix:///elsewhere.sock")
+    assert DockerRuntime(RuntimeSettings()).host() == host
+
+
 @pytest.mark.parametrize(("state", "verb"), [("exited", "start"), ("running", "start"), ("paused", "unpause")])
 def test_commands_name_the_container_that_was_found(
     engine: Engine, docker: DockerRuntime, state: str, verb: str
@@ -511,6 +555,74 @@ def test_address_of_something_else_is_no_engine(server: ScriptedServer) -> None:
         DockerRuntime(RuntimeSettings(docker_host=server.url.replace("http", "tcp"))).state(SINK)
 
     assert caught.value.reason == "broken"
+
+
+def test_engine_older_than_the_sdk_is_told_so(engine: Engine, docker: DockerRuntime) -> None:
+    """The SDK speaks 1.24 and later: version 1.12 of the engine, of 2016."""
+    engine.api_version = "1.23"
+
+    with pytest.raises(UnreachableError, match=r"API versions below 1\.24") as caught:
+        docker.state(SINK)
+
+    assert (caught.value.reason, "20.10" in caught.value.fix) == ("broken", True)
+
+
+def test_engine_that_wants_tls_is_told_from_one_that_is_down(server: ScriptedServer) -> None:
+    """The words are those of Go's server at 2376 to who speaks in the clear."""
+    server.routes["GET /version"] = Reply(400, b"Client sent an HTTP request to an HTTPS server.\n")
+
+    with pytest.raises(UnreachableError, match="HTTPS server") as caught:
+        DockerRuntime(RuntimeSettings(docker_host=server.url.replace("http", "tcp"))).state(SINK)
+
+    assert (caught.value.reason, "DOCKER_TLS_VERIFY" in caught.value.fix) == ("broken", True)
+
+
+@pytest.mark.parametrize("has_certificates", [False, True])
+def test_tls_that_the_engine_does_not_speak_names_its_variables(
+    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, has_certificates: bool
+) -> None:
+    """Certificates that are not where the variable says, and an engine in the clear: both are the variables."""
+    monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
+    monkeypatch.setenv("DOCKER_CERT_PATH", str(tmp_path))
+    if has_certificates:
+        self_signed(tmp_path)
+
+    with pytest.raises(UnreachableError) as caught:
+        DockerRuntime(RuntimeSettings(docker_host=server.url.replace("http", "tcp"))).state(SINK)
+
+    assert (caught.value.reason, "DOCKER_CERT_PATH" in caught.value.fix) == ("broken", True)
+
+
+def test_ssh_without_its_package_names_the_way_around() -> None:
+    """What `docker` itself takes as DOCKER_HOST; the SDK would need a package that is not among ours."""
+    with pytest.raises(UnreachableError, match=r"ssh:// needs the package paramiko") as caught:
+        DockerRuntime(RuntimeSettings(docker_host="ssh://ops@db1")).state(SINK)
+
+    assert "ssh -NL ./docker.sock:/var/run/docker.sock" in caught.value.fix
+
+
+def test_name_of_an_engine_that_does_not_resolve() -> None:
+    with pytest.raises(UnreachableError, match="name does not resolve") as caught:
+        DockerRuntime(RuntimeSettings(docker_host="tcp://engine.invalid:2375")).state(SINK)
+
+    assert caught.value.reason == "dns"
+
+
+def self_signed(folder: Path) -> None:
+    """Write a certificate that is its own authority, under the three names that Docker's clients look for."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+        .public_bytes(Encoding.PEM)
+    )
+    (folder / "ca.pem").write_bytes(certificate)
+    (folder / "cert.pem").write_bytes(certificate)
+    (folder / "key.pem").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
 
 def test_silent_engine_is_a_timeout(silent_url: str) -> None:

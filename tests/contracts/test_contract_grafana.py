@@ -201,6 +201,14 @@ def test_a_prometheus_that_cannot_be_reached_is_an_error_everywhere(tmp_path: Pa
     assert f"dial tcp 127.0.0.1:{port}: connect: connection refused" in health.json()["message"]
 
 
+def test_a_prometheus_whose_name_does_not_resolve_is_named(tmp_path: Path) -> None:
+    """In Go's words, whether the resolver knows no such host or is not there itself."""
+    with _grafana(tmp_path, "http://prometheus.invalid:9090") as grafana:
+        message = grafana.get("/api/datasources/uid/PBFA97CFB590B2093/health").json()["message"]
+    assert "dial tcp: lookup prometheus.invalid: " in message
+    assert any(why in message for why in ("no such host", "name resolution"))
+
+
 def test_the_api_answers_before_the_first_dashboard(tmp_path: Path, prometheus: str) -> None:
     """A first look at the disk that never comes leaves the API healthy and the dashboard 404, until a reload."""
     with _grafana(tmp_path, prometheus, first_load_after_s=3600) as grafana:

@@ -9,18 +9,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
+from containers import Starting, images_of_the_stack, need_an_engine, small_containers
 
 from runbook.clients.docker import DockerRuntime
 from runbook.clients.runtime import Service, ServiceState
-from runbook.errors import RunbookError
 from runbook.observer import Silence
 from runbook.settings import DOCKER, RuntimeSettings, Target, load_target
 from runbook.stack import docker_stack
-from runbook.stack.engine import compose_command, docker
-from runbook.stack.images import built_images
 from runbook.waiting import Pending, wait_until
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -70,23 +67,14 @@ class Installation:
 
 @pytest.fixture(scope="session")
 def engine() -> None:
-    """Skip, and say why, where no engine answers, or where these tests would meet each other on it."""
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        pytest.skip("one engine has room for one installation: run these tests without -n")
-    try:
-        docker("info")
-        compose_command()
-    except RunbookError as error:
-        pytest.skip(f"Docker cannot be used here: {error.seen.splitlines()[-1]}")
+    """Skip where there is none."""
+    need_an_engine()
 
 
 @pytest.fixture(scope="session")
-def images(engine: None) -> dict[str, str]:  # noqa: ARG001 - it decides whether there is anything to build
-    """Return the images, built now if this machine has not built them before."""
-    try:
-        return built_images(print)
-    except RunbookError as error:
-        pytest.skip(f"The images cannot be made here: {error.seen.splitlines()[-1]}")
+def images() -> dict[str, str]:
+    """Return the images of the stack."""
+    return images_of_the_stack()
 
 
 @pytest.fixture(scope="module")
@@ -108,24 +96,11 @@ def runtime(engine: None) -> Iterator[DockerRuntime]:  # noqa: ARG001 - without 
         yield made
 
 
-Starting = Callable[..., Service]
-
-
 @pytest.fixture
 def started(images: dict[str, str]) -> Iterator[Starting]:
-    """Start containers of the sink's image that run a few lines of Python; they are removed after the test."""
-    names: list[str] = []
-
-    def start(code: str, *options: str) -> Service:
-        name = f"crm-test-{uuid4().hex[:8]}"
-        names.append(name)
-        python = ("--entrypoint", "python3", images["SINK_IMAGE"], "-u", "-c", code)
-        docker("run", "--detach", "--name", name, "--network", "none", *options, *python)
-        return Service(name=name, container=name)
-
-    yield start
-    if names:
-        docker("rm", "--force", "--volumes", *names)
+    """Start small containers of the sink's image."""
+    with small_containers(images["SINK_IMAGE"]) as start:
+        yield start
 
 
 @pytest.fixture

@@ -1,37 +1,32 @@
-"""The Docker runtime on a real engine: every state that a diagnosis rests on, made for real in small containers."""
+"""What Docker alone has, on a real engine; what every runtime has is in tests/contracts."""
 
-import signal
-from collections.abc import Callable
+import contextlib
+import os
+import socket
+import socketserver
+import threading
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 
 import pytest
-from conftest import Starting
+from containers import Starting
+from docker import APIClient
 
 from runbook.clients.docker import DockerRuntime
 from runbook.clients.runtime import Service, ServiceState
+from runbook.settings import RuntimeSettings
 from runbook.stack.engine import docker
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(600)]
 
 StateOf = Callable[[Service, Callable[[ServiceState], bool]], ServiceState]
-RULES = "/srv/rules.yml"
 ENDLESS = "import signal; print('up'); signal.pause()"
-STUBBORN = "import signal; signal.signal(15, signal.SIG_IGN); print('up')\nwhile True: signal.pause()"
-POLITE = """
-import signal, threading
-end = threading.Event()
-signal.signal(15, lambda *_: end.set())
-print('up'); end.wait(); threading.Event().wait(1.2); print('tidied up')
-"""
 
 
 def ended(state: ServiceState) -> bool:
     return state.status == "exited"
-
-
-def up(runtime: DockerRuntime, service: Service) -> bool:
-    return any(line.text == "up" for line in runtime.log(service))
 
 
 def test_container_is_found_by_its_label_whatever_its_name(runtime: DockerRuntime, started: Starting) -> None:
@@ -40,22 +35,6 @@ def test_container_is_found_by_its_label_whatever_its_name(runtime: DockerRuntim
 
     assert runtime.state(by_hand).name == labelled.name
     assert runtime.state(Service(name="none", container=by_hand.name)).name == by_hand.name
-
-
-def test_mistyped_container_has_a_nearest_name(runtime: DockerRuntime, started: Starting) -> None:
-    there = started(ENDLESS)
-    mistyped = Service(name=there.name[:-1], container=there.name[:-1])
-
-    state = runtime.state(mistyped)
-
-    assert (state.found, state.nearest[0]) == (False, there.name)
-
-
-def test_exit_code_of_an_ended_container(runtime: DockerRuntime, started: Starting, state_of: StateOf) -> None:
-    state = state_of(started("raise SystemExit(3)"), ended)
-
-    assert (state.exit_code, state.oom_killed, state.is_running) == (3, False, False)
-    assert runtime.start_command(Service(name=state.name, container=state.name)) == f"docker start {state.name}"
 
 
 def test_container_killed_for_memory_is_told_from_one_that_was_killed(started: Starting, state_of: StateOf) -> None:
@@ -76,32 +55,16 @@ def test_looping_container_counts_its_restarts(started: Starting, state_of: Stat
     assert state.exit_code == 1
 
 
-def test_frozen_and_unhealthy_containers_have_their_own_states(started: Starting, state_of: StateOf) -> None:
-    frozen = started(ENDLESS)
+def test_unhealthy_container_is_told_from_one_that_cannot_be_probed(started: Starting, state_of: StateOf) -> None:
     often = ("--health-interval", "1s", "--health-retries", "1")
     sick = started(ENDLESS, "--health-cmd", "echo not today; exit 1", *often)
     unprobed = started(ENDLESS, "--health-cmd", "curl -f http://127.0.0.1/", *often)
-    docker("pause", frozen.name)
 
-    assert not state_of(frozen, lambda state: state.status == "paused").is_running
     found = state_of(sick, lambda state: state.health == "unhealthy")
     assert (found.is_running, found.probe_said, found.probe_is_missing) == (True, "exit code 1: not today", False)
     found = state_of(unprobed, lambda state: state.health == "unhealthy")
     assert (found.is_running, found.probe_is_missing) == (True, True)
     assert "curl" in found.probe_said
-
-
-def test_restart_waits_for_who_tidies_up_and_forces_who_does_not(
-    runtime: DockerRuntime, started: Starting, state_of: StateOf
-) -> None:
-    polite, stubborn = started(POLITE), started(STUBBORN)
-    for service, patience_s in ((polite, 10), (stubborn, 1)):
-        before = state_of(service, lambda _, service=service: up(runtime, service)).started_at
-        runtime.restart(service, timeout_s=patience_s)
-        assert runtime.state(service).started_at != before
-
-    assert "tidied up" in {line.text for line in runtime.log(polite)}
-    assert "tidied up" not in {line.text for line in runtime.log(stubborn)}
 
 
 def test_log_holds_both_streams_since_a_time(runtime: DockerRuntime, started: Starting, state_of: StateOf) -> None:
@@ -126,28 +89,63 @@ def test_log_is_followed_line_by_line(runtime: DockerRuntime, started: Starting,
     assert [line.text for line in runtime.follow(service)] == ["line 0", "line 1", "line 2"]
 
 
-def test_who_follows_may_stop_though_the_container_goes_on(runtime: DockerRuntime, started: Starting) -> None:
-    service = started(ENDLESS)
-    lines = runtime.follow(service)
-
-    assert [line.text for line in islice(lines, 1)] == ["up"]
-    lines.close()
-
-    assert runtime.state(service).is_running
-
-
-def test_file_inside_is_read_running_and_stopped(runtime: DockerRuntime, started: Starting, state_of: StateOf) -> None:
-    service = started(f"open({RULES!r}, 'w').write('groups: []'); {ENDLESS}", "--user", "root")
-    state_of(service, lambda _: up(runtime, service))
-
-    running = runtime.file_inside(service, RULES), runtime.file_inside(service, "/none")
-    docker("kill", "--signal", str(int(signal.SIGKILL)), service.name)
-    state_of(service, ended)
-    stopped = runtime.file_inside(service, RULES), runtime.file_inside(service, "/none")
-
-    assert running == stopped == (b"groups: []", None)
+@pytest.fixture
+def engine_at_a_port(runtime: DockerRuntime) -> Iterator[int]:
+    """Give the engine's socket a TCP port on loopback, as `tcp://` in DOCKER_HOST wants it."""
+    runtime.state(Service(name="none", container="none"))  # it answers
+    socket_path = (os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock").removeprefix("unix://")
+    with Forwarder(socket_path) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        yield server.server_address[1]
+        server.shutdown()
+        thread.join()
 
 
-def test_networks_of_a_container(runtime: DockerRuntime, started: Starting) -> None:
-    """Disjoint sets of networks are what "no such host" comes from."""
-    assert runtime.networks(started(ENDLESS)) == {"none"}
+class Forwarder(socketserver.ThreadingTCPServer):
+    """Carries bytes between a port and a Unix socket."""
+
+    daemon_threads = True
+
+    def __init__(self, socket_path: str) -> None:
+        super().__init__(("127.0.0.1", 0), self.Carrier)
+        self.socket_path = socket_path
+
+    class Carrier(socketserver.BaseRequestHandler):
+        """One connection."""
+
+        def handle(self) -> None:
+            with socket.socket(socket.AF_UNIX) as engine:
+                engine.connect(self.server.socket_path)
+                back = threading.Thread(target=carried, args=(engine, self.request), daemon=True)
+                back.start()
+                carried(self.request, engine)
+                back.join()
+
+
+def carried(source: socket.socket, target: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while content := source.recv(65_536):
+            target.sendall(content)
+    with contextlib.suppress(OSError):
+        target.shutdown(socket.SHUT_WR)
+
+
+@pytest.mark.parametrize("version", [None, "1.40"])
+def test_engine_at_a_tcp_port_answers_like_the_one_at_its_socket(
+    engine_at_a_port: int, started: Starting, monkeypatch: pytest.MonkeyPatch, version: str | None
+) -> None:
+    """All kinds of questions: list, inspection, log, a stream, a command, an archive; in an older version, too."""
+    monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{engine_at_a_port}")
+    if version:
+        monkeypatch.setattr("runbook.clients.docker.APIClient", partial(APIClient, version=version))
+    service = started(f"open('/tmp/x', 'w').write('inside'); {ENDLESS}")
+    with contextlib.closing(DockerRuntime(RuntimeSettings())) as remote:
+        assert [line.text for line in islice(remote.follow(service), 1)] == ["up"]
+        assert (remote.state(service).is_running, remote.networks(service)) == (True, {"none"})
+        assert (remote.published(service), remote.mounts(service)) == ((), ())
+        assert remote.file_inside(service, "/tmp/x") == b"inside"  # noqa: S108 - of the container
+        remote.restart(service, timeout_s=1)
+        assert remote.state(service).is_running
+        docker("kill", service.name)
+        assert remote.file_inside(service, "/tmp/x") == b"inside"  # noqa: S108 - of the container

@@ -6,6 +6,7 @@ One frame per series, instant vectors likewise: the pivot into a table happens i
 import json
 import math
 import re
+import socket
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -149,9 +150,12 @@ def _refusal(error: urllib.error.HTTPError) -> str:
 
 def _go_text(url: str, reason: object) -> str:
     """Return the reason in the words of Go's net package, which operators know from Grafana."""
-    host = urllib.parse.urlsplit(url).netloc
-    if isinstance(reason, ConnectionRefusedError):
-        return f"dial tcp {host}: connect: connection refused"
+    address = urllib.parse.urlsplit(url)
     if isinstance(reason, TimeoutError):
         return "context deadline exceeded"
-    return f"dial tcp: lookup {host}: {reason}"
+    if isinstance(reason, socket.gaierror):
+        unknown = reason.errno in {socket.EAI_NONAME, socket.EAI_NODATA}
+        why = "no such host" if unknown else "Temporary failure in name resolution"
+        return f"dial tcp: lookup {address.hostname}: {why}"
+    why = reason.strerror if isinstance(reason, OSError) and reason.strerror else str(reason)
+    return f"dial tcp {address.netloc}: connect: {why.lower()}"

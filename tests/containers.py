@@ -1,0 +1,54 @@
+"""Containers for tests: whether an engine answers here, and small ones that run a few lines of Python."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from uuid import uuid4
+
+import pytest
+
+from runbook.clients.runtime import Service
+from runbook.errors import RunbookError
+from runbook.stack.engine import compose_command, docker
+from runbook.stack.images import built_images
+
+Starting = Callable[..., Service]
+
+
+def need_an_engine() -> None:
+    """Skip, and say why, where no engine answers, or where these tests would meet each other on it."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        pytest.skip("one engine has room for one installation: run these tests without -n")
+    try:
+        docker("info")
+        compose_command()
+    except RunbookError as error:
+        pytest.skip(f"Docker cannot be used here: {error.seen.splitlines()[-1]}")
+
+
+def images_of_the_stack() -> dict[str, str]:
+    """Return the images, built now if this machine has not built them before; skip where they cannot be made."""
+    need_an_engine()
+    try:
+        return built_images(print)
+    except RunbookError as error:
+        pytest.skip(f"The images cannot be made here: {error.seen.splitlines()[-1]}")
+
+
+@contextmanager
+def small_containers(image: str) -> Iterator[Starting]:
+    """Start containers of an image with Python that run a few lines of it; they are removed after the block."""
+    names: list[str] = []
+
+    def start(code: str, *options: str, network: str = "none") -> Service:
+        name = f"crm-test-{uuid4().hex[:8]}"
+        names.append(name)
+        python = ("--entrypoint", "python3", image, "-u", "-c", code)
+        docker("run", "--detach", "--name", name, "--network", network, *options, *python)
+        return Service(name=name, container=name)
+
+    try:
+        yield start
+    finally:
+        if names:
+            docker("rm", "--force", "--volumes", *names)
