@@ -510,7 +510,8 @@ def _pytest_runs(left_out: dict[str, bool], *, is_whole: bool) -> list[str]:
         return [f"{_marks(left_out)} {parallel} {coverage if is_whole else ''}"]
     if not is_whole:
         return [_marks(left_out)]
-    return ["-m 'docker and not live'", f"{_marks({**left_out, 'docker': True})} {parallel} {coverage}"]
+    in_containers = " and ".join(("docker", *(f"not {mark}" for mark, is_out in left_out.items() if is_out)))
+    return [f"-m '{in_containers}'", f"{_marks({**left_out, 'docker': True})} {parallel} {coverage}"]
 
 
 def _marks(left_out: dict[str, bool]) -> str:

@@ -95,7 +95,7 @@ def _part(service: str, container: Mapping[str, str], wanted: Collection[str]) -
         kind=kind,
         running=container["State"] == "running",
         pid=None,
-        address=container["Ports"].partition("->")[0],
+        address=next((port for port in container["Ports"].split(", ") if "->" in port), "").partition("->")[0],
         detail="; ".join(filter(None, (container["Status"], stored))),
     )
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from journey_parts import CHECKOUT, Installation
+from journey_parts import CHECKOUT, Installation, given
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
@@ -39,6 +39,8 @@ def test_the_runbook_there_and_back(installation: Installation) -> None:
     ledger = proven.document["ledger"]
     assert (ledger["proven"], ledger["total"]) == (LEADS + JOBS, LEADS + JOBS)
     assert {one["delta"] - one["ours"] - one["others"] for one in ledger["sums"]} == {0}
+    if installation.programs == "real":
+        assert installation.journalled() == {"apexflow.leads.created": LEADS, "apexflow.jobs.created": JOBS}
 
     found = installation.does("troubleshoot")
     assert (found.code, found.document["verdict"]["outcome"]) == (0, "healthy"), found.document["verdict"]
@@ -50,3 +52,14 @@ def test_the_runbook_there_and_back(installation: Installation) -> None:
     }
     assert proofs == {"grafana serves the old state": "ok", "prometheus serves the old state": "ok"}
     assert installation.contents() == before
+
+
+def test_status_says_who_plays(installation: Installation) -> None:
+    """Kafka, Keycloak and the database are called real exactly where the real programs are."""
+    docker = ("--docker",) if installation.target == "docker" else ()
+
+    status = given(installation.directory, "stack.status", *docker)
+
+    kinds = {part["name"]: part["kind"] for part in status.document["parts"]}
+    assert (status.code, kinds["kafka"], kinds["keycloak"]) == (0, installation.programs, installation.programs)
+    assert kinds.get("apexflow-db", "stand-in") == installation.programs
