@@ -66,10 +66,9 @@ def built_images(says: Says, real: Collection[str] = ()) -> dict[str, str]:
     checkout, or where the root file system cannot be made; RunbookError when a program is missing or a build fails.
     """
     real_ones = {image.variable: image for image in map(real_image, sorted(real))}
-    variables = {*VARIABLES, *real_ones}
-    named = {variable: os.environ[variable] for variable in variables if os.environ.get(variable)}
-    parts = {variable: VARIABLES[variable] for variable in variables - named.keys() - real_ones.keys()}
-    programs = {variable: real_ones[variable] for variable in real_ones.keys() - named.keys()}
+    named = {name: os.environ[name] for name in (*VARIABLES, *real_ones) if os.environ.get(name)}
+    parts = {name: part for name, part in VARIABLES.items() if name not in named and name not in real_ones}
+    programs = {name: image for name, image in real_ones.items() if name not in named}
     if not parts and not programs:
         return named
     if not IMAGES.is_dir():

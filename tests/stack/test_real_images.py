@@ -12,10 +12,11 @@ import yaml
 
 from runbook.errors import ExitCode, RunbookError
 from runbook.observer import Silence
-from runbook.stack import real_images
+from runbook.stack import kafka, keycloak, real_images
 from runbook.stack.commands import containers_up, stack_up
 from runbook.stack.image_tags import CHECKOUT, IMAGES
-from runbook.stack.maven import INSTALL
+from runbook.stack.images import VARIABLES, built_images, played_by
+from runbook.stack.maven import INSTALL, pinned_version
 from runbook.stack.real import REAL, all_there_is
 from runbook.stack.real_images import _argument_file, looks, real_image
 
@@ -56,6 +57,29 @@ def test_an_image_that_is_named_or_built_needs_no_java(monkeypatch: pytest.Monke
     monkeypatch.setattr(real_images, "is_there", lambda image: image == real_image("kafka").tag)
 
     assert all_there_is(print, looks()) == REAL
+
+
+def test_images_that_are_all_named_are_taken_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is built, and no engine is asked; without the wish the database's image is nobody's."""
+    named = {variable: f"registry.example/{part}:1" for variable, part in VARIABLES.items()}
+    database = {"APEXFLOW_DB_IMAGE": "postgres:16"}
+    for variable, image in (named | database).items():
+        monkeypatch.setenv(variable, image)
+    monkeypatch.setenv("PATH", "")
+
+    assert built_images(print, REAL) == named | database
+    assert built_images(print) == named
+    assert played_by("postgres:16") == ("postgres:16", "real")
+
+
+def test_each_program_is_named_with_its_version() -> None:
+    """By the image that a container has: of the stand-ins nothing is claimed."""
+    assert [played_by(real_image(name).tag) for name in ("kafka", "keycloak", "postgres")] == [
+        (f"Apache Kafka {pinned_version(kafka.POM)}", "real"),
+        (f"Keycloak {pinned_version(keycloak.POM)}", "real"),
+        ("PostgreSQL 15", "real"),
+    ]
+    assert played_by("crm-events-runbook/kafka:1")[1] == played_by("crm-events-runbook/keycloak:1")[1] == "stand-in"
 
 
 def test_a_wish_that_is_not_understood_is_refused_in_the_same_words(tmp_path: Path) -> None:
@@ -156,14 +180,11 @@ def test_keycloak_names_the_issuer_that_the_gateway_expects() -> None:
 
 def test_tag_follows_version_and_files() -> None:
     """What is unchanged is not built again; another program under the same name is."""
-    kafka = real_image("kafka")
-    others = [
-        replace(kafka, version="4.4.1"),
-        replace(kafka, files=kafka.files | {"java.options": ""}),
-    ]
+    image = real_image("kafka")
+    newer, otherwise = replace(image, version="4.4.1"), replace(image, files={**image.files, "java.options": ""})
 
-    assert real_image("kafka").tag == kafka.tag
-    assert len({kafka.tag, *(other.tag for other in others)}) == 3
+    assert real_image("kafka").tag == image.tag
+    assert len({image.tag, newer.tag, otherwise.tag}) == 3
 
 
 def test_arguments_reach_java_as_they_are() -> None:
