@@ -382,7 +382,7 @@ def up(
         from runbook.stack.commands import containers_up, stack_up
 
         if docker:
-            return containers_up(session.directory, observer=session.screen)
+            return containers_up(session.directory, observer=session.screen, real=with_ or "", everything=real)
         return stack_up(session.directory, observer=session.screen, real=with_ or "", everything=real)
 
     _carry_out("stack.up", work, target="docker" if docker else "local", json=json)
@@ -452,14 +452,14 @@ def bench(context: Context, name: str) -> None:
     _python(context, f"-m benchmarks.{name} {shlex.join(shlex.split(context.remainder))}")
 
 
-@task(help={"json": _COMMON["json"]})
-def images(_context: Context, json: bool = False) -> None:
+@task(help={"real": "also those of the real programs, wherever they can be had", "json": _COMMON["json"]})
+def images(_context: Context, real: bool = False, json: bool = False) -> None:
     """Build the images of the stack in containers; what is unchanged is not built again."""
 
     def work(session: "Session") -> "TaskResult":
         from runbook.stack.commands import images
 
-        return images(observer=session.screen)
+        return images(observer=session.screen, everything=real)
 
     _carry_out("dev.images", work, target="docker", json=json)
 
@@ -510,7 +510,8 @@ def _pytest_runs(left_out: dict[str, bool], *, is_whole: bool) -> list[str]:
         return [f"{_marks(left_out)} {parallel} {coverage if is_whole else ''}"]
     if not is_whole:
         return [_marks(left_out)]
-    return ["-m 'docker and not live'", f"{_marks({**left_out, 'docker': True})} {parallel} {coverage}"]
+    in_containers = " and ".join(("docker", *(f"not {mark}" for mark, is_out in left_out.items() if is_out)))
+    return [f"-m '{in_containers}'", f"{_marks({**left_out, 'docker': True})} {parallel} {coverage}"]
 
 
 def _marks(left_out: dict[str, bool]) -> str:

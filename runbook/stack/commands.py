@@ -11,6 +11,7 @@ from runbook.settings import DOCKER, LOCAL
 from runbook.stack import docker_stack, stack
 from runbook.stack.images import built_images
 from runbook.stack.real import all_there_is, wanted_real
+from runbook.stack.real_images import looks
 from runbook.steps.frame import Done, Frame
 from runbook.steps.unrecorded import Unrecorded
 
@@ -28,12 +29,13 @@ def stack_up(directory: Path, *, observer: Observer, real: str = "", everything:
     return _listed("stack.up", observer, work)
 
 
-def containers_up(directory: Path, *, observer: Observer) -> TaskResult:
-    """Start the stack in containers, from images that are built here."""
+def containers_up(directory: Path, *, observer: Observer, real: str = "", everything: bool = False) -> TaskResult:
+    """Start the stack in containers, from images that are built here; `real` and `everything` as in `stack_up`."""
     frame = Frame("stack.up", target=DOCKER, record=Unrecorded(), observer=observer)
 
     def work() -> Done[None]:
-        path = docker_stack.up(directory, observer)
+        names = wanted_real(real) if real else frozenset()
+        path = docker_stack.up(directory, observer, real=names | _real_images(observer, everything=everything))
         return Done(value=None, outcome="changed", reason=f"target {DOCKER} is up, see {path}")
 
     return ended(frame, "stack.up", work)
@@ -72,15 +74,15 @@ def containers_status(directory: Path, *, observer: Observer) -> TaskResult:
         if not parts:
             raise UsageError("The stack in containers is not up", where=str(directory), fix="inv stack.up --docker")
         running = {part.name for part in parts if part.running}
-        down = [name for name in docker_stack.SERVICES if name not in running]
+        down = [name for name in docker_stack.services(directory) if name not in running]
         reason = f"not running: {', '.join(down)}" if down else f"{len(parts)} containers run"
         return Done(value=parts, outcome="failed" if down else "ok", reason=reason)
 
     return _listed("stack.status", observer, work, target=DOCKER)
 
 
-def images(*, observer: Observer) -> TaskResult:
-    """Build the images of the stack in containers that are not there yet."""
+def images(*, observer: Observer, everything: bool = False) -> TaskResult:
+    """Build the images of the stack in containers that are not there yet; `everything`: also of the real programs."""
     frame = Frame("dev.images", target=DOCKER, record=Unrecorded(), observer=observer)
 
     def work() -> Done[None]:
@@ -90,10 +92,15 @@ def images(*, observer: Observer) -> TaskResult:
             said.append(text)
             observer.says(text)
 
-        found = sorted(built_images(says).values())
+        real = _real_images(observer, everything=everything)
+        found = sorted(built_images(says, real).values())
         return Done(value=None, outcome="changed" if said else "unchanged", reason=", ".join(found))
 
     return ended(frame, "images", work)
+
+
+def _real_images(observer: Observer, *, everything: bool) -> frozenset[str]:
+    return all_there_is(observer.says, looks()) if everything else frozenset()
 
 
 def stack_down(directory: Path, *, observer: Observer) -> TaskResult:

@@ -10,62 +10,52 @@ import hashlib
 import json
 import os
 import random
+import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Final
 
 from runbook.clients.launcher import write_private
-from runbook.errors import RunbookError, WaitError
+from runbook.errors import RunbookError
 from runbook.interrupts import uninterrupted
 from runbook.listings import Part
 from runbook.locks import target_lock
 from runbook.observer import Observer
 from runbook.settings import DOCKER, STACKS, STATE_DIR
+from runbook.stack.containers import DATABASE, NAMES, SERVICES, Ports, await_containers, probes
 from runbook.stack.engine import compose_command, docker, listed, run
-from runbook.stack.images import CHECKOUT, PLAYS, built_images, part_of
+from runbook.stack.image_tags import CHECKOUT
+from runbook.stack.images import built_images, played_by
+from runbook.stack.part import local_url
 from runbook.stack.ports import is_taken
-from runbook.stack.readiness import missing_for
 from runbook.stack.target import Tables, toml
-from runbook.waiting import Pending, wait_until
 
 FOLDER: Final = STACKS[DOCKER][0]
-SERVICES: Final[Mapping[str, str]] = {
-    "prometheus": "aether-prom",
-    "alertmanager": "aether-alertmanager",
-    "grafana": "aether-grafana",
-    "kafka": "kafka",
-    "keycloak": "aether-keycloak",
-    "traefik": "aether-traefik",
-    "gateway": "aether-gateway",
-    "apexflow": "aether-apexflow",
-    "crm-events-sink": "aether-crm-events-sink",
-}
-"""Compose service -> container. ApexFlow's database is SQLite inside its stand-in, and nobody asks the exporter."""
-
+_REAL: Final = {"kafka": "kafka", "keycloak": "keycloak", "postgres": "apexflow-db"}  # started first: others need them
+_STORED: Final = {"apexflow": "its data in {}", "crm-events-sink": "its journal in {}"}
+_DATABASE_ADDRESS: Final = "apexflow-db:5432/postgres"  # ApexFlow in the schema public, the journal in its own
+_VARIABLES: Final = ".env"
 _PORTS: Final = ("PROMETHEUS", "ALERTMANAGER", "GRAFANA", "KAFKA", "KEYCLOAK", "TRAEFIK", "SINK_METRICS", "SINK_HTTP")
 _CHOICE: Final = range(20_000, 32_000)  # as in ports.py: below what systems hand to outgoing connections
 _PROJECT: Final = "com.docker.compose.project"
 _REMOVE: Final = {"container": ("rm", "--force", "--volumes"), "network": ("rm",), "volume": ("rm",)}  # in this order
-_READY_S: Final = 90.0
-_LOG_LINES: Final = "15"
-
-Ports = Mapping[str, int]
 
 
-def up(directory: Path, observer: Observer) -> Path:
+def up(directory: Path, observer: Observer, *, real: Collection[str] = ()) -> Path:
     """Bring the stack of a working directory up, anew if it was up before; return the settings of target `docker`.
 
-    Raises UsageError when Docker or the images cannot be had, RunbookError when a container of another installation
-    has one of the names, or a part does not become ready: nothing of the stack is left then.
+    `real` names the parts that the real programs play (real.REAL). Raises UsageError when Docker or the images cannot
+    be had, RunbookError when a real program is missing, a container of another installation has one of the names, or
+    a part does not become ready: nothing of the stack is left then.
     """
     with target_lock(directory / STATE_DIR, target=DOCKER):
         compose = compose_command()
         _refuse_another_installation(directory)
-        images = built_images(observer.says)
+        images = built_images(observer.says, real)
         _end(directory)
         try:
-            return _started(directory, compose, images, observer)
+            return _started(directory, compose, images, observer, real)
         except BaseException:
             with uninterrupted():
                 _end(directory)
@@ -85,19 +75,28 @@ def status(directory: Path) -> tuple[Part, ...]:
     label = f"label={_PROJECT}={project(directory)}"
     lines = docker("container", "ls", "--all", "--filter", label, "--format", "{{json .}}").splitlines()
     containers = {container["Names"]: container for container in map(json.loads, lines)}
-    return tuple(_part(service, containers[name]) for service, name in SERVICES.items() if name in containers)
+    wanted = services(directory)
+    return tuple(_part(service, containers[name], wanted) for service, name in wanted.items() if name in containers)
 
 
-def _part(service: str, container: Mapping[str, str]) -> Part:
-    built = part_of(container["Image"])
+def services(directory: Path) -> Mapping[str, str]:
+    """Return compose service -> container of the stack in this directory."""
+    variables = directory / FOLDER / "monitoring" / _VARIABLES
+    has_database = variables.exists() and "APEXFLOW_DB_IMAGE=" in variables.read_text(encoding="utf-8")
+    return {**SERVICES, **(DATABASE if has_database else {})}
+
+
+def _part(service: str, container: Mapping[str, str], wanted: Collection[str]) -> Part:
+    plays, kind = played_by(container["Image"])
+    stored = _STORED.get(service, "").format("PostgreSQL" if DATABASE.keys() <= set(wanted) else "SQLite")
     return Part(
         name=service,
-        plays=f"{container['Names']}: {PLAYS[built][0] if built else container['Image']}",
-        kind=PLAYS[built][1] if built else "real",
+        plays=f"{container['Names']}: {plays}",
+        kind=kind,
         running=container["State"] == "running",
         pid=None,
-        address=container["Ports"].partition("->")[0],
-        detail=container["Status"],
+        address=next((port for port in container["Ports"].split(", ") if "->" in port), "").partition("->")[0],
+        detail="; ".join(filter(None, (container["Status"], stored))),
     )
 
 
@@ -106,15 +105,23 @@ def project(directory: Path) -> str:
     return f"crm-runbook-{hashlib.sha256(str(directory.resolve()).encode()).hexdigest()[:8]}"
 
 
-def _started(directory: Path, compose: tuple[str, ...], images: Mapping[str, str], observer: Observer) -> Path:
+def _started(
+    directory: Path, compose: tuple[str, ...], images: Mapping[str, str], observer: Observer, real: Collection[str]
+) -> Path:
     folder = directory.resolve() / FOLDER
     monitoring = folder / "monitoring"
     shutil.copytree(CHECKOUT / "monitoring", monitoring)
     ports = _free_ports()
-    write_private(monitoring / ".env", _environment(directory, images, ports))
-    observer.says(f"starting {len(SERVICES)} containers ...")
-    run((*_ending_with_us(), *compose, "up", "--detach", *SERVICES), directory=monitoring)
-    _wait(_addresses(ports), observer)
+    variables = {"COMPOSE_PROJECT_NAME": project(directory), **images, **_secrets(real)}
+    variables |= {f"{name}_PORT": str(port) for name, port in ports.items()}
+    # Beside compose.yaml: `docker compose ps` in that folder then speaks of this stack.
+    write_private(monitoring / _VARIABLES, "".join(f"{name}={value}\n" for name, value in variables.items()).encode())
+    every = services(directory)
+    observer.says(f"starting {len(every)} containers ...")
+    awaited = probes(ports, real)
+    for some in filter(None, ([service for name, service in _REAL.items() if name in real], list(every))):
+        run((*_ending_with_us(), *compose, "up", "--detach", *some), directory=monitoring, environment=variables)
+        await_containers({service: awaited.pop(service) for service in some if service in awaited}, observer)
     write_private(folder / "target.toml", toml(_target(ports)))
     return folder / "target.toml"
 
@@ -124,11 +131,17 @@ def _ending_with_us() -> tuple[str, ...]:
     return ("setpriv", "--pdeathsig", "KILL", "--") if shutil.which("setpriv") else ()
 
 
-def _environment(directory: Path, images: Mapping[str, str], ports: Ports) -> bytes:
-    """Return `.env` beside compose.yaml: `docker compose ps` in that folder then speaks of this stack."""
-    lines = {"COMPOSE_PROJECT_NAME": project(directory), **images}
-    lines |= {f"{name}_PORT": str(port) for name, port in ports.items()}
-    return "".join(f"{name}={value}\n" for name, value in lines.items()).encode()
+def _secrets(real: Collection[str]) -> dict[str, str]:
+    """Return the passwords of the real programs, and the addresses that need one."""
+    variables = {}
+    if "keycloak" in real:
+        variables["KEYCLOAK_ADMIN_PASSWORD"] = secrets.token_hex()
+    if "postgres" in real:
+        password = secrets.token_hex()
+        variables["APEXFLOW_DB_PASSWORD"] = password
+        variables["APEXFLOW_DATABASE_URL"] = f"postgresql://postgres@{_DATABASE_ADDRESS}"
+        variables["POSTGRES_DSN"] = f"postgresql://postgres:{password}@{_DATABASE_ADDRESS}"
+    return variables
 
 
 def _free_ports() -> dict[str, int]:
@@ -137,66 +150,28 @@ def _free_ports() -> dict[str, int]:
     return {name: next(free) for name in _PORTS}
 
 
-def _addresses(ports: Ports) -> dict[str, str]:
-    return {
-        "kafka": f"tcp://127.0.0.1:{ports['KAFKA']}",
-        "keycloak": f"{_url(ports['KEYCLOAK'])}/realms/aetherlink",
-        "traefik": f"tcp://127.0.0.1:{ports['TRAEFIK']}",
-        "crm-events-sink": f"{_url(ports['SINK_HTTP'])}/readyz",
-        "alertmanager": f"{_url(ports['ALERTMANAGER'])}/-/ready",
-        "prometheus": f"{_url(ports['PROMETHEUS'])}/-/ready",
-        "grafana": f"{_url(ports['GRAFANA'])}/api/health",
-    }
-
-
-def _wait(addresses: Mapping[str, str], observer: Observer) -> None:
-    missing = dict(addresses)
-
-    def look() -> Pending | None:
-        for name, address in tuple(missing.items()):
-            if not missing_for(address):
-                del missing[name]
-                observer.says(f"{SERVICES[name]} answers")
-        return Pending(", ".join(SERVICES[name] for name in missing)) if missing else None
-
-    try:
-        wait_until(look, what="The Docker stack", deadline_s=_READY_S, every_s=0.2, where="127.0.0.1", fix="")
-    except WaitError:
-        raise _did_not_come(next(iter(missing.items()))) from None
-
-
-def _did_not_come(part: tuple[str, str]) -> RunbookError:
-    """Name the first part that is missing, with the last words of its container, before it is removed."""
-    service, address = part
-    words = docker("logs", "--tail", _LOG_LINES, SERVICES[service], with_errors=True)
-    return RunbookError(
-        f"{SERVICES[service]} did not come up within {_READY_S:g} s: {missing_for(address)}\n{words.rstrip()}",
-        where=address,
-        fix="see the lines above; then inv stack.up --docker",
-    )
-
-
 def _target(ports: Ports) -> Tables:
     """Return group -> setting -> value. Where the files are is not said: it is asked of the mounts, as in the field."""
     engine = os.environ.get("DOCKER_HOST")
+    url = {name: local_url(port) for name, port in ports.items()}
     return {
         "runtime": {"kind": "docker"} | ({"docker_host": engine} if engine else {}),
-        "keycloak": {"url": _url(ports["KEYCLOAK"])},
-        "gateway": {"url": _url(ports["TRAEFIK"])},
+        "keycloak": {"url": url["KEYCLOAK"]},
+        "gateway": {"url": url["TRAEFIK"]},
         "kafka": {"bootstrap": f"127.0.0.1:{ports['KAFKA']}"},
-        "sink": {"metrics_url": f"{_url(ports['SINK_METRICS'])}/metrics", "http_url": _url(ports["SINK_HTTP"])},
-        "prometheus": {"url": _url(ports["PROMETHEUS"])},
-        "alertmanager": {"url": _url(ports["ALERTMANAGER"])},
-        "grafana": {"url": _url(ports["GRAFANA"])},
+        "sink": {"metrics_url": f"{url['SINK_METRICS']}/metrics", "http_url": url["SINK_HTTP"]},
+        "prometheus": {"url": url["PROMETHEUS"]},
+        "alertmanager": {"url": url["ALERTMANAGER"]},
+        "grafana": {"url": url["GRAFANA"]},
     }
 
 
 def _refuse_another_installation(directory: Path) -> None:
     """A container of our names that is not of our project is somebody's installation: hands off."""
-    names = set(SERVICES.values())
+    ours = f"{_PROJECT}={project(directory)}"
     every = docker("container", "ls", "--all", "--format", "{{json .}}").splitlines()
     for container in map(json.loads, every):
-        if container["Names"] in names and f"{_PROJECT}={project(directory)}" not in container["Labels"].split(","):
+        if container["Names"] in NAMES.values() and ours not in container["Labels"].split(","):
             raise RunbookError(
                 f"This engine has a container {container['Names']} already, and it is not of this stack",
                 where=f"{container['Image']}, {container['Status']}",
@@ -220,7 +195,3 @@ def _removed(kind: str, directory: Path) -> bool:
     if found:
         docker(kind, *_REMOVE[kind], *found)
     return bool(found)
-
-
-def _url(port: int) -> str:
-    return f"http://127.0.0.1:{port}"

@@ -1,19 +1,16 @@
 """The images of the Docker stack, for an engine that can pull nothing: built here, once, from packages and wheels.
 
-A tag is the hash of everything that goes into the image, so what is unchanged is never built again. The root file
-system comes from `debootstrap` (which needs root) and is kept as an archive in the cache; the rest are the Dockerfiles
-of tests/images, which need no network: wheels are installed outside and copied in. An image that its variable names
-(`GRAFANA_IMAGE`) is used as it is.
+A tag is the hash of everything that goes into the image, so what is unchanged is never built again. Below each lies a
+root file system of Debian's (root_images.py); the rest are the Dockerfiles of tests/images, which need no network:
+wheels are installed outside and copied in. An image that its variable names (`GRAFANA_IMAGE`) is used as it is.
 """
 
-import hashlib
 import os
-import platform
 import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -21,7 +18,10 @@ from typing import Final
 from runbook.errors import RunbookError, UsageError
 from runbook.listings import PartKind
 from runbook.stack.engine import docker, run
-from runbook.stack.fetching import cache_root, fetched_once, run_fetcher
+from runbook.stack.image_tags import CHECKOUT, IMAGES, REPOSITORY, contents, is_there, tag
+from runbook.stack.real import REAL
+from runbook.stack.real_images import RealImage, real_image
+from runbook.stack.root_images import REAL_ROOT, ROOT, root_image
 
 VARIABLES: Final[Mapping[str, str]] = {
     "PROMETHEUS_IMAGE": "prometheus",
@@ -45,82 +45,95 @@ PLAYS: Final[Mapping[str, tuple[str, PartKind]]] = {
     "keycloak": ("a small issuer", "stand-in"),
     "proxy": ("nginx, for Traefik", "stand-in"),
     "gateway": ("gateway", "stand-in"),
-    "apexflow": ("ApexFlow, with SQLite", "stand-in"),
+    "apexflow": ("ApexFlow", "stand-in"),
 }
-"""What is inside the images that are built here. Whatever another image plays is real."""
+"""What is inside the images that are always built here. Whatever another image plays is real."""
 
-CHECKOUT: Final = Path(__file__).resolve().parents[2]
-_IMAGES: Final = CHECKOUT / "tests" / "images"
 _PROJECT: Final = ("pyproject.toml", "README.md", "tasks.py", "monitoring", "runbook", "sink")  # what its wheel is of
 _FROM_ROOT: Final = frozenset({"prometheus", "alertmanager", "proxy"})
-_REPOSITORY: Final = "crm-events-runbook"
-_SUITE: Final = "bookworm"
-_PYTHON: Final = "3.11"  # of that suite: the wheels are for it, whatever Python runs this
-_PACKAGES: Final = (
-    "python3-minimal",
-    "libpython3-stdlib",
-    "python3-venv",  # with it this is a base for sink/Dockerfile as well
-    "libjemalloc2",  # the same
-    "nginx-light",
-    "socat",
-    "prometheus",
-    "prometheus-alertmanager",
-)
-_LEFT_OUT: Final = tuple(
-    f"--exclude=./{path}"
-    for path in ("usr/share/javascript", "usr/share/doc", "usr/share/locale", "var/cache/apt", "var/lib/apt/lists")
-)
-_ARCHIVE: Final = "root.tar.gz"
+_PYTHON: Final = "3.11"  # of the root file system: the wheels are for it, whatever Python runs this
 _FOR_IMAGES: Final = (
     "--python-version", _PYTHON, "--implementation", "cp", "--only-binary", ":all:", "--no-compile",
 )  # fmt: skip
-_TAG_CHARACTERS: Final = 16
 
 Says = Callable[[str], None]
 
 
-def built_images(says: Says) -> dict[str, str]:
+def built_images(says: Says, real: Collection[str] = ()) -> dict[str, str]:
     """Return variable -> image for every part, building what is not there; `says` is told of each build.
 
-    Raises UsageError outside of a checkout, or where the root file system cannot be made; RunbookError when a build
-    fails.
+    `real` names the parts that real programs play instead of stand-ins (real.REAL). Raises UsageError outside of a
+    checkout, or where the root file system cannot be made; RunbookError when a program is missing or a build fails.
     """
-    named = {variable: os.environ[variable] for variable in VARIABLES if os.environ.get(variable)}
-    wanted = {variable: part for variable, part in VARIABLES.items() if variable not in named}
-    if not wanted:
+    real_ones = {image.variable: image for image in map(real_image, sorted(real))}
+    named = {name: os.environ[name] for name in (*VARIABLES, *real_ones) if os.environ.get(name)}
+    parts = {name: part for name, part in VARIABLES.items() if name not in named and name not in real_ones}
+    programs = {name: image for name, image in real_ones.items() if name not in named}
+    if not parts and not programs:
         return named
-    if not _IMAGES.is_dir():
+    if not IMAGES.is_dir():
         raise UsageError(
             "The images can only be built in a checkout",
-            where=str(_IMAGES),
-            fix=f"name an image in each of {', '.join(wanted)}",
+            where=str(IMAGES),
+            fix=f"name an image in each of {', '.join(sorted(parts | programs))}",
         )
+    for image in programs.values():
+        image.look(says)
+    built = _built_parts(parts, says) | _built_programs(programs, says)
+    _forget_outdated(built.values())
+    return named | {variable: built[variable] for variable in (*parts, *programs)}
+
+
+def played_by(image: str) -> tuple[str, PartKind]:
+    """Return what an image plays, for people, and whether that is the real thing; one from elsewhere is."""
+    repository, _, part = image.partition(":")[0].partition("/")
+    if repository != REPOSITORY:
+        return image, "real"
+    programs = {made.part: made.plays for made in map(real_image, REAL)}
+    return PLAYS.get(part) or (programs.get(part, image), "real")
+
+
+def _built_parts(parts: Mapping[str, str], says: Says) -> dict[str, str]:
+    """Return variable -> image, and those that they are made from: Debian's packages, and this project."""
+    if not parts:
+        return {}
     root = root_image(says)
     python = _python_image(root, says)
-    built = {variable: _part_image(part, root, python, says) for variable, part in wanted.items()}
-    _forget_outdated({root, python, *built.values()})
-    return named | built
+    return {ROOT.name: root, "python": python} | {
+        variable: _part_image(part, ("ROOT", root) if part in _FROM_ROOT else ("PYTHON", python), says)
+        for variable, part in parts.items()
+    }
 
 
-def part_of(image: str) -> str:
-    """Return which folder of tests/images an image was built from; empty for one that comes from elsewhere."""
-    repository, _, part = image.partition(":")[0].partition("/")
-    return part if repository == _REPOSITORY and part in PLAYS else ""
+def _built_programs(programs: Mapping[str, RealImage], says: Says) -> dict[str, str]:
+    """Return variable -> image of the real programs, and the one that they are made from."""
+    if not programs:
+        return {}
+    root = root_image(says, REAL_ROOT)
+    return {REAL_ROOT.name: root} | {
+        variable: _program_image(image, root, says) for variable, image in programs.items()
+    }
 
 
-def _part_image(part: str, root: str, python: str, says: Says) -> str:
-    parent = ("ROOT", root) if part in _FROM_ROOT else ("PYTHON", python)
-    folder = _IMAGES / part
-    tag = _tag(part, parent[1], *_contents([folder]))
-    return tag if _is_there(tag) else _built(tag, folder, parent, says)
+def _part_image(part: str, parent: tuple[str, str], says: Says) -> str:
+    folder = IMAGES / part
+    image = tag(part, parent[1], *contents([folder]))
+    return image if is_there(image) else _built(image, folder, parent, says)
+
+
+def _program_image(image: RealImage, root: str, says: Says) -> str:
+    if is_there(image.tag):
+        return image.tag
+    with image.context(says) as folder:
+        return _built(image.tag, folder, ("ROOT", root), says)
 
 
 def _python_image(root: str, says: Says) -> str:
-    folder = _IMAGES / "python"
+    folder = IMAGES / "python"
     wheels = _locked(folder / "packages.txt")
-    tag = _tag("python", root, *wheels, *_contents([folder, *(CHECKOUT / path for path in _PROJECT)]))
-    if _is_there(tag):
-        return tag
+    image = tag("python", root, *wheels, *contents([folder, *(CHECKOUT / path for path in _PROJECT)]))
+    if is_there(image):
+        return image
     with tempfile.TemporaryDirectory(prefix="images-") as scratch:
         context = Path(scratch)
         shutil.copy(folder / "Dockerfile", context)
@@ -131,54 +144,28 @@ def _python_image(root: str, says: Says) -> str:
         _pip(
             "install", "--no-index", "--no-compile", "--target", f"{context}/project", *map(str, context.glob("*.whl"))
         )
-        return _built(tag, context, ("ROOT", root), says)
+        return _built(image, context, ("ROOT", root), says)
 
 
-def _built(tag: str, context: Path, parent: tuple[str, str], says: Says) -> str:
-    says(f"building {tag} ...")
-    docker("build", "--quiet", "--tag", tag, "--build-arg", "=".join(parent), str(context))
-    return tag
-
-
-def root_image(says: Says) -> str:
-    """Return the image of the root file system, made now if need be. Raises UsageError, RunbookError."""
-    tag = _tag("root", _SUITE, *_PACKAGES, *_LEFT_OUT)
-    if _is_there(tag):
-        return tag
-    kept = cache_root() / f"root-{tag.partition(':')[2]}-{platform.machine()}"
-    archive = fetched_once(kept, lambda scratch: _bootstrapped(scratch, says)) / _ARCHIVE
-    says(f"importing {archive} as {tag} ...")
-    docker("import", str(archive), tag)
-    return tag
-
-
-def _bootstrapped(scratch: Path, says: Says) -> Path:
-    """Make the root file system; a mount namespace of its own takes all mounts with it, however it ends."""
-    fix = f"apt-get install debootstrap, as root; or name an image in each of {', '.join(VARIABLES)}"
-    if os.geteuid() != 0 or not shutil.which("debootstrap"):
-        raise UsageError(
-            "The root file system of the images cannot be made: that takes root and debootstrap",
-            where="debootstrap",
-            fix=fix,
-        )
-    says(f"making the root file system of the images: Debian {_SUITE}, once, about a minute ...")
-    root, kept = scratch / "root", scratch / "kept"
-    kept.mkdir()
-    make = ("unshare", "--mount", "debootstrap", "--variant=minbase", f"--include={','.join(_PACKAGES)}")
-    pack = ("tar", "--create", "--use-compress-program=gzip -1", f"--file={kept / _ARCHIVE}", f"--directory={root}")
-    run_fetcher((*make, _SUITE, str(root)), scratch, what="The root file system", fix=fix)
-    run_fetcher((*pack, *_LEFT_OUT, "."), scratch, what="The root file system", fix=fix)
-    return kept
+def _built(image: str, context: Path, parent: tuple[str, str], says: Says) -> str:
+    says(f"building {image} ...")
+    docker("build", "--quiet", "--tag", image, "--build-arg", "=".join(parent), str(context))
+    return image
 
 
 def _forget_outdated(current: Collection[str]) -> None:
-    """Remove the images of earlier contents, those of parts before what they are made from; one in use stays."""
+    """Remove earlier images of what is current, those of parts before what they are made from; one in use stays.
+
+    Parts that nobody has asked for now keep theirs: the next one may.
+    """
     format_ = "{{.Repository}}:{{.Tag}}"
-    there = docker("image", "ls", "--format", format_, f"{_REPOSITORY}/*").split()
-    made_from = (f"{_REPOSITORY}/root:", f"{_REPOSITORY}/python:")
-    for tag in sorted(set(there) - set(current), key=lambda tag: tag.startswith(made_from)):
+    there = docker("image", "ls", "--format", format_, f"{REPOSITORY}/*").split()
+    known = {image.partition(":")[0] for image in current}
+    outdated = [image for image in there if image not in current and image.partition(":")[0] in known]
+    made_from = tuple(f"{REPOSITORY}/{name}:" for name in (ROOT.name, REAL_ROOT.name, "python"))
+    for image in sorted(outdated, key=lambda image: image.startswith(made_from)):
         with suppress(RunbookError):
-            docker("image", "rm", tag)
+            docker("image", "rm", image)
 
 
 def _pip(*arguments: str) -> None:
@@ -195,20 +182,3 @@ def _locked(names: Path) -> list[str]:
     if missing:
         raise RunbookError(f"{missing[0]} is not locked", where=str(names), fix="correct the name, or lock the package")
     return [blocks[name] for name in wanted]
-
-
-def _contents(paths: Iterable[Path]) -> Iterator[str]:
-    """Yield name and content of every file, but for what Python leaves behind."""
-    for path in paths:
-        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-            if file.is_file() and "__pycache__" not in file.parts:
-                yield f"{file.relative_to(CHECKOUT)}:{hashlib.sha256(file.read_bytes()).hexdigest()}"
-
-
-def _tag(part: str, *contents: str) -> str:
-    digest = hashlib.sha256("\n".join(contents).encode()).hexdigest()
-    return f"{_REPOSITORY}/{part}:{digest[:_TAG_CHARACTERS]}"
-
-
-def _is_there(tag: str) -> bool:
-    return bool(docker("image", "ls", "--quiet", tag).strip())

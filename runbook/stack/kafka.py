@@ -2,7 +2,7 @@
 
 import base64
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from runbook.clients.launcher import Launch
@@ -12,11 +12,12 @@ from runbook.stack.maven import JVM_OPTIONS, JavaProgram, found_java_program
 from runbook.stack.part import PARTITIONS, TOPICS, Part, inherited
 from runbook.stack.ports import Ports
 
-_POM = Path(__file__).parent / "programs/kafka/pom.xml"
+POM = Path(__file__).parent / "programs/kafka/pom.xml"
 _CREATED_S = 10.0
 _METADATA_S = 1.0
-# slf4j's simplest logger, with times as `inv logs` and ProcessRuntime read them.
-_LOGGING = (
+# With slf4j's simplest logger, and times as `inv logs` and ProcessRuntime read them.
+JAVA_OPTIONS = (
+    *JVM_OPTIONS,
     "-Dorg.slf4j.simpleLogger.showDateTime=true",
     "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSS'Z'",
     "-Dorg.slf4j.simpleLogger.showThreadName=false",
@@ -35,7 +36,7 @@ _CONFIG, _LOG = "data/kafka.properties", "data/kafka"
 
 def found_kafka(says: Callable[[str], None]) -> JavaProgram:
     """Find Kafka in the cache, or fetch it. Raises RunbookError."""
-    return found_java_program("Kafka", _POM, says=says)
+    return found_java_program("Kafka", POM, says=says)
 
 
 def prepare_kafka(layout: Layout, ports: Ports) -> None:
@@ -46,7 +47,7 @@ def prepare_kafka(layout: Layout, ports: Ports) -> None:
 
 def kafka_part(layout: Layout, ports: Ports, program: JavaProgram) -> Part:
     """Return the part; its clients find it at the same address after a restart."""
-    java = (str(program.java), *JVM_OPTIONS, *_LOGGING, "-cp", f"{program.folder}/*")
+    java = (str(program.java), *JAVA_OPTIONS, "-cp", f"{program.folder}/*")
     return Part(
         name="kafka",
         plays=f"Apache Kafka {program.version}",
@@ -108,16 +109,26 @@ def _address(ports: Ports) -> str:
 
 
 def _configuration(ports: Ports) -> str:
-    """Return server.properties: loopback only, topics appear when asked for, as in the field, and one replica each."""
+    """Return server.properties: loopback only."""
     broker, controller = _address(ports), f"127.0.0.1:{ports.kafka_controller}"
-    properties = {
+    listeners = {
+        "listeners": f"PLAINTEXT://{broker},CONTROLLER://{controller}",
+        "advertised.listeners": f"PLAINTEXT://{broker}",
+        "log.dirs": _LOG,
+    }
+    return written({**node_properties(controller), **listeners})
+
+
+def node_properties(controller: str) -> dict[str, str]:
+    """Return the properties of one node alone, but for its listeners and its folder; `controller` is host:port.
+
+    Topics appear when somebody writes to them, as in the field, and have one replica.
+    """
+    return {
         "process.roles": "broker,controller",
         "node.id": "1",
         "controller.quorum.voters": f"1@{controller}",
         "controller.listener.names": "CONTROLLER",
-        "listeners": f"PLAINTEXT://{broker},CONTROLLER://{controller}",
-        "advertised.listeners": f"PLAINTEXT://{broker}",
-        "log.dirs": _LOG,
         "num.partitions": str(PARTITIONS),
         "auto.create.topics.enable": "true",
         "offsets.topic.replication.factor": "1",
@@ -131,4 +142,8 @@ def _configuration(ports: Ports) -> str:
         "group.min.session.timeout.ms": "1000",  # 6 s else: the plain sink of a practised fault asks for less
         "group.initial.rebalance.delay.ms": "0",  # 3 s else, in which a first consumer waits for others
     }
+
+
+def written(properties: Mapping[str, str]) -> str:
+    """Return a properties file."""
     return "".join(f"{name}={value}\n" for name, value in properties.items())

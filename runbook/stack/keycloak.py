@@ -13,7 +13,9 @@ from runbook.stack.part import Part, inherited, local_url
 from runbook.stack.ports import Ports
 
 _PROGRAM = Path(__file__).parent / "programs/keycloak"
+POM = _PROGRAM / "pom.xml"
 _REALM = "aetherlink"
+REALM_FILE = _PROGRAM / f"{_REALM}-realm.json"
 _THREADS = "io.quarkus.bootstrap.forkjoin.QuarkusForkJoinWorkerThreadFactory"
 # What bin/kc.sh gives to Java, without the options that only a debugger or a container needs.
 _JAVA_OPTIONS = (
@@ -32,7 +34,7 @@ _LOG_FORMAT = "%d{yyyy-MM-dd'T'HH:mm:ss.SSS'Z'} %-5p [%c] %s%e%n"
 
 def found_keycloak(says: Callable[[str], None]) -> JavaProgram:
     """Find Keycloak in the cache, or fetch it. Raises RunbookError."""
-    return found_java_program("Keycloak", _PROGRAM / "pom.xml", says=says, finish=_built)
+    return found_java_program("Keycloak", POM, says=says, finish=_built)
 
 
 def prepare_keycloak(layout: Layout, program: JavaProgram) -> None:
@@ -41,38 +43,20 @@ def prepare_keycloak(layout: Layout, program: JavaProgram) -> None:
     (home / "conf").mkdir(parents=True)
     (home / "data/import").mkdir(parents=True)
     (home / "lib").symlink_to(program.folder / "lib")
-    shutil.copy(_PROGRAM / f"{_REALM}-realm.json", home / "data/import")
+    shutil.copy(REALM_FILE, home / "data/import")
     write_private(layout.keycloak_admin, secrets.token_hex().encode())
 
 
 def keycloak_part(layout: Layout, ports: Ports, program: JavaProgram) -> Part:
     """Return the part. Its database is in memory: a restart brings the same realm with other keys."""
     home = _home(layout)
-    java = (
-        str(program.java),
-        *JVM_OPTIONS,
-        *_JAVA_OPTIONS,
-        f"-Dkc.home.dir={home}",
-        f"-Djboss.server.config.dir={home}/conf",
-    )
-    main = ("-cp", str(program.folder / "lib/quarkus-run.jar"), "io.quarkus.bootstrap.runner.QuarkusEntryPoint")
-    options = (
-        "start",
-        "--optimized",
-        "--import-realm",
-        "--http-enabled=true",
-        "--http-host=127.0.0.1",
-        f"--http-port={ports.keycloak}",
-        "--hostname-strict=false",
-        "--cache=local",  # alone: no ports for peers
-        f"--log-console-format={_LOG_FORMAT}",
-    )
+    options = ("--http-host=127.0.0.1", f"--http-port={ports.keycloak}", "--hostname-strict=false")
     return Part(
         name="keycloak",
         plays=f"Keycloak {program.version}",
         kind="real",
         launch=Launch(
-            command=(*java, *main, *options),
+            command=(str(program.java), *java_arguments(str(home), str(program.folder / "lib"), *options)),
             directory=str(home),
             environment={**inherited(), "KC_BOOTSTRAP_ADMIN_USERNAME": "admin"},
             environment_files={"KC_BOOTSTRAP_ADMIN_PASSWORD": str(layout.keycloak_admin)},
@@ -82,6 +66,26 @@ def keycloak_part(layout: Layout, ports: Ports, program: JavaProgram) -> Part:
         ports=(ports.keycloak,),
         patience_s=180.0,
         detail="database in memory",
+    )
+
+
+def java_arguments(home: str, library: str, *options: str) -> tuple[str, ...]:
+    """Return what Java is given: `home` has its own data, `library` the programs, `options` its port and its name."""
+    return (
+        *JVM_OPTIONS,
+        *_JAVA_OPTIONS,
+        f"-Dkc.home.dir={home}",
+        f"-Djboss.server.config.dir={home}/conf",
+        "-cp",
+        f"{library}/quarkus-run.jar",
+        "io.quarkus.bootstrap.runner.QuarkusEntryPoint",
+        "start",
+        "--optimized",
+        "--import-realm",
+        "--http-enabled=true",
+        "--cache=local",  # alone: no ports for peers
+        f"--log-console-format={_LOG_FORMAT}",
+        *options,
     )
 
 

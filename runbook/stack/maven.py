@@ -44,7 +44,7 @@ def found_java_program(
     The cache's key is the content of `pom`. With Java but without Maven, what was fetched before still runs. Raises
     RunbookError.
     """
-    java, version = found_java(), _version(pom)
+    java, version = found_java(), pinned_version(pom)
     key = hashlib.sha256(pom.read_bytes()).hexdigest()[:_HASH_DIGITS]
     destination = cache_root() / f"{name.lower()}-{version}-{key}"
 
@@ -63,6 +63,14 @@ def found_java_program(
         return finish(java, scratch / "folder")
 
     return JavaProgram(java=java, folder=fetched_once(destination, fill), version=version)
+
+
+def pinned_version(pom: Path) -> str:
+    """Return the version that a pom.xml of ours pins."""
+    version = ET.parse(pom).findtext(f"{_POM}version")  # noqa: S314 - a file of this package
+    if version is None:
+        raise ValueError(f"{pom} names no version")
+    return version
 
 
 def found_java() -> Path:
@@ -101,10 +109,3 @@ def _maven(name: str) -> str:
     if maven is None:
         raise RunbookError(f"{name} is not in the cache, and Maven is not here to fetch it", where="PATH", fix=INSTALL)
     return maven
-
-
-def _version(pom: Path) -> str:
-    version = ET.parse(pom).findtext(f"{_POM}version")  # noqa: S314 - a file of this package
-    if version is None:
-        raise ValueError(f"{pom} names no version")
-    return version

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from runbook.settings import Target
-from runbook.stack.docker_stack import SERVICES
+from runbook.stack.containers import NAMES
 from runbook.stack.images import VARIABLES
 
 COMPOSE = Path(__file__).resolve().parents[2] / "monitoring/compose.yaml"
@@ -73,5 +73,5 @@ def test_settings_of_live_name_these_services(services: dict[str, Any]) -> None:
 def test_stack_starts_services_of_the_file_with_images_that_it_knows(services: dict[str, Any]) -> None:
     text = COMPOSE.read_text(encoding="utf-8")
 
-    assert {name: services[name]["container_name"] for name in SERVICES} == dict(SERVICES)
+    assert {name: services[name]["container_name"] for name in NAMES} == NAMES
     assert all(f"${{{variable}:-" in text for variable in VARIABLES)

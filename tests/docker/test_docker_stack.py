@@ -11,6 +11,7 @@ from conftest import CHECKOUT, Installation
 from runbook.errors import RunbookError
 from runbook.observer import Silence
 from runbook.stack import docker_stack
+from runbook.stack.containers import SERVICES
 from runbook.stack.engine import docker, listed
 from runbook.waiting import Pending, wait_until
 
@@ -21,6 +22,7 @@ import sys
 from pathlib import Path
 from runbook.observer import Silence
 from runbook.stack import docker_stack
+from runbook.stack.containers import SERVICES
 docker_stack.up(Path(sys.argv[1]), Silence())
 """
 
@@ -75,7 +77,7 @@ def test_status_tells_what_runs_and_what_it_is(stack: Installation) -> None:
     """Real or stand-in, by the image; a container that was stopped is named, and exit code 1 says that."""
     up = stack.does("stack.status", "--docker", target=False)
     parts = {part["name"]: part for part in up.document["parts"]}
-    assert (up.code, set(parts)) == (0, set(docker_stack.SERVICES))
+    assert (up.code, set(parts)) == (0, set(SERVICES))
     assert parts["prometheus"]["kind"] == parts["crm-events-sink"]["kind"] == "real"
     assert parts["kafka"]["kind"] == "stand-in"
     assert parts["prometheus"]["address"].startswith("127.0.0.1:")

@@ -12,7 +12,7 @@ import pytest
 from conftest import CHECKOUT
 
 from runbook.stack.engine import docker
-from runbook.stack.images import root_image
+from runbook.stack.root_images import root_image
 
 sys.path.insert(0, str(CHECKOUT / "tests" / "sink"))
 

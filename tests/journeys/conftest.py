@@ -8,6 +8,7 @@ from journey_parts import KINDS, PARAMETERS, Installation, given
 from runbook.errors import RunbookError
 from runbook.stack.engine import compose_command, docker
 from runbook.stack.real import REAL, found_programs
+from runbook.stack.real_images import real_image
 from runbook.stack.tools import found_tools
 
 
@@ -16,13 +17,13 @@ def installation(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     """One of each kind; what this machine cannot have is skipped with the reason."""
     kind: str = request.param
     _skip_without(kind)
-    options, target, folder = KINDS[kind]
+    options, target, folder, programs = KINDS[kind]
     directory = tmp_path_factory.mktemp(kind)
     down = [option for option in options if option == "--docker"]
     try:
         up = given(directory, "stack.up", *options)
         assert up.code == 0, up.document
-        yield Installation(directory=directory, target=target, folder=folder)
+        yield Installation(directory=directory, target=target, folder=folder, programs=programs)
     finally:
         ended = given(directory, "stack.down", *down)
     assert ended.code == 0, ended.document
@@ -30,12 +31,15 @@ def installation(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
 
 def _skip_without(kind: str) -> None:
     try:
-        if kind == "docker":
+        if kind.startswith("docker"):
             docker("info")
             compose_command()
         else:
             found_tools(print)
         if kind == "real":
             found_programs(REAL, print)
+        if kind == "docker-real":
+            for name in REAL:
+                real_image(name).look(print)
     except RunbookError as error:
         pytest.skip(f"no {kind} installation here: {error.seen.splitlines()[-1]}")

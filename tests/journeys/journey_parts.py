@@ -4,14 +4,20 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
+
+from runbook.settings import load_target
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 _TASK_S = 420
+_ANSWER_S = 10
+_ROWS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +30,15 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Installation:
-    """One that has been brought up in `directory`; `folder` is where the stack keeps its files."""
+    """One that has been brought up in `directory`; `folder` is where the stack keeps its files.
+
+    `programs` are those that play Kafka, Keycloak and the database: "real" or "stand-in".
+    """
 
     directory: Path
     target: str
     folder: str
+    programs: str
 
     @property
     def files(self) -> tuple[Path, Path]:
@@ -43,6 +53,12 @@ class Installation:
     def does(self, task: str, *arguments: str) -> Run:
         """Give a command on this target."""
         return given(self.directory, task, *arguments, "--target", self.target)
+
+    def journalled(self) -> dict[str, int]:
+        """Count, by topic, the newest events that the sink's journal in PostgreSQL keeps."""
+        address = load_target(self.target, directory=self.directory).sink.http_url
+        rows = requests.get(f"{address}/events/latest", params={"limit": _ROWS}, timeout=_ANSWER_S).json()
+        return Counter(row["topic"] for row in rows)
 
 
 def given(directory: Path, *arguments: str) -> Run:
@@ -61,13 +77,16 @@ def given(directory: Path, *arguments: str) -> Run:
     return Run(done.returncode, json.loads(done.stdout))
 
 
+ALL_REAL = ("--with", "kafka=real,keycloak=real,postgres=real")
 KINDS = {
-    "embedded": ((), "local", ".stack"),
-    "real": (("--real",), "local", ".stack"),
-    "docker": (("--docker",), "docker", ".stack-docker"),
+    "embedded": ((), "local", ".stack", "stand-in"),
+    "real": (("--real",), "local", ".stack", "real"),
+    "docker": (("--docker",), "docker", ".stack-docker", "stand-in"),
+    "docker-real": (("--docker", *ALL_REAL), "docker", ".stack-docker", "real"),
 }
 PARAMETERS = (
     "embedded",
     pytest.param("real", marks=pytest.mark.real),
     pytest.param("docker", marks=pytest.mark.docker),
+    pytest.param("docker-real", marks=(pytest.mark.docker, pytest.mark.real)),
 )
