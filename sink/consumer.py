@@ -226,7 +226,17 @@ class EventConsumer:
     def _on_error(self, error: KafkaError) -> None:
         if error.fatal():
             self._fatal = error
-        self._log.repeat("Kafka error", error)
+        self._log.repeat("Kafka error", error, self._hint(error))
+
+    def _hint(self, error: KafkaError) -> str:
+        """Say what was tried: of a broker that hangs up at once librdkafka tells only that it is down."""
+        if error.code() != KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001  # public by use
+            return ""
+        protocol = self._settings.kafka.get("security.protocol", "PLAINTEXT")
+        return (
+            f"; {self._settings.kafka_bootstrap} was spoken to in {protocol}. If no line says more, the broker hangs "
+            "up: it may expect another KAFKA_SECURITY_PROTOCOL"
+        )
 
     def _on_statistics(self, document: str) -> None:
         statistics = msgspec.json.decode(document, type=_Statistics)

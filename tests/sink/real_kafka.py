@@ -1,7 +1,8 @@
 """Apache Kafka for the sink's tests: the program of the local stack, in a folder and on ports of its own."""
 
+import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -9,7 +10,7 @@ from typing import Final
 from confluent_kafka import Message, Producer
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 from mock_kafka import read, send
-from sink_process import wait_until
+from sink_process import free_ports, wait_until
 
 from runbook.stack.kafka import found_kafka, kafka_part, missing_metadata, prepare_kafka
 from runbook.stack.layout import Layout
@@ -20,20 +21,29 @@ _END_S: Final = 30.0
 
 
 class RealKafka:
-    """One broker. Raises RunbookError without Java, or without the program and Maven."""
+    """One broker. Raises RunbookError without Java, or without the program and Maven.
 
-    def __init__(self) -> None:
+    `listeners` adds some beside the plain one: a security protocol, and Kafka's properties of its listener alone.
+    """
+
+    def __init__(self, listeners: Mapping[str, Mapping[str, str]] | None = None) -> None:
         self._folder = TemporaryDirectory()
         layout, ports = Layout.of(Path(self._folder.name)), Ports.free()
         layout.data.mkdir(parents=True)
         prepare_kafka(layout, ports)
         part = kafka_part(layout, ports, found_kafka(print))
+        self.secured = _listen_also(layout.data / "kafka.properties", listeners or {})
         with (layout.data / "log").open("wb") as log:
             self._process = subprocess.Popen(
                 part.launch.command, cwd=part.launch.directory, env=part.launch.environment, stdout=log, stderr=log
             )
         self.bootstrap = part.address
-        wait_until(lambda: not missing_metadata(self.bootstrap), _READY_S)
+        try:
+            wait_until(lambda: not missing_metadata(self.bootstrap), _READY_S)
+        except AssertionError as error:
+            said = (layout.data / "log").read_text(errors="replace")
+            self._end()
+            raise AssertionError(f"Kafka does not start: {said[-2000:]}") from error
         self.producer = Producer({"bootstrap.servers": self.bootstrap, "log_level": 0, "linger.ms": 1})
 
     def create(self, topic: str, partitions: int, **config: str) -> None:
@@ -61,6 +71,9 @@ class RealKafka:
     def close(self) -> None:
         """End the broker."""
         self.producer.flush(_END_S)
+        self._end()
+
+    def _end(self) -> None:
         self._process.terminate()
         try:
             self._process.wait(_END_S)
@@ -68,3 +81,21 @@ class RealKafka:
             self._process.kill()
             self._process.wait()
             self._folder.cleanup()
+
+
+def _listen_also(configuration: Path, listeners: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """Add listeners to a server.properties, and return their addresses; of two lines of one name the later counts."""
+    addresses = {name: f"127.0.0.1:{port}" for name, port in zip(listeners, free_ports(len(listeners)), strict=True)}
+    said = configuration.read_text(encoding="ascii")
+    added = ",".join(f"{name}://{address}" for name, address in addresses.items())
+    lines = [f"{line},{added}" for line in said.splitlines() if added and re.match(r"(advertised\.)?listeners=", line)]
+    if listeners:  # Kafka knows by itself what CONTROLLER speaks only while nothing is secured
+        known = ("CONTROLLER:PLAINTEXT", "PLAINTEXT:PLAINTEXT", *(f"{name}:{name}" for name in listeners))
+        lines.append(f"listener.security.protocol.map={','.join(known)}")
+    lines += [
+        f"listener.name.{name.lower()}.{key}={value}"
+        for name, properties in listeners.items()
+        for key, value in properties.items()
+    ]
+    configuration.write_text(said + "".join(f"{line}\n" for line in lines), encoding="ascii")
+    return addresses
