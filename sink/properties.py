@@ -41,7 +41,7 @@ def consumer_properties(settings: Settings) -> Properties:
         "statistics.interval.ms": 1_000,
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
-        "auto.offset.reset": "earliest",
+        "auto.offset.reset": "error",  # `Membership.locate` decides, and says what was lost
     }
 
 

@@ -27,7 +27,7 @@ _OWN_PROPERTIES: Final = {
     "group.id": "set GROUP_ID instead",
     "enable.auto.commit": "the sink commits what it has counted",
     "enable.auto.offset.store": "the sink commits what it has counted",
-    "auto.offset.reset": "the sink starts at the earliest event, so that none is lost",
+    "auto.offset.reset": "the sink starts at the earliest event, and says which were lost",
     "statistics.interval.ms": "the sink reads them for its health",
 }
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from confluent_kafka import Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 from mock_kafka import read, send
 from sink_process import free_ports, wait_until
@@ -59,6 +59,28 @@ class RealKafka:
         for grown in admin.create_partitions([NewPartitions(topic, partitions)]).values():
             grown.result(_END_S)
         wait_until(lambda: len(self.producer.list_topics(topic, 5).topics[topic].partitions) == partitions)
+
+    def delete_before(self, topic: str, offset: int, *, partition: int = 0) -> None:
+        """Delete the messages before an offset, as retention does."""
+        admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
+        for deleted in admin.delete_records([TopicPartition(topic, partition, offset)]).values():
+            deleted.result(_END_S)
+
+    def make_anew(self, topic: str, partitions: int) -> None:
+        """Delete a topic with all that is in it, and make one of the same name."""
+        admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
+        for deleted in admin.delete_topics([topic]).values():
+            deleted.result(_END_S)
+        wait_until(lambda: self._is_created(topic, partitions))
+
+    def _is_created(self, topic: str, partitions: int) -> bool:
+        try:
+            self.create(topic, partitions)
+        except KafkaException as error:  # the old one is still going
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise
+            return False
+        return True
 
     def send(self, topic: str, values: Sequence[bytes | None], *, partition: int = -1) -> None:
         """Write messages and wait until the broker has acknowledged all of them."""
