@@ -1,6 +1,7 @@
 """Apache Kafka for the sink's tests: the program of the local stack, in a folder and on ports of its own."""
 
 import re
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -31,20 +32,14 @@ class RealKafka:
         layout, ports = Layout.of(Path(self._folder.name)), Ports.free()
         layout.data.mkdir(parents=True)
         prepare_kafka(layout, ports)
-        part = kafka_part(layout, ports, found_kafka(print))
+        self._part = kafka_part(layout, ports, found_kafka(print))
         self.secured = _listen_also(layout.data / "kafka.properties", listeners or {})
-        with (layout.data / "log").open("wb") as log:
-            self._process = subprocess.Popen(
-                part.launch.command, cwd=part.launch.directory, env=part.launch.environment, stdout=log, stderr=log
-            )
-        self.bootstrap = part.address
-        try:
-            wait_until(lambda: not missing_metadata(self.bootstrap), _READY_S)
-        except AssertionError as error:
-            said = (layout.data / "log").read_text(errors="replace")
-            self._end()
-            raise AssertionError(f"Kafka does not start: {said[-2000:]}") from error
-        self.producer = Producer({"bootstrap.servers": self.bootstrap, "log_level": 0, "linger.ms": 1})
+        self._log = layout.data / "log"
+        self.bootstrap = self._part.address
+        self.start()
+        self.producer = Producer(
+            {"bootstrap.servers": self.bootstrap, "log_level": 0, "linger.ms": 1, "enable.idempotence": True}
+        )
 
     def create(self, topic: str, partitions: int, **config: str) -> None:
         """Make a topic; `max_message_bytes` is Kafka's max.message.bytes, and so on."""
@@ -93,16 +88,39 @@ class RealKafka:
     def close(self) -> None:
         """End the broker."""
         self.producer.flush(_END_S)
-        self._end()
+        self.stop()
+        self._folder.cleanup()
 
-    def _end(self) -> None:
+    def hang(self) -> None:
+        """Answer nobody, and keep all connections."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Answer again, also what was asked meanwhile."""
+        self._process.send_signal(signal.SIGCONT)
+
+    def start(self) -> None:
+        """Start it, with the ports and data that it had before, and wait until it answers."""
+        launch = self._part.launch
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                launch.command, cwd=launch.directory, env=launch.environment, stdout=log, stderr=log
+            )
+        try:
+            wait_until(lambda: not missing_metadata(self.bootstrap), _READY_S)
+        except AssertionError as error:
+            self.stop()
+            said = self._log.read_text(errors="replace")
+            raise AssertionError(f"Kafka does not start: {said[-2000:]}") from error
+
+    def stop(self) -> None:
+        """End the process, in good order."""
         self._process.terminate()
         try:
             self._process.wait(_END_S)
         finally:
             self._process.kill()
             self._process.wait()
-            self._folder.cleanup()
 
 
 def _listen_also(configuration: Path, listeners: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
