@@ -186,7 +186,7 @@ def _mistaken(secured: Secured, wrong: str) -> dict[str, str]:
 
 
 def _counts_everything(sink: SinkProcess) -> None:
-    sink.env["KAFKA_DEBUG"] = "conf,security"
+    sink.env["KAFKA_DEBUG"] = "all"
     sink.start_ready()
     wait_until(lambda: sink.samples().passed() == EVENTS + 1)
     assert sink.samples().ingested() == {("acme", TOPIC): EVENTS}
