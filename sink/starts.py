@@ -14,6 +14,9 @@ from sink.topic_ids import topic_ids
 _LOOKUP_S: Final = 3.0  # for each of Kafka's answers
 _MADE_ANEW: Final = "the topic was made anew"
 
+Identity = tuple[str, int]
+"""What the offsets of a partition mean: the topic's id, empty if it is not known, and the journal's epoch."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offsets:
@@ -140,7 +143,7 @@ class Starts:
         self._journal = journal
         self._log = log
         self.commits: dict[Partition, int] = {}  # what Kafka remembers
-        self._seen: dict[Partition, tuple[str, int]] = {}  # the topic's id and the epoch, at the last start
+        self._seen: dict[Partition, Identity] = {}  # at the last start
 
     def of(self, partitions: Sequence[TopicPartition], counted: Mapping[Partition, int]) -> dict[Partition, Start]:
         """Return where to start. Raises JournalAwayError, OvertakenError, KafkaException.
@@ -183,7 +186,12 @@ class Starts:
         return starts
 
     def _is_made_anew(self, partition: Partition, facts: KafkaFacts, *, epoch: int) -> bool:
-        """Say whether the topic is another one than when we had this partition, and nobody has found out yet."""
-        topic_id, seen_epoch = self._seen.get(partition, ("", epoch))
-        now = facts.topic_ids.get(partition[0], "")
-        return bool(topic_id and now) and now != topic_id and epoch == seen_epoch
+        return is_made_anew(self._seen.get(partition), (facts.topic_ids.get(partition[0], ""), epoch))
+
+
+def is_made_anew(seen: Identity | None, now: Identity) -> bool:
+    """Say whether the topic is another one than when we had this partition, and no other member has found out yet."""
+    if seen is None:
+        return False
+    (old_id, old_epoch), (new_id, epoch) = seen, now
+    return bool(old_id and new_id) and old_id != new_id and old_epoch == epoch

@@ -14,7 +14,7 @@ def topic_ids(properties: Properties, topics: Collection[str], timeout_s: float)
     Its connection is not kept: it is asked when partitions are assigned, which is seldom.
     """
     found: dict[str, str] = {}
-    client = AdminClient(dict(properties))
+    client = AdminClient(dict(properties))  # held until the answers are there, else they never come
     for topic, answer in client.describe_topics(TopicCollection(list(topics)), request_timeout=timeout_s).items():
         try:
             found[topic] = str(answer.result().topic_id)  # comes in any case: librdkafka gives up after the timeout

@@ -12,6 +12,7 @@ from uuid import uuid4
 import pytest
 from journals import sqlite_address
 from real_kafka import RealKafka
+from running import CLASSIC, GROUPS
 from sink_process import SCRAPE, SinkProcess, event, wait_until
 
 from runbook.errors import RunbookError
@@ -96,11 +97,13 @@ def test_deleted_under_a_reader_that_lags(broker: RealKafka, topic: str, reader:
     _is_told(reader, " to 1498 before they were counted")
 
 
-def test_topic_made_anew_under_the_reader(broker: RealKafka, topic: str, reader: SinkProcess) -> None:
+@pytest.mark.parametrize("group", ["eager", "cooperative", "KIP-848"])
+def test_topic_made_anew_under_the_reader(broker: RealKafka, topic: str, reader: SinkProcess, group: str) -> None:
     """Its offsets begin again: what was counted stays, and every event of the new one is counted once.
 
     The sink has no time to commit its last events, so that its commit goes to the new topic, past that one's end.
     """
+    reader.env = {n: v for n, v in reader.env.items() if n not in CLASSIC} | GROUPS[group]
     _count(broker, topic, reader, 100)
     os.kill(reader.pid, signal.SIGSTOP)
     broker.make_anew(topic, 1)

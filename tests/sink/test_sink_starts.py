@@ -3,7 +3,7 @@
 import pytest
 
 from sink.journal.model import Position
-from sink.starts import Offsets, start_with_journal, start_without_journal
+from sink.starts import Identity, Offsets, is_made_anew, start_with_journal, start_without_journal
 
 STORED = Position(next_offset=50, epoch=2, cluster="c")
 
@@ -71,3 +71,20 @@ def test_a_topic_with_another_id_is_read_from_its_start(end: int) -> None:
     start = start_with_journal(known, "c", STORED, made_anew=True)
     assert (start.position.next_offset, start.position.epoch, start.remark) == (0, 3, "the topic was made anew")
     assert start_without_journal(known, 50, made_anew=True).position.next_offset == 0
+
+
+@pytest.mark.parametrize(
+    ("seen", "now", "expected"),
+    [
+        (("a", 0), ("b", 0), True),
+        (("a", 0), ("a", 0), False),
+        (None, ("b", 0), False),
+        (("", 0), ("b", 0), False),
+        (("a", 0), ("", 0), False),
+        (("a", 0), ("b", 1), False),
+    ],
+    ids=["another", "the same", "never seen", "not told before", "not told now", "another member has found out"],
+)
+def test_whether_a_topic_was_made_anew(seen: Identity | None, now: Identity, *, expected: bool) -> None:
+    """It takes two ids, and a journal in which nobody has begun at the new topic's start."""
+    assert is_made_anew(seen, now) is expected
