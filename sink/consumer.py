@@ -28,6 +28,8 @@ _POLL_S: Final = 0.2
 _GATHER_S: Final = 0.01  # how long full chunks are gathered into one batch, for one transaction
 _EVERY_S: Final = 1.0  # between commits, and between two tries to reach a journal
 _ACKNOWLEDGED_S: Final = 1.0  # for a dead letter, before reading is paused
+# The offset to read next is not, or no longer, one of the partition's.
+_NOWHERE: Final = {KafkaError._AUTO_OFFSET_RESET, KafkaError._LOG_TRUNCATION}  # noqa: SLF001  # public by use
 
 
 class FatalKafkaError(Exception):
@@ -226,7 +228,19 @@ class EventConsumer:
     def _on_error(self, error: KafkaError) -> None:
         if error.fatal():
             self._fatal = error
-        self._log.repeat("Kafka error", error)
+        if error.code() in _NOWHERE:
+            self._member.located = False
+        self._log.repeat("Kafka error", error, self._hint(error))
+
+    def _hint(self, error: KafkaError) -> str:
+        """Say what was tried: of a broker that hangs up at once librdkafka tells only that it is down."""
+        if error.code() != KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001  # public by use
+            return ""
+        protocol = self._settings.kafka.get("security.protocol", "PLAINTEXT")
+        return (
+            f"; {self._settings.kafka_bootstrap} was spoken to in {protocol}. If no line says more, the broker hangs "
+            "up: it may expect another KAFKA_SECURITY_PROTOCOL"
+        )
 
     def _on_statistics(self, document: str) -> None:
         statistics = msgspec.json.decode(document, type=_Statistics)

@@ -56,11 +56,11 @@ class LogLines:
         """Write one line with the time before it."""
         self._put(f"[{_now()}] {_escaped(text)}\n", 1)
 
-    def repeat(self, what: str, error: KafkaError) -> None:
-        """Write an error that may come many times a second: each kind of it at most once in 10 s."""
+    def repeat(self, what: str, error: KafkaError, hint: str = "") -> None:
+        """Write an error that may come many times a second, and its hint: each kind of it at most once in 10 s."""
         kind = f"{what}: {error.name()}"
         throttle = self._throttles.setdefault(kind, Throttle(_REPEAT_S))
-        if (line := throttle.passed(f"{kind}: {error.str()}")) is not None:
+        if (line := throttle.passed(f"{kind}: {error.str()}{hint}")) is not None:
             self.say(line)
 
     def headline(self, text: str) -> None:

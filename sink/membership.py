@@ -1,6 +1,7 @@
 """Our place in the consumer group: which partitions are ours, and what Kafka remembers of our counting."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -44,7 +45,7 @@ class Membership:
         self.rebalances = 0  # how often the partitions have changed
         self.epochs: dict[Partition, int] = {}  # of our partitions, as the journal has them
         self.located = True  # it is known where our partitions start
-        self._starts = Starts(self.kafka, journal, log)
+        self._starts = Starts(self.kafka, properties, journal, log)
         self._has_journal = journal is not None
         self._is_cooperative = is_cooperative(properties)
         self._metrics = metrics
@@ -67,11 +68,16 @@ class Membership:
         Raises JournalAwayError, OvertakenError, and with a journal KafkaException. A partition that had no commit gets
         one at once.
         """
-        positions = self._starts.of(self._ours(), self._counted)
+        self._counted.update(self._metrics.next_offsets())
+        starts = self._starts.of(self._ours(), self._counted)
         self.located = True
-        self.epochs = {partition: position.epoch for partition, position in positions.items()}
+        self.epochs = {partition: start.position.epoch for partition, start in starts.items()}
         self._committed = self._starts.commits
-        self._metrics.assign(len(self._partitions), {p: position.next_offset for p, position in positions.items()})
+        next_offsets = {partition: start.position.next_offset for partition, start in starts.items()}
+        lost = Counter[str]()
+        for (topic, _), start in starts.items():
+            lost[topic] += start.lost
+        self._metrics.assign(len(self._partitions), next_offsets, lost)
         self.commit()
         self.start_reading()
         self._pulse.assigned = len(self._partitions)

@@ -6,8 +6,9 @@ counters have grown by exactly the messages between their offsets. Whoever check
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 from sink.decoding import Reason
@@ -66,6 +67,7 @@ class Metrics:
         self._build = build or Build()
         self._ingested: dict[tuple[str, str], Series] = {}
         self._rejected = {(t, str(r)): Series(labels(topic=t, reason=r)) for t in topics for r in Reason}
+        self._lost = {topic: Series(labels(topic=topic)) for topic in topics}
         self._next_offsets: dict[Partition, int] = {}
         self._ends: Mapping[Partition, int] = {}
         self._tenants: set[str] = set()
@@ -85,9 +87,16 @@ class Metrics:
                 series = self._rejected.setdefault((topic, reason), Series(labels(topic=topic, reason=reason)))
                 series.value, series.born = count, True
 
-    def assign(self, assigned: int, next_offsets: Mapping[Partition, int]) -> None:
-        """Replace the assignment: how many partitions, and where those start whose position is known."""
+    def assign(
+        self, assigned: int, next_offsets: Mapping[Partition, int], lost: Mapping[str, int] | None = None
+    ) -> None:
+        """Replace the assignment: how many partitions, and where those start whose position is known.
+
+        `lost` is by topic how many offsets lie between there and where counting had come to: Kafka deleted them.
+        """
         with self._lock:
+            for topic, count in (lost or {}).items():
+                self._lost[topic].value += count
             self._gauges.set("assigned_partitions", assigned)
             self._next_offsets = dict(next_offsets)
 
@@ -136,8 +145,7 @@ class Metrics:
     def page(self, *, scrape: bool, page_format: Format = Format.PROMETHEUS) -> MetricsPage:
         """Show everything, a scrape's newborn series at 0."""
         with self._lock:
-            newborn = tuple(s for s in (*self._ingested.values(), *self._rejected.values()) if not s.born)
-            newborn = newborn if scrape else ()
+            newborn = tuple(s for s in self._series() if not s.born) if scrape else ()
             hidden = set(map(id, newborn))
             families = [*self._counters(hidden), *self._positions(self._offsets_beside(newborn)), *self._others()]
         return MetricsPage(body=page_text(families, page_format), newborn=newborn)
@@ -147,6 +155,9 @@ class Metrics:
         with self._lock:
             for series in page.newborn:
                 series.born = True
+
+    def _series(self) -> Iterator[Series]:
+        return chain(self._ingested.values(), self._rejected.values(), self._lost.values())
 
     def _offsets_beside(self, newborn: Iterable[Series]) -> dict[Partition, int]:
         """Return the positions that match a page which shows these series at 0: none if that hides a value."""
@@ -174,10 +185,11 @@ class Metrics:
         def counter(name: str, meaning: str, samples: list[tuple[str, float]]) -> Family:
             return Family(name=name, kind="counter", meaning=meaning, samples=samples)
 
-        ingested, rejected = shown(self._ingested.values()), shown(self._rejected.values())
+        ingested, rejected, lost = (shown(s.values()) for s in (self._ingested, self._rejected, self._lost))
         families = [
             counter("crm_events_ingested_total", "CRM domain events consumed by the sink.", ingested),
             counter("crm_events_rejected_total", "Messages that are not events, by reason.", rejected),
+            counter("crm_events_lost_total", "Offsets that Kafka deleted before they were counted.", lost),
         ]
         if self._build.keeps_rows:
             families.append(counter("crm_events_persisted_total", "Events kept in the journal.", ingested))

@@ -10,7 +10,7 @@ Properties = Mapping[str, str | int | bool]
 # Each of these may be changed by its KAFKA_ variable.
 _CONSUMER_DEFAULTS: Final[Properties] = {
     "client.id": "crm-events-sink",
-    "log_level": 2,  # librdkafka would write to stderr itself; its errors come to us as `error_cb`
+    "log_level": 2,  # librdkafka writes to stderr itself; its errors come to us as `error_cb`. `debug` makes it 7
     "session.timeout.ms": 10_000,  # a killed sink holds its partitions this long
     "heartbeat.interval.ms": 1_000,  # how soon a member learns of a rebalance
     "topic.metadata.refresh.interval.ms": 3_000,  # how soon a topic made after the start is noticed
@@ -43,7 +43,7 @@ def consumer_properties(settings: Settings) -> Properties:
         "statistics.interval.ms": 1_000,
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
-        "auto.offset.reset": "earliest",
+        "auto.offset.reset": "error",  # `Membership.locate` decides, and says what was lost
     }
 
 

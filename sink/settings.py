@@ -21,13 +21,15 @@ _BROKER = re.compile(r"([A-Za-z_]+://)?(\[[0-9A-Fa-f:.]+\]|[^\s:,/\[\]]+)(:\d{1,
 # A Kubernetes service named "kafka" puts KAFKA_SERVICE_HOST, KAFKA_PORT_9092_TCP... into every pod beside it.
 _SERVICE_LINK = re.compile(r"KAFKA_(SERVICE_(HOST|PORT)|PORT)(_.+)?")
 _SECRET_FILE = re.compile(r"KAFKA_.*(PASSWORD|SECRET|PEM)_FILE")
+# librdkafka's one property with an underscore.
+_SPELLED: Final = {"log.level": "log_level"}
 # Counting exactly rests on these; the reason stands in the error.
 _OWN_PROPERTIES: Final = {
     "bootstrap.servers": "set KAFKA_BOOTSTRAP instead",
     "group.id": "set GROUP_ID instead",
     "enable.auto.commit": "the sink commits what it has counted",
     "enable.auto.offset.store": "the sink commits what it has counted",
-    "auto.offset.reset": "the sink starts at the earliest event, so that none is lost",
+    "auto.offset.reset": "the sink starts at the earliest event, and says which were lost",
     "statistics.interval.ms": "the sink reads them for its health",
 }
 
@@ -121,6 +123,7 @@ def _kafka_properties(env: Mapping[str, str]) -> dict[str, str]:
         if _SECRET_FILE.fullmatch(name):
             variable, given = name.removesuffix("_FILE"), secret_from(name, Path(value(env, name)))
         key = variable.removeprefix("KAFKA_").lower().replace("_", ".")
+        key = _SPELLED.get(key, key)
         if key in _OWN_PROPERTIES:
             raise SettingsError(f"{name} is set; allowed is to leave it out: {_OWN_PROPERTIES[key]}")
         if key in properties:

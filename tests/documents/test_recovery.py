@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from cut_off import cut_off, intents_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -37,26 +38,6 @@ def journal(tmp_path: Path) -> Path:
     return tmp_path / "state" / "journal"
 
 
-def intents_of(changes: list[Change]) -> list[Intent]:
-    return [
-        Intent(
-            raw_path=os.fsencode(change.path),
-            device=change.path.stat().st_dev,
-            inode=change.path.stat().st_ino,
-            before=change.before,
-            after=change.after,
-        )
-        for change in changes
-    ]
-
-
-def interrupted(changes: list[Change], journal: Path, *contents: bytes) -> None:
-    """What a kill leaves: an entry that nobody holds, and files that hold `contents`."""
-    with entered(journal, intents_of(changes)):
-        for change, content in zip(changes, contents, strict=True):
-            change.path.write_bytes(content)
-
-
 def contents(changes: list[Change]) -> list[bytes]:
     return [read_document(change.path) for change in changes]
 
@@ -77,7 +58,7 @@ def test_nothing_to_write_is_written(journal: Path) -> None:
 
 
 def test_permissions_owner_and_attributes_stay(changes: list[Change], journal: Path) -> None:
-    """Whatever is not content: mode, owner and extended attributes."""
+    """Whatever is not content. SELinux labels and access control lists are such attributes: nobody restores them."""
     path = changes[0].path
     path.chmod(0o640)
     if os.geteuid() == 0:
@@ -138,7 +119,7 @@ def test_a_path_that_is_no_text_can_be_recovered(journal: Path, tmp_path: Path) 
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.json"))
     path.write_bytes(BEFORE)
     change = Change(path=path, before=BEFORE, after=AFTER)
-    interrupted([change], journal, AFTER[:50] + BEFORE[50:] + AFTER[100:])
+    cut_off([change], journal, AFTER[:50] + BEFORE[50:] + AFTER[100:])
     assert [one.outcome for one in recover(journal)] == ["undone"]
     assert path.read_bytes() == BEFORE
 
@@ -167,7 +148,7 @@ def test_what_recovery_makes_of_what_it_finds(
     expected: tuple[bytes, bytes],
 ) -> None:
     """One state for both files; what our writing does not explain to the byte stays, and its entry is kept."""
-    interrupted(changes, journal, *found)
+    cut_off(changes, journal, *found)
     recovered = recover(journal)
     assert [one.outcome for one in recovered] == outcomes
     assert contents(changes) == [*expected]
@@ -177,7 +158,7 @@ def test_what_recovery_makes_of_what_it_finds(
 
 def test_a_file_replaced_by_another_is_never_written(changes: list[Change], journal: Path, tmp_path: Path) -> None:
     """Even if it holds just what we would have written: the inode is not the one of the entry."""
-    interrupted(changes, journal, AFTER, AFTER)
+    cut_off(changes, journal, AFTER, AFTER)
     copy = tmp_path / "copy"
     copy.write_bytes(AFTER)
     copy.rename(changes[0].path)
@@ -188,7 +169,7 @@ def test_a_file_replaced_by_another_is_never_written(changes: list[Change], jour
 
 
 def test_a_file_that_is_gone_stays_gone(changes: list[Change], journal: Path) -> None:
-    interrupted(changes, journal, AFTER, AFTER)
+    cut_off(changes, journal, AFTER, AFTER)
     changes[0].path.unlink()
     assert [one.outcome for one in recover(journal)] == ["left", "undone", "left"]
     assert not changes[0].path.exists()
@@ -196,7 +177,7 @@ def test_a_file_that_is_gone_stays_gone(changes: list[Change], journal: Path) ->
 
 def test_what_is_left_can_be_read_as_plain_files(changes: list[Change], journal: Path) -> None:
     """Old and new bytes of each file, for whoever puts them right by hand."""
-    interrupted(changes, journal, TORN, b"theirs")
+    cut_off(changes, journal, TORN, b"theirs")
     kept = recover(journal)[-1].path
     names = [f"{number}-{change.path.name}" for number, change in enumerate(changes, start=1)]
     assert {path.name: path.read_bytes() for path in kept.iterdir()} == {
@@ -209,7 +190,7 @@ def test_what_is_left_can_be_read_as_plain_files(changes: list[Change], journal:
 
 def test_an_entry_that_was_altered_is_not_believed(changes: list[Change], journal: Path) -> None:
     """The bytes in it are checked by their hashes; the entry is kept aside and named."""
-    interrupted(changes, journal, AFTER, AFTER)
+    cut_off(changes, journal, AFTER, AFTER)
     (entry,) = journal.iterdir()
     entry.write_bytes(entry.read_bytes().replace(b'"before":"M', b'"before":"N'))
     (recovered,) = recover(journal)
@@ -221,7 +202,7 @@ def test_an_entry_that_was_altered_is_not_believed(changes: list[Change], journa
 def test_who_only_looks_sees_what_is_unfinished_and_touches_nothing(changes: list[Change], journal: Path) -> None:
     """An entry that is being written, and one that is being worked on, are nobody's business."""
     assert unfinished(journal) == ()
-    interrupted(changes, journal, AFTER, AFTER)
+    cut_off(changes, journal, AFTER, AFTER)
     (journal / "x.tmp").write_bytes(b"[{")
     (entry,) = journal.glob("*.entry")
     assert unfinished(journal) == (entry,)

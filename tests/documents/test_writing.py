@@ -63,18 +63,6 @@ def test_owner_stays(file: Path) -> None:
     assert (file.stat().st_uid, file.stat().st_gid) == owner
 
 
-def test_extended_attributes_stay(file: Path) -> None:
-    """As SELinux labels and access control lists are kept: nobody restores them afterwards."""
-    try:
-        os.setxattr(file, "user.crm", b"kept")
-    except OSError as error:
-        pytest.skip(f"this file system keeps no extended attributes: {error.strerror}")
-
-    write_document(file, BEFORE, LONGER)
-
-    assert os.getxattr(file, "user.crm") == b"kept"
-
-
 def test_mode_and_neighbours_stay(file: Path) -> None:
     """No temporary file is left beside it, and its permissions are as they were."""
     file.chmod(0o640)

@@ -1,15 +1,17 @@
 """Apache Kafka for the sink's tests: the program of the local stack, in a folder and on ports of its own."""
 
+import re
+import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from confluent_kafka import Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 from mock_kafka import read, send
-from sink_process import wait_until
+from sink_process import free_ports, wait_until
 
 from runbook.stack.kafka import found_kafka, kafka_part, missing_metadata, prepare_kafka
 from runbook.stack.layout import Layout
@@ -20,21 +22,24 @@ _END_S: Final = 30.0
 
 
 class RealKafka:
-    """One broker. Raises RunbookError without Java, or without the program and Maven."""
+    """One broker. Raises RunbookError without Java, or without the program and Maven.
 
-    def __init__(self) -> None:
+    `listeners` adds some beside the plain one: a security protocol, and Kafka's properties of its listener alone.
+    """
+
+    def __init__(self, listeners: Mapping[str, Mapping[str, str]] | None = None) -> None:
         self._folder = TemporaryDirectory()
         layout, ports = Layout.of(Path(self._folder.name)), Ports.free()
         layout.data.mkdir(parents=True)
         prepare_kafka(layout, ports)
-        part = kafka_part(layout, ports, found_kafka(print))
-        with (layout.data / "log").open("wb") as log:
-            self._process = subprocess.Popen(
-                part.launch.command, cwd=part.launch.directory, env=part.launch.environment, stdout=log, stderr=log
-            )
-        self.bootstrap = part.address
-        wait_until(lambda: not missing_metadata(self.bootstrap), _READY_S)
-        self.producer = Producer({"bootstrap.servers": self.bootstrap, "log_level": 0, "linger.ms": 1})
+        self._part = kafka_part(layout, ports, found_kafka(print))
+        self.secured = _listen_also(layout.data / "kafka.properties", listeners or {})
+        self._log = layout.data / "log"
+        self.bootstrap = self._part.address
+        self.start()
+        self.producer = Producer(
+            {"bootstrap.servers": self.bootstrap, "log_level": 0, "linger.ms": 1, "enable.idempotence": True}
+        )
 
     def create(self, topic: str, partitions: int, **config: str) -> None:
         """Make a topic; `max_message_bytes` is Kafka's max.message.bytes, and so on."""
@@ -50,6 +55,28 @@ class RealKafka:
             grown.result(_END_S)
         wait_until(lambda: len(self.producer.list_topics(topic, 5).topics[topic].partitions) == partitions)
 
+    def delete_before(self, topic: str, offset: int, *, partition: int = 0) -> None:
+        """Delete the messages before an offset, as retention does."""
+        admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
+        for deleted in admin.delete_records([TopicPartition(topic, partition, offset)]).values():
+            deleted.result(_END_S)
+
+    def make_anew(self, topic: str, partitions: int) -> None:
+        """Delete a topic with all that is in it, and make one of the same name."""
+        admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
+        for deleted in admin.delete_topics([topic]).values():
+            deleted.result(_END_S)
+        wait_until(lambda: self._is_created(topic, partitions))
+
+    def _is_created(self, topic: str, partitions: int) -> bool:
+        try:
+            self.create(topic, partitions)
+        except KafkaException as error:  # the old one is still going
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise
+            return False
+        return True
+
     def send(self, topic: str, values: Sequence[bytes | None], *, partition: int = -1) -> None:
         """Write messages and wait until the broker has acknowledged all of them."""
         send(self.producer, topic, values, partition=partition)
@@ -61,10 +88,54 @@ class RealKafka:
     def close(self) -> None:
         """End the broker."""
         self.producer.flush(_END_S)
+        self.stop()
+        self._folder.cleanup()
+
+    def hang(self) -> None:
+        """Answer nobody, and keep all connections."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Answer again, also what was asked meanwhile."""
+        self._process.send_signal(signal.SIGCONT)
+
+    def start(self) -> None:
+        """Start it, with the ports and data that it had before, and wait until it answers."""
+        launch = self._part.launch
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                launch.command, cwd=launch.directory, env=launch.environment, stdout=log, stderr=log
+            )
+        try:
+            wait_until(lambda: not missing_metadata(self.bootstrap), _READY_S)
+        except AssertionError as error:
+            self.stop()
+            said = self._log.read_text(errors="replace")
+            raise AssertionError(f"Kafka does not start: {said[-2000:]}") from error
+
+    def stop(self) -> None:
+        """End the process, in good order."""
         self._process.terminate()
         try:
             self._process.wait(_END_S)
         finally:
             self._process.kill()
             self._process.wait()
-            self._folder.cleanup()
+
+
+def _listen_also(configuration: Path, listeners: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """Add listeners to a server.properties, and return their addresses; of two lines of one name the later counts."""
+    addresses = {name: f"127.0.0.1:{port}" for name, port in zip(listeners, free_ports(len(listeners)), strict=True)}
+    said = configuration.read_text(encoding="ascii")
+    added = ",".join(f"{name}://{address}" for name, address in addresses.items())
+    lines = [f"{line},{added}" for line in said.splitlines() if added and re.match(r"(advertised\.)?listeners=", line)]
+    if listeners:  # Kafka knows by itself what CONTROLLER speaks only while nothing is secured
+        known = ("CONTROLLER:PLAINTEXT", "PLAINTEXT:PLAINTEXT", *(f"{name}:{name}" for name in listeners))
+        lines.append(f"listener.security.protocol.map={','.join(known)}")
+    lines += [
+        f"listener.name.{name.lower()}.{key}={value}"
+        for name, properties in listeners.items()
+        for key, value in properties.items()
+    ]
+    configuration.write_text(said + "".join(f"{line}\n" for line in lines), encoding="ascii")
+    return addresses

@@ -61,6 +61,7 @@ class SinkProcess:
 
     def __init__(self, bootstrap: str, stdout: Path, *, command: Sequence[str] = ("-m", "sink")) -> None:
         self.stdout = stdout
+        self._stderr = stdout.with_name(f"{stdout.name}.stderr")
         self._command = command
         self.prom_port, self.http_port = 0, 0
         self.env = {
@@ -81,13 +82,13 @@ class SinkProcess:
 
     def start(self, *, blocked_stdout: bool = False) -> None:
         """Start it, and do not wait."""
-        with self.stdout.open("ab") as file:
+        with self.stdout.open("ab") as file, self._stderr.open("wb") as errors:
             self.process = subprocess.Popen(
                 [sys.executable, *self._command],
                 cwd=CHECKOUT,
                 env=self.env,
                 stdout=subprocess.PIPE if blocked_stdout else file,
-                stderr=subprocess.PIPE,
+                stderr=errors,
             )
 
     def start_ready(self, **options: bool) -> None:
@@ -134,19 +135,16 @@ class SinkProcess:
         return self.process.wait(20)
 
     def stderr(self) -> str:
-        """Return what an ended process wrote to stderr."""
-        assert self.process is not None
-        assert self.process.stderr is not None
-        return self.process.stderr.read().decode()
+        """Return what the last process wrote to stderr; to a file, for librdkafka's trace fills a pipe."""
+        return self._stderr.read_text()
 
     def kill(self) -> None:
-        """End it the hard way if it still runs, and close its pipes."""
+        """End it the hard way if it still runs, and close its pipe."""
         if self.process is not None:
             self.process.kill()
             self.process.wait(20)
-            for pipe in (self.process.stdout, self.process.stderr):
-                if pipe is not None:
-                    pipe.close()
+            if self.process.stdout is not None:
+                self.process.stdout.close()
             self.process = None
 
 

@@ -16,9 +16,8 @@ from running import Running, running
 from sink_process import JOBS, LEADS, SCRAPE, SinkProcess, event, wait_until
 
 from sink.health import Pulse, health_routes
-from sink.journal.model import Entry, Position
+from sink.journal.model import Entry
 from sink.pages import Request
-from sink.starts import Offsets, start_with_journal
 
 
 def test_restart_goes_on(kafka: MockKafka, journal_address: JournalAddress) -> None:
@@ -270,37 +269,6 @@ def test_everything_is_kept(kafka: MockKafka, tmp_path: Path) -> None:
         (LEADS, 1, None, "missing_field"),
         (LEADS, 2, "lead.created", None),
     ]
-
-
-STORED = Position(next_offset=50, epoch=2, cluster="c")
-
-
-@pytest.mark.parametrize(
-    ("known", "cluster", "stored", "start"),
-    [
-        ((None, 0, 90), "c", None, (0, 0)),
-        ((30, 0, 90), "c", None, (30, 0)),
-        ((30, 40, 90), "c", None, (40, 0)),
-        ((90, 0, 90), "c", STORED, (50, 2)),
-        ((None, 0, 90), "", STORED, (50, 2)),
-        ((50, 60, 90), "c", STORED, (60, 2)),
-        ((None, 10, 90), "d", STORED, (10, 3)),
-        ((20, 10, 90), "d", STORED, (20, 3)),
-        ((None, 0, 30), "c", STORED, (0, 3)),
-        ((50, 0, 48), "c", STORED, (48, 3)),
-    ],
-    ids=[
-        "new", "new-with-commit", "new-commit-expired", "journal-wins", "cluster-unknown", "expired",
-        "other-cluster", "other-cluster-with-commit", "topic-made-anew", "newest-lost",
-    ],
-)  # fmt: skip
-def test_where_to_start(
-    known: tuple[int | None, int, int], cluster: str, stored: Position | None, start: tuple[int, int]
-) -> None:
-    """Commit, earliest and end against the stored position: offset and epoch of the start."""
-    committed, earliest, end = known
-    found = start_with_journal(Offsets(committed=committed, earliest=earliest, end=end), cluster, stored).position
-    assert (found.next_offset, found.epoch) == start
 
 
 def _commit(kafka: MockKafka, offset: int) -> None:

@@ -140,6 +140,30 @@ def test_wrong_setting(sink: SinkProcess, variable: str, value: str) -> None:
     assert said.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("env", "said"),
+    [
+        ({}, ""),
+        ({"KAFKA_LOG_LEVEL": "6"}, "Disconnected"),
+        ({"KAFKA_DEBUG": "broker"}, "Broker changed state"),
+        ({"KAFKA_DEBUG": "broker", "KAFKA_LOG_LEVEL": "7"}, "Broker changed state"),
+    ],
+    ids=["silent", "level", "debug", "both"],
+)
+def test_librdkafka_writes_to_stderr(kafka: MockKafka, sink: SinkProcess, env: dict[str, str], said: str) -> None:
+    """Nothing of its own, unless an operator who looks for something asks for it; never among the sink's lines."""
+    kafka.create(LEADS, 1)
+    sink.env |= {"TOPICS": LEADS, **env}
+    sink.start_ready()
+    kafka.down()
+    wait_until(lambda: sink.status("/readyz") == 503)
+    sink.stop()
+    assert not any("rdkafka#" in line or "%7|" in line for line in sink.lines())
+    stderr = sink.stderr()
+    assert said in stderr
+    assert ("%" in stderr) == bool(env)
+
+
 def test_secrets_stay_secret(sink: SinkProcess) -> None:
     """A broker that does not take the login, with librdkafka's own trace on: no page and no line shows the password."""
     sink.env |= {

@@ -46,6 +46,23 @@ def test_partitions_that_are_added_are_read_from_their_start(broker: RealKafka, 
     journal.close()
 
 
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_topic_that_is_made_later_is_read_from_its_start(broker: RealKafka, tmp_path: Path, group: str) -> None:
+    """One topic is there and is counted; the other comes into being while the sink runs, and is not made by it."""
+    topic, late = f"leads-{uuid4().hex}", f"jobs-{uuid4().hex}"
+    broker.create(topic, 1)
+    broker.send(topic, [event("acme")] * 10)
+    journal = sqlite_address(tmp_path).opened()
+    with running(broker.bootstrap, journal, group=group, GROUP_ID=topic, TOPICS=f"{topic},{late}") as sink:
+        wait_until(lambda: sink.samples().counted() == 10, 60)
+        broker.create(late, 2)
+        broker.send(late, [event("acme", "job.created")] * 20)
+        wait_until(lambda: sink.pulse.assigned == 3, 60)
+        wait_until(lambda: sink.samples().passed() == 30)
+        assert sink.samples().ingested() == {("acme", topic): 10.0, ("acme", late): 20.0}
+    journal.close()
+
+
 def test_largest_message_as_a_dead_letter(broker: RealKafka) -> None:
     """A message that just fits its topic does not fit the dead-letter one with our headers: shortened, it does."""
     topic, dlq = f"leads-{uuid4().hex}", f"dlq-{uuid4().hex}"

@@ -40,6 +40,7 @@ def test_everything_set() -> None:
             "SINK_JOURNAL": "none",
             "POSTGRES_DSN": "postgresql://sink:secret@db/sink",
             "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+            "KAFKA_LOG_LEVEL": "6",
             "KAFKA_SERVICE_HOST": "10.0.0.1",
             "KAFKA_PORT": "tcp://10.0.0.1:9092",
             "KAFKA_PORT_9092_TCP": "tcp://10.0.0.1:9092",
@@ -50,7 +51,7 @@ def test_everything_set() -> None:
     assert not settings.log_events
     assert settings.dlq_topic == ""
     assert settings.journal.kind == "none"
-    assert settings.kafka == {"security.protocol": "SASL_SSL"}
+    assert settings.kafka == {"security.protocol": "SASL_SSL", "log_level": "6"}
 
 
 def test_secret_from_a_file(tmp_path: Path) -> None:

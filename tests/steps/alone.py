@@ -1,4 +1,4 @@
-"""What the programs of this folder share: setup as a whole, on files alone, in processes that are forked from it.
+"""What the programs of this folder share: setup and rollback as a whole, on files alone, in forked processes.
 
 They are programs because they fork, which a test runner with threads must not.
 """
@@ -16,6 +16,7 @@ from runbook.model import TaskResult
 from runbook.observer import Silence
 from runbook.record import begin_record
 from runbook.settings import Target
+from runbook.steps.rollback import RollbackOptions, rollback
 from runbook.steps.setup import SetupOptions, setup
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -67,7 +68,7 @@ class Files:
         return "" if [path.stat().st_ino for path in self.paths] == self.inodes else "an inode was replaced"
 
     def set_up(self, state_dir: Path, *, answer: bool = True, **options: bool) -> TaskResult:
-        target = Target.from_tables("alone", {"files": {"monitoring_dir": str(self.folder)}}, source="test")
+        target = self._target()
         return setup(
             target,
             SetupOptions(restart=False, datasource_uid=UID, **options),
@@ -77,3 +78,18 @@ class Files:
             observer=Silence(),
             confirm=lambda _: answer,
         )
+
+    def roll_back(self, state_dir: Path) -> TaskResult:
+        target = self._target()
+        return rollback(
+            target,
+            RollbackOptions(restart=False),
+            runtime=Nobody(),
+            state_dir=state_dir,
+            record=begin_record(state_dir, task="rollback", target=target.name),
+            observer=Silence(),
+            confirm=lambda _: True,
+        )
+
+    def _target(self) -> Target:
+        return Target.from_tables("alone", {"files": {"monitoring_dir": str(self.folder)}}, source="test")

@@ -1,7 +1,7 @@
 """A program that kills setup at every system call that changes anything, and judges what the next command makes of it.
 
-From the first line of the record to its last: the record, the copies, the journal, both files. A full disk at each
-write goes the same way. Violations are printed as JSON.
+From the first line of the record to its last: the record, the copies, the journal, both files. A rollback goes the same
+way, the undo of a setup that failed once it had written, and a full disk at each write. Violations are printed as JSON.
 """
 
 import json
@@ -11,13 +11,15 @@ import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NoReturn
 
 from alone import Files
 from interrupted import FullDisk, Point, Shim, calls_of, die, in_fork, naive
 
-from runbook.errors import RunbookError
+from runbook.errors import ExitCode, RunbookError
 from runbook.interrupts import Interrupted
 from runbook.steps import replacing
+from runbook.steps.applying import Applying
 
 SAID = 3
 """Exit status of a setup that says that the old bytes are not back."""
@@ -45,6 +47,32 @@ class Scene:
                 found = int(error.exit_code)
             if found not in codes:
                 raise Interrupted  # any end but the wanted one
+
+        return action
+
+    def rolling_back(self, shim: Shim | None = None) -> Callable[[], None]:
+        """Return rollback as an action that fails unless it ends well."""
+
+        def action() -> None:
+            if shim:
+                shim.install()
+            if self.files.roll_back(self.state_dir).exit_code:
+                raise Interrupted
+
+        return action
+
+    def failing(self, shim: Shim | None = None) -> Callable[[], None]:
+        """Return a setup that is refused once both files are written, and undoes that."""
+
+        def action() -> None:
+            written = Applying._replaced  # noqa: SLF001  # the last thing before the services are asked
+
+            def refused(applying: Applying) -> NoReturn:
+                written(applying)
+                raise RunbookError("refused", where="here", fix="none")
+
+            Applying._replaced = refused  # type: ignore[method-assign]  # noqa: SLF001  # the same
+            self.setting_up(shim, codes={ExitCode.ROLLED_BACK})()
 
         return action
 
@@ -79,6 +107,14 @@ class Scene:
             return "the setup behind it failed"
         return self.files.wrong([after])
 
+    def wrong_to_undo(self) -> str:
+        """Look as `wrong` does, and at what a rollback of all that makes of it."""
+        if wrong := self.wrong():
+            return wrong
+        if in_fork(self.rolling_back()):
+            return "the rollback behind it failed"
+        return self.files.wrong([self.files.before])
+
 
 def points(calls: Sequence[tuple[str, int]]) -> Iterator[Point]:
     """Before and after each call, and in the middle of each write."""
@@ -95,6 +131,30 @@ def killed() -> Iterator[tuple[Point, str]]:
         scene = Scene()
         status = in_fork(scene.setting_up(Shim(point, die)))
         yield point, scene.wrong() if status == -signal.SIGKILL else f"not killed: {status}"
+
+
+def rollback_killed() -> Iterator[tuple[Point, str]]:
+    """Kill a rollback, after a setup that came to its end."""
+
+    def scene() -> Scene:
+        made = Scene()
+        in_fork(made.setting_up())
+        return made
+
+    for point in reversed([*points(calls_of(scene().rolling_back()))]):
+        made = scene()
+        status = in_fork(made.rolling_back(Shim(point, die)))
+        yield point, made.wrong_to_undo() if status == -signal.SIGKILL else f"not killed: {status}"
+
+
+def undo_killed() -> Iterator[tuple[Point, str]]:
+    """Kill a setup that fails, from the first bytes that it writes in place: the journal, then the files."""
+    calls = calls_of(Scene().failing())
+    writes = [name for name, _size in calls].index("pwrite")
+    for point in reversed([one for one in points(calls) if one.number >= writes]):
+        scene = Scene()
+        status = in_fork(scene.failing(Shim(point, die)))
+        yield point, scene.wrong_to_undo() if status == -signal.SIGKILL else f"not killed: {status}"
 
 
 def disk_full() -> Iterator[tuple[Point, str]]:
@@ -114,7 +174,7 @@ def disk_full() -> Iterator[tuple[Point, str]]:
             yield Point(number, -1), at_once or scene.wrong() if status in {0, SAID} else f"ended with {status}"
 
 
-MODES = {"killed": killed, "full": disk_full}
+MODES = {"killed": killed, "rollback": rollback_killed, "undo": undo_killed, "full": disk_full}
 
 
 def main(mode: str, variant: str) -> None:

@@ -1,12 +1,11 @@
 """Setup and rollback as the tests call them, on a small installation, and what an operator would see of them."""
 
-import os
 from pathlib import Path
 
+from cut_off import cut_off
 from installation import Installation, looks_of
 
 from runbook.console import document, validate
-from runbook.documents.journal import Intent, entered
 from runbook.documents.writing import Change
 from runbook.model import StepResult, TaskResult
 from runbook.observer import Silence
@@ -100,19 +99,9 @@ def killed_while_writing(installed: Installation) -> None:
     set_up(installed, restart=False)
     new = contents(installed)
     changes = [Change(path=path, before=b, after=a) for path, b, a in zip(paths(installed), old, new, strict=True)]
-    intents = [
-        Intent(
-            raw_path=os.fsencode(change.path),
-            device=change.path.stat().st_dev,
-            inode=change.path.stat().st_ino,
-            before=change.before,
-            after=change.after,
-        )
-        for change in changes
-    ]
-    with entered(state_of(installed) / "journal", intents):
-        half = len(old[1]) // 2
-        installed.rules.write_bytes(new[1][:half] + old[1][half:] + new[1][len(old[1]) :])
+    half = len(old[1]) // 2
+    torn = new[1][:half] + old[1][half:] + new[1][len(old[1]) :]
+    cut_off(changes, state_of(installed) / "journal", new[0], torn)
 
 
 def paths(installed: Installation) -> tuple[Path, Path]:
