@@ -12,7 +12,7 @@ from typing import Final
 from confluent_kafka import KafkaError
 
 # About 100,000 event lines. While stdout is blocked, what comes on top of this is dropped and counted.
-_LIMIT_CHARS: Final = 8 * 1024 * 1024
+_LIMIT_BYTES: Final = 8 * 1024 * 1024
 _REPEAT_S: Final = 10.0
 
 
@@ -31,12 +31,12 @@ class LogLines:
     the interpreter ends. A reader that has gone away costs the lines, never the process.
     """
 
-    def __init__(self, descriptor: int, *, limit_chars: int = _LIMIT_CHARS) -> None:
+    def __init__(self, descriptor: int, *, limit_bytes: int = _LIMIT_BYTES) -> None:
         self._descriptor = descriptor
-        self._limit_chars = limit_chars
+        self._limit_bytes = limit_bytes
         self._changed = threading.Condition()
-        self._waiting: list[tuple[str, int]] = []
-        self._waiting_chars = 0
+        self._waiting: list[tuple[Sequence[bytes], int]] = []
+        self._waiting_bytes = 0
         self._writing = False
         self._dropped = 0
         self._throttles: dict[str, Throttle] = {}
@@ -50,11 +50,11 @@ class LogLines:
     def events(self, received: Sequence[Received]) -> None:
         """Write the line of each event, all with one time stamp."""
         lines = _LinesByType(f"[{_now()}] Received ")
-        self._put("".join(map(lines.of, received)), sum(len(events.tenants) for events in received))
+        self._put(list(map(lines.of, received)), sum(len(events.tenants) for events in received))
 
     def say(self, text: str) -> None:
         """Write one line with the time before it."""
-        self._put(f"[{_now()}] {_escaped(text)}\n", 1)
+        self._put([f"[{_now()}] {_escaped(text)}\n".encode()], 1)
 
     def repeat(self, what: str, error: KafkaError, hint: str = "") -> None:
         """Write an error that may come many times a second, and its hint: each kind of it at most once in 10 s."""
@@ -65,20 +65,21 @@ class LogLines:
 
     def headline(self, text: str) -> None:
         """Write one line as it is: the start-up line, whose text people search for."""
-        self._put(f"{_escaped(text)}\n", 1)
+        self._put([f"{_escaped(text)}\n".encode()], 1)
 
     def close(self, timeout_s: float) -> None:
         """Wait until everything is written, but no longer than the timeout."""
         with self._changed:
             self._changed.wait_for(lambda: not (self._waiting or self._writing), timeout_s)
 
-    def _put(self, text: str, lines: int) -> None:
+    def _put(self, texts: Sequence[bytes], lines: int) -> None:
+        size = sum(map(len, texts))
         with self._changed:
-            if self._waiting_chars + len(text) > self._limit_chars:
+            if self._waiting_bytes + size > self._limit_bytes:
                 self._dropped += lines
                 return
-            self._waiting.append((text, lines))
-            self._waiting_chars += len(text)
+            self._waiting.append((texts, lines))
+            self._waiting_bytes += size
             self._changed.notify_all()
 
     def _write_forever(self) -> None:
@@ -87,8 +88,8 @@ class LogLines:
                 self._writing = False
                 self._changed.notify_all()
                 self._changed.wait_for(lambda: self._waiting)
-                taken, self._waiting, self._waiting_chars, self._writing = self._waiting, [], 0, True
-            if not _written(self._descriptor, "".join(text for text, _ in taken)):
+                taken, self._waiting, self._waiting_bytes, self._writing = self._waiting, [], 0, True
+            if not _written(self._descriptor, b"".join([text for texts, _ in taken for text in texts])):
                 with self._changed:
                     self._dropped += sum(lines for _, lines in taken)
 
@@ -100,25 +101,25 @@ class _LinesByType(dict[str, "_LinesByTenant"]):
         super().__init__()
         self._start = start
 
-    def of(self, events: Received) -> str:
+    def of(self, events: Received) -> bytes:
         """Return the lines of some events; one call in C if they are of one type, as those of one topic are."""
         types, tenants = events.types, events.tenants
         if types and types.count(types[0]) == len(types):
-            return "".join(map(self[types[0]].__getitem__, tenants))
-        return "".join([self[kind][tenant] for kind, tenant in zip(types, tenants, strict=True)])
+            return b"".join(map(self[types[0]].__getitem__, tenants))
+        return b"".join([self[kind][tenant] for kind, tenant in zip(types, tenants, strict=True)])
 
     def __missing__(self, event_type: str) -> "_LinesByTenant":
         found = self[event_type] = _LinesByTenant(f"{self._start}{_escaped(event_type)} for tenant ")
         return found
 
 
-class _LinesByTenant(dict[str, str]):
+class _LinesByTenant(dict[str, bytes]):
     def __init__(self, start: str) -> None:
         super().__init__()
         self._start = start
 
-    def __missing__(self, tenant_id: str) -> str:
-        line = self[tenant_id] = f"{self._start}{_escaped(tenant_id)}\n"
+    def __missing__(self, tenant_id: str) -> bytes:
+        line = self[tenant_id] = f"{self._start}{_escaped(tenant_id)}\n".encode()
         return line
 
 
@@ -153,9 +154,9 @@ def _escaped(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
-def _written(descriptor: int, text: str) -> bool:
+def _written(descriptor: int, text: bytes) -> bool:
     """Write all of the text; return False if nobody can read it any more."""
-    rest = memoryview(text.encode())
+    rest = memoryview(text)
     while rest:
         try:
             rest = rest[os.write(descriptor, rest) :]

@@ -8,9 +8,9 @@ from typing import Final
 
 from sink.journal.sqlite_reader import connected
 
-EVERY_BYTES: Final = 16 * 1024 * 1024
+EVERY_BYTES: Final = 8 * 1024 * 1024
 """How many bytes of messages are kept between two checkpoints."""
-MOST_LOG_BYTES: Final = 64 * 1024 * 1024
+MOST_LOG_BYTES: Final = 256 * 1024 * 1024
 """From this size of the log on, the loop waits for a checkpoint."""
 
 

@@ -36,7 +36,7 @@ _KNOWN_IDS: Final = 100_000  # of counts, held in memory: some 20 MB
 _COUNTS_LOG_BYTES: Final = 16 * 1024 * 1024  # of the write-ahead log without messages, between two checkpoints
 # Of a new file. A transaction writes whole pages: a few small ones for counts, and for messages as many as they fill,
 # where large ones take a third less of the time of a commit.
-_PAGE_BYTES: Final = {"counts": 4096, "messages": 16_384}
+_PAGE_BYTES: Final = {"counts": 4096, "messages": 32_768}
 
 _SCHEMA_1: Final = """
 CREATE TABLE journal (consumer_group TEXT NOT NULL);

@@ -35,7 +35,7 @@ def test_slow_reader(*, blocking: bool) -> None:
     """While the reader sleeps, lines wait up to the limit, then they are dropped and counted; nothing is torn."""
     reader, writer = os.pipe()
     os.set_blocking(writer, blocking)
-    log = LogLines(writer, limit_chars=200_000)
+    log = LogLines(writer, limit_bytes=200_000)
     for number in range(20_000):
         log.headline(f"line {number:>20}")
     log.close(0.01)
