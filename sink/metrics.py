@@ -145,7 +145,7 @@ class Metrics:
     def page(self, *, scrape: bool, page_format: Format = Format.PROMETHEUS) -> MetricsPage:
         """Show everything, a scrape's newborn series at 0."""
         with self._lock:
-            newborn = tuple(s for s in self._series() if not s.born) if scrape else ()
+            newborn = tuple([s for s in self._series() if not s.born]) if scrape else ()
             hidden = set(map(id, newborn))
             families = [*self._counters(hidden), *self._positions(self._offsets_beside(newborn)), *self._others()]
         return MetricsPage(body=page_text(families, page_format), newborn=newborn)
