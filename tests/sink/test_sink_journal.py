@@ -16,8 +16,8 @@ from sink.environment import SettingsError
 from sink.journal import journal_reader
 from sink.journal.model import Entry, Journal, JournalAwayError, JournalRefusedError, OvertakenError, Position
 from sink.journal.settings import journal_settings
-from sink.journal.sqlite import _MIGRATIONS
 from sink.journal.sqlite_reader import APPLICATION_ID, SqliteReader
+from sink.journal.sqlite_schema import MIGRATIONS
 
 P0, P1 = (LEADS, 0), (LEADS, 1)
 
@@ -177,7 +177,7 @@ def test_sqlite_file_of_the_second_schema(tmp_path: Path) -> None:
     )
     with closing(sqlite3.connect(old)) as db:
         db.executescript(
-            f"{_MIGRATIONS[0]}{_MIGRATIONS[1]}PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = 2;"
+            f"{MIGRATIONS[0]}{MIGRATIONS[1]}PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = 2;"
         )
         db.execute("INSERT INTO position VALUES (?, 0, 13, 0, 'c', 13)", (LEADS,))
         for number, first, last, count, bad, text in ((3, 6, 12, 4, 2, facts), (7, 2, 2, 1, 0, facts[:39] + "]")):
@@ -205,7 +205,7 @@ def test_sqlite_file_of_the_first_schema(tmp_path: Path) -> None:
     """A file that an older sink has left goes on: its counts, positions and kept messages are what they were."""
     old = tmp_path / "journal.sqlite"
     with closing(sqlite3.connect(old)) as db:
-        db.executescript(f"{_MIGRATIONS[0]}PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = 1;")
+        db.executescript(f"{MIGRATIONS[0]}PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = 1;")
         db.execute("INSERT INTO journal VALUES ('crm-events-sink')")
         db.execute("INSERT INTO position VALUES (?, 0, 9, 0, 'c', 9)", (LEADS,))
         db.execute("INSERT INTO ingested VALUES (1, 'acme', ?, 8)", (LEADS,))
