@@ -1,68 +1,19 @@
 """What the tests on a real engine share: the engine, the stack in containers, and small containers of one test."""
 
 import contextlib
-import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import pytest
 from containers import Starting, images_of_the_stack, need_an_engine, small_containers
+from docker_parts import Installation
 
 from runbook.clients.docker import DockerRuntime
 from runbook.clients.runtime import Service, ServiceState
 from runbook.observer import Silence
-from runbook.settings import DOCKER, RuntimeSettings, Target, load_target
+from runbook.settings import DOCKER, RuntimeSettings, load_target
 from runbook.stack import docker_stack
 from runbook.waiting import Pending, wait_until
-
-CHECKOUT = Path(__file__).resolve().parents[2]
-_TASK_S = 150
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One task of the command line: its exit code and its JSON document."""
-
-    code: int
-    document: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Installation:
-    """The stack in containers, and the commands that an operator gives it."""
-
-    directory: Path
-    target: Target
-    runtime: DockerRuntime
-
-    @property
-    def rules(self) -> Path:
-        return self.directory / ".stack-docker/monitoring/prometheus-crm-events-rules.yml"
-
-    @property
-    def dashboard(self) -> Path:
-        return self.directory / ".stack-docker/monitoring/grafana/dashboards/crm_events_pipeline.json"
-
-    def does(self, *arguments: str, target: bool = True) -> Run:
-        """Give a command as an operator does."""
-        meant = ("--target", "docker") if target else ()
-        done = subprocess.run(
-            [sys.executable, "-m", "runbook", *arguments, *meant, "--json"],
-            cwd=self.directory,
-            env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=_TASK_S,
-            check=False,
-        )
-        assert done.stdout, done.stderr
-        return Run(done.returncode, json.loads(done.stdout))
 
 
 @pytest.fixture(scope="session")

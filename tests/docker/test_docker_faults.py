@@ -8,7 +8,8 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from conftest import Installation, Run
+from command_line import Run
+from docker_parts import Installation
 
 from runbook.clients.prometheus import Prometheus
 from runbook.clients.runtime import Service

@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import CHECKOUT, Installation
+from command_line import CHECKOUT
+from docker_parts import Installation
 
 from runbook.errors import RunbookError
 from runbook.observer import Silence

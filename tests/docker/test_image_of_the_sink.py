@@ -9,7 +9,7 @@ from urllib.request import urlopen
 from uuid import uuid4
 
 import pytest
-from conftest import CHECKOUT
+from command_line import CHECKOUT
 
 from runbook.stack.engine import docker
 from runbook.stack.root_images import root_image

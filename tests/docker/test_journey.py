@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import CHECKOUT, Installation
+from command_line import CHECKOUT
+from docker_parts import Installation
 
 from runbook.checks import staleness
 from runbook.checks.engine import Broken, Finding, Ok

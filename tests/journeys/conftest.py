@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
-from journey_parts import KINDS, PARAMETERS, Installation, given
+from command_line import given
+from journey_parts import KINDS, PARAMETERS, Installation
 
 from runbook.errors import RunbookError
 from runbook.stack.engine import compose_command, docker

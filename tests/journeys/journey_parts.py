@@ -1,31 +1,17 @@
 """Installations of every kind, driven by the command line alone, as an operator drives his own."""
 
-import json
-import os
-import subprocess
-import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 import requests
+from command_line import Run, given
 
 from runbook.settings import load_target
 
-CHECKOUT = Path(__file__).resolve().parents[2]
-_TASK_S = 420
 _ANSWER_S = 10
 _ROWS = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One task: its exit code, and its JSON document."""
-
-    code: int
-    document: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,22 +45,6 @@ class Installation:
         address = load_target(self.target, directory=self.directory).sink.http_url
         rows = requests.get(f"{address}/events/latest", params={"limit": _ROWS}, timeout=_ANSWER_S).json()
         return Counter(row["topic"] for row in rows)
-
-
-def given(directory: Path, *arguments: str) -> Run:
-    """Give any command in a working directory."""
-    done = subprocess.run(
-        [sys.executable, "-m", "runbook", *arguments, "--json"],
-        cwd=directory,
-        env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=_TASK_S,
-        check=False,
-    )
-    assert done.stdout, done.stderr
-    return Run(done.returncode, json.loads(done.stdout))
 
 
 ALL_REAL = ("--with", "kafka=real,keycloak=real,postgres=real")

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from journey_parts import CHECKOUT, Installation, given
+from command_line import CHECKOUT, given
+from journey_parts import Installation
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 

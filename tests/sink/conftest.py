@@ -8,7 +8,10 @@ import pytest
 from journals import JournalAddress, sqlite_address
 from mock_kafka import MockKafka
 from postgres_server import PostgresServer, postgres_programs, postgres_server
+from real_kafka import RealKafka
 from sink_process import SinkProcess
+
+from runbook.errors import RunbookError
 
 
 @pytest.fixture
@@ -17,6 +20,20 @@ def kafka() -> Iterator[MockKafka]:
     broker = MockKafka()
     yield broker
     broker.close()
+
+
+def _real_kafka() -> Iterator[RealKafka]:
+    try:
+        broker = RealKafka()
+    except RunbookError as error:
+        pytest.skip(f"no Kafka: {error.seen}")
+    yield broker
+    broker.close()
+
+
+# The tests of a module share Apache Kafka, and those that stop it have one of their own.
+real_kafka = pytest.fixture(scope="module")(_real_kafka)
+own_real_kafka = pytest.fixture(_real_kafka)
 
 
 @pytest.fixture

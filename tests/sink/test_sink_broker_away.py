@@ -1,6 +1,6 @@
 """Apache Kafka away for a minute, in the middle of a load: nobody has to do anything, and nothing is missing."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Final
@@ -12,7 +12,6 @@ from ledger import Audit, Ledger, Load
 from real_kafka import RealKafka
 from sink_process import LEADS, SinkProcess, wait_until
 
-from runbook.errors import RunbookError
 from runbook.waiting import watch
 from sink.journal import journal_reader
 from sink.journal.settings import journal_settings
@@ -28,31 +27,21 @@ WAYS: Final[dict[str, tuple[Callable[[RealKafka], None], Callable[[RealKafka], N
 }
 
 
-@pytest.fixture
-def broker() -> Iterator[RealKafka]:
-    try:
-        kafka = RealKafka()
-    except RunbookError as error:
-        pytest.skip(f"no Kafka: {error.seen}")
-    yield kafka
-    kafka.close()
-
-
 @pytest.mark.parametrize("way", WAYS)
-def test_broker_away_for_a_minute(broker: RealKafka, tmp_path: Path, way: str) -> None:
+def test_broker_away_for_a_minute(own_real_kafka: RealKafka, tmp_path: Path, way: str) -> None:
     """All the time not ready, but alive, so that nobody restarts it; then the same process counts on, exactly."""
     leave, come_back = WAYS[way]
-    broker.create(LEADS, 4)
+    own_real_kafka.create(LEADS, 4)
     journal = sqlite_address(tmp_path)
-    sink = SinkProcess(broker.bootstrap, tmp_path / "stdout")
+    sink = SinkProcess(own_real_kafka.bootstrap, tmp_path / "stdout")
     rows = journal.env(SINK_JOURNAL_EVENTS="rows")
     sink.env |= {"TOPICS": LEADS, "SINK_DLQ_TOPIC": "", "SINK_LOG_EVENTS": "none", **REAL_GROUP, **rows}
     sink.start_ready()
     ledger = Ledger(LEADS)
-    load = Load(broker, ledger, partitions=4, per_s=300, seed=1)
+    load = Load(own_real_kafka, ledger, partitions=4, per_s=300, seed=1)
     try:
         wait_until(lambda: sink.samples().counted() > 0)
-        leave(broker)
+        leave(own_real_kafka)
         wait_until(lambda: sink.status("/readyz") == 503, NOTICED_S)
         states: set[tuple[int, int]] = set()
 
@@ -61,7 +50,7 @@ def test_broker_away_for_a_minute(broker: RealKafka, tmp_path: Path, way: str) -
             return states, False
 
         assert watch(look, deadline_s=AWAY_S, every_s=0.5)[0] == {(200, 503)}
-        come_back(broker)
+        come_back(own_real_kafka)
         wait_until(lambda: sink.status("/readyz") == 200, BACK_S)
         load.stop()
         wait_until(lambda: sink.samples().passed() == sum(ledger.ends().values()), BACK_S)

@@ -15,36 +15,24 @@ from real_kafka import RealKafka
 from running import CLASSIC, GROUPS
 from sink_process import SCRAPE, SinkProcess, event, wait_until
 
-from runbook.errors import RunbookError
-
 pytestmark = pytest.mark.real
 
 SLOW: Final = {"KAFKA_QUEUED_MAX_MESSAGES_KBYTES": "1", "KAFKA_MAX_PARTITION_FETCH_BYTES": "1"}
 """Of what is written at once, a batch is fetched when the one before is counted."""
 
 
-@pytest.fixture(scope="module")
-def broker() -> Iterator[RealKafka]:
-    try:
-        kafka = RealKafka()
-    except RunbookError as error:
-        pytest.skip(f"no Kafka: {error.seen}")
-    yield kafka
-    kafka.close()
-
-
 @pytest.fixture
-def topic(broker: RealKafka) -> str:
+def topic(real_kafka: RealKafka) -> str:
     """A topic of one partition."""
     name = f"leads-{uuid4().hex}"
-    broker.create(name, 1)
+    real_kafka.create(name, 1)
     return name
 
 
 @pytest.fixture(params=["journal", "no journal"])
-def reader(broker: RealKafka, topic: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[SinkProcess]:
+def reader(real_kafka: RealKafka, topic: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[SinkProcess]:
     """A sink of that topic, not yet started."""
-    process = SinkProcess(broker.bootstrap, tmp_path / "stdout")
+    process = SinkProcess(real_kafka.bootstrap, tmp_path / "stdout")
     process.env |= {"TOPICS": topic, "GROUP_ID": topic, "SINK_LOG_EVENTS": "none"}
     if request.param == "journal":
         process.env |= sqlite_address(tmp_path).env()
@@ -52,12 +40,12 @@ def reader(broker: RealKafka, topic: str, tmp_path: Path, request: pytest.Fixtur
     process.kill()
 
 
-def test_deleted_while_stopped(broker: RealKafka, topic: str, reader: SinkProcess) -> None:
+def test_deleted_while_stopped(real_kafka: RealKafka, topic: str, reader: SinkProcess) -> None:
     """The gap is in the log and in a counter that a scrape has seen at 0 before; counting goes on after it."""
-    _count(broker, topic, reader, 100)
+    _count(real_kafka, topic, reader, 100)
     assert reader.stop() == 0
-    broker.send(topic, [event("acme")] * 100)
-    broker.delete_before(topic, 150)
+    real_kafka.send(topic, [event("acme")] * 100)
+    real_kafka.delete_before(topic, 150)
     reader.take_ports()
     reader.start_ready()
     wait_until(lambda: reader.samples().passed() == 200)
@@ -67,28 +55,30 @@ def test_deleted_while_stopped(broker: RealKafka, topic: str, reader: SinkProces
 
 
 @pytest.mark.parametrize("reader", ["journal"], indirect=True)
-def test_deleted_while_the_journal_is_away(broker: RealKafka, topic: str, reader: SinkProcess, tmp_path: Path) -> None:
+def test_deleted_while_the_journal_is_away(
+    real_kafka: RealKafka, topic: str, reader: SinkProcess, tmp_path: Path
+) -> None:
     """Reading is paused, and what it was to go on with is gone when it does."""
-    _count(broker, topic, reader, 100)
+    _count(real_kafka, topic, reader, 100)
     with closing(sqlite3.connect(tmp_path / "journal.sqlite", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        broker.send(topic, [event("acme")] * 100)
+        real_kafka.send(topic, [event("acme")] * 100)
         wait_until(lambda: reader.samples().by_name["crm_events_journal_up"][()] == 0)
-        broker.delete_before(topic, 150)
+        real_kafka.delete_before(topic, 150)
         other.execute("ROLLBACK")
     wait_until(lambda: reader.samples().passed() == 200)
     assert (reader.samples().counted(), _lost(reader, topic)) == (150, 50)
     _is_told(reader, "Kafka deleted offsets 100 to 149 before they were counted")
 
 
-def test_deleted_under_a_reader_that_lags(broker: RealKafka, topic: str, reader: SinkProcess) -> None:
+def test_deleted_under_a_reader_that_lags(real_kafka: RealKafka, topic: str, reader: SinkProcess) -> None:
     """It runs, and the offset that it fetches next is gone: every offset passed is counted, or known as lost."""
-    broker.send(topic, [event("acme", "x" * 20_000)] * 1_500)
+    real_kafka.send(topic, [event("acme", "x" * 20_000)] * 1_500)
     reader.env |= SLOW
     reader.start()
     wait_until(lambda: reader.status("/livez") == 200 and reader.samples().counted() > 0, every_s=0.005)
     os.kill(reader.pid, signal.SIGSTOP)
-    broker.delete_before(topic, 1_499)
+    real_kafka.delete_before(topic, 1_499)
     os.kill(reader.pid, signal.SIGCONT)
     wait_until(lambda: reader.samples().passed() == 1_500)
     lost = _lost(reader, topic)
@@ -98,31 +88,31 @@ def test_deleted_under_a_reader_that_lags(broker: RealKafka, topic: str, reader:
 
 
 @pytest.mark.parametrize("group", ["eager", "cooperative", "KIP-848"])
-def test_topic_made_anew_under_the_reader(broker: RealKafka, topic: str, reader: SinkProcess, group: str) -> None:
+def test_topic_made_anew_under_the_reader(real_kafka: RealKafka, topic: str, reader: SinkProcess, group: str) -> None:
     """Its offsets begin again: what was counted stays, and every event of the new one is counted once.
 
     The sink has no time to commit its last events, so that its commit goes to the new topic, past that one's end.
     """
     reader.env = {n: v for n, v in reader.env.items() if n not in CLASSIC} | GROUPS[group]
-    _count(broker, topic, reader, 100)
+    _count(real_kafka, topic, reader, 100)
     os.kill(reader.pid, signal.SIGSTOP)
-    broker.make_anew(topic, 1)
-    broker.send(topic, [event("acme")] * 50)
+    real_kafka.make_anew(topic, 1)
+    real_kafka.send(topic, [event("acme")] * 50)
     os.kill(reader.pid, signal.SIGCONT)
     wait_until(lambda: reader.samples().passed() == 50, 60)
-    broker.send(topic, [event("acme")] * 20)
+    real_kafka.send(topic, [event("acme")] * 20)
     wait_until(lambda: reader.samples().passed() == 70)
     assert (reader.samples().counted(), _lost(reader, topic)) == (170, 0)
     _is_told(reader, "the topic was made anew")
 
 
 @pytest.mark.parametrize("reader", ["journal"], indirect=True)
-def test_topic_made_anew_while_stopped(broker: RealKafka, topic: str, reader: SinkProcess) -> None:
+def test_topic_made_anew_while_stopped(real_kafka: RealKafka, topic: str, reader: SinkProcess) -> None:
     """The journal is ahead of the new topic, which is counted from its start."""
-    _count(broker, topic, reader, 100)
+    _count(real_kafka, topic, reader, 100)
     assert reader.stop() == 0
-    broker.make_anew(topic, 1)
-    broker.send(topic, [event("acme")] * 50)
+    real_kafka.make_anew(topic, 1)
+    real_kafka.send(topic, [event("acme")] * 50)
     reader.take_ports()
     reader.start_ready()
     wait_until(lambda: reader.samples().passed() == 50)
@@ -130,10 +120,10 @@ def test_topic_made_anew_while_stopped(broker: RealKafka, topic: str, reader: Si
     _is_told(reader, "the topic was made anew")
 
 
-def _count(broker: RealKafka, topic: str, reader: SinkProcess, events: int) -> None:
+def _count(real_kafka: RealKafka, topic: str, reader: SinkProcess, events: int) -> None:
     """Start the sink, and let it count."""
     reader.start_ready()
-    broker.send(topic, [event("acme")] * events)
+    real_kafka.send(topic, [event("acme")] * events)
     wait_until(lambda: reader.samples().passed() == events)
     assert reader.samples().counted() == events
 

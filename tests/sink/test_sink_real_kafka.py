@@ -1,6 +1,5 @@
 """What the mock broker cannot show: Apache Kafka's own groups, new partitions, and kills that its coordinator sees."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -12,34 +11,22 @@ from real_kafka import RealKafka
 from running import GROUPS, running
 from sink_process import event, wait_until
 
-from runbook.errors import RunbookError
-
 pytestmark = pytest.mark.real
 
 
-@pytest.fixture(scope="module")
-def broker() -> Iterator[RealKafka]:
-    try:
-        kafka = RealKafka()
-    except RunbookError as error:
-        pytest.skip(f"no Kafka: {error.seen}")
-    yield kafka
-    kafka.close()
-
-
 @pytest.mark.parametrize("group", GROUPS)
-def test_partitions_that_are_added_are_read_from_their_start(broker: RealKafka, tmp_path: Path, group: str) -> None:
+def test_partitions_that_are_added_are_read_from_their_start(real_kafka: RealKafka, tmp_path: Path, group: str) -> None:
     """However the group divides them: what was counted stays counted, and nothing of the new ones is missed."""
     topic = f"leads-{uuid4().hex}"
-    broker.create(topic, 2)
+    real_kafka.create(topic, 2)
     journal = sqlite_address(tmp_path).opened()
-    with running(broker.bootstrap, journal, group=group, GROUP_ID=topic, TOPICS=topic) as sink:
+    with running(real_kafka.bootstrap, journal, group=group, GROUP_ID=topic, TOPICS=topic) as sink:
         wait_until(lambda: sink.pulse.assigned == 2, 60)
-        broker.send(topic, [event("acme")] * 300)
+        real_kafka.send(topic, [event("acme")] * 300)
         wait_until(lambda: sink.samples().counted() == 300)
-        broker.grow(topic, 5)
+        real_kafka.grow(topic, 5)
         for partition in range(5):
-            broker.send(topic, [event("acme")] * 100, partition=partition)
+            real_kafka.send(topic, [event("acme")] * 100, partition=partition)
         wait_until(lambda: sink.pulse.assigned == 5, 60)
         wait_until(lambda: sink.samples().passed() == 800)
         assert sink.samples().counted() == 800
@@ -47,34 +34,34 @@ def test_partitions_that_are_added_are_read_from_their_start(broker: RealKafka, 
 
 
 @pytest.mark.parametrize("group", GROUPS)
-def test_a_topic_that_is_made_later_is_read_from_its_start(broker: RealKafka, tmp_path: Path, group: str) -> None:
+def test_a_topic_that_is_made_later_is_read_from_its_start(real_kafka: RealKafka, tmp_path: Path, group: str) -> None:
     """One topic is there and is counted; the other comes into being while the sink runs, and is not made by it."""
     topic, late = f"leads-{uuid4().hex}", f"jobs-{uuid4().hex}"
-    broker.create(topic, 1)
-    broker.send(topic, [event("acme")] * 10)
+    real_kafka.create(topic, 1)
+    real_kafka.send(topic, [event("acme")] * 10)
     journal = sqlite_address(tmp_path).opened()
-    with running(broker.bootstrap, journal, group=group, GROUP_ID=topic, TOPICS=f"{topic},{late}") as sink:
+    with running(real_kafka.bootstrap, journal, group=group, GROUP_ID=topic, TOPICS=f"{topic},{late}") as sink:
         wait_until(lambda: sink.samples().counted() == 10, 60)
-        broker.create(late, 2)
-        broker.send(late, [event("acme", "job.created")] * 20)
+        real_kafka.create(late, 2)
+        real_kafka.send(late, [event("acme", "job.created")] * 20)
         wait_until(lambda: sink.pulse.assigned == 3, 60)
         wait_until(lambda: sink.samples().passed() == 30)
         assert sink.samples().ingested() == {("acme", topic): 10.0, ("acme", late): 20.0}
     journal.close()
 
 
-def test_largest_message_as_a_dead_letter(broker: RealKafka) -> None:
+def test_largest_message_as_a_dead_letter(real_kafka: RealKafka) -> None:
     """A message that just fits its topic does not fit the dead-letter one with our headers: shortened, it does."""
     topic, dlq = f"leads-{uuid4().hex}", f"dlq-{uuid4().hex}"
     for name in (topic, dlq):
-        broker.create(name, 1, max_message_bytes="20000")
+        real_kafka.create(name, 1, max_message_bytes="20000")
     largest = 19_900  # with Kafka's own bytes around it, and without our headers
     for value in (event("acme"), b"x" * largest, event("acme")):
-        broker.send(topic, [value])
-    with running(broker.bootstrap, GROUP_ID=topic, TOPICS=topic, SINK_DLQ_TOPIC=dlq) as sink:
+        real_kafka.send(topic, [value])
+    with running(real_kafka.bootstrap, GROUP_ID=topic, TOPICS=topic, SINK_DLQ_TOPIC=dlq) as sink:
         wait_until(lambda: sink.samples().passed() == 3, 60)
         assert sink.samples().rejected() == {(topic, "not_json"): 1.0}
-    (letter,) = broker.read(dlq, 1)
+    (letter,) = real_kafka.read(dlq, 1)
     assert dict(letter.headers() or [])["crm-events-sink.original-bytes"] == str(largest).encode()
 
 
