@@ -17,14 +17,8 @@ from runbook.clients.gateway import Gateway, ProbeAnswer
 from runbook.clients.grafana import Datasource, DatasourceHealth, Grafana, GrafanaHealth, ServedDashboard
 from runbook.clients.kafka import ClusterFacts, GroupFacts, Kafka
 from runbook.clients.keycloak import Keycloak, RealmAnswer, Token
-from runbook.clients.prometheus import (
-    LoadedConfig,
-    Prometheus,
-    Readiness,
-    RuleGroup,
-    ScrapeTarget,
-    Series,
-)
+from runbook.clients.prometheus import Prometheus
+from runbook.clients.prometheus_records import LoadedConfig, Readiness, RuleGroup, ScrapeTarget, Series
 from runbook.clients.runtime import LogLine, Runtime, Service, ServiceState
 from runbook.clients.sink import Sink, SinkPage
 from runbook.errors import RunbookError

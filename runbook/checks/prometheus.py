@@ -6,7 +6,7 @@ from runbook.checks.faults import broken
 from runbook.checks.reach import network_finding, port_check
 from runbook.checks.rulesfile import rules_problem
 from runbook.checks.services import down, prometheus, sink
-from runbook.clients.prometheus import ScrapeTarget
+from runbook.clients.prometheus_records import ScrapeTarget
 from runbook.errors import RunbookError, UnreachableError
 from runbook.model import Evidence
 

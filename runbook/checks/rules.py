@@ -8,7 +8,7 @@ from runbook.checks.facts import ALERT, Facts, saw
 from runbook.checks.faults import broken
 from runbook.checks.rulesfile import holds_alert, rules_problem
 from runbook.checks.services import log_command, prometheus
-from runbook.clients.prometheus import Rule
+from runbook.clients.prometheus_records import Rule
 from runbook.errors import RunbookError
 from runbook.model import Evidence
 

@@ -9,7 +9,7 @@ from http import HTTPStatus
 import msgspec
 
 from runbook.clients.http import Answer, HttpClient
-from runbook.clients.prometheus import Readiness
+from runbook.clients.prometheus_records import Readiness
 from runbook.settings import AlertmanagerSettings
 
 

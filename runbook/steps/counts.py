@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from runbook.clients.prometheus import Prometheus, Sample
+from runbook.clients.prometheus import Prometheus
+from runbook.clients.prometheus_records import Sample
 from runbook.clients.sink import SinkPage
 
 COUNTER = "crm_events_ingested_total"

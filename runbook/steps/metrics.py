@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from functools import partial
 
-from runbook.clients.prometheus import Prometheus, Sample
+from runbook.clients.prometheus import Prometheus
+from runbook.clients.prometheus_records import Sample
 from runbook.errors import ExitCode, RunbookError
 from runbook.listings import Answer, Listing, Series
 from runbook.model import Evidence, TaskResult

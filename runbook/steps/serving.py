@@ -7,7 +7,7 @@ what `/api/dashboards/uid/UID` and `/api/v1/rules` answer.
 from runbook.clients.grafana import Grafana
 from runbook.clients.http import shown_url
 from runbook.clients.prometheus import Prometheus
-from runbook.clients.prometheus import Rule as LoadedRule
+from runbook.clients.prometheus_records import Rule as LoadedRule
 from runbook.documents.compare import differing_fields
 from runbook.documents.desired import WantedPanels
 from runbook.documents.wanted_rule import Rule, WantedRule, differing_rule_fields

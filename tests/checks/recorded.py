@@ -15,7 +15,7 @@ from runbook.clients.grafana import Datasource, DatasourceHealth, GrafanaHealth,
 from runbook.clients.kafka import ClusterFacts, GroupFacts
 from runbook.clients.keycloak import RealmAnswer, Token
 from runbook.clients.processes import ProcessRuntime
-from runbook.clients.prometheus import LoadedConfig, Readiness, Rule, RuleGroup, ScrapeTarget, Series
+from runbook.clients.prometheus_records import LoadedConfig, Readiness, Rule, RuleGroup, ScrapeTarget, Series
 from runbook.clients.runtime import LogLine, PublishedPort, ServiceState
 from runbook.clients.sink import SinkPage
 from runbook.errors import AnswerError, UnreachableError

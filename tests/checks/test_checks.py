@@ -32,7 +32,7 @@ from runbook.checks.verdicts import verdict
 from runbook.clients.grafana import DatasourceHealth, GrafanaHealth
 from runbook.clients.kafka import GroupFacts
 from runbook.clients.keycloak import RealmAnswer
-from runbook.clients.prometheus import Readiness
+from runbook.clients.prometheus_records import Readiness
 from runbook.clients.runtime import LogLine, ServiceState
 from runbook.errors import RunbookError, UsageError
 from runbook.model import CheckResult, Verdict

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from loopback_servers import Reply, ScriptedServer
 
-from runbook.clients.prometheus import Prometheus, Readiness, ReloadAnswer
+from runbook.clients.prometheus import Prometheus
+from runbook.clients.prometheus_records import Readiness, ReloadAnswer
 from runbook.errors import AnswerError, RunbookError, UnreachableError
 from runbook.settings import PrometheusSettings
 from runbook.waiting import Pending, wait_until
