@@ -6,6 +6,7 @@ Reading changes nothing anywhere. Each client is made for one reading, because c
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -21,7 +22,7 @@ from runbook.clients.prometheus import Prometheus
 from runbook.clients.prometheus_records import LoadedConfig, Readiness, RuleGroup, ScrapeTarget, Series
 from runbook.clients.runtime import LogLine, Runtime, Service, ServiceState
 from runbook.clients.sink import Sink, SinkPage
-from runbook.errors import RunbookError
+from runbook.errors import AnswerError, RunbookError
 from runbook.model import Evidence
 from runbook.record import Event, last_record
 from runbook.settings import Target
@@ -40,6 +41,7 @@ COUNTER = "crm_events_ingested_total"
 PANEL_20 = f"sum by (topic) (rate({COUNTER}[5m]))"
 WINDOW_S = 300.0
 NEW_PANELS = frozenset({20, 21})
+NO_DATASOURCE = "no_datasource"
 _LOG_LINES = 2000
 _NO_TOKEN = "none"  # noqa: S105 - an invalid one, on purpose
 
@@ -182,7 +184,7 @@ class Facts(Once):
         return self.once("served panels", self._served_panels)
 
     def datasource(self) -> Datasource:
-        """Return the datasource that the panels query; RunbookError when Grafana has none of that name or uid."""
+        """Return the datasource that the panels query; AnswerError NO_DATASOURCE: none has that name or uid."""
         return self.once("datasource", self._datasource)
 
     def datasource_health(self) -> DatasourceHealth:
@@ -271,10 +273,12 @@ class Facts(Once):
         for one in sources:
             if one.uid == mine.datasource_uid or (not mine.datasource_uid and one.name == mine.datasource):
                 return one
-        raise RunbookError(
-            f"Grafana has no datasource {mine.datasource_uid or mine.datasource!r}",
+        raise AnswerError(
+            f"it has {', '.join(sorted(one.name for one in sources)) or 'none'}",
             where=f"GET {mine.url}/api/datasources",
-            fix="provision it, or set RUNBOOK_GRAFANA_DATASOURCE to its name",
+            fix="inv troubleshoot",
+            status=HTTPStatus.OK,
+            code=NO_DATASOURCE,
         )
 
     def _served_panels(self) -> frozenset[int]:

@@ -138,7 +138,10 @@ FAULTS: Final = (
         "F_AUTH", "grafana", "Grafana does not accept the user {user} with this password",
         "set RUNBOOK_GRAFANA_PASSWORD_FILE, or reset the password in Grafana",
     ),
-    Fault("F_DS_MISSING", "grafana", "Grafana has no such datasource", "provision the datasource"),
+    Fault(
+        "F_DS_MISSING", "grafana", "Grafana has no datasource {name}",
+        "provision it, or set RUNBOOK_GRAFANA_DATASOURCE to the name of the one that leads to Prometheus",
+    ),
     Fault(
         "F_DS_URL", "grafana", "Grafana cannot reach Prometheus at {url}",
         "put the address that Grafana's own host or container has for Prometheus into the datasource",
@@ -210,6 +213,7 @@ IMPLEMENTED: Final = frozenset(
         "R_EVAL",
         "F_DOWN",
         "F_AUTH",
+        "F_DS_MISSING",
         "F_DS_URL",
         "F_NOT_PROVISIONED",
         "M_DOWN",

@@ -1,7 +1,7 @@
 """Hop grafana: it serves, lets us in, and shows the dashboard that the file holds."""
 
 from runbook.checks.engine import Check, Finding, NotChecked, Ok
-from runbook.checks.facts import NEW_PANELS, Facts, saw
+from runbook.checks.facts import NEW_PANELS, NO_DATASOURCE, Facts, saw
 from runbook.checks.faults import broken
 from runbook.checks.files import panel_ids
 from runbook.checks.reach import network_finding, port_check
@@ -48,6 +48,17 @@ def _serves_the_file(facts: Facts) -> Finding:
     return broken("F_NOT_PROVISIONED", saw(file.where, "holds panels 20 and 21"), seen, restart=restart)
 
 
+def _has_the_datasource(facts: Facts) -> Finding:
+    mine = facts.target.grafana
+    try:
+        source = facts.datasource()
+    except AnswerError as error:
+        if error.code != NO_DATASOURCE:
+            raise
+        return broken("F_DS_MISSING", saw(error.where, error.seen), name=mine.datasource_uid or mine.datasource)
+    return Ok((saw(f"GET {mine.url}/api/datasources", f"{source.name}, uid {source.uid}"),))
+
+
 def _shares_a_network(facts: Facts) -> Finding:
     source, health = facts.datasource(), facts.datasource_health()
     seen = _datasource_seen(facts)
@@ -85,10 +96,17 @@ CHECKS = (
     ),
     Check(code="F_AUTH", hop="grafana", claim="Grafana accepts the user", needs=("F_DOWN",), run=_lets_in),
     Check(
+        code="F_DS_MISSING",
+        hop="grafana",
+        claim="Grafana has the datasource",
+        needs=("F_AUTH",),
+        run=_has_the_datasource,
+    ),
+    Check(
         code="WRONG_NETWORK",
         hop="grafana",
         claim="No network keeps Grafana from Prometheus",
-        needs=("F_AUTH", "P_DOWN"),
+        needs=("F_DS_MISSING", "P_DOWN"),
         run=_shares_a_network,
     ),
     Check(

@@ -25,6 +25,7 @@ from recorded import (
     topics,
 )
 
+from runbook.checks.facts import NO_DATASOURCE
 from runbook.checks.faults import FAULTS, HOPS, IMPLEMENTED
 from runbook.checks.files import FileFact
 from runbook.checks.flow import CHECKS, GRAPH, graph_of
@@ -34,7 +35,7 @@ from runbook.clients.kafka import GroupFacts
 from runbook.clients.keycloak import RealmAnswer
 from runbook.clients.prometheus_records import Readiness
 from runbook.clients.runtime import LogLine, ServiceState
-from runbook.errors import RunbookError, UsageError
+from runbook.errors import AnswerError, RunbookError, UsageError
 from runbook.model import CheckResult, Verdict
 from runbook.record import Event
 
@@ -183,6 +184,14 @@ CASES = (
         unseen={"networks grafana": NO_STATE, "datasource health": SILENT_SOURCE},
         says="no such host",
         fix="docker network connect dashboards prometheus",
+    ),
+    Case(
+        hop="grafana",
+        code="F_DS_MISSING",
+        broken={"datasource": AnswerError("it has Loki", where="there", fix="", status=200, code=NO_DATASOURCE)},
+        unseen={"datasource": ODD},
+        says="it has Loki",
+        fix="RUNBOOK_GRAFANA_DATASOURCE",
     ),
     Case(
         hop="grafana",
