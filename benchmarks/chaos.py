@@ -51,7 +51,7 @@ def _chaos(options: argparse.Namespace, journal: JournalAddress) -> Chaos:
     is_real = options.kafka == "real"
     group = REAL_GROUP if is_real else MOCK_GROUP
     if options.session_ms:
-        group |= {"KAFKA_SESSION_TIMEOUT_MS": str(options.session_ms), "KAFKA_HEARTBEAT_INTERVAL_MS": "1000"}
+        group |= {"KAFKA_SESSION_TIMEOUT_MS": str(options.session_ms), "KAFKA_HEARTBEAT_INTERVAL_MS": "500"}
     return Chaos(
         journal=journal,
         kills=options.kills,
@@ -100,7 +100,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--session-ms",
         type=int,
-        help="KAFKA_SESSION_TIMEOUT_MS, with a heartbeat each second (default: the shortest that the broker bears; "
+        help="KAFKA_SESSION_TIMEOUT_MS, with two heartbeats a second (default: the shortest that the broker bears; "
         "the sink's own is 10000)",
     )
     parser.add_argument("--rate", type=int, default=1000, help="events/s (default: %(default)s)")

@@ -12,7 +12,7 @@ _CONSUMER_DEFAULTS: Final[Properties] = {
     "client.id": "crm-events-sink",
     "log_level": 2,  # librdkafka writes to stderr itself; its errors come to us as `error_cb`. `debug` makes it 7
     "session.timeout.ms": 10_000,  # a killed sink holds its partitions this long
-    "heartbeat.interval.ms": 1_000,  # how soon a member learns of a rebalance
+    "heartbeat.interval.ms": 500,  # how soon a member learns of a rebalance, and there can be two in a recovery
     "topic.metadata.refresh.interval.ms": 3_000,  # how soon a topic made after the start is noticed
     "reconnect.backoff.max.ms": 1_000,
     # Fetched ahead: default 64 MB. What lies in a short queue is still in the processor's cache when the loop takes it.

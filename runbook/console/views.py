@@ -11,6 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from runbook.checks.faults import HOPS
 from runbook.errors import ExitCode
 from runbook.model import CheckResult, Criterion, Evidence, Problem, StepResult, TaskResult, Verdict
 from runbook.wording import span, visible, visible_line
@@ -107,7 +108,8 @@ def checks_view(checks: tuple[CheckResult, ...]) -> RenderableType:
     grid.add_column(no_wrap=True)
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold", ratio=1)
-    for hop in dict.fromkeys(check.hop for check in checks):
+    place = {hop: number for number, hop in enumerate(HOPS)}
+    for hop in sorted(dict.fromkeys(check.hop for check in checks), key=lambda hop: place.get(hop, len(place))):
         name = visible_line(hop)
         for status, text in _hop_lines(tuple(check for check in checks if check.hop == hop)):
             grid.add_row(name, word(status), text)
