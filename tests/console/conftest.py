@@ -125,12 +125,12 @@ def failing() -> TaskResult:
         ),
         also=(Verdict(outcome="fault", code="M_DOWN", claim="Alertmanager is down", fix="start it"),),
         checks=(
-            CheckResult(code="D_UP", hop="Docker", claim="every container runs", status="ok"),
-            CheckResult(code="P_UP", hop="Prometheus", claim="Prometheus is ready", status="ok"),
+            CheckResult(code="D_UP", hop="runtime", claim="every container runs", status="ok"),
+            CheckResult(code="P_UP", hop="prometheus", claim="Prometheus is ready", status="ok"),
             CheckResult(
-                code="P_TARGET", hop="Prometheus", claim="it scrapes the sink", status="broken", evidence=refused
+                code="P_TARGET", hop="prometheus", claim="it scrapes the sink", status="broken", evidence=refused
             ),
-            CheckResult(code="F_LINES", hop="Grafana", claim="panel 20 has lines", status="blocked", by="P_TARGET"),
+            CheckResult(code="F_LINES", hop="grafana", claim="panel 20 has lines", status="blocked", by="P_TARGET"),
             CheckResult(
                 code="R_STALE",
                 hop="rules",
