@@ -8,7 +8,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from itertools import accumulate
+from itertools import accumulate, chain
 
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST as OPENMETRICS_TYPE
@@ -34,19 +34,18 @@ class Family:
     name: str
     kind: str  # counter, gauge or histogram
     meaning: str
-    samples: Iterable[tuple[str, float]]  # for a histogram the suffix of the name stands before the labels
+    samples: Sequence[tuple[str, float]]  # for a histogram the suffix of the name stands before the labels
+    is_whole: bool = False  # all values are int
 
     def text(self, page_format: Format) -> str:
         """Write the family. In OpenMetrics a counter's family has no `_total`, only its samples have."""
         bare = page_format is Format.OPENMETRICS and self.kind == "counter"
         family = self.name.removesuffix("_total") if bare else self.name
-        name = self.name
-        # A whole number is written without a float being made of it: half of the time, for 20,000 counters.
-        lines = [
-            f"{name}{labels} {value}.0\n" if value.__class__ is int else f"{name}{labels} {float(value)!r}\n"
-            for labels, value in self.samples
-        ]
-        return f"# HELP {family} {self.meaning}\n# TYPE {family} {self.kind}\n{''.join(lines)}"
+        # One call that formats everything: a third of the time that a text for each line takes.
+        line = f"{self.name}%s %d.0\n" if self.is_whole else f"{self.name}%s %r\n"
+        samples = self.samples if self.is_whole else ((labels, float(value)) for labels, value in self.samples)
+        lines = line * len(self.samples) % tuple(chain.from_iterable(samples))
+        return f"# HELP {family} {self.meaning}\n# TYPE {family} {self.kind}\n{lines}"
 
 
 def page_text(families: Iterable[Family], page_format: Format) -> bytes:

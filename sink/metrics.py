@@ -6,9 +6,8 @@ counters have grown by exactly the messages between their offsets. Whoever check
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from itertools import chain
 from typing import Final
 
 from sink.decoding import Reason
@@ -68,6 +67,7 @@ class Metrics:
         self._ingested: dict[tuple[str, str], Series] = {}
         self._rejected = {(t, str(r)): Series(labels(topic=t, reason=r)) for t in topics for r in Reason}
         self._lost = {topic: Series(labels(topic=topic)) for topic in topics}
+        self._unborn = [*self._rejected.values(), *self._lost.values()]  # some may have been born by a restore
         self._next_offsets: dict[Partition, int] = {}
         self._ends: Mapping[Partition, int] = {}
         self._tenants: set[str] = set()
@@ -145,7 +145,7 @@ class Metrics:
     def page(self, *, scrape: bool, page_format: Format = Format.PROMETHEUS) -> MetricsPage:
         """Show everything, a scrape's newborn series at 0."""
         with self._lock:
-            newborn = tuple([s for s in self._series() if not s.born]) if scrape else ()
+            newborn = tuple([series for series in self._unborn if not series.born]) if scrape else ()
             hidden = set(map(id, newborn))
             families = [*self._counters(hidden), *self._positions(self._offsets_beside(newborn)), *self._others()]
         return MetricsPage(body=page_text(families, page_format), newborn=newborn)
@@ -155,9 +155,7 @@ class Metrics:
         with self._lock:
             for series in page.newborn:
                 series.born = True
-
-    def _series(self) -> Iterator[Series]:
-        return chain(self._ingested.values(), self._rejected.values(), self._lost.values())
+            self._unborn = [series for series in self._unborn if not series.born]
 
     def _offsets_beside(self, newborn: Iterable[Series]) -> dict[Partition, int]:
         """Return the positions that match a page which shows these series at 0: none if that hides a value."""
@@ -174,7 +172,11 @@ class Metrics:
             tenant_id = OVERFLOW_TENANT
         else:
             self._tenants.add(tenant_id)
-        return self._ingested.setdefault((tenant_id, topic), Series(labels(tenant_id=tenant_id, topic=topic)))
+        series = self._ingested.get((tenant_id, topic))
+        if series is None:
+            series = self._ingested[tenant_id, topic] = Series(labels(tenant_id=tenant_id, topic=topic))
+            self._unborn.append(series)
+        return series
 
     def _counters(self, hidden: set[int]) -> list[Family]:
         def shown(series: Iterable[Series]) -> list[tuple[str, float]]:
@@ -183,7 +185,7 @@ class Metrics:
             return [(s.labels, 0 if id(s) in hidden else s.value) for s in series]
 
         def counter(name: str, meaning: str, samples: list[tuple[str, float]]) -> Family:
-            return Family(name=name, kind="counter", meaning=meaning, samples=samples)
+            return Family(name=name, kind="counter", meaning=meaning, samples=samples, is_whole=True)
 
         ingested, rejected, lost = (shown(s.values()) for s in (self._ingested, self._rejected, self._lost))
         families = [
