@@ -311,9 +311,10 @@ def test_the_commands_for_an_operator_can_be_typed(player: Player) -> None:
     ],
 )
 def test_whatever_is_asked_of_an_engine_that_is_down_says_so(
-    tmp_path: Path, nowhere: Callable[[Path], Runtime]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nowhere: Callable[[Path], Runtime]
 ) -> None:
     """No answer is made up: every question has the same error, and it says how to start the engine."""
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
     runtime, service = nowhere(tmp_path), Service(name="sink", container="sink")
 
     for ask in (

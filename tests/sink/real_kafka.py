@@ -38,7 +38,17 @@ class RealKafka:
         self.bootstrap = self._part.address
         self.start()
         self.producer = Producer(
-            {"bootstrap.servers": self.bootstrap, "log_level": 0, "linger.ms": 1, "enable.idempotence": True}
+            {
+                "bootstrap.servers": self.bootstrap,
+                "log_level": 0,
+                "linger.ms": 1,
+                "enable.idempotence": True,
+                # The ledger rests on offsets, and a batch that is sent twice can be acknowledged without its own. So a
+                # broker that hangs is waited for, and at most one batch has to be sent again when it was stopped.
+                "max.in.flight": 1,
+                "request.timeout.ms": 300_000,
+                "socket.timeout.ms": 300_000,
+            }
         )
 
     def create(self, topic: str, partitions: int, **config: str) -> None:
