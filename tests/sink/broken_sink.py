@@ -10,7 +10,7 @@ from sink.journal import new_journal
 from sink.journal.model import Entry, Journal
 from sink.journal.settings import JournalSettings
 
-_GAP_S: Final = 0.005  # between the two transactions; some milliseconds pass there in any real program
+_GAP_S: Final = 0.01  # between the two transactions; some milliseconds pass there in any real program
 
 
 ORDERS: Final = {
@@ -29,9 +29,10 @@ def broken_journal(settings: JournalSettings) -> Journal | None:
             "positions": Entry(moves=entry.moves, ingested={}, rejected={}),
             "counts": replace(entry, moves={}),
         }
-        for half in ORDERS[sys.argv[1]]:
-            whole(halves[half])
-            threading.Event().wait(_GAP_S)
+        first, second = (halves[half] for half in ORDERS[sys.argv[1]])
+        whole(first)
+        threading.Event().wait(_GAP_S)
+        whole(second)
 
     journal.write = write
     return journal
