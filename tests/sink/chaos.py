@@ -122,9 +122,9 @@ class Chaos:
                 if not (self.until_wrong and not self._result.exact):
                     self._finish(processes, load, ledger)
             finally:
-                load.stop()
                 for process in processes:
                     process.kill()
+                load.stop()
         self._result.events = sum(ledger.ends().values())
         return self._result
 

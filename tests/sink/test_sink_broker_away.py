@@ -57,8 +57,8 @@ def test_broker_away_for_a_minute(own_real_kafka: RealKafka, tmp_path: Path, way
         assert sink.samples().counted() == sum(ledger.ends().values())
         assert sink.stop() == 0
     finally:
-        load.stop()
         sink.kill()
+        load.stop()
     audit = Audit(ledger)
     with closing(journal_reader(journal_settings(journal.env(), ""))) as reader:
         audit.counts(reader, load.settle)
