@@ -9,9 +9,12 @@ from typing import Final
 from sink.journal.sqlite_reader import connected
 
 EVERY_BYTES: Final = 8 * 1024 * 1024
-"""How many bytes of messages are kept between two checkpoints."""
+"""About how many bytes are written to the log between two checkpoints."""
 MOST_LOG_BYTES: Final = 256 * 1024 * 1024
 """From this size of the log on, the loop waits for a checkpoint."""
+
+# A transaction writes whole pages: for ten small messages four of 32 KB, of positions, counts and indexes (measured).
+_PAGES_BYTES: Final = 128 * 1024
 
 
 class Checkpoints:
@@ -34,8 +37,8 @@ class Checkpoints:
         self._thread.start()
 
     def committed(self, size: int) -> None:
-        """Note that so many bytes were committed, and wait if the log is too long."""
-        self._written += size
+        """Note a transaction with so many bytes of messages, and wait if the log is too long."""
+        self._written += size + _PAGES_BYTES
         if self._log_bytes() > MOST_LOG_BYTES:
             self._make()
         elif self._written >= EVERY_BYTES:

@@ -44,10 +44,10 @@ def opened(folder: Path) -> Journal:
     return journal
 
 
-def entry(number: int) -> Entry:
+def entry(number: int, value: bytes = VALUE) -> Entry:
     """Return the entry of that number: all of them together are offsets without a gap."""
     low = number * MESSAGES
-    kept = stretch(LEADS, *((low + n, "acme", "lead.created", None, b"k", VALUE) for n in range(MESSAGES)))
+    kept = stretch(LEADS, *((low + n, "acme", "lead.created", None, b"k", value) for n in range(MESSAGES)))
     return Entry(
         moves={PLACE: (low, low + MESSAGES)}, ingested={("acme", LEADS): MESSAGES}, rejected={}, stretches=[kept]
     )
@@ -64,6 +64,16 @@ def test_checkpoint_is_made_beside_the_commits(tmp_path: Path) -> None:
             journal.write(entry(number))
         assert log_bytes(tmp_path) < MOST_LOG_BYTES
         wait_until(lambda: (tmp_path / "journal.sqlite").stat().st_size > EVERY_BYTES // 2, 30)
+
+
+def test_small_entries_are_copied_too(tmp_path: Path) -> None:
+    """They write many more bytes to the log than their messages have, for each writes whole pages."""
+    with closing(opened(tmp_path)) as journal:
+        before = (tmp_path / "journal.sqlite").stat().st_size
+        for number in range(EVERY_BYTES // 100_000):
+            journal.write(entry(number, b"x"))
+        assert log_bytes(tmp_path) < 4 * EVERY_BYTES
+        wait_until(lambda: (tmp_path / "journal.sqlite").stat().st_size > before, 30)
 
 
 def test_log_stays_short_under_load(tmp_path: Path) -> None:
