@@ -15,9 +15,9 @@ from runbook.errors import UsageError
 from runbook.interrupts import become_interruptible
 
 if TYPE_CHECKING:
+    from runbook.commands.session import Session, Work
+    from runbook.commands.traffic.steps import TrafficOptions
     from runbook.model import TaskResult
-    from runbook.session import Session, Work
-    from runbook.steps.traffic import TrafficOptions
 
 become_interruptible()
 
@@ -84,8 +84,8 @@ def setup(
     """Put panels 20 and 21 and the alert in place and prove them served, or leave all as it was (steps 0-3)."""
 
     def work(session: "Session") -> "TaskResult":
+        from runbook.commands.setup.steps import SetupOptions, setup
         from runbook.options import number
-        from runbook.steps.setup import SetupOptions, setup
 
         options = SetupOptions(
             dashboard=Path(dashboard) if dashboard else None,
@@ -119,7 +119,7 @@ def traffic(
     """Create leads and jobs with a token from Keycloak, and keep a ledger of what was created (step 4)."""
 
     def work(session: "Session") -> "TaskResult":
-        from runbook.steps.traffic import traffic
+        from runbook.commands.traffic.steps import traffic
 
         return traffic(session.target, _traffic_options(leads, jobs, rate, timeout), **session.recording())
 
@@ -137,8 +137,8 @@ def verify(
     """Check the five success criteria and follow each created lead and job through every hop (steps 5-6)."""
 
     def work(session: "Session") -> "TaskResult":
+        from runbook.commands.verify.steps import verify
         from runbook.options import number
-        from runbook.steps.verify import verify
 
         timeout_s = number("--timeout", timeout, above=0)
         return verify(session.target, **session.tools(), run_id=run, timeout_s=timeout_s)
@@ -157,8 +157,8 @@ def troubleshoot(
     """Walk the hops from Keycloak to the alert, name the first broken one, and print the fix."""
 
     def work(session: "Session") -> "TaskResult":
+        from runbook.commands.troubleshoot.steps import troubleshoot
         from runbook.options import number
-        from runbook.steps.troubleshoot import troubleshoot
 
         deadline_s = number("--timeout", timeout, above=0)
         return troubleshoot(session.target, **session.tools(), hop=hop, deadline_s=deadline_s)
@@ -184,9 +184,9 @@ def run(
     """Carry out setup, traffic and verify as one record, and write its report (steps 0-6)."""
 
     def work(session: "Session") -> "TaskResult":
+        from runbook.commands.run.steps import run
+        from runbook.commands.setup.steps import SetupOptions
         from runbook.options import number
-        from runbook.steps.setup import SetupOptions
-        from runbook.steps.whole import run
 
         options = SetupOptions(
             dashboard=Path(dashboard) if dashboard else None,
@@ -224,8 +224,8 @@ def rollback(
     """Put the files back as they were before a recorded setup, and prove that the old state is served."""
 
     def work(session: "Session") -> "TaskResult":
+        from runbook.commands.rollback.steps import RollbackOptions, rollback
         from runbook.options import number
-        from runbook.steps.rollback import RollbackOptions, rollback
 
         timeout_s = number("--timeout", timeout, above=0)
         options = RollbackOptions(run_id=run, force=force, restart=restart, timeout_s=timeout_s)
@@ -246,7 +246,7 @@ def silence(
     """Silence the alert CrmEventsSinkDown in Alertmanager, with author, reason and end."""
 
     def work(session: "Session") -> "TaskResult":
-        from runbook.steps.silence import SilenceOptions, silence
+        from runbook.commands.silence.steps import SilenceOptions, silence
 
         options = SilenceOptions(reason=reason, duration=duration, author=author)
         return silence(session.target, options, record=session.record, observer=session.screen)
@@ -259,7 +259,7 @@ def unsilence(_context: Context, target: str | None = None, silence: str | None 
     """End the silences that this tool made on the alert."""
 
     def work(session: "Session") -> "TaskResult":
-        from runbook.steps.silence import unsilence
+        from runbook.commands.silence.steps import unsilence
 
         return unsilence(session.target, record=session.record, observer=session.screen, silence_id=silence)
 
@@ -271,8 +271,8 @@ def metrics(_context: Context, target: str | None = None, json: bool = False) ->
     """Answer the runbook's example queries now."""
 
     def work(session: "Session") -> "TaskResult":
-        from runbook.steps.metrics import metrics
-        from runbook.steps.unrecorded import Unrecorded
+        from runbook.commands.metrics.steps import metrics
+        from runbook.runs.null_run import Unrecorded
 
         return metrics(session.target, record=Unrecorded(), observer=session.screen)
 
@@ -291,9 +291,9 @@ def logs(
     """Show the sink's lines, as 'docker logs' does."""
 
     def work(session: "Session") -> "TaskResult":
+        from runbook.commands.logs.steps import followed, logs
         from runbook.options import whole
-        from runbook.steps.logs import followed, logs
-        from runbook.steps.unrecorded import Unrecorded
+        from runbook.runs.null_run import Unrecorded
 
         if follow and not json:
             for line in followed(session.target, session.runtime, since=since):
@@ -311,7 +311,7 @@ def report(_context: Context, run: str | None = None, output: str | None = None,
     """Write the evidence of one run as one HTML file."""
 
     def work(session: "Session") -> "TaskResult":
-        from runbook.steps.reporting import report
+        from runbook.commands.report.steps import report
 
         return report(session.state_dir, run_id=run, output=Path(output) if output else None, observer=session.screen)
 
@@ -323,7 +323,7 @@ def history(_context: Context, json: bool = False) -> None:
     """List the runs so far."""
 
     def work(session: "Session") -> "TaskResult":
-        from runbook.steps.history import history
+        from runbook.commands.history.steps import history
 
         return history(session.state_dir, target=session.wanted_target, observer=session.screen)
 
@@ -335,7 +335,7 @@ def open_(_context: Context, target: str | None = None) -> None:
     """Open the dashboard in a browser, or print its address."""
 
     def work(session: "Session") -> "TaskResult":
-        from runbook.steps.opening import opened
+        from runbook.commands.open.steps import opened
 
         return opened(session.target, observer=session.screen)
 
@@ -354,9 +354,9 @@ def demo(
     """Carry out the whole runbook on a local stack, write the evidence report, and stop the stack."""
 
     def work(session: "Session") -> "TaskResult":
-        from runbook.stack.demo import demo_stack
-        from runbook.steps.setup import SetupOptions
-        from runbook.steps.whole import run
+        from runbook.commands.demo.steps import demo_stack
+        from runbook.commands.run.steps import run
+        from runbook.commands.setup.steps import SetupOptions
 
         sent = _traffic_options(leads, jobs, rate, "60")
         with demo_stack(session.directory, record=session.record, observer=session.screen, keep=keep):
@@ -379,7 +379,7 @@ def up(
     """Start the local stack, or what is missing of it; ready in seconds, without Docker and without root."""
 
     def work(session: "Session") -> "TaskResult":
-        from runbook.stack.commands import containers_up, stack_up
+        from runbook.commands.stack.steps import containers_up, stack_up
 
         if docker:
             return containers_up(session.directory, observer=session.screen, real=with_ or "", everything=real)
@@ -393,7 +393,7 @@ def down(_context: Context, docker: bool = False, json: bool = False) -> None:
     """End every process of the local stack, also after a crash."""
 
     def work(session: "Session") -> "TaskResult":
-        from runbook.stack.commands import containers_down, stack_down
+        from runbook.commands.stack.steps import containers_down, stack_down
 
         return (containers_down if docker else stack_down)(session.directory, observer=session.screen)
 
@@ -405,7 +405,7 @@ def status(_context: Context, docker: bool = False, json: bool = False) -> None:
     """Show every part of the local stack: real or stand-in, process, address."""
 
     def work(session: "Session") -> "TaskResult":
-        from runbook.stack.commands import containers_status, stack_status
+        from runbook.commands.stack.steps import containers_status, stack_status
 
         return (containers_status if docker else stack_status)(session.directory, observer=session.screen)
 
@@ -417,7 +417,7 @@ def break_(_context: Context, code: str, target: str = "local", json: bool = Fal
     """Inject a fault into the local stack, for practice; any other target is refused."""
 
     def work(session: "Session") -> "TaskResult":
-        from runbook.stack.practice import stack_break
+        from runbook.commands.stack.fault_steps import stack_break
 
         return stack_break(session.directory, code, target=session.wanted_target, observer=session.screen)
 
@@ -429,7 +429,7 @@ def mend(_context: Context, json: bool = False) -> None:
     """Take the injected fault back."""
 
     def work(session: "Session") -> "TaskResult":
-        from runbook.stack.practice import stack_mend
+        from runbook.commands.stack.fault_steps import stack_mend
 
         return stack_mend(session.directory, observer=session.screen)
 
@@ -457,7 +457,7 @@ def images(_context: Context, real: bool = False, json: bool = False) -> None:
     """Build the images of the stack in containers; what is unchanged is not built again."""
 
     def work(session: "Session") -> "TaskResult":
-        from runbook.stack.commands import images
+        from runbook.commands.stack.steps import images
 
         return images(observer=session.screen, everything=real)
 
@@ -480,7 +480,7 @@ def docs(context: Context) -> None:
 )
 def test(context: Context, fast: bool = False, real: bool = False, docker: bool = False, only: str = "tests") -> None:
     """Prove the project: style, types, contracts and every test, with the real Prometheus and Alertmanager."""
-    from runbook.stack.tools import found_tools
+    from runbook.local_stack.tools import found_tools
 
     lint(context)
     tools = found_tools(print)
@@ -532,8 +532,8 @@ def _exit_code(context: Context, arguments: str, *, env: dict[str, str] | None =
 
 
 def _traffic_options(leads: str, jobs: str, rate: str | None, timeout: str) -> "TrafficOptions":
+    from runbook.commands.traffic.steps import TrafficOptions
     from runbook.options import number, whole
-    from runbook.steps.traffic import TrafficOptions
 
     return TrafficOptions(
         leads=whole("--leads", leads),
@@ -546,7 +546,7 @@ def _traffic_options(leads: str, jobs: str, rate: str | None, timeout: str) -> "
 def _carry_out(
     name: str, work: "Work", *, target: str | None, json: bool, yes: bool = False, reports: bool = False
 ) -> NoReturn:
-    from runbook.session import carry_out
+    from runbook.commands.session import carry_out
 
     carry_out(name, work, target=target, json=json, yes=yes, reports=reports)
 

@@ -25,17 +25,17 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.measuring.command import Parser
-from runbook.documents.compare import Datasource
-from runbook.documents.dashboard import plan_panels
-from runbook.documents.desired import wanted_panels
-from runbook.documents.plan import Plan
-from runbook.documents.rules import plan_rules
-from runbook.documents.writing import Change, read_document, write_documents
+from runbook.files.compare import Datasource
+from runbook.files.dashboard import plan_panels
+from runbook.files.desired import wanted_panels
+from runbook.files.plan import Plan
+from runbook.files.rules import plan_rules
+from runbook.files.writing import Change, read_document, write_documents
 
 EXIT_CODES: Final = """\
 exit codes: 0 everything exact and fast enough; 1 a violation, a missed target, or no case at all;
 3 promtool was not found (set PROMTOOL), so its part is not checked"""
-_GENERATORS: Final = Path(__file__).resolve().parents[1] / "tests" / "documents"
+_GENERATORS: Final = Path(__file__).resolve().parents[1] / "tests" / "files"
 _BATCH: Final = 200
 _TARGET_MS: Final = 50.0
 _LARGE_PANELS: Final = 2000

@@ -23,19 +23,19 @@ from rich.table import Table
 
 from benchmarks.measuring.command import Parser
 from benchmarks.measuring.machine import this_machine
+from runbook.commands.traffic.steps import TrafficOptions, traffic
+from runbook.commands.traffic.traffic_run import sent_run
+from runbook.commands.verify.events import events_since
+from runbook.commands.verify.ledger import events_of
 from runbook.errors import RunbookError
+from runbook.local_stack import stack
+from runbook.local_stack.layout import Layout
+from runbook.local_stack.ports import Ports
+from runbook.local_stack.service_spec import PARTITIONS, TOPICS
 from runbook.model import Created
 from runbook.observer import Silence
-from runbook.record import begin_record
+from runbook.runs.run_log import begin_record
 from runbook.settings import LOCAL, STATE_DIR, Target, load_target
-from runbook.stack import stack
-from runbook.stack.layout import Layout
-from runbook.stack.part import PARTITIONS, TOPICS
-from runbook.stack.ports import Ports
-from runbook.steps.ledger import events_of
-from runbook.steps.looks import events_since
-from runbook.steps.sent import sent_run
-from runbook.steps.traffic import TrafficOptions, traffic
 from runbook.waiting import Pending, wait_until
 from runbook.wording import span
 from sink.journal import journal_reader

@@ -10,9 +10,10 @@ from dataclasses import fields
 from pathlib import Path
 
 import tasks
-from runbook.checks.faults import FAULTS, IMPLEMENTED
+from runbook.diagnosis.faults import FAULTS, IMPLEMENTED
 from runbook.errors import ExitCode
-from runbook.settings import Group, Target
+from runbook.settings import Target
+from runbook.systems.settings_group import Group
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = ("README.md", "docs/FAULTS.md", "docs/SETTINGS.md")

@@ -7,10 +7,10 @@ from uuid import uuid4
 
 import pytest
 
-from runbook.clients.runtime import Service
 from runbook.errors import RunbookError
-from runbook.stack.engine import compose_command, docker
-from runbook.stack.images import built_images
+from runbook.local_stack.engine import compose_command, docker
+from runbook.local_stack.images import built_images
+from runbook.systems.runtime import Service
 
 Starting = Callable[..., Service]
 

@@ -16,9 +16,9 @@ from typing import Any
 import yaml
 from loopback import Loopback, Reply
 
-from runbook.clients.runtime import LogLine, Mount, PublishedPort, Service, ServiceState
 from runbook.errors import RunbookError
 from runbook.settings import Target
+from runbook.systems.runtime import LogLine, Mount, PublishedPort, Service, ServiceState
 
 REFERENCE = Path(__file__).parents[1] / "monitoring"
 DASHBOARD = "grafana/dashboards/crm_events_pipeline.json"

@@ -25,7 +25,7 @@ def broker(folder: Path, topics: Mapping[str, int]) -> Iterator[str]:
     """Start a broker with these topics and numbers of partitions; yield its address, and end it afterwards."""
     address = folder / "bootstrap"
     wanted = [word for name, count in topics.items() for word in ("--topic", f"{name}:{count}")]
-    command = [sys.executable, "-m", "runbook.stack.standins.broker", "--bootstrap-file", str(address), *wanted]
+    command = [sys.executable, "-m", "runbook.local_stack.fakes.broker", "--bootstrap-file", str(address), *wanted]
     with (folder / "broker.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=CHECKOUT, stdout=log, stderr=log)
 

@@ -14,8 +14,8 @@ from typing import Final
 
 from benchmarks.measuring.broker import CHECKOUT
 from benchmarks.measuring.model import NotAvailableError
-from runbook.stack.standins.broker.cluster import library_path
-from runbook.stack.tools import cache_folder
+from runbook.local_stack.fakes.broker.cluster import library_path
+from runbook.local_stack.tools import cache_folder
 
 PEERS: Final = CHECKOUT / "benchmarks/peers"
 _PACKAGES: Final = ("kcat", "libyajl2", "librdkafka1", "librdkafka-dev", "libjemalloc2")

@@ -11,8 +11,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from runbook.checks.faults import HOPS
 from runbook.errors import ExitCode
+from runbook.flow import HOPS
 from runbook.model import CheckResult, Criterion, Evidence, Problem, StepResult, TaskResult, Verdict
 from runbook.wording import span, visible, visible_line
 

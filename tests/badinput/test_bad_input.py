@@ -20,7 +20,7 @@ from installation import Installation, an_installation, looks_of
 from loopback import Loopback, Reply
 
 from runbook.console import validate
-from runbook.record import begin_record
+from runbook.runs.run_log import begin_record
 
 PROGRAM = Path(sys.executable).parent / "crm-runbook"
 HTML = Reply(200, b"<html><title>Welcome to the proxy</title></html>", "text/html")

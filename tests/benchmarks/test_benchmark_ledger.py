@@ -8,7 +8,7 @@ import pytest
 from benchmarks import ledger
 from benchmarks.ledger import Outcome
 from runbook.errors import RunbookError
-from runbook.stack.real import found_programs
+from runbook.local_stack.real import found_programs
 
 EXACT = Outcome(wanted=3, created=3, events=3, rows=3, counted=3)
 

@@ -22,9 +22,9 @@ from typing import Any
 
 import requests
 
-from runbook.documents.compare import Datasource
-from runbook.documents.dashboard import plan_panels
-from runbook.documents.desired import wanted_panels
+from runbook.files.compare import Datasource
+from runbook.files.dashboard import plan_panels
+from runbook.files.desired import wanted_panels
 from runbook.waiting import Impossible, Pending, wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -101,7 +101,7 @@ def running_monitoring(prometheus: str, rates: Mapping[str, float], folder: Path
         parts = Monitoring(prometheus=f"http://127.0.0.1:{ports[0]}", grafana=f"http://127.0.0.1:{ports[1]}")
         _configure(folder, target, parts.prometheus)
         scraper = (prometheus, "--config.file=prometheus.yml", "--storage.tsdb.path=data")
-        stand_in = (sys.executable, "-m", "runbook.stack.standins.grafana", "--provisioning", "provisioning")
+        stand_in = (sys.executable, "-m", "runbook.local_stack.fakes.grafana", "--provisioning", "provisioning")
         programs = [
             stack.enter_context(_running((*scraper, f"--web.listen-address=127.0.0.1:{ports[0]}"), folder)),
             stack.enter_context(_running((*stand_in, "--port", str(ports[1])), folder)),

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from runbook.errors import RunbookError
+from runbook.local_stack import stack
+from runbook.local_stack.real import REAL, found_programs
+from runbook.local_stack.tools import found_tools
 from runbook.observer import Silence
-from runbook.stack import stack
-from runbook.stack.real import REAL, found_programs
-from runbook.stack.tools import found_tools
 
 
 @pytest.fixture(scope="session")

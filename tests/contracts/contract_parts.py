@@ -52,7 +52,7 @@ def running(
     name: str, *options: str, output: Path, environment: Mapping[str, str] | None = None, cwd: Path = ROOT
 ) -> Iterator[Program]:
     """Start a stand-in, and end it afterwards if the test has not."""
-    command = [sys.executable, "-m", f"runbook.stack.standins.{name}", *options]
+    command = [sys.executable, "-m", f"runbook.local_stack.fakes.{name}", *options]
     surroundings = {**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})}
     with output.open("ab") as log:
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=surroundings, cwd=cwd)

@@ -11,9 +11,9 @@ import requests
 from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
 from contract_parts import HTTP_TIMEOUT_S, PLAYERS, Program, eventually, free_port, played_by, running
 
+from runbook.local_stack.kafka import create_topics
+from runbook.local_stack.service_spec import TOPICS
 from runbook.settings import LOCAL, load_target
-from runbook.stack.kafka import create_topics
-from runbook.stack.part import TOPICS
 
 LEADS = "apexflow.leads.created"
 

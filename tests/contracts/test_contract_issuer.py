@@ -11,8 +11,8 @@ from contract_parts import HTTP_TIMEOUT_S, PLAYERS, REAL, Program, free_port, re
 from jwcrypto.jwk import JWKSet
 from jwcrypto.jwt import JWT
 
+from runbook.local_stack.layout import Layout
 from runbook.settings import LOCAL, load_target
-from runbook.stack.layout import Layout
 
 PASSWORD = "open sesame"  # noqa: S105 - a test user's
 NO_GRANTS = "no-grants"

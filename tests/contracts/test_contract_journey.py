@@ -6,17 +6,17 @@ import pytest
 import requests
 from contract_parts import HTTP_TIMEOUT_S
 
-from runbook.clients.processes import ProcessRuntime
+from runbook.commands.run.steps import run
+from runbook.commands.setup.steps import SetupOptions
+from runbook.commands.traffic.steps import TrafficOptions
+from runbook.commands.troubleshoot.steps import troubleshoot
 from runbook.errors import ExitCode
+from runbook.local_stack import stack
 from runbook.model import TaskResult
 from runbook.observer import Silence
-from runbook.record import begin_record
+from runbook.runs.run_log import begin_record
 from runbook.settings import LOCAL, STACK_DIR, STATE_DIR, load_target
-from runbook.stack import stack
-from runbook.steps.setup import SetupOptions
-from runbook.steps.traffic import TrafficOptions
-from runbook.steps.troubleshoot import troubleshoot
-from runbook.steps.whole import run
+from runbook.systems.processes.client import ProcessRuntime
 
 pytestmark = [pytest.mark.real, pytest.mark.stack, pytest.mark.xdist_group("real parts")]
 

@@ -17,13 +17,13 @@ import pytest
 from containers import images_of_the_stack, small_containers
 from contract_parts import eventually
 
-from runbook.clients.docker import DockerRuntime
-from runbook.clients.launcher import Launch, Launcher
-from runbook.clients.processes import ProcessRuntime
-from runbook.clients.runtime import Runtime, Service, ServiceState
 from runbook.errors import RunbookError, UnreachableError
-from runbook.settings import RuntimeSettings
-from runbook.stack.engine import docker
+from runbook.local_stack.engine import docker
+from runbook.systems.docker.client import DockerRuntime
+from runbook.systems.processes.client import ProcessRuntime
+from runbook.systems.processes.launcher import Launch, Launcher
+from runbook.systems.runtime import Runtime, Service, ServiceState
+from runbook.systems.runtime_settings import RuntimeSettings
 
 # An own time as the sink writes it: a process's line has no other.
 UP = """

@@ -8,11 +8,12 @@ import pytest
 from containers import Starting, images_of_the_stack, need_an_engine, small_containers
 from docker_parts import Installation
 
-from runbook.clients.docker import DockerRuntime
-from runbook.clients.runtime import Service, ServiceState
+from runbook.local_stack import docker_stack
 from runbook.observer import Silence
-from runbook.settings import DOCKER, RuntimeSettings, load_target
-from runbook.stack import docker_stack
+from runbook.settings import DOCKER, load_target
+from runbook.systems.docker.client import DockerRuntime
+from runbook.systems.runtime import Service, ServiceState
+from runbook.systems.runtime_settings import RuntimeSettings
 from runbook.waiting import Pending, wait_until
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from command_line import Run, given
 
-from runbook.clients.docker import DockerRuntime
 from runbook.settings import Target
+from runbook.systems.docker.client import DockerRuntime
 
 
 @dataclass(frozen=True, slots=True)

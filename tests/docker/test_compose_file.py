@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
+from runbook.local_stack.containers import NAMES
+from runbook.local_stack.images import VARIABLES
 from runbook.settings import Target
-from runbook.stack.containers import NAMES
-from runbook.stack.images import VARIABLES
 
 COMPOSE = Path(__file__).resolve().parents[2] / "monitoring/compose.yaml"
 FIELD = [  # service, container, image, ports on the host

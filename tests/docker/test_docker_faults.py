@@ -11,9 +11,9 @@ import pytest
 from command_line import Run
 from docker_parts import Installation
 
-from runbook.clients.prometheus import Prometheus
-from runbook.clients.runtime import Service
-from runbook.stack.engine import compose_command, docker, run
+from runbook.local_stack.engine import compose_command, docker, run
+from runbook.systems.prometheus.client import Prometheus
+from runbook.systems.runtime import Service
 from runbook.waiting import Pending, wait_until
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(600)]

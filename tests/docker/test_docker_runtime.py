@@ -14,10 +14,10 @@ import pytest
 from containers import Starting
 from docker import APIClient
 
-from runbook.clients.docker import DockerRuntime
-from runbook.clients.runtime import Service, ServiceState
-from runbook.settings import RuntimeSettings
-from runbook.stack.engine import docker
+from runbook.local_stack.engine import docker
+from runbook.systems.docker.client import DockerRuntime
+from runbook.systems.runtime import Service, ServiceState
+from runbook.systems.runtime_settings import RuntimeSettings
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(600)]
 
@@ -138,7 +138,7 @@ def test_engine_at_a_tcp_port_answers_like_the_one_at_its_socket(
     """All kinds of questions: list, inspection, log, a stream, a command, an archive; in an older version, too."""
     monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{engine_at_a_port}")
     if version:
-        monkeypatch.setattr("runbook.clients.docker.APIClient", partial(APIClient, version=version))
+        monkeypatch.setattr("runbook.systems.docker.client.APIClient", partial(APIClient, version=version))
     service = started(f"open('/tmp/x', 'w').write('inside'); {ENDLESS}")
     with contextlib.closing(DockerRuntime(RuntimeSettings())) as remote:
         assert [line.text for line in islice(remote.follow(service), 1)] == ["up"]

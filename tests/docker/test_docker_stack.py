@@ -10,10 +10,10 @@ from command_line import CHECKOUT
 from docker_parts import Installation
 
 from runbook.errors import RunbookError
+from runbook.local_stack import docker_stack
+from runbook.local_stack.containers import SERVICES
+from runbook.local_stack.engine import docker, listed
 from runbook.observer import Silence
-from runbook.stack import docker_stack
-from runbook.stack.containers import SERVICES
-from runbook.stack.engine import docker, listed
 from runbook.waiting import Pending, wait_until
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(600)]
@@ -22,8 +22,8 @@ UP = """
 import sys
 from pathlib import Path
 from runbook.observer import Silence
-from runbook.stack import docker_stack
-from runbook.stack.containers import SERVICES
+from runbook.local_stack import docker_stack
+from runbook.local_stack.containers import SERVICES
 docker_stack.up(Path(sys.argv[1]), Silence())
 """
 
@@ -66,7 +66,7 @@ def test_installation_of_somebody_else_is_left_alone(images: dict[str, str], tmp
 
 
 def test_unchanged_images_are_not_built_again(images: dict[str, str]) -> None:
-    from runbook.stack.images import built_images  # noqa: PLC0415 - read beside the fixture that uses it
+    from runbook.local_stack.images import built_images  # noqa: PLC0415 - read beside the fixture that uses it
 
     said: list[str] = []
 

@@ -10,11 +10,11 @@ import pytest
 from command_line import CHECKOUT
 from docker_parts import Installation
 
-from runbook.checks import staleness
-from runbook.checks.engine import Broken, Finding, Ok
-from runbook.checks.facts import Facts
-from runbook.clients.prometheus import Prometheus
-from runbook.clients.runtime import Service
+from runbook.diagnosis.checks import staleness
+from runbook.diagnosis.engine import Broken, Finding, Ok
+from runbook.diagnosis.facts import Facts
+from runbook.systems.prometheus.client import Prometheus
+from runbook.systems.runtime import Service
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(600)]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from runbook.local_stack.stack import down, up
 from runbook.observer import Silence
-from runbook.stack.stack import down, up
 
 ENDS_WITHIN_S = 90
 PROGRAM = Path(sys.executable).parent / "crm-runbook"

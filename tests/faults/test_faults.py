@@ -10,21 +10,21 @@ from pathlib import Path
 
 import pytest
 
-from runbook.checks.flow import CHECKS
-from runbook.clients.processes import ProcessRuntime
+from runbook.commands.setup.steps import SetupOptions, setup
+from runbook.commands.traffic.steps import TrafficOptions, traffic
+from runbook.commands.troubleshoot.steps import troubleshoot
+from runbook.diagnosis.flow import CHECKS
 from runbook.errors import ExitCode, RunbookError, UsageError
+from runbook.local_stack import stack
+from runbook.local_stack.fault_injection import break_stack, mend_stack
+from runbook.local_stack.fault_injector import Patient
+from runbook.local_stack.injections import INJECTIONS
+from runbook.local_stack.tools import found_tools
 from runbook.model import TaskResult
 from runbook.observer import Silence
-from runbook.record import begin_record
+from runbook.runs.run_log import begin_record
 from runbook.settings import LOCAL, STACK_DIR, STATE_DIR, Target, load_target
-from runbook.stack import stack
-from runbook.stack.faults import break_stack, mend_stack
-from runbook.stack.injections import INJECTIONS
-from runbook.stack.patient import Patient
-from runbook.stack.tools import found_tools
-from runbook.steps.setup import SetupOptions, setup
-from runbook.steps.traffic import TrafficOptions, traffic
-from runbook.steps.troubleshoot import troubleshoot
+from runbook.systems.processes.client import ProcessRuntime
 from runbook.waiting import Pending, wait_until
 
 pytestmark = pytest.mark.stack

@@ -7,10 +7,10 @@ from command_line import given
 from journey_parts import KINDS, PARAMETERS, Installation
 
 from runbook.errors import RunbookError
-from runbook.stack.engine import compose_command, docker
-from runbook.stack.real import REAL, found_programs
-from runbook.stack.real_images import real_image
-from runbook.stack.tools import found_tools
+from runbook.local_stack.engine import compose_command, docker
+from runbook.local_stack.real import REAL, found_programs
+from runbook.local_stack.real_images import real_image
+from runbook.local_stack.tools import found_tools
 
 
 @pytest.fixture(scope="module", params=PARAMETERS)

@@ -10,21 +10,21 @@ from pathlib import Path
 
 import pytest
 
-from runbook.checks import staleness
-from runbook.checks.engine import Broken, Examined
-from runbook.checks.facts import Facts
-from runbook.checks.flow import CHECKS, GRAPH
-from runbook.clients.docker import DockerRuntime
-from runbook.clients.grafana import Grafana
-from runbook.clients.prometheus import Prometheus
-from runbook.clients.runtime import Service
-from runbook.documents.compare import Datasource
-from runbook.documents.dashboard import plan_panels
-from runbook.documents.desired import wanted_panels, wanted_rules
-from runbook.documents.rules import plan_rules
-from runbook.documents.writing import read_document
+from runbook.diagnosis.checks import staleness
+from runbook.diagnosis.engine import Broken, Examined
+from runbook.diagnosis.facts import Facts
+from runbook.diagnosis.flow import CHECKS, GRAPH
+from runbook.files.compare import Datasource
+from runbook.files.dashboard import plan_panels
+from runbook.files.desired import wanted_panels, wanted_rules
+from runbook.files.file_discovery import found_files
+from runbook.files.rules import plan_rules
+from runbook.files.writing import read_document
 from runbook.settings import STATE_DIR, Target, load_target
-from runbook.steps.locating import found_files
+from runbook.systems.docker.client import DockerRuntime
+from runbook.systems.grafana.client import Grafana
+from runbook.systems.prometheus.client import Prometheus
+from runbook.systems.runtime import Service
 
 pytestmark = pytest.mark.live
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from runbook.documents.desired import wanted_rules
-from runbook.documents.rules import plan_rules
+from runbook.files.desired import wanted_rules
+from runbook.files.rules import plan_rules
 
 RULES = Path(__file__).resolve().parents[2] / "monitoring/prometheus-crm-events-rules.yml"
 UP = 'up{job="crm-events-sink", instance="sink:9105"}'

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from runbook.stack.kafka import found_kafka
+from runbook.local_stack.kafka import found_kafka
 
 KEY_PASSWORD: Final = "key-never-shown"  # noqa: S105  # of a key that lives as long as the test
 

@@ -13,9 +13,9 @@ from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 from mock_kafka import read, send
 from sink_process import free_ports, wait_until
 
-from runbook.stack.kafka import found_kafka, kafka_part, missing_metadata, prepare_kafka
-from runbook.stack.layout import Layout
-from runbook.stack.ports import Ports
+from runbook.local_stack.kafka import found_kafka, kafka_part, missing_metadata, prepare_kafka
+from runbook.local_stack.layout import Layout
+from runbook.local_stack.ports import Ports
 
 _READY_S: Final = 60.0
 _END_S: Final = 30.0

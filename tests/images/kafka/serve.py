@@ -8,8 +8,8 @@ import socket
 import subprocess
 from contextlib import closing
 
-from runbook.stack.standins.broker.cluster import MockCluster
-from runbook.stack.standins.serving import hold_signals, log, wait_for_end
+from runbook.local_stack.fakes.broker.cluster import MockCluster
+from runbook.local_stack.fakes.serving import hold_signals, log, wait_for_end
 
 TOPICS = {"apexflow.leads.created": 4, "apexflow.jobs.created": 4}
 INSIDE, OUTSIDE = 9092, 19092

@@ -1,1 +1,0 @@
-"""The only importers of vendor SDKs. Each client returns frozen facts and decides nothing."""

@@ -1,0 +1,1 @@
+"""One package a command: its options, its steps, its result and its view."""

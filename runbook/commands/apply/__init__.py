@@ -1,0 +1,1 @@
+"""A change of the files on its way: write, reload, prove, undo."""

@@ -1,0 +1,69 @@
+"""The runs so far, newest first; a record that cannot be trusted is shown as such, not hidden."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from runbook.commands.task_run import Done, Frame
+from runbook.errors import ExitCode, RunbookError
+from runbook.listings import Listing, Run
+from runbook.model import TaskResult
+from runbook.observer import Observer
+from runbook.runs.null_run import Unrecorded
+from runbook.runs.run_log import Event, Record, all_records
+
+
+def history(state_dir: Path, *, target: str, observer: Observer) -> TaskResult:
+    """List the runs on every target; looking is not recorded itself."""
+    frame = Frame("history", target=target, record=Unrecorded(), observer=observer)
+
+    def read() -> Done[tuple[Run, ...]]:
+        runs = tuple(_run(record) for record in reversed(all_records(state_dir)))
+        broken = sum(run.record == "broken" for run in runs)
+        reason = f"runs in {state_dir}: {len(runs)}" + (f", {broken} of them with a broken record" if broken else "")
+        return Done(value=runs, outcome="ok", reason=reason)
+
+    return Listing.of(frame.result("ok", ExitCode.OK), runs=frame.step("history", 0, read))
+
+
+def _run(record: Record) -> Run:
+    try:
+        events = record.events()
+    except RunbookError as error:
+        return Run(run_id=record.run_id, record="broken", note=f"{error.seen} ({error.where})")
+    except OSError as error:
+        return Run(run_id=record.run_id, record="broken", note=f"It cannot be read: {error}")
+    if not events or events[0].kind != "begin":
+        return Run(run_id=record.run_id, record="broken", note="It does not hold the beginning of a run")
+    results = [event.data for event in events if event.kind == "result"]
+    return _finished(record.run_id, events[0], results[-1]) if results else _unfinished(record.run_id, events)
+
+
+def _finished(run_id: str, begin: Event, result: dict[str, Any]) -> Run:
+    return Run(
+        run_id=run_id,
+        record="finished",
+        task=str(begin.data.get("task", "")),
+        target=str(begin.data.get("target", "")),
+        outcome=str(result.get("outcome", "")),
+        started_at=begin.at,
+        duration_s=_duration(begin.at, result),
+    )
+
+
+def _unfinished(run_id: str, events: tuple[Event, ...]) -> Run:
+    begin = events[0]
+    return Run(
+        run_id=run_id,
+        record="unfinished",
+        task=str(begin.data.get("task", "")),
+        target=str(begin.data.get("target", "")),
+        started_at=begin.at,
+        note=f"No result: still at work, or interrupted; its last event is {events[-1].kind!r}",
+    )
+
+
+def _duration(began: datetime, result: dict[str, Any]) -> float:
+    """Return the seconds from the beginning of the run to the end of its last task."""
+    ended = datetime.fromisoformat(result["started_at"]).timestamp() + float(result["duration_s"])
+    return max(0.0, ended - began.timestamp())

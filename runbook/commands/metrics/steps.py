@@ -1,0 +1,84 @@
+"""The runbook's "Metrics Reference": its queries, answered by Prometheus now."""
+
+from dataclasses import dataclass
+from functools import partial
+
+from runbook.commands.task_run import Done, Frame
+from runbook.errors import ExitCode, RunbookError
+from runbook.listings import Answer, Listing, Series
+from runbook.model import Evidence, TaskResult
+from runbook.observer import Observer
+from runbook.runs.run_log import Record
+from runbook.settings import Target
+from runbook.systems.prometheus.client import Prometheus
+from runbook.systems.prometheus.records import Sample
+
+STEP = 6  # "Open the Dashboard": the panels ask the same
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One query; `unit` is that of its values, `note` what an operator must know to read them."""
+
+    title: str
+    expr: str
+    unit: str
+    note: str = ""
+
+
+QUESTIONS = (
+    Question(
+        title="Events per second by topic",
+        expr="sum by (topic) (rate(crm_events_ingested_total[5m]))",
+        unit="events/s",
+        note="0 again five minutes after the last event",
+    ),
+    Question(
+        title="Total events in the last hour by tenant",
+        expr="sum by (tenant_id) (increase(crm_events_ingested_total[1h]))",
+        unit="events",
+        note="increase() extrapolates to the full hour, so this is an estimate",
+    ),
+    Question(
+        title="Most active tenant",
+        expr="topk(1, sum by (tenant_id) (rate(crm_events_ingested_total[5m])))",
+        unit="events/s",
+        note="with equal rates (also all 0) any of them",
+    ),
+    Question(
+        title="Raw totals",
+        expr="crm_events_ingested_total",
+        unit="events",
+        note="exact counts since each sink process started",
+    ),
+)
+
+
+def metrics(target: Target, *, record: Record, observer: Observer) -> TaskResult:
+    """Ask every question of the runbook; a query without a series is an answer, not a failure."""
+    frame = Frame("metrics", target=target.name, record=record, observer=observer)
+    prometheus = Prometheus(target.prometheus)
+    answers: list[Answer] = []
+    try:
+        answers.extend(frame.step(item.title, STEP, partial(_asked, prometheus, item)) for item in QUESTIONS)
+    except RunbookError as error:
+        return Listing.of(frame.failure(error), answers=tuple(answers))
+    return Listing.of(frame.result("ok", ExitCode.OK), answers=tuple(answers))
+
+
+def _asked(prometheus: Prometheus, question: Question) -> Done[Answer]:
+    samples = prometheus.query(question.expr)
+    answer = Answer(
+        title=question.title,
+        expr=question.expr,
+        unit=question.unit,
+        series=tuple(Series(labels=_named(sample), at=sample.at, value=sample.value) for sample in samples),
+        note=question.note if samples else "the sink has counted no event yet, or Prometheus does not scrape it",
+    )
+    evidence = Evidence(source=question.expr, saw=f"{len(samples) or 'no'} series")
+    return Done(value=answer, outcome="ok", reason=evidence.saw, evidence=(evidence,))
+
+
+def _named(sample: Sample) -> dict[str, str]:
+    """Return the labels without the metric's own name, which the query says already."""
+    return {name: value for name, value in sample.labels.items() if name != "__name__"}

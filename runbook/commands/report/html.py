@@ -1,0 +1,142 @@
+"""The evidence of one run as one HTML file, made from its record alone: no script, no external address."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from runbook.commands.report.timeline import Timeline, timeline
+from runbook.errors import RunbookError
+from runbook.runs.run_log import Event, Record
+from runbook.wording import moment, span, visible
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """What the template shows. `results` are JSON documents in their order, `final` is the last of them."""
+
+    run_id: str
+    task: str
+    target: str
+    began_at: datetime
+    results: tuple[Document, ...]
+    final: Document | None
+    criteria: tuple[Document, ...]
+    ledger: Document | None
+    timeline: Timeline | None
+    verdicts: tuple[Document, ...]
+    checks: tuple[Document, ...]
+    parts: tuple[Document, ...] | None
+    versions: dict[str, str]
+    backups: tuple[Document, ...]
+    last_event_at: datetime
+    event_count: int
+    sha256: str
+
+    @property
+    def summary(self) -> str:
+        """The run in one line: criteria met and entities proven, as far as it got to either."""
+        parts = []
+        if self.criteria:
+            met = sum(item["outcome"] == "ok" for item in self.criteria)
+            parts.append(f"{met} of {len(self.criteria)} success criteria met")
+        if self.ledger:
+            parts.append(f"{self.ledger['proven']} of {self.ledger['total']} leads and jobs proven{self._reach}")
+        return ", ".join(parts)
+
+    @property
+    def _reach(self) -> str:
+        hops = self.timeline.hops if self.timeline else ()
+        if not hops:
+            return ""
+        return f" from {hops[0]} to {hops[-1]}" if len(hops) > 1 else f" at {hops[0]} only"
+
+
+def write_report(record: Record, destination: Path) -> Path:
+    """Write the report of a run and return where it is: `destination`, or a file named by the run in that folder.
+
+    Raises RunbookError if the record was altered after it was written, or is empty.
+    """
+    page = page_of(record)
+    path = destination / f"report-{record.run_id}.html" if destination.is_dir() else destination
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(_template().render(page=page), encoding="utf-8")
+    return path
+
+
+def page_of(record: Record) -> Page:
+    """Return what the record says of its run; of a part that occurs more than once, the last one counts."""
+    events = record.events()
+    results = tuple(event.data for event in events if event.kind == "result")
+    ledger = _last(results, "ledger")
+    verdict = _last(results, "verdict")
+    begin = _begin(events, record)
+    return Page(
+        run_id=record.run_id,
+        task=begin.data["task"],
+        target=begin.data["target"],
+        began_at=begin.at,
+        results=results,
+        final=results[-1] if results else None,
+        criteria=tuple(_last(results, "criteria") or ()),
+        ledger=ledger,
+        timeline=timeline(ledger["rows"]) if ledger else None,
+        verdicts=((verdict,) if verdict else ()) + tuple(_last(results, "also") or ()),
+        checks=tuple(_last(results, "checks") or ()),
+        parts=_parts(events),
+        versions=_versions(events),
+        backups=tuple(event.data for event in events if event.kind == "backup"),
+        last_event_at=events[-1].at,
+        event_count=len(events),
+        sha256=hashlib.sha256((record.folder / "record.jsonl").read_bytes()).hexdigest(),
+    )
+
+
+def _begin(events: tuple[Event, ...], record: Record) -> Event:
+    if events and events[0].kind == "begin":
+        return events[0]
+    raise RunbookError(
+        "The record does not hold the beginning of a run",
+        where=str(record.folder),
+        fix="inv history shows the runs that can be reported",
+    )
+
+
+def _last(results: tuple[Document, ...], field: str) -> Any:  # noqa: ANN401 - a part of a JSON document
+    return next((result[field] for result in reversed(results) if field in result), None)
+
+
+def _parts(events: tuple[Event, ...]) -> tuple[Document, ...] | None:
+    """Return the parts of the stack that the run was made on; None for an installation that is not the stack."""
+    stacks = [event.data for event in events if event.kind == "stack"]
+    return tuple(stacks[-1]["parts"]) if stacks else None
+
+
+def _versions(events: tuple[Event, ...]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for event in events:
+        if event.kind == "versions":
+            found |= event.data
+    return found
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("runbook.commands.report", ""),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: visible(value) if type(value) is str else value,
+    )
+    environment.filters |= {"span": span, "moment": moment, "time": datetime.fromisoformat, "words": _words}
+    return environment.get_template("report.html.j2")
+
+
+def _words(outcome: str) -> str:
+    return outcome.replace("_", " ")

@@ -1,0 +1,196 @@
+"""The files as they were before a recorded setup, read again by their services, and proven to be served."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from runbook.commands.apply.applying import Applying, Part
+from runbook.commands.apply.replacing import REPLACES, Replacing
+from runbook.commands.apply.rereading import Rereading
+from runbook.commands.apply.restored import Restored
+from runbook.commands.apply.services import Services
+from runbook.commands.setup.steps import Confirm
+from runbook.commands.task_run import Done, Frame
+from runbook.errors import DocumentError, ExitCode, RunbookError
+from runbook.files.plan import Kind, Plan
+from runbook.files.threeway import three_way
+from runbook.files.writing import read_document
+from runbook.locks import files_lock, target_lock
+from runbook.model import Evidence, TaskResult
+from runbook.observer import Observer
+from runbook.runs.run_log import Event, Record, all_records, digest, open_record
+from runbook.settings import Target
+from runbook.systems.runtime import Runtime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RollbackOptions:
+    """What `rollback` was asked for.
+
+    `run_id` None: the last setup that wrote and was not undone; `force`: also over later changes; without `restart`
+    the files are put back, and nobody reads them now.
+    """
+
+    run_id: str | None = None
+    force: bool = False
+    restart: bool = True
+    timeout_s: float = 120.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Return:
+    """A file on its way back; `three_way` tells who changed what, if somebody has changed it since."""
+
+    plan: Plan
+    three_way: str = ""
+
+    @property
+    def diff(self) -> str:
+        return self.three_way or self.plan.diff()
+
+
+def rollback(
+    target: Target,
+    options: RollbackOptions,
+    *,
+    runtime: Runtime,
+    state_dir: Path,
+    record: Record,
+    observer: Observer,
+    confirm: Confirm,
+) -> TaskResult:
+    """Put back what a setup changed, have it read again, and prove that the old state is served.
+
+    Refused, with no file touched, when a service that must read it is not there, or when somebody changed a file since
+    that setup; `force` gives their change up (the record keeps a copy). What does not come to be served is undone.
+    """
+    frame = Frame("rollback", target=target.name, record=record, observer=observer)
+    services = Services(target, runtime, timeout_s=options.timeout_s)
+    replacing = Replacing.of(record, state_dir)
+    diff: str | None = None
+    try:
+        with ExitStack() as held:
+            held.enter_context(target_lock(state_dir, target=target.name))
+            replacing.settle(frame)
+            setup = _setup_record(state_dir, target, options.run_id)
+            for note in held.enter_context(files_lock([Path(event.data["file"]) for event in setup.events(REPLACES)])):
+                observer.says(note)
+            returns = frame.step("plan", 1, lambda: _returns(setup))
+            diff = "".join(one.diff for one in returns)
+            observer.shows_diff(diff)
+            if not returns:
+                return frame.result("unchanged", ExitCode.OK, diff="")
+            if not options.force:
+                _refuse_changed(returns, setup)
+            restored = Restored(target=target, services=services)
+            parts = tuple(_part(one.plan, services, restored, is_read=options.restart) for one in returns)
+            for part in parts:
+                if part.is_reread:
+                    services.must_exist(part.service)
+            if not confirm(_question(returns, parts, target)):
+                return frame.result("pending", ExitCode.CHANGES_PENDING, diff=diff)
+            rereading = Rereading(target=target, runtime=runtime, services=services)
+            Applying(frame=frame, replacing=replacing, rereading=rereading, restored=restored, parts=parts).apply()
+    except RunbookError as error:
+        return frame.failure(error, diff=diff)
+    return frame.result("changed", ExitCode.OK, diff=diff)
+
+
+def _setup_record(state_dir: Path, target: Target, run_id: str | None) -> Record:
+    if run_id:
+        found: Record | None = open_record(state_dir, run_id, target=target.name)
+    else:
+        found = _last_setup(state_dir, target)
+    if found is None or not found.events(REPLACES):
+        raise RunbookError(
+            f"No setup on target {target.name!r} has written anything" if found is None else "That run wrote no file",
+            where=str(found.folder if found else state_dir / "runs"),
+            fix="inv history lists the runs; there is nothing to put back",
+        )
+    return found
+
+
+def _last_setup(state_dir: Path, target: Target) -> Record | None:
+    """Return the newest run that wrote and did not undo it; what a rollback wrote is not rolled back unasked."""
+    for record in reversed(all_records(state_dir)):
+        if record.target == target.name and record.task != "rollback" and record.events(REPLACES):
+            outcomes = {event.data["outcome"] for event in record.events("step")}
+            if "rolled_back" not in outcomes:
+                return record
+    return None
+
+
+def _returns(setup: Record) -> Done[tuple[_Return, ...]]:
+    found = tuple(_return(setup, event) for event in setup.events(REPLACES))
+    changing = tuple(one for one in found if one.plan.changed)
+    evidence = tuple(Evidence(source=one.plan.source, saw=one.plan.reason) for one in found)
+    if not changing:
+        return Done(value=(), outcome="unchanged", reason=f"as before run {setup.run_id} already", evidence=evidence)
+    reason = f"{len(changing)} files as before run {setup.run_id}"
+    return Done(value=changing, outcome="ok", reason=reason, evidence=evidence)
+
+
+def _return(setup: Record, event: Event) -> _Return:
+    path, before, after = Path(event.data["file"]), event.data["before"], event.data["after"]
+    old = setup.backup(path, before)
+    now = _now(path, kept=setup.folder / "backups")
+    plan = Plan(kind=_kind(event), source=str(path), before=now, after=old, reason="put back")
+    if now == old:
+        return _Return(plan=replace(plan, reason="is as before already"))
+    if digest(now) == after:
+        return _Return(plan=plan)
+    return _Return(
+        plan=replace(plan, reason="put back over what was changed since"),
+        three_way=_compared(setup, plan, after),
+    )
+
+
+def _compared(setup: Record, plan: Plan, after: str) -> str:
+    """Who changed what; without the bytes that the run wrote, as older records are, the difference alone."""
+    path = Path(plan.source)
+    try:
+        left = setup.backup(path, after)
+    except RunbookError:
+        return plan.diff()
+    return three_way(before=plan.after, left=left, now=plan.before, source=plan.source, run_id=setup.run_id)
+
+
+def _now(path: Path, *, kept: Path) -> bytes:
+    if not path.exists():
+        raise DocumentError(
+            "The file is not there any more; nothing was written",
+            where=str(path),
+            fix=f"copy it back from {kept}, where its bytes before that run are kept, then inv rollback again",
+        )
+    return read_document(path)
+
+
+def _kind(event: Event) -> Kind:
+    """What the file holds; older records do not say, and then its name has to do."""
+    is_dashboard = event.data.get("kind", "dashboard" if event.data["file"].endswith(".json") else "") == "dashboard"
+    return "dashboard" if is_dashboard else "rules"
+
+
+def _refuse_changed(returns: Sequence[_Return], setup: Record) -> None:
+    changed = [one.plan.source for one in returns if one.three_way]
+    if changed:
+        raise DocumentError(
+            f"{len(changed)} of the files were changed by somebody since run {setup.run_id}; nothing was written",
+            where=", ".join(changed),
+            fix="undo by hand what the diff shows as changed by that run, or give the later changes up too "
+            f"(the record keeps a copy): inv rollback --run {setup.run_id} --force",
+        )
+
+
+def _part(plan: Plan, services: Services, restored: Restored, *, is_read: bool) -> Part:
+    service = services.grafana if plan.kind == "dashboard" else services.prometheus
+    proof = (f"{service.name} serves the old state", restored.proof(service, plan))
+    return Part(service=service, plan=plan, is_reread=is_read, proof=proof if is_read else None)
+
+
+def _question(returns: Sequence[_Return], parts: Sequence[Part], target: Target) -> str:
+    lost = " and give up what was changed since" if any(one.three_way for one in returns) else ""
+    names = " and ".join(part.service.name for part in parts if part.is_reread)
+    read = f", read again by {names}," if names else ""
+    return f"Put {len(returns)} files back{lost}{read} on target {target.name}?"

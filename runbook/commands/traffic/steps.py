@@ -1,0 +1,167 @@
+"""Step 4 of the runbook: a token, leads, jobs, and a ledger of what was created.
+
+Every created id is in the record, on the disk, before the next request is sent: whatever ends the run, `verify`
+accounts for what exists. Creating is never repeated by itself, because a second POST could create a second lead.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from http import HTTPStatus
+from pathlib import Path
+from typing import TypeVar
+
+from runbook.commands.task_run import Done, Frame
+from runbook.commands.traffic.counter_snapshot import Position, Snapshot, sampled_snapshot, snapshot_of_page
+from runbook.commands.traffic.lead_sender import Sender, TrafficOptions
+from runbook.commands.traffic.traffic_run import Baseline
+from runbook.commands.verify.ledger import api_sight
+from runbook.errors import AnswerError, ExitCode, RunbookError
+from runbook.interrupts import Interrupted
+from runbook.locks import target_lock
+from runbook.model import Created, Evidence, Ledger, LedgerRow, Problem, TaskResult
+from runbook.observer import Observer
+from runbook.runs.run_log import Record
+from runbook.settings import Target
+from runbook.systems.http import shown_url
+from runbook.systems.kafka.client import Kafka
+from runbook.systems.kafka.settings import KafkaSettings
+from runbook.systems.keycloak.client import Keycloak, Token
+from runbook.systems.prometheus.client import Prometheus
+from runbook.systems.sink.client import Sink
+from runbook.waiting import Pending, wait_until
+
+__all__ = ["TrafficOptions", "traffic"]
+
+T = TypeVar("T")
+
+_FIRST_SAMPLE_S = 30.0
+
+
+def traffic(
+    target: Target, options: TrafficOptions, *, state_dir: Path, record: Record, observer: Observer
+) -> TaskResult:
+    """Create the leads and jobs on `target`; the result's ledger holds what the API answered.
+
+    Exit code 1 if creation stopped half-way, 130 if it was interrupted: the ledger then holds what was created
+    until then.
+    """
+    frame = Frame("traffic", target=target.name, record=record, observer=observer)
+    created: list[Created] = []
+    try:
+        with target_lock(state_dir, target=target.name):
+            record.append("traffic", {"leads": options.leads, "jobs": options.jobs, "rate": options.rate})
+            token = frame.step("token", 4, lambda: _token(target))
+            frame.step("baseline", 4, lambda: _baseline(target, record, options.timeout_s))
+            sender = Sender(
+                target=target, token=token, options=options, record=record, observer=observer, created=created
+            )
+            frame.step("leads", 4, sender.leads)
+            frame.step("jobs", 4, sender.jobs)
+    except Interrupted:
+        problem = Problem(
+            seen=f"Interrupted between two requests: {len(created)} of {options.leads + options.jobs} were created",
+            where=str(record.folder),
+            fix=f"inv verify --target {target.name} --run {record.run_id} accounts for what was created",
+        )
+        return frame.result("interrupted", ExitCode.INTERRUPTED, problem=problem, ledger=_ledger(record, created))
+    except RunbookError as error:
+        _record_problem(record, error)
+        return frame.failure(error, ledger=_ledger(record, created))
+    return frame.result("ok", ExitCode.OK, ledger=_ledger(record, created))
+
+
+def _token(target: Target) -> Done[Token]:
+    token = Keycloak(target.keycloak).token()
+    where = f"{shown_url(target.keycloak.url)}/realms/{target.keycloak.realm}"
+    if not token.tenant_id:
+        raise RunbookError(
+            f"The token of {target.keycloak.username} names no tenant: there is no claim tenant_id",
+            where=where,
+            fix="add a mapper for tenant_id to the client in Keycloak, then inv traffic",
+        )
+    seen = Evidence(source=where, saw=f"tenant {token.tenant_id}, issuer {token.issuer}, until {token.expires_at}")
+    reason = f"{target.keycloak.username} works for tenant {token.tenant_id}"
+    return Done(value=token, outcome="ok", reason=reason, evidence=(seen,))
+
+
+def _baseline(target: Target, record: Record, timeout_s: float) -> Done[Baseline]:
+    """Read what stands before the first request; what cannot be read is said, and does not stop the traffic."""
+    missing: list[Evidence] = []
+    page = _read(missing, lambda: snapshot_of_page(Sink(target.sink).page()))
+    baseline = Baseline(
+        at=datetime.now(UTC),
+        page=page,
+        sampled=_read(missing, lambda: _samples(target, page, timeout_s)),
+        end_offsets=_read(missing, lambda: _end_offsets(target.kafka)),
+    )
+    record.append("baseline", baseline)
+    if missing:
+        reason = "sent all the same; the sums that need what could not be read will be not checked"
+        return Done(value=baseline, outcome="not_checked", reason=reason, evidence=tuple(missing))
+    return Done(value=baseline, outcome="ok", reason="counters, samples and end offsets before the first request")
+
+
+def _read(missing: list[Evidence], read: Callable[[], T]) -> T | None:
+    try:
+        return read()
+    except RunbookError as error:
+        missing.append(Evidence(source=error.where, saw=error.seen))
+        return None
+
+
+def _samples(target: Target, page: Snapshot | None, timeout_s: float) -> Snapshot:
+    """Return the newest samples of the sink; wait for the first, and until no series is in its birth.
+
+    The sink shows a new series at 0 once before its value: a baseline of that scrape would be too low.
+    """
+    prometheus = Prometheus(target.prometheus)
+
+    def sampled() -> Snapshot | Pending:
+        found = sampled_snapshot(prometheus, job=target.prometheus.job)
+        if found and page and _is_of_an_earlier_process(found, page):
+            return Pending("the newest sample is of the sink's process before this one")
+        if found:
+            newborn = [one for one in (page.counts if page else ()) if one.value and not found.value_of(one)]
+            return Pending(f"{newborn[0].topic} of {newborn[0].tenant_id} is still at 0") if newborn else found
+        targets = [one for one in prometheus.targets() if one.job == target.prometheus.job]
+        return Pending(f"its targets: {[(one.url, one.health, one.last_error) for one in targets] or 'none'}")
+
+    return wait_until(
+        sampled,
+        what=f"A first sample of job {target.prometheus.job}",
+        deadline_s=min(timeout_s, _FIRST_SAMPLE_S),
+        where=f"{shown_url(target.prometheus.url)}/api/v1/targets",
+        fix="inv troubleshoot --hop prometheus",
+        every_s=0.2,
+    )
+
+
+def _is_of_an_earlier_process(sampled: Snapshot, page: Snapshot) -> bool:
+    """Say whether counters have gone back since the sample, though nothing behind it was read: they began anew.
+
+    A sink whose journal is in PostgreSQL begins at 0; a baseline from before would hide as many events.
+    """
+    is_ahead = any((sampled.position(one.topic, one.partition) or 0) > one.offset for one in page.positions)
+    return not is_ahead and any(one.value > page.value_of(one) for one in sampled.counts)
+
+
+def _end_offsets(settings: KafkaSettings) -> tuple[Position, ...]:
+    with Kafka(settings) as kafka:
+        ends = kafka.end_offsets((settings.lead_topic, settings.job_topic))
+    return tuple(Position(topic=topic, partition=part, offset=end) for (topic, part), end in sorted(ends.items()))
+
+
+def _record_problem(record: Record, error: RunbookError) -> None:
+    """Keep what ended the traffic: `troubleshoot` reads a 409 from here instead of making one."""
+    is_duplicate = isinstance(error, AnswerError) and error.status == HTTPStatus.CONFLICT
+    status = error.status if isinstance(error, AnswerError) else None
+    code = "GW_DUPLICATE" if is_duplicate else ""
+    record.append(
+        "problem", {"code": code, "seen": error.seen, "where": error.where, "fix": error.fix, "status": status}
+    )
+
+
+def _ledger(record: Record, created: list[Created]) -> Ledger:
+    """Return the first column of the ledger: what the API answered."""
+    rows = tuple(LedgerRow(created=entity, hops=(api_sight(entity),)) for entity in created)
+    return Ledger(run_id=record.run_id, rows=rows)

@@ -1,0 +1,78 @@
+"""The runbook's Troubleshooting: walk the hops, name the first broken one, print the fix. Changes nothing."""
+
+from pathlib import Path
+
+from runbook.commands.apply.replacing import warn_of_unfinished
+from runbook.commands.task_run import Done, Frame
+from runbook.diagnosis.engine import Examined
+from runbook.diagnosis.facts import Facts
+from runbook.diagnosis.flow import graph_of
+from runbook.diagnosis.verdict import verdict
+from runbook.errors import ExitCode, RunbookError
+from runbook.model import Evidence, StepOutcome, TaskResult, Verdict
+from runbook.observer import Observer
+from runbook.runs.run_log import Record
+from runbook.settings import Target
+from runbook.systems.runtime import Runtime
+
+_STEP = 5  # the runbook's troubleshooting follows its step "Verify Sink is Processing Events"
+_READING_S = 3.0
+_PATIENCE = 0.6  # of the deadline: what waits for a scrape leaves time for what needs it
+_EXIT_CODES = {
+    "healthy": ExitCode.OK,
+    "fault": ExitCode.PROBLEM,
+    "inconclusive": ExitCode.INCONCLUSIVE,
+}
+_OUTCOMES: dict[str, StepOutcome] = {"healthy": "ok", "fault": "failed", "inconclusive": "not_checked"}
+
+Examination = tuple[tuple[Examined[Facts], ...], Verdict, tuple[Verdict, ...]]
+
+
+def troubleshoot(
+    target: Target,
+    runtime: Runtime,
+    *,
+    state_dir: Path,
+    observer: Observer,
+    record: Record,
+    hop: str | None = None,
+    deadline_s: float = 20.0,
+) -> TaskResult:
+    """Look at every hop of `target`, or at one with what it needs, within `deadline_s` seconds.
+
+    Exit code 0 healthy, 1 a fault was named, 3 inconclusive. An unknown hop ends it with UsageError's code.
+    """
+    warn_of_unfinished(state_dir, observer)
+    frame = Frame("troubleshoot", target=target.name, record=record, observer=observer)
+    facts = Facts(
+        target,
+        runtime,
+        state_dir=state_dir,
+        timeout_s=min(_READING_S, deadline_s),
+        patience_s=_PATIENCE * deadline_s,
+    )
+    try:
+        examined, judged, also = frame.step("hops", _STEP, lambda: _examined(facts, hop, deadline_s))
+    except RunbookError as error:
+        return frame.failure(error)
+    record.append("verdict", judged)
+    return frame.result(
+        judged.outcome,
+        _EXIT_CODES[judged.outcome],
+        verdict=judged,
+        also=also,
+        checks=tuple(one.result for one in examined),
+    )
+
+
+def _examined(facts: Facts, hop: str | None, deadline_s: float) -> Done[Examination]:
+    examined = graph_of(hop).examine(facts, deadline_s=deadline_s)
+    judged, also = verdict(examined)
+    statuses = [one.result.status for one in examined]
+    counts = ", ".join(f"{statuses.count(status)} {status}" for status in dict.fromkeys(statuses))
+    return Done(
+        value=(examined, judged, also),
+        outcome=_OUTCOMES[judged.outcome],
+        reason=f"{judged.code} {judged.claim}".strip(),
+        evidence=(Evidence(source=f"{len(examined)} checks", saw=counts),),
+    )

@@ -1,0 +1,124 @@
+"""The look at panels 20 and 21, through Grafana and by their own queries."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from runbook.commands.task_run import Done
+from runbook.commands.traffic.traffic_run import Sent
+from runbook.commands.verify.counters import CountsSeen
+from runbook.commands.verify.events import EVERY_S, EventsSeen, looked
+from runbook.commands.verify.ledger import CLOCK_TOLERANCE, first_point, produced_at
+from runbook.errors import RunbookError
+from runbook.files.compare import Datasource
+from runbook.files.desired import wanted_panels
+from runbook.files.recognised import present
+from runbook.settings import Target
+from runbook.systems.grafana.client import Frame as PanelFrame
+from runbook.systems.grafana.client import Grafana
+from runbook.systems.http import shown_url
+from runbook.waiting import watch
+
+BY_TOPIC, TOP_TENANTS = 20, 21
+_PANEL_WINDOW = timedelta(minutes=5)
+_MARGIN = timedelta(seconds=30)
+_MOST_TENANTS = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PanelsSeen:
+    """What panels 20 and 21 return through Grafana, and the highest rate per topic and per tenant."""
+
+    by_topic: tuple[PanelFrame, ...]
+    top_tenants: tuple[PanelFrame, ...]
+
+    @property
+    def is_full_of_others(self) -> bool:
+        """Panel 21 shows the ten busiest tenants; where there are ten, others' traffic may keep ours out."""
+        busy = {frame.labels.get("tenant_id") for frame in self.top_tenants if any(frame.values)}
+        return len(busy) >= _MOST_TENANTS
+
+    def rate_of_topic(self, topic: str) -> float:
+        """Return the highest rate of a topic on panel 20, in events per second."""
+        return _highest(self.by_topic, "topic", topic)
+
+    def rate_of_tenant(self, tenant_id: str) -> float:
+        """Return the highest rate of a tenant on panel 21, in events per second."""
+        return _highest(self.top_tenants, "tenant_id", tenant_id)
+
+
+def panels_seen(
+    target: Target, sent: Sent, events: EventsSeen | None, samples: CountsSeen | None, timeout_s: float
+) -> Done[PanelsSeen]:
+    """Ask Grafana for panels 20 and 21 by their own served queries until they show the run.
+
+    A point counts from the scrape on that held the last event of its topic: what came before is others' traffic.
+    """
+    grafana = Grafana(target.grafana)
+    served = _served_panels(grafana, target)
+    uid = _datasource_uid(grafana, target)
+    since = _scraped_by(events, samples)
+
+    def look() -> tuple[PanelsSeen, bool]:
+        seen = PanelsSeen(
+            by_topic=_asked(grafana, uid, served[BY_TOPIC], sent),
+            top_tenants=_asked(grafana, uid, served[TOP_TENANTS], sent),
+        )
+        has_topics = all(first_point(seen.by_topic, topic, since=at) for topic, at in since.items())
+        has_tenants = all(seen.rate_of_tenant(name) > 0 for name in sent.tenants)
+        return seen, has_topics and (has_tenants or seen.is_full_of_others)
+
+    seen, is_complete = watch(look, deadline_s=timeout_s, every_s=EVERY_S)
+    by_topic = ", ".join(f"{topic} {seen.rate_of_topic(topic):.4g}/s" for topic in sorted(since))
+    by_tenant = ", ".join(f"{name} {seen.rate_of_tenant(name):.4g}/s" for name in sorted(sent.tenants))
+    saw = f"panel 20: {by_topic or 'no topic of this run'}; panel 21: {by_tenant}"
+    return looked(seen, is_complete, saw, source=f"POST {shown_url(target.grafana.url)}/api/ds/query")
+
+
+def _scraped_by(events: EventsSeen | None, samples: CountsSeen | None) -> dict[str, datetime]:
+    """Return, per topic of the run, when Prometheus had sampled its last event, or else when that was produced."""
+    first_at = samples.first_at if samples else {}
+    latest: dict[str, datetime] = {}
+    for key, event in events.own.items() if events else ():
+        at = first_at.get(key) or produced_at(event) - CLOCK_TOLERANCE
+        latest[event.topic] = max(at, latest.get(event.topic, at))
+    return latest
+
+
+def _served_panels(grafana: Grafana, target: Target) -> dict[int, Mapping[str, Any]]:
+    where = f"{shown_url(target.grafana.url)}/d/{target.grafana.dashboard_uid}"
+    dashboard = grafana.dashboard(target.grafana.dashboard_uid)
+    found = present(dashboard.panels if dashboard else (), wanted_panels(Datasource()).panels)
+    for number in (BY_TOPIC, TOP_TENANTS):
+        if number not in found:
+            raise RunbookError(
+                f"Grafana serves no panel {number}", where=where, fix=f"inv setup --target {target.name}"
+            )
+    return found
+
+
+def _datasource_uid(grafana: Grafana, target: Target) -> str:
+    settings = target.grafana
+    if settings.datasource_uid:
+        return settings.datasource_uid
+    found = [source for source in grafana.datasources() if source.name == settings.datasource]
+    if not found:
+        raise RunbookError(
+            f"Grafana has no datasource {settings.datasource!r}",
+            where=f"{shown_url(settings.url)}/api/datasources",
+            fix="provision it, or set RUNBOOK_GRAFANA_DATASOURCE to its name",
+        )
+    return found[0].uid
+
+
+def _asked(grafana: Grafana, uid: str, panel: Mapping[str, Any], sent: Sent) -> tuple[PanelFrame, ...]:
+    """Ask for a panel as it was at the time of the run: later its window of 5 minutes is empty."""
+    end = min(datetime.now(UTC), sent.ended_at + _PANEL_WINDOW - _MARGIN)
+    targets = [{**one, "intervalMs": 1000, "maxDataPoints": 1000} for one in panel.get("targets", [])]
+    return grafana.query(targets, datasource_uid=uid, start=sent.started_at - _MARGIN, end=end)
+
+
+def _highest(frames: tuple[PanelFrame, ...], label: str, wanted: str) -> float:
+    values = (value for frame in frames if frame.labels.get(label) == wanted for value in frame.values)
+    return max((value for value in values if value is not None), default=0.0)

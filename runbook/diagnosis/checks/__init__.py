@@ -1,0 +1,1 @@
+"""The claims and faults of each hop."""

@@ -1,0 +1,168 @@
+"""Whether a running service can be reached at all: from this host by a published port, from its peer by a network.
+
+A service that answers is reached, whatever the runtime says or cannot say. One that does not is looked at here before
+it is called down, because a start would change nothing: see the codes PORT_UNPUBLISHED and WRONG_NETWORK.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Final
+from urllib.parse import SplitResult, urlsplit
+
+from runbook.diagnosis.engine import Broken, Check, Finding, NotChecked, Ok
+from runbook.diagnosis.facts import Facts, saw
+from runbook.diagnosis.faults import broken
+from runbook.diagnosis.services import said
+from runbook.errors import AnswerError, UnreachableError
+from runbook.model import Evidence
+from runbook.systems.http import is_loopback
+from runbook.systems.runtime import PublishedPort, Service
+
+_HERE: Final = "localhost"
+_HOST_NETWORK: Final = "host"
+_NO_NETWORK: Final = "none"
+_BUILT_IN: Final = frozenset({"bridge", _HOST_NETWORK, _NO_NETWORK})  # the engine resolves no names in these
+_EVERY_ADDRESS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, never bound
+_PORTS: Final = {"http": 80, "https": 443, "tcp": 9092}
+_OF_PROXIES: Final = frozenset({80, 443})
+# What Go's resolver and dialler say when a name or an address leads nowhere. A refusal or a status is an arrival.
+_LED_NOWHERE: Final = re.compile(
+    r"no such host|server misbehaving|name resolution|no route to host|network is unreachable|timeout|deadline exceeded"
+)
+
+ServiceOf = Callable[[Facts], Service]
+
+
+def port_check(
+    hop: str, who: str, service: ServiceOf, url: Callable[[Facts], str], ask: Callable[[Facts], object], *needs: str
+) -> Check[Facts]:
+    """Return the check that a running service has a port at `url`; `ask` raises UnreachableError if it is not reached.
+
+    It needs what `needs` says, or else only that the runtime answers.
+    """
+
+    def run(facts: Facts) -> Finding:
+        address = urlsplit(url(facts))
+        try:
+            ask(facts)
+        except AnswerError as error:
+            return Ok((saw(error.where, error.seen),))
+        except UnreachableError as error:
+            return _published(facts, service(facts), address, saw(error.where, error.seen))
+        return Ok((saw(address.geturl(), "answers"),))
+
+    return Check(
+        code="PORT_UNPUBLISHED",
+        hop=hop,
+        claim=f"{who} has a port on this host",
+        needs=needs or ("DOCKER_DOWN",),
+        unless=(f"{hop}.WRONG_NETWORK",) if needs else (),
+        run=run,
+    )
+
+
+def network_finding(
+    facts: Facts, caller: Service, peer: Service, *, url: str, error: str, complaint: Evidence
+) -> Broken | Ok:
+    """Judge whether `caller` fails to reach `peer` at `url` because they share no network.
+
+    Only the names of a container need a shared network; any other address leads over a host, or is mistyped.
+    """
+    names = {peer.name, peer.container, facts.state(peer).name}
+    if not _LED_NOWHERE.search(error) or urlsplit(url).hostname not in names:
+        return Ok((complaint,))
+    own, theirs = networks(facts, caller), networks(facts, peer)
+    if not are_apart(own, theirs):
+        return Ok((complaint, _networks_seen(facts, caller, own), _networks_seen(facts, peer, theirs)))
+    return _apart(facts, caller, peer, own, complaint)
+
+
+def lost_finding(facts: Facts, service: Service, peer: Service, refused: Evidence) -> Broken | Ok:
+    """Judge whether a running service is silent here because it is on no network: that takes its ports, too."""
+    own = networks(facts, service)
+    if own - {_NO_NETWORK}:
+        return Ok((refused, _networks_seen(facts, service, own)))
+    try:
+        of_peer = networks(facts, peer)
+    except AnswerError:  # the runtime knows no such service
+        of_peer = frozenset()
+    return _apart(facts, peer, service, of_peer, refused, said(service, facts.state(service)))
+
+
+def _apart(facts: Facts, caller: Service, service: Service, of_caller: frozenset[str], *evidence: Evidence) -> Broken:
+    of_service = networks(facts, service)
+    name, peer = facts.state(service).name, facts.state(caller).name
+    seen = *evidence, _networks_seen(facts, caller, of_caller), _networks_seen(facts, service, of_service)
+    return broken("WRONG_NETWORK", *seen, name=name, peer=peer, fix=joining(of_caller, of_service, name, peer))
+
+
+def networks(facts: Facts, service: Service) -> frozenset[str]:
+    """Return the networks of a service."""
+    return facts.once(f"networks {service.name}", lambda: facts.runtime.networks(service))
+
+
+def are_apart(own: frozenset[str], theirs: frozenset[str]) -> bool:
+    """Say whether two services share no network. The host's own is reached from every other."""
+    return _HOST_NETWORK not in own | theirs and not (own & theirs) - {_NO_NETWORK}
+
+
+def joining(of_caller: frozenset[str], of_service: frozenset[str], name: str, caller: str) -> str:
+    """Return the command that brings a service to its caller, or the caller to it; NET where neither has a network."""
+    if of_caller - _BUILT_IN or not of_service - _BUILT_IN:
+        return f"docker network connect {min(of_caller - _BUILT_IN, default='NET')} {name}"
+    return f"docker network connect {min(of_service - _BUILT_IN)} {caller}"
+
+
+def _published(facts: Facts, service: Service, address: SplitResult, refused: Evidence) -> Finding:
+    state = facts.state(service)
+    if not state.is_running:
+        seen_state = said(service, state)
+        return NotChecked(f"{seen_state.saw}: nothing is published then", where=seen_state.source)
+    own = networks(facts, service)
+    if _HOST_NETWORK in own:
+        return Ok((refused, saw(f"networks of {state.name}", "the host's own: nothing has to be published")))
+    ports = facts.once(f"ports {service.name}", lambda: facts.runtime.published(service))
+    host = facts.once("host", facts.runtime.host)
+    port = address.port or _PORTS.get(address.scheme, 0)
+    asked = _HERE if is_loopback(address.hostname or "") else address.hostname
+    places = _places(ports, host)
+    seen = refused, said(service, state), saw(f"ports of {state.name}", _listed(ports))
+    if f"{asked}:{port}" in places:
+        return Ok(seen)
+    if asked not in {_HERE, host} or port in _OF_PROXIES:
+        return NotChecked(f"{asked}:{port} may lead there by another way", where=address.geturl())
+    fix = _publishing(service, ports, places, host, port) if own - {_NO_NETWORK} else _recreating(service)
+    return broken("PORT_UNPUBLISHED", *seen, name=state.name, port=str(port), host=asked, fix=fix)
+
+
+def _places(ports: Sequence[PublishedPort], host: str) -> tuple[str, ...]:
+    """Return where this host reaches them. A loopback address of another host is reached from there alone."""
+    names = [(_name(one.address, host), one.host_port) for one in ports if one.protocol == "tcp"]
+    return tuple(dict.fromkeys(f"{name}:{port}" for name, port in names if name))
+
+
+def _name(address: str, host: str) -> str:
+    if is_loopback(address):
+        return _HERE if host == _HERE else ""
+    return host if address in _EVERY_ADDRESS or host != _HERE else address
+
+
+def _publishing(service: Service, ports: Sequence[PublishedPort], places: Sequence[str], host: str, port: int) -> str:
+    if places:
+        return f"it is published at {', '.join(places)}: correct its address in the settings, or its `ports:`"
+    for one in ports:
+        if is_loopback(one.address):
+            return f"only {host} itself reaches it: ssh -NL {port}:127.0.0.1:{one.host_port} {host}"
+    return f"add `ports:` to the service {service.name}, then {_recreating(service)}"
+
+
+def _recreating(service: Service) -> str:
+    return f"docker compose up -d --force-recreate {service.name}"
+
+
+def _listed(ports: Sequence[PublishedPort]) -> str:
+    return ", ".join(f"{one.port}/{one.protocol} at {one.address}:{one.host_port}" for one in ports) or "none published"
+
+
+def _networks_seen(facts: Facts, service: Service, own: frozenset[str]) -> Evidence:
+    return saw(f"networks of {facts.state(service).name}", ", ".join(sorted(own - {_NO_NETWORK})) or "none")

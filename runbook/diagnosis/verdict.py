@@ -1,0 +1,47 @@
+"""What a walk over the graph comes to: the fault, or why there is none to name."""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from runbook.diagnosis.engine import Broken, Check, Examined, NotChecked, Ok
+from runbook.model import Verdict
+
+F = TypeVar("F")
+
+
+def verdict(examined: Sequence[Examined[F]]) -> tuple[Verdict, tuple[Verdict, ...]]:
+    """Return the verdict and the further, independent faults, whatever the order of `examined`.
+
+    The first broken check along the flow is the fault; without one, anything not checked leaves it inconclusive.
+    """
+    ordered = sorted(examined, key=lambda one: one.rank)
+    faults = [_fault(one.check, one.settled) for one in ordered if isinstance(one.settled, Broken)]
+    if faults:
+        return faults[0], tuple(faults[1:])
+    unseen = [one for one in ordered if isinstance(one.settled, NotChecked)]
+    return (_inconclusive(unseen) if unseen or not ordered else _healthy(ordered)), ()
+
+
+def _fault(check: Check[F], broken: Broken) -> Verdict:
+    return Verdict(outcome="fault", code=check.code, claim=broken.detail, evidence=broken.evidence, fix=broken.fix)
+
+
+def _inconclusive(unseen: Sequence[Examined[F]]) -> Verdict:
+    """Return what could not be checked, without what only follows from it."""
+    roots = [(one, one.settled) for one in unseen if isinstance(one.settled, NotChecked) and not one.settled.by]
+    codes = ", ".join(one.check.code for one, _ in roots) or "everything"
+    return Verdict(
+        outcome="inconclusive",
+        claim=f"Nothing that was checked is broken; not checked: {codes}",
+        evidence=tuple(item for one, _ in roots for item in one.result.evidence),
+        fix=next((settled.fix for _, settled in roots if settled.fix), ""),
+    )
+
+
+def _healthy(ordered: Sequence[Examined[F]]) -> Verdict:
+    for one in ordered:
+        if isinstance(one.settled, Ok) and one.settled.explains:
+            code, settled = one.check.code, one.settled
+            return Verdict(outcome="healthy", code=code, claim=settled.explains, evidence=settled.evidence)
+    evidence = tuple(dict.fromkeys(item for one in ordered for item in one.result.evidence))
+    return Verdict(outcome="healthy", claim=f"All {len(ordered)} claims about the flow hold", evidence=evidence)

@@ -1,0 +1,85 @@
+"""A decided change of a dashboard, carried out on its text, and the proof that nothing else changed."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from runbook.files import jsontext
+from runbook.files.located import RESTORE, Dashboard, Panel
+from runbook.files.style import Style
+from runbook.files.text import Splice, Text, spliced
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edit:
+    """Panels to insert after the panel at index `after`; replacements and new rows (`gridPos.y`) by index."""
+
+    after: int
+    inserted: tuple[dict[str, Any], ...]
+    replaced: Mapping[int, dict[str, Any]]
+    moved: Mapping[int, int]
+
+
+def edited(dashboard: Dashboard, edit: Edit, style: Style) -> str:
+    """The text with the edit spliced in; raises DocumentError if it would then say anything but what was meant."""
+    text = dashboard.text
+    body = spliced(text.body, _splices(dashboard, edit, style))
+    if not _says(body, _intended(text, edit)):
+        raise text.refusal(
+            "the file is written in a way that cannot be edited exactly; it was left as it is",
+            fix=RESTORE,
+        )
+    return body
+
+
+def _says(body: str, intended: object) -> bool:
+    """Whether a text is JSON and says exactly that."""
+    try:
+        return bool(jsontext.exact(body) == intended)
+    except ValueError:
+        return False
+
+
+def _splices(dashboard: Dashboard, edit: Edit, style: Style) -> Iterator[Splice]:
+    panels, body = dashboard.panels, dashboard.text.body
+    for index, panel in edit.replaced.items():
+        yield Splice(panels[index].start, panels[index].end, style.rendered(panel))
+    for index, row in edit.moved.items():
+        yield _row_splice(body, panels[index], row)
+    end = panels[edit.after].end
+    yield Splice(end, end, "".join(style.between + style.rendered(panel) for panel in edit.inserted))
+
+
+def _row_splice(body: str, panel: Panel, row: int) -> Splice:
+    """Only the digits of `gridPos.y`; a panel that has a box has both members."""
+    grid = next(found for found in reversed([*jsontext.members(body, panel.start)]) if found.key == "gridPos")
+    y = next(found for found in reversed([*jsontext.members(body, grid.start)]) if found.key == "y")
+    return Splice(y.start, y.end, str(row))
+
+
+def _intended(text: Text, edit: Edit) -> Any:  # noqa: ANN401 - any JSON value
+    """What the edited text must say, derived from what the text says, never from the splices."""
+    root = jsontext.meaning(text)
+    panels: list[Any] = []
+    for index, panel in enumerate(dict(root)["panels"]):
+        if index in edit.replaced:
+            panels.append(_exact(edit.replaced[index]))
+        elif index in edit.moved:
+            panels.append(_with(panel, ("gridPos", "y"), edit.moved[index]))
+        else:
+            panels.append(panel)
+        if index == edit.after:
+            panels += [_exact(inserted) for inserted in edit.inserted]
+    return _with(root, ("panels",), panels)
+
+
+def _with(pairs: tuple[tuple[str, Any], ...], path: tuple[str, ...], value: object) -> tuple[Any, ...]:
+    """Pairs with another value at a path; of repeated keys the last one, which is the one that counts."""
+    last = max(index for index, (key, _) in enumerate(pairs) if key == path[0])
+    new = _with(pairs[last][1], path[1:], value) if path[1:] else value
+    return (*pairs[:last], (path[0], new), *pairs[last + 1 :])
+
+
+def _exact(panel: dict[str, Any]) -> Any:  # noqa: ANN401 - any JSON value
+    return jsontext.exact(json.dumps(panel))

@@ -1,0 +1,128 @@
+"""What is served of a file, against one version of it: right wherever another version of the file says otherwise.
+
+So a change that was taken back is proven by what it had touched. What both versions say alike is left out: Grafana and
+Prometheus add to what they have read, and normalise it.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from runbook.errors import DocumentError
+from runbook.files.compare import differences
+from runbook.files.located import located
+from runbook.files.rulesfile import rules_file
+from runbook.files.text import decoded
+from runbook.files.wanted_rule import Rule
+
+T = TypeVar("T")
+Panel = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupedRule:
+    """A rule and the group that it is in; of a recording rule `rule.alert` is the name that it records."""
+
+    group: str
+    rule: Rule
+
+    @property
+    def name(self) -> str:
+        """How to speak of it."""
+        return f"{self.rule.alert} in group {self.group}"
+
+
+def panels_served_otherwise(served: Iterable[Panel], *, wanted: bytes, other: bytes, source: str) -> str:
+    """What shows that a dashboard is not served as in `wanted`, in one sentence; nothing if it is.
+
+    Every panel of it must be served, none that only `other` has, and every field as in `wanted` in which the two
+    differ. Panels are known by their ids. An `other` that cannot be read has none. Raises DocumentError if `wanted`
+    cannot be read.
+    """
+    now = {panel.get("id"): panel for panel in served}
+    then, since = _panels(wanted, source), _readable(_panels, other, source) or {}
+    for panel_id in since.keys() - then.keys():
+        if panel_id in now:
+            return f"panel {panel_id} is still served"
+    for panel_id, panel in then.items():
+        if panel_id not in now:
+            return f"panel {panel_id} is not served"
+        for field in dict.fromkeys((*panel, *since.get(panel_id, {}))):
+            if differing := _differing(field, now[panel_id], panel, since.get(panel_id, {})):
+                return f"panel {panel_id} is served with another {differing}"
+    return ""
+
+
+def rules_loaded_otherwise(loaded: Iterable[GroupedRule], *, wanted: bytes, other: bytes, source: str) -> str:
+    """What shows that a rules file is not loaded as in `wanted`, in one sentence; nothing if it is.
+
+    Every rule of it must be loaded, by group and name, none that only `other` has, and as in `wanted` where the two
+    differ. An `other` that cannot be read has none. Raises DocumentError if `wanted` cannot be read.
+    """
+    now = _by_name(loaded)
+    then, since = _rules(wanted, source), _readable(_rules, other, source) or {}
+    for name in since.keys() - then.keys():
+        if name in now:
+            return f"{name} is still loaded"
+    for name, rules in then.items():
+        if len(now.get(name, ())) < len(rules):
+            return f"{name} is not loaded"
+        changed = [rule for rule in rules if rule not in since.get(name, ())] if name in since else []
+        gone = [rule for rule in since.get(name, ()) if rule not in rules]
+        if not all(any(_is(rule, seen, gone) for seen in now[name]) for rule in changed):
+            return f"{name} is loaded otherwise"
+    return ""
+
+
+def _readable(read: Callable[[bytes, str], T], raw: bytes, source: str) -> T | None:
+    try:
+        return read(raw, source)
+    except DocumentError:
+        return None
+
+
+def _panels(raw: bytes, source: str) -> dict[object, Panel]:
+    """Top-level panels by id."""
+    panels = located(decoded(raw, source=source)).panels
+    return {panel.id: panel.fields for panel in panels if panel.id is not None}
+
+
+def _differing(field: str, served: Panel, wanted: Panel, other: Panel) -> str:
+    """The place within a field that is not as wanted, or that is there only in the other version; nothing if all is.
+
+    A datasource's bare name may be served as a reference to it. A panel that the other version has not got was there
+    all the time, or is there again: its fields are nobody's business.
+    """
+    now, then, since = served.get(field), wanted.get(field), other.get(field)
+    if not other or then == since or (field == "datasource" and isinstance(then, str) and isinstance(now, Mapping)):
+        return ""
+    missing = next(differences(field, now, then), "") if field in wanted else ""
+    only_since = next(differences(field, then, since), "") if field in other else ""
+    is_since = bool(only_since) and not next(differences(field, now, since), "")
+    return missing or (only_since if is_since else "")
+
+
+def _rules(raw: bytes, source: str) -> dict[str, list[Rule]]:
+    found = rules_file(decoded(raw, source=source)).rules()
+    return _by_name(GroupedRule(group=one.group, rule=replace(one.rule, alert=one.name)) for one in found)
+
+
+def _by_name(rules: Iterable[GroupedRule]) -> dict[str, list[Rule]]:
+    by_name: dict[str, list[Rule]] = {}
+    for one in rules:
+        by_name.setdefault(one.name, []).append(one.rule)
+    return by_name
+
+
+def _is(wanted: Rule, seen: Rule, gone: Iterable[Rule]) -> bool:
+    """Whether a loaded rule is the wanted one.
+
+    Prometheus writes expressions its own way: one is wrong only if it is that of a rule which must be gone.
+    """
+    same = (wanted.for_s, wanted.labels, wanted.annotations) == (seen.for_s, seen.labels, seen.annotations)
+    expr = _squeezed(seen.expr)
+    return same and (expr == _squeezed(wanted.expr) or expr not in {_squeezed(one.expr) for one in gone})
+
+
+def _squeezed(expression: str) -> str:
+    return "".join(expression.split()).replace("'", '"')

@@ -1,0 +1,98 @@
+"""The containers of the Docker stack by name, and whether each of them is ready."""
+
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
+from typing import Final
+
+from runbook.errors import RunbookError, WaitError
+from runbook.local_stack.engine import docker
+from runbook.local_stack.kafka import create_topics
+from runbook.local_stack.readiness import missing_for
+from runbook.local_stack.service_spec import TOPICS, local_url
+from runbook.observer import Observer
+from runbook.waiting import Pending, wait_until
+
+SERVICES: Final[Mapping[str, str]] = {
+    "prometheus": "aether-prom",
+    "alertmanager": "aether-alertmanager",
+    "grafana": "aether-grafana",
+    "kafka": "kafka",
+    "keycloak": "aether-keycloak",
+    "traefik": "aether-traefik",
+    "gateway": "aether-gateway",
+    "apexflow": "aether-apexflow",
+    "crm-events-sink": "aether-crm-events-sink",
+}
+"""Compose service -> container. ApexFlow's database is SQLite inside its stand-in, and nobody asks the exporter."""
+
+DATABASE: Final[Mapping[str, str]] = {"apexflow-db": "aether-apexflow-db"}
+"""The same for the real PostgreSQL, if it is asked for: ApexFlow's database, and the sink's journal."""
+
+NAMES: Final = {**SERVICES, **DATABASE}
+_READY_S: Final = 180.0
+_LOG_LINES: Final = "15"
+
+Ports = Mapping[str, int]
+Probe = Callable[[], str]
+
+
+def probes(ports: Ports, real: Collection[str]) -> dict[str, Probe]:
+    """Return for each service what says why it is not ready; nobody asks those that are published nowhere."""
+    addresses = {
+        "keycloak": f"{local_url(ports['KEYCLOAK'])}/realms/aetherlink",
+        "traefik": f"tcp://127.0.0.1:{ports['TRAEFIK']}",
+        "crm-events-sink": f"{local_url(ports['SINK_HTTP'])}/readyz",
+        "alertmanager": f"{local_url(ports['ALERTMANAGER'])}/-/ready",
+        "prometheus": f"{local_url(ports['PROMETHEUS'])}/-/ready",
+        "grafana": f"{local_url(ports['GRAFANA'])}/api/health",
+    }
+    kafka = f"127.0.0.1:{ports['KAFKA']}"
+    return {
+        "kafka": partial(_missing_topics, kafka) if "kafka" in real else partial(missing_for, f"tcp://{kafka}"),
+        "apexflow-db": _missing_login,
+        **{name: partial(missing_for, address) for name, address in addresses.items()},
+    }
+
+
+def _missing_topics(address: str) -> str:
+    """Say what keeps a real broker from having the topics, or nothing: the sink, a consumer, creates none."""
+    missing = missing_for(f"kafka://{address}")
+    if not missing:
+        create_topics(address, TOPICS)
+    return missing
+
+
+def _missing_login() -> str:
+    """Say what keeps the database from taking logins, or nothing; it is published nowhere, so it is asked inside."""
+    try:
+        docker("exec", NAMES["apexflow-db"], "pg_isready", "--quiet", "--host", "127.0.0.1")
+    except RunbookError as error:
+        return error.seen
+    return ""
+
+
+def await_containers(probes: Mapping[str, Probe], observer: Observer) -> None:
+    """Return once no probe says anything. Raises RunbookError that names the first container that did not come up."""
+    missing = dict(probes)
+
+    def look() -> Pending | None:
+        for service, probe in tuple(missing.items()):
+            if not probe():
+                del missing[service]
+                observer.says(f"{NAMES[service]} answers")
+        return Pending(", ".join(NAMES[service] for service in missing)) if missing else None
+
+    try:
+        wait_until(look, what="The Docker stack", deadline_s=_READY_S, every_s=0.2, where="127.0.0.1", fix="")
+    except WaitError:
+        raise _did_not_come(*next(iter(missing.items()))) from None
+
+
+def _did_not_come(service: str, probe: Probe) -> RunbookError:
+    """Name the first part that is missing, with the last words of its container, before it is removed."""
+    words = docker("logs", "--tail", _LOG_LINES, NAMES[service], with_errors=True)
+    return RunbookError(
+        f"{NAMES[service]} did not come up within {_READY_S:g} s: {probe()}\n{words.rstrip()}",
+        where=f"container {NAMES[service]}",
+        fix="see the lines above; then inv stack.up --docker",
+    )

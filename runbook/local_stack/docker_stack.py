@@ -1,0 +1,197 @@
+"""The stack in containers: monitoring/ as it is, 10 s between scrapes, with images of our own where none can be pulled.
+
+Names, labels, networks and single-file mounts are those of an installation in the field, so whatever is proven here
+is proven for target `live`. Since the names are fixed, there is one such stack per engine, and it is refused where
+containers of an installation already have them. Everything that is made carries the project's label: `down` needs
+nothing else to find it, also after a crash.
+"""
+
+import hashlib
+import json
+import os
+import random
+import secrets
+import shutil
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Final
+
+from runbook.errors import RunbookError
+from runbook.interrupts import uninterrupted
+from runbook.listings import Part
+from runbook.local_stack.containers import DATABASE, NAMES, SERVICES, Ports, await_containers, probes
+from runbook.local_stack.engine import compose_command, docker, listed, run
+from runbook.local_stack.image_tags import CHECKOUT
+from runbook.local_stack.images import built_images, played_by
+from runbook.local_stack.ports import is_taken
+from runbook.local_stack.service_spec import local_url
+from runbook.local_stack.target import Tables, toml
+from runbook.locks import target_lock
+from runbook.observer import Observer
+from runbook.settings import DOCKER, STACKS, STATE_DIR
+from runbook.systems.processes.launcher import write_private
+
+FOLDER: Final = STACKS[DOCKER][0]
+_REAL: Final = {"kafka": "kafka", "keycloak": "keycloak", "postgres": "apexflow-db"}  # started first: others need them
+_STORED: Final = {"apexflow": "its data in {}", "crm-events-sink": "its journal in {}"}
+_DATABASE_ADDRESS: Final = "apexflow-db:5432/postgres"  # ApexFlow in the schema public, the journal in its own
+_VARIABLES: Final = ".env"
+_PORTS: Final = ("PROMETHEUS", "ALERTMANAGER", "GRAFANA", "KAFKA", "KEYCLOAK", "TRAEFIK", "SINK_METRICS", "SINK_HTTP")
+_CHOICE: Final = range(20_000, 32_000)  # as in ports.py: below what systems hand to outgoing connections
+_PROJECT: Final = "com.docker.compose.project"
+_REMOVE: Final = {"container": ("rm", "--force", "--volumes"), "network": ("rm",), "volume": ("rm",)}  # in this order
+
+
+def up(directory: Path, observer: Observer, *, real: Collection[str] = ()) -> Path:
+    """Bring the stack of a working directory up, anew if it was up before; return the settings of target `docker`.
+
+    `real` names the parts that the real programs play (real.REAL). Raises UsageError when Docker or the images cannot
+    be had, RunbookError when a real program is missing, a container of another installation has one of the names, or
+    a part does not become ready: nothing of the stack is left then.
+    """
+    with target_lock(directory / STATE_DIR, target=DOCKER):
+        compose = compose_command()
+        _refuse_another_installation(directory)
+        images = built_images(observer.says, real)
+        _end(directory)
+        try:
+            return _started(directory, compose, images, observer, real)
+        except BaseException:
+            with uninterrupted():
+                _end(directory)
+            raise
+
+
+def down(directory: Path, observer: Observer) -> bool:
+    """Remove the stack's containers, networks, volumes and folder, and tell if there were any; images stay."""
+    with target_lock(directory / STATE_DIR, target=DOCKER):
+        was_there = _end(directory)
+    observer.says("the stack has been removed" if was_there else "nothing is there")
+    return was_there
+
+
+def status(directory: Path) -> tuple[Part, ...]:
+    """Return every container of the stack as the engine has it now; nothing if there is none."""
+    label = f"label={_PROJECT}={project(directory)}"
+    lines = docker("container", "ls", "--all", "--filter", label, "--format", "{{json .}}").splitlines()
+    containers = {container["Names"]: container for container in map(json.loads, lines)}
+    wanted = services(directory)
+    return tuple(_part(service, containers[name], wanted) for service, name in wanted.items() if name in containers)
+
+
+def services(directory: Path) -> Mapping[str, str]:
+    """Return compose service -> container of the stack in this directory."""
+    variables = directory / FOLDER / "monitoring" / _VARIABLES
+    has_database = variables.exists() and "APEXFLOW_DB_IMAGE=" in variables.read_text(encoding="utf-8")
+    return {**SERVICES, **(DATABASE if has_database else {})}
+
+
+def _part(service: str, container: Mapping[str, str], wanted: Collection[str]) -> Part:
+    plays, kind = played_by(container["Image"])
+    stored = _STORED.get(service, "").format("PostgreSQL" if DATABASE.keys() <= set(wanted) else "SQLite")
+    return Part(
+        name=service,
+        plays=f"{container['Names']}: {plays}",
+        kind=kind,
+        running=container["State"] == "running",
+        pid=None,
+        address=next((port for port in container["Ports"].split(", ") if "->" in port), "").partition("->")[0],
+        detail="; ".join(filter(None, (container["Status"], stored))),
+    )
+
+
+def project(directory: Path) -> str:
+    """Return the compose project of a working directory: one folder never ends the stack of another."""
+    return f"crm-runbook-{hashlib.sha256(str(directory.resolve()).encode()).hexdigest()[:8]}"
+
+
+def _started(
+    directory: Path, compose: tuple[str, ...], images: Mapping[str, str], observer: Observer, real: Collection[str]
+) -> Path:
+    folder = directory.resolve() / FOLDER
+    monitoring = folder / "monitoring"
+    shutil.copytree(CHECKOUT / "monitoring", monitoring)
+    ports = _free_ports()
+    variables = {"COMPOSE_PROJECT_NAME": project(directory), **images, **_secrets(real)}
+    variables |= {f"{name}_PORT": str(port) for name, port in ports.items()}
+    # Beside compose.yaml: `docker compose ps` in that folder then speaks of this stack.
+    write_private(monitoring / _VARIABLES, "".join(f"{name}={value}\n" for name, value in variables.items()).encode())
+    every = services(directory)
+    observer.says(f"starting {len(every)} containers ...")
+    awaited = probes(ports, real)
+    for some in filter(None, ([service for name, service in _REAL.items() if name in real], list(every))):
+        run((*_ending_with_us(), *compose, "up", "--detach", *some), directory=monitoring, environment=variables)
+        await_containers({service: awaited.pop(service) for service in some if service in awaited}, observer)
+    write_private(folder / "target.toml", toml(_target(ports)))
+    return folder / "target.toml"
+
+
+def _ending_with_us() -> tuple[str, ...]:
+    """Return what makes a child end with this process, also after SIGKILL: compose must not go on behind `down`."""
+    return ("setpriv", "--pdeathsig", "KILL", "--") if shutil.which("setpriv") else ()
+
+
+def _secrets(real: Collection[str]) -> dict[str, str]:
+    """Return the passwords of the real programs, and the addresses that need one."""
+    variables = {}
+    if "keycloak" in real:
+        variables["KEYCLOAK_ADMIN_PASSWORD"] = secrets.token_hex()
+    if "postgres" in real:
+        password = secrets.token_hex()
+        variables["APEXFLOW_DB_PASSWORD"] = password
+        variables["APEXFLOW_DATABASE_URL"] = f"postgresql://postgres@{_DATABASE_ADDRESS}"
+        variables["POSTGRES_DSN"] = f"postgresql://postgres:{password}@{_DATABASE_ADDRESS}"
+    return variables
+
+
+def _free_ports() -> dict[str, int]:
+    candidates = random.SystemRandom().sample(_CHOICE, len(_CHOICE))
+    free = (port for port in candidates if not is_taken(port))
+    return {name: next(free) for name in _PORTS}
+
+
+def _target(ports: Ports) -> Tables:
+    """Return group -> setting -> value. Where the files are is not said: it is asked of the mounts, as in the field."""
+    engine = os.environ.get("DOCKER_HOST")
+    url = {name: local_url(port) for name, port in ports.items()}
+    return {
+        "runtime": {"kind": "docker"} | ({"docker_host": engine} if engine else {}),
+        "keycloak": {"url": url["KEYCLOAK"]},
+        "gateway": {"url": url["TRAEFIK"]},
+        "kafka": {"bootstrap": f"127.0.0.1:{ports['KAFKA']}"},
+        "sink": {"metrics_url": f"{url['SINK_METRICS']}/metrics", "http_url": url["SINK_HTTP"]},
+        "prometheus": {"url": url["PROMETHEUS"]},
+        "alertmanager": {"url": url["ALERTMANAGER"]},
+        "grafana": {"url": url["GRAFANA"]},
+    }
+
+
+def _refuse_another_installation(directory: Path) -> None:
+    """A container of our names that is not of our project is somebody's installation: hands off."""
+    ours = f"{_PROJECT}={project(directory)}"
+    every = docker("container", "ls", "--all", "--format", "{{json .}}").splitlines()
+    for container in map(json.loads, every):
+        if container["Names"] in NAMES.values() and ours not in container["Labels"].split(","):
+            raise RunbookError(
+                f"This engine has a container {container['Names']} already, and it is not of this stack",
+                where=f"{container['Image']}, {container['Status']}",
+                fix="use another engine (DOCKER_HOST), or the stack without Docker: inv stack.up",
+            )
+
+
+def _end(directory: Path) -> bool:
+    """Remove what carries the label, until nothing does."""
+    was_there = False
+    while any(_removed(kind, directory) for kind in _REMOVE):
+        was_there = True
+    folder = directory.resolve() / FOLDER
+    if folder.exists():
+        shutil.rmtree(folder)
+    return was_there
+
+
+def _removed(kind: str, directory: Path) -> bool:
+    found = listed(kind, f"{_PROJECT}={project(directory)}")
+    if found:
+        docker(kind, *_REMOVE[kind], *found)
+    return bool(found)

@@ -1,0 +1,61 @@
+"""One part of the local stack, and the whole plan."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from runbook.local_stack.ports import Ports
+from runbook.systems.processes.launcher import Launch
+
+Kind = Literal["real", "stand-in"]
+
+TOPICS = ("apexflow.leads.created", "apexflow.jobs.created")
+PARTITIONS = 4
+_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR")  # nothing else: what is exported for production stays out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One part of the stack: `name` as in the settings, `plays` for people, `ready` as in readiness.py.
+
+    `needs` are ready before it starts. `follows` are those of them whose new start makes it useless: they come back
+    at another address. `topics` are created as soon as it is ready, before anybody who needs it starts.
+    `patience_s` is how long it may take on a busy machine.
+    """
+
+    name: str
+    plays: str
+    kind: Kind
+    launch: Launch
+    ready: str
+    address: str
+    ports: tuple[int, ...]
+    needs: tuple[str, ...] = ()
+    follows: tuple[str, ...] = ()
+    topics: tuple[str, ...] = ()
+    patience_s: float = 60.0
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The whole stack, as `stack.up` decided it before anything was started; `real` are the choices of real.py."""
+
+    ports: Ports
+    parts: tuple[Part, ...]
+    real: frozenset[str] = frozenset()
+
+    def part(self, name: str) -> Part:
+        """Return the part of that name. Raises KeyError."""
+        return {part.name: part for part in self.parts}[name]
+
+
+def inherited() -> Mapping[str, str]:
+    """Return what a part gets of our own environment."""
+    return {name: os.environ[name] for name in _INHERITED if name in os.environ}
+
+
+def local_url(port: int) -> str:
+    """Return the address of an HTTP port."""
+    return f"http://127.0.0.1:{port}"

@@ -1,0 +1,283 @@
+"""The local stack: up, down, status, and single parts started and stopped for practice."""
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+
+from runbook.errors import LockedError, RunbookError, UsageError, WaitError
+from runbook.interrupts import uninterrupted
+from runbook.listings import Part as PartStatus
+from runbook.local_stack.installation import copy_monitoring
+from runbook.local_stack.layout import Layout
+from runbook.local_stack.ports import Ports
+from runbook.local_stack.readiness import file_of, missing_for
+from runbook.local_stack.real import found_programs
+from runbook.local_stack.service_spec import Part, Plan
+from runbook.local_stack.services import planned_stack
+from runbook.local_stack.startup import await_ready, bring_up
+from runbook.local_stack.target import target_settings, toml
+from runbook.local_stack.tools import found_tools
+from runbook.locks import target_lock
+from runbook.observer import Observer
+from runbook.settings import LOCAL, STATE_DIR
+from runbook.systems.processes.launcher import Launcher, write_private
+from runbook.waiting import Pending, wait_until
+
+_LOCK_S = 1.0
+_STOP_S = 10.0  # from SIGTERM to SIGKILL: the sink commits and leaves its group in that time
+
+
+def up(directory: Path, observer: Observer, *, real: frozenset[str] = frozenset()) -> tuple[PartStatus, ...]:
+    """Bring the stack of a working directory up, or what is missing of it; return every part once all are ready.
+
+    `real` names the parts that the real programs play (real.REAL). A stack that is up keeps its programs: one that
+    has not all that are wanted is refused with UsageError.
+    Raises RunbookError if a part does not come up; nothing is left running then, and `.stack/logs` is kept.
+    Raises LockedError while another run works on the stack. An interrupt ends what was started.
+    """
+    layout = Layout.of(directory)
+    launcher = Launcher(layout.root)
+    with _locked(directory):
+        plan = _saved_plan(layout) if layout.target.exists() else None
+        if plan:
+            _refuse_others(plan, real, layout)
+        lost = _lost(plan, launcher) if plan else []
+        if plan and not lost:
+            observer.says("the stack is up already; nothing was changed")
+            return status(directory)
+        try:
+            if plan is None:
+                plan = _prepared(layout, observer, real)
+                lost = list(plan.parts)
+            _start(lost, plan, layout, observer)
+        except BaseException:
+            with uninterrupted():
+                _end_all(layout)
+                _clear(layout, keep_logs=True)
+            raise
+        return status(directory)
+
+
+def down(directory: Path, observer: Observer) -> bool:
+    """End every process of the stack, also after a crash of `up`, and remove `.stack/`; tell if anything ran."""
+    layout = Layout.of(directory)
+    with _locked(directory):
+        has_run = _end_all(layout)
+        _clear(layout, keep_logs=False)
+    observer.says("the stack has been ended" if has_run else "nothing is running")
+    return has_run
+
+
+def status(directory: Path) -> tuple[PartStatus, ...]:
+    """Return every part of the stack as it is now; nothing if there is no stack."""
+    layout = Layout.of(directory)
+    plan = _saved_plan(layout)
+    launcher = Launcher(layout.root)
+    return tuple(_part_status(part, launcher) for part in plan.parts) if plan else ()
+
+
+def stop_part(directory: Path, name: str, *, kill: bool = False) -> None:
+    """End one part and leave it down: gently, or with SIGKILL."""
+    layout = Layout.of(directory)
+    _planned(layout, name)
+    launcher = Launcher(layout.root)
+    if kill:
+        launcher.kill(name)
+    else:
+        launcher.stop([name], timeout_s=_STOP_S)
+
+
+def start_part(
+    directory: Path,
+    name: str,
+    *,
+    extra_env: Mapping[str, str] | None = None,
+    extra_args: Sequence[str] = (),
+) -> None:
+    """Start one part anew as it was planned, plus these options, and return at once.
+
+    It keeps the options until it is started by this function again: without any, it is as `up` made it.
+    """
+    layout = Layout.of(directory)
+    planned = _planned(layout, name).launch
+    files = {key: path for key, path in planned.environment_files.items() if key not in (extra_env or {})}
+    launch = replace(
+        planned,
+        command=(*planned.command, *extra_args),
+        environment={**planned.environment, **(extra_env or {})},
+        environment_files=files,
+    )
+    launcher = Launcher(layout.root)
+    launcher.stop([name], timeout_s=_STOP_S)
+    launcher.start(name, launch)
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Hold the lock of target `local`.
+
+    A child of a killed run holds its lock until it has become the program that it was made for: hence the patience.
+    Who has the lock then finds that child by its mark.
+    """
+    with ExitStack() as held:
+        refusals: list[LockedError] = []
+
+        def lock() -> Pending | None:
+            try:
+                return held.enter_context(target_lock(directory / STATE_DIR, target=LOCAL))
+            except LockedError as error:
+                refusals.append(error)
+                return Pending(error.seen)
+
+        try:
+            wait_until(lock, what="the lock", deadline_s=_LOCK_S, where="", fix="")
+        except WaitError:
+            raise refusals[-1] from None
+        yield
+
+
+def _start(lost: Sequence[Part], plan: Plan, layout: Layout, observer: Observer) -> None:
+    layout.target.unlink(missing_ok=True)
+    if len(lost) < len(plan.parts):
+        observer.says(f"to be started again: {', '.join(part.name for part in lost)}")
+    names = {part.name for part in lost}
+    launcher = Launcher(layout.root)
+    launcher.stop(names, timeout_s=_STOP_S)
+    bring_up(lost, ready={part.name for part in plan.parts} - names, launcher=launcher, observer=observer)
+    bereft = [part for part in plan.parts if part.name not in names and names.intersection(part.needs)]
+    await_ready(bereft, launcher=launcher, observer=observer)
+    write_private(layout.target, toml(target_settings(layout, plan.ports, found_tools(observer.says))))
+
+
+def _refuse_others(plan: Plan, real: frozenset[str], layout: Layout) -> None:
+    lacking = sorted(real - plan.real)
+    if lacking:
+        wanted = ",".join(f"{name}=real" for name in sorted(real | plan.real))
+        raise UsageError(
+            f"The local stack is up already, with stand-ins for {', '.join(lacking)}",
+            where=str(layout.root),
+            fix=f"inv stack.down, then inv stack.up --with {wanted}",
+        )
+
+
+def _prepared(layout: Layout, observer: Observer, real: frozenset[str]) -> Plan:
+    """Make a fresh folder with the copied files and the plan; what an earlier stack left is ended first."""
+    tools = found_tools(observer.says)
+    programs = found_programs(real, observer.says)
+    _end_all(layout)
+    _clear(layout, keep_logs=False)
+    layout.data.mkdir(mode=0o700, parents=True)
+    ports = Ports.free()
+    copy_monitoring(layout, ports)
+    programs.prepare(layout, ports)
+    plan = planned_stack(layout, ports, tools, programs)
+    write_private(layout.plan, msgspec.json.encode(plan))
+    return plan
+
+
+def _lost(plan: Plan, launcher: Launcher) -> list[Part]:
+    """Return the parts to start: not running or not ready, or started before one whose address they follow."""
+    lost = {part.name for part in plan.parts if not _is_well(part, launcher)}
+    lost |= {part.name for part in plan.parts if lost.intersection(part.follows) or _is_outdated(part, launcher)}
+    return [part for part in plan.parts if part.name in lost]
+
+
+def _is_well(part: Part, launcher: Launcher) -> bool:
+    record = launcher.record(part.name)
+    return record is not None and launcher.process(record) is not None and not missing_for(part.ready)
+
+
+def _is_outdated(part: Part, launcher: Launcher) -> bool:
+    own = launcher.record(part.name)
+    followed = [launcher.record(name) for name in part.follows]
+    return own is None or any(other is None or other.started_at > own.started_at for other in followed)
+
+
+def _part_status(part: Part, launcher: Launcher) -> PartStatus:
+    record = launcher.record(part.name)
+    process = launcher.process(record) if record else None
+    details = [part.detail] if part.detail else []
+    if process is None:
+        code = launcher.exit_code(record) if record else None
+        details.append("not running" if code is None else f"exited with code {code}")
+    elif missing := missing_for(part.ready):
+        details.append(f"not ready: {missing}")
+    if record and record.launch != part.launch:
+        details.append("started with changed options")
+    return PartStatus(
+        name=part.name,
+        plays=part.plays,
+        kind=part.kind,
+        running=process is not None,
+        pid=process.pid if process else None,
+        address=_address(part),
+        detail="; ".join(details),
+    )
+
+
+def _address(part: Part) -> str:
+    """Return where it is; a part without a fixed address writes it into the file that says it is ready."""
+    if part.address:
+        return part.address
+    path = file_of(part.ready)
+    return path.read_text(encoding="ascii").strip() if path.exists() else ""
+
+
+def _planned(layout: Layout, name: str) -> Part:
+    plan = _saved_plan(layout)
+    if plan is None:
+        raise UsageError("The local stack is not up", where=str(layout.root), fix="inv stack.up")
+    try:
+        return plan.part(name)
+    except KeyError:
+        names = ", ".join(part.name for part in plan.parts)
+        raise RunbookError(f"There is no part {name!r}", where=str(layout.plan), fix=f"use one of {names}") from None
+
+
+def _saved_plan(layout: Layout) -> Plan | None:
+    """Return the plan of the stack that is there; None without one, or if it cannot be read."""
+    try:
+        return msgspec.json.decode(layout.plan.read_bytes(), type=Plan)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def _end_all(layout: Layout) -> bool:
+    """End the recorded parts, those that need others first, and then whatever else carries the folder's mark."""
+    launcher = Launcher(layout.root)
+    layout.target.unlink(missing_ok=True)
+    running = {name for name in launcher.names() if (record := launcher.record(name)) and launcher.process(record)}
+    plan = _saved_plan(layout)
+    for names in _in_order_of_end(plan.parts if plan else (), running):
+        launcher.stop(names, timeout_s=_STOP_S)
+    return bool(launcher.stop_strays(timeout_s=_STOP_S) or running)
+
+
+def _in_order_of_end(parts: Sequence[Part], running: set[str]) -> list[set[str]]:
+    """Return groups of names: nobody in a later group needs anybody in an earlier one."""
+    needs = {part.name: set(part.needs) for part in parts}
+    left, groups = set(running), []
+    while left:
+        needed = set().union(*(needs.get(name, set()) for name in left))
+        groups.append(left - needed or left)
+        left -= groups[-1]
+    return groups
+
+
+def _clear(layout: Layout, *, keep_logs: bool) -> None:
+    """Remove the folder, but for the logs that explain a failure."""
+    if not layout.root.exists():
+        return
+    for path in layout.root.iterdir():
+        if keep_logs and path.name == "logs":
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    if not keep_logs:
+        layout.root.rmdir()

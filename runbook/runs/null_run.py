@@ -1,0 +1,24 @@
+"""The record of a task that only looks: it keeps nothing, so that looking does not fill the history."""
+
+from pathlib import Path
+
+from runbook.runs.run_log import Event, Record
+
+
+class Unrecorded(Record):
+    """A record without a file; its run id is empty."""
+
+    def __init__(self) -> None:
+        """Take no folder."""
+        super().__init__(Path())
+
+    def append(self, kind: str, data: object) -> None:
+        """Keep nothing."""
+
+    def events(self, kind: str | None = None) -> tuple[Event, ...]:  # noqa: ARG002 - the signature is Record's
+        """Return nothing."""
+        return ()
+
+    def back_up(self, path: Path, content: bytes) -> Path:
+        """Refuse: what has no record must not change a file."""
+        raise NotImplementedError(f"{path} ({len(content)} bytes) needs a record")

@@ -1,1 +1,0 @@
-"""The tasks of the runbook, each a visible row of small steps."""

@@ -1,0 +1,1 @@
+"""What is known of each system of the pipeline: one folder a system, with its settings and its client."""

@@ -1,0 +1,173 @@
+"""What the Docker engine sends: the parts of its JSON that are read, its frames and archives, and who is meant."""
+
+import struct
+import tarfile
+from collections.abc import Sequence
+from difflib import get_close_matches
+from io import BytesIO
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from runbook.systems.http import EXCERPT_CHARACTERS, is_loopback
+from runbook.systems.runtime import PublishedPort, Service
+
+_REMOTE: Final = ("tcp://", "http://", "https://", "ssh://")
+_SERVICE_LABEL: Final = "com.docker.compose.service"
+_NEAREST: Final = 3
+_NEAR_ENOUGH: Final = 0.5
+_STDOUT, _STDERR = 1, 2
+_EVERY_ADDRESS: Final = "0.0.0.0"  # noqa: S104 - what an empty address means to the engine; nothing is bound here
+_LOCAL: Final = "localhost"
+_NOT_RUN: Final = frozenset({-1, 126, 127})
+_FRAME: Final = struct.Struct(">BxxxL")
+
+
+class _Wire(msgspec.Struct, rename="pascal"):
+    """Members as the engine's API names them; unknown ones are skipped."""
+
+
+class Listed(_Wire):
+    """A container as the list of containers has it."""
+
+    id: str
+    names: list[str] | None
+    state: str
+    created: int
+    labels: dict[str, str] | None = None
+
+    @property
+    def name(self) -> str:
+        """Its name, without the slash that the engine puts before it; else its short id."""
+        return self.names[0].removeprefix("/") if self.names else self.id[:12]
+
+    @property
+    def service(self) -> str:
+        """Its service of Docker Compose, or nothing."""
+        return (self.labels or {}).get(_SERVICE_LABEL, "")
+
+
+class _Probe(_Wire):
+    """One run of a health check."""
+
+    exit_code: int
+    output: str
+
+    @property
+    def said(self) -> str:
+        return f"exit code {self.exit_code}: {' '.join(self.output.split())[:EXCERPT_CHARACTERS]}"
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether its program could not be run: the engine says so with -1, a shell with 126 or 127."""
+        return self.exit_code in _NOT_RUN
+
+
+class _Health(_Wire):
+    status: str = ""
+    log: list[_Probe] | None = None  # oldest first; the engine keeps five
+
+    @property
+    def probe(self) -> _Probe | None:
+        return self.log[-1] if self.log else None
+
+
+class _State(_Wire):
+    status: str
+    exit_code: int
+    started_at: str
+    oom_killed: bool = msgspec.field(name="OOMKilled")
+    health: _Health | None = None
+
+
+class _Mounted(_Wire):
+    type: str
+    source: str
+    destination: str
+
+
+class _Binding(_Wire):
+    host_ip: str
+    host_port: str
+
+
+class _Networks(_Wire):
+    networks: dict[str, Any]
+    ports: dict[str, list[_Binding] | None] | None = None  # "9105/tcp" -> where; null: exposed, and not published
+
+    @property
+    def published(self) -> tuple[PublishedPort, ...]:
+        return tuple(
+            PublishedPort(
+                port=int(inside.partition("/")[0]),
+                protocol=inside.partition("/")[2],
+                address=one.host_ip or _EVERY_ADDRESS,
+                host_port=int(one.host_port),
+            )
+            for inside, bindings in (self.ports or {}).items()
+            for one in bindings or ()
+        )
+
+
+class Inspected(_Wire):
+    """A container as its inspection has it."""
+
+    state: _State
+    restart_count: int
+    mounts: list[_Mounted]
+    network_settings: _Networks
+
+
+def engine_host(address: str | None) -> str:
+    """Return the host of an engine as it is called from here; a socket, a pipe and a loopback address are this host.
+
+    The near end of a tunnel looks like this host, too: nothing here can tell.
+    """
+    name = urlsplit(address or "").hostname if (address or "").startswith(_REMOTE) else None
+    return _LOCAL if name is None or is_loopback(name) else name
+
+
+def matching(listed: Sequence[Listed], service: Service) -> Listed | None:
+    """Return the service's container: by compose label, else by name.
+
+    Two compose projects of one host may both have a service of that name: then the one with the container's name
+    counts, else the running one, else the newest.
+    """
+    labelled = [one for one in listed if one.service == service.name]
+    named = [one for one in listed if one.name == service.container]
+    return max(
+        labelled or named,
+        key=lambda one: (one.name == service.container, one.state == "running", one.created),
+        default=None,
+    )
+
+
+def nearest(listed: Sequence[Listed], service: Service) -> tuple[str, ...]:
+    """Return the names that are closest to the service's, for who has mistyped one."""
+    names = [one.name for one in listed]
+    close = [
+        *get_close_matches(service.container, names, n=_NEAREST, cutoff=_NEAR_ENOUGH),
+        *get_close_matches(service.name, names, n=_NEAREST, cutoff=_NEAR_ENOUGH),
+    ]
+    return tuple(dict.fromkeys(close))[:_NEAREST]
+
+
+def demultiplexed(frames: bytes) -> tuple[bytes, bytes]:
+    """Return standard output and standard error; each frame is stream, three zero bytes, length, bytes."""
+    streams = {_STDOUT: bytearray(), _STDERR: bytearray()}
+    at = 0
+    while at < len(frames):
+        stream, length = _FRAME.unpack_from(frames, at)
+        at += _FRAME.size
+        streams[stream] += frames[at : at + length]
+        at += length
+    return bytes(streams[_STDOUT]), bytes(streams[_STDERR])
+
+
+def only_file(archive: bytes) -> bytes | None:
+    """Return the regular file of an archive of one path; None for a folder."""
+    with tarfile.open(fileobj=BytesIO(archive)) as tar:
+        member = tar.next()
+        content = tar.extractfile(member) if member is not None and member.isfile() else None
+        return None if content is None else content.read()

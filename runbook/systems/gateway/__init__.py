@@ -1,0 +1,1 @@
+"""The edge proxy and the gateway."""

@@ -1,0 +1,154 @@
+"""The gateway: leads and jobs, created as any client of the CRM creates them. A POST is sent once, whatever happens."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Any, Final
+
+import msgspec
+
+from runbook.systems.gateway.settings import GatewaySettings
+from runbook.systems.http import Answer, HttpClient
+
+NO_SUCH_LEAD: Final = 0
+_CREATED: Final = (HTTPStatus.OK, HTTPStatus.CREATED)
+_PROXY_404: Final = "404 page not found"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntityAnswer:
+    """A lead or job as the API created it; `body` is its whole answer."""
+
+    id: int
+    tenant_id: str
+    status: int
+    sent_at: datetime
+    answered_at: datetime
+    body: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeAnswer:
+    """What a request that can create nothing was answered; `date` is the clock of who answered, if told.
+
+    `is_proxy_404` means that the edge proxy knows no route for the Host: the gateway never saw the request.
+    """
+
+    status: int
+    is_proxy_404: bool
+    saw: str
+    date: datetime | None
+
+
+class Gateway:
+    """The API behind the edge proxy, as the owner of one token.
+
+    Raises UnreachableError, and AnswerError with one of the codes "no_route", "not_found", "unauthorized",
+    "forbidden", "duplicate", "tenant_required", "bad_request", "invalid", "server_error", "upstream".
+    """
+
+    def __init__(self, settings: GatewaySettings, token: str, timeout_s: float = 10) -> None:
+        """Keep address, Host and token; nothing is opened."""
+        self._settings = settings
+        self._http = HttpClient(
+            "The gateway",
+            settings.url,
+            headers={"Host": settings.host, "Authorization": f"Bearer {token}"},
+            timeout_s=timeout_s,
+            fix="check that the edge proxy and the gateway run, and that RUNBOOK_GATEWAY_URL is the proxy's address",
+        )
+
+    def create_lead(self, *, name: str, email: str, source: str) -> EntityAnswer:
+        """Create a lead; code "duplicate" when the tenant has one with this e-mail already."""
+        answer = self._http.post("/leads", json={"name": name, "email": email, "source": source})
+        if answer.status == HTTPStatus.CONFLICT:
+            raise answer.error(
+                f"A lead with the e-mail {email} exists already: 409",
+                code="duplicate",
+                fix="inv traffic: every run has e-mail addresses of its own",
+            )
+        return self._created(answer)
+
+    def create_job(self, *, lead_id: int, title: str, status: str, description: str) -> EntityAnswer:
+        """Create a job for a lead; code "not_found" when this tenant has no such lead."""
+        return self._created(self._http.post("/jobs", json=_job(lead_id, title, status, description)))
+
+    def probe(self) -> ProbeAnswer:
+        """Ask for a job of a lead that cannot exist: an answer of ApexFlow proves the whole route, and nothing is made.
+
+        Every status is an answer here. 404 from the API (not from the proxy) or a validation error is the good one.
+        """
+        answer = self._http.post("/jobs", json=_job(NO_SUCH_LEAD, "Route probe", "Open", "Creates nothing"))
+        return ProbeAnswer(
+            status=answer.status,
+            is_proxy_404=_is_proxy_404(answer),
+            saw=f"{answer.status} {answer.excerpt}",
+            date=_date(answer.headers),
+        )
+
+    def close(self) -> None:
+        """Close the connections that are kept alive."""
+        self._http.close()
+
+    def _created(self, answer: Answer) -> EntityAnswer:
+        if answer.status not in _CREATED:
+            code, seen, fix = self._refusal(answer)
+            raise answer.error(f"{seen}: {answer.status} {answer.excerpt}", code=code, fix=fix)
+        entity = answer.read(_Entity)
+        return EntityAnswer(
+            id=entity.id,
+            tenant_id=entity.tenant_id,
+            status=answer.status,
+            sent_at=answer.sent_at,
+            answered_at=answer.answered_at,
+            body=answer.read(dict[str, Any]),
+        )
+
+    def _refusal(self, answer: Answer) -> tuple[str, str, str]:
+        """Return code, what was seen and the fix of an answer that is not a created entity."""
+        if answer.status == HTTPStatus.NOT_FOUND:
+            if _is_proxy_404(answer):
+                fix = "set RUNBOOK_GATEWAY_HOST to the name that the edge proxy routes"
+                return "no_route", f"No route for the host {self._settings.host}", fix
+            return "not_found", "The API does not know it", "create the lead first, with the same user"
+        if answer.status == HTTPStatus.BAD_REQUEST and "tenant required" in answer.text.lower():
+            return "tenant_required", "The token names no tenant", "add the tenant_id mapper to the client in Keycloak"
+        if answer.status in _UPSTREAM:
+            fix = f"docker logs {self._settings.apexflow_container}, then restart it"
+            return "upstream", "The gateway got no answer from ApexFlow", fix
+        return _REFUSALS.get(answer.status, _OTHER)
+
+
+_UPSTREAM: Final = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT})
+_LOOK: Final = "inv troubleshoot"
+_OTHER: Final = ("server_error", "The API could not do it", _LOOK)
+_REFUSALS: Final[Mapping[int, tuple[str, str, str]]] = {
+    HTTPStatus.BAD_REQUEST: ("bad_request", "The API refused the request", _LOOK),
+    HTTPStatus.UNAUTHORIZED: ("unauthorized", "The gateway refused the token", _LOOK),
+    HTTPStatus.FORBIDDEN: ("forbidden", "The gateway does not let this token do it", _LOOK),
+    HTTPStatus.CONFLICT: ("duplicate", "It exists already", _LOOK),
+    HTTPStatus.UNPROCESSABLE_ENTITY: ("invalid", "The API refused the data", _LOOK),
+}
+
+
+class _Entity(msgspec.Struct, frozen=True):
+    id: int
+    tenant_id: str
+
+
+def _job(lead_id: int, title: str, status: str, description: str) -> dict[str, object]:
+    return {"lead_id": lead_id, "title": title, "status": status, "description": description}
+
+
+def _is_proxy_404(answer: Answer) -> bool:
+    """Traefik answers an unknown Host with plain text; the API behind it answers JSON."""
+    return answer.status == HTTPStatus.NOT_FOUND and not answer.is_json
+
+
+def _date(headers: Mapping[str, str]) -> datetime | None:
+    try:
+        return parsedate_to_datetime(headers["Date"])
+    except (KeyError, ValueError):
+        return None

@@ -1,0 +1,286 @@
+"""Grafana: the dashboard as served, its datasources, and queries as a panel makes them. Shapes: its HTTP API, 11.2."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any, Final
+
+import msgspec
+
+from runbook.systems.grafana.settings import GrafanaSettings
+from runbook.systems.http import Answer, HttpClient
+
+_MAX_DATA_POINTS: Final = 1000
+_INTERVAL_MS: Final = 1000
+_LOOK: Final = "inv troubleshoot --hop grafana"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrafanaHealth:
+    """The answer of /api/health. It speaks of Grafana's own database only, not of provisioning."""
+
+    ok: bool
+    version: str
+    status: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServedDashboard:
+    """A dashboard as the API serves it; `provisioned_file` is the file it came from, "" when saved by hand."""
+
+    uid: str
+    title: str
+    version: int
+    panels: tuple[dict[str, Any], ...]
+    provisioned_file: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Datasource:
+    """One datasource; `url` is the address as Grafana's own host sees it."""
+
+    uid: str
+    name: str
+    type: str
+    url: str
+    is_default: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasourceHealth:
+    """Whether Grafana reaches the system behind a datasource, and what it says."""
+
+    ok: bool
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """One column of numbers that a query answered, with its times. None is no value, NaN or an infinity."""
+
+    ref_id: str
+    name: str
+    labels: Mapping[str, str]
+    times: tuple[datetime, ...]
+    values: tuple[float | None, ...]
+
+
+class Grafana:
+    """One Grafana. Every method raises UnreachableError, and AnswerError: code "unauthorized" for a wrong password."""
+
+    def __init__(self, settings: GrafanaSettings, timeout_s: float = 10) -> None:
+        """Keep the address and who we are there; nothing is opened."""
+        self._username = settings.username
+        self._http = HttpClient(
+            "Grafana",
+            settings.url,
+            auth=(settings.username, settings.password.get_secret_value()),
+            timeout_s=timeout_s,
+            fix=f"check that Grafana ({settings.container}) runs, and that RUNBOOK_GRAFANA_URL is its address",
+        )
+
+    def health(self) -> GrafanaHealth:
+        """Return its health; a 503 is an answer, not an error."""
+        answer = self._http.get("/api/health")
+        if answer.status not in {HTTPStatus.OK, HTTPStatus.SERVICE_UNAVAILABLE} or not answer.is_json:
+            answer.expected(HTTPStatus.OK)
+        found = answer.read(_Health)
+        ok = answer.status == HTTPStatus.OK and found.database == "ok"
+        return GrafanaHealth(ok=ok, version=found.version, status=answer.status)
+
+    def dashboard(self, uid: str) -> ServedDashboard | None:
+        """Return the served dashboard; None when Grafana knows none of that uid."""
+        answer = self._http.get(f"/api/dashboards/uid/{uid}")
+        if answer.status == HTTPStatus.NOT_FOUND and answer.is_json:
+            return None
+        found = self._accepted(answer).read(_Dashboard)
+        return ServedDashboard(
+            uid=found.dashboard.uid,
+            title=found.dashboard.title,
+            version=found.dashboard.version,
+            panels=tuple(found.dashboard.panels),
+            provisioned_file=found.meta.provisioned_external_id,
+            url=found.meta.url,
+        )
+
+    def datasources(self) -> tuple[Datasource, ...]:
+        """Return all datasources."""
+        found = self._accepted(self._http.get("/api/datasources")).read(list[_Datasource])
+        return tuple(
+            Datasource(uid=one.uid, name=one.name, type=one.type, url=one.url, is_default=one.is_default)
+            for one in found
+        )
+
+    def datasource_health(self, uid: str) -> DatasourceHealth:
+        """Let Grafana try a datasource; AnswerError with code "not_found" when it knows none of that uid."""
+        answer = self._http.get(f"/api/datasources/uid/{uid}/health")
+        if answer.status not in {HTTPStatus.BAD_REQUEST, HTTPStatus.INTERNAL_SERVER_ERROR} or not answer.is_json:
+            self._accepted(answer)
+        found = answer.read(_Message)
+        return DatasourceHealth(ok=found.status == "OK", message=found.message)
+
+    def query(
+        self, targets: Sequence[Mapping[str, Any]], *, datasource_uid: str, start: datetime, end: datetime
+    ) -> tuple[Frame, ...]:
+        """Ask what a panel's targets ask, through Grafana (POST /api/ds/query).
+
+        The answer holds no table columns: those are made by the frontend. Raises AnswerError with what the
+        datasource said when one of the targets fails.
+        """
+        defaults = {"intervalMs": _INTERVAL_MS, "maxDataPoints": _MAX_DATA_POINTS}
+        source = {"type": "prometheus", "uid": datasource_uid}
+        document = {
+            "queries": [{**defaults, **target, "datasource": source} for target in targets],
+            "from": _epoch_ms(start),
+            "to": _epoch_ms(end),
+        }
+        answer = self._http.post("/api/ds/query", json=document)
+        if not answer.is_json or answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+            self._accepted(answer)
+        return _frames(answer)
+
+    def close(self) -> None:
+        """Close the connections that are kept alive."""
+        self._http.close()
+
+    def _accepted(self, answer: Answer) -> Answer:
+        if answer.status == HTTPStatus.UNAUTHORIZED:
+            raise answer.error(
+                f"Grafana refused the login of {self._username}: 401",
+                code="unauthorized",
+                fix="set RUNBOOK_GRAFANA_PASSWORD; the container's own variable counts only on its first start",
+            )
+        if answer.status == HTTPStatus.FORBIDDEN:
+            raise answer.error(
+                f"Grafana does not let {self._username} do this: 403",
+                code="forbidden",
+                fix="set RUNBOOK_GRAFANA_USERNAME to a user with more rights",
+            )
+        if answer.status == HTTPStatus.NOT_FOUND and answer.is_json:
+            raise answer.error(
+                f"Grafana does not know it: {answer.excerpt}",
+                code="not_found",
+                fix="leave RUNBOOK_GRAFANA_DATASOURCE_UID unset, or correct it",
+            )
+        return answer.expected(HTTPStatus.OK)
+
+
+# What travels: the parts of the API's JSON that are read.
+
+
+class _Wire(msgspec.Struct, rename="camel"):
+    """Members as JSON names them; unknown ones are skipped."""
+
+
+class _Health(_Wire):
+    database: str
+    version: str = ""
+
+
+class _Meta(_Wire):
+    provisioned_external_id: str = ""
+    url: str = ""
+
+
+class _Body(_Wire):
+    uid: str
+    title: str
+    version: int = 0
+    panels: list[dict[str, Any]] = []
+
+
+class _Dashboard(_Wire):
+    dashboard: _Body
+    meta: _Meta
+
+
+class _Datasource(_Wire):
+    uid: str
+    name: str
+    type: str
+    url: str = ""
+    is_default: bool = False
+
+
+class _Message(_Wire):
+    message: str = ""
+    status: str = ""
+
+
+class _FieldConfig(_Wire):
+    display_name: str = msgspec.field(default="", name="displayNameFromDS")
+
+
+class _Field(_Wire):
+    name: str
+    type: str = ""
+    labels: dict[str, str] | None = None
+    config: _FieldConfig | None = None
+
+
+class _Schema(_Wire):
+    ref_id: str = ""
+    name: str = ""
+    fields: list[_Field] = []
+
+
+class _Columns(_Wire):
+    values: list[list[Any]] = []
+
+
+class _Frame(_Wire):
+    schema: _Schema
+    data: _Columns
+
+
+class _Result(_Wire):
+    frames: list[_Frame] | None = None
+    error: str = ""
+    status: int = 200
+
+
+class _Results(_Wire):
+    results: dict[str, _Result] = {}
+    message: str = ""
+
+
+def _frames(answer: Answer) -> tuple[Frame, ...]:
+    found = answer.read(_Results)
+    for ref_id, result in found.results.items():
+        if result.error:
+            raise answer.error(f"The query {ref_id} failed: {result.error}", code="query_failed", fix=_LOOK)
+    if answer.status != HTTPStatus.OK:
+        seen = f"Grafana refused the query with {answer.status}: {found.message}"
+        raise answer.error(seen, code="query_failed", fix=_LOOK)
+    return tuple(
+        column
+        for ref_id, result in found.results.items()
+        for frame in result.frames or ()
+        for column in _numbers(ref_id, frame)
+    )
+
+
+def _numbers(ref_id: str, frame: _Frame) -> list[Frame]:
+    columns = list(zip(frame.schema.fields, frame.data.values, strict=False))
+    times = next((tuple(_moment(ms) for ms in values) for kind, values in columns if kind.type == "time"), ())
+    return [
+        Frame(
+            ref_id=ref_id,
+            name=(kind.config and kind.config.display_name) or frame.schema.name or kind.name,
+            labels=kind.labels or {},
+            times=times,
+            values=tuple(None if value is None else float(value) for value in values),
+        )
+        for kind, values in columns
+        if kind.type == "number"
+    ]
+
+
+def _epoch_ms(at: datetime) -> str:
+    return str(round(at.timestamp() * 1000))
+
+
+def _moment(epoch_ms: float) -> datetime:
+    return datetime.fromtimestamp(epoch_ms / 1000, UTC)

@@ -1,0 +1,183 @@
+"""The services of the local stack as processes: the protocol of `runtime.py` over the launcher's records and logs."""
+
+import math
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from pathlib import Path
+from typing import BinaryIO
+
+import psutil
+
+from runbook.errors import RunbookError, UnreachableError
+from runbook.systems.processes.launcher import Launcher, Record
+from runbook.systems.runtime import LogLine, Mount, PublishedPort, Service, ServiceState
+from runbook.waiting import Pending, wait_until
+
+_START = "inv stack.up"
+_FOLLOW_EVERY_S = 0.1
+# "[2025-11-03T19:48:51.465169] " of the sink, "2025-11-03T19:48:51.465Z " of the stand-ins, "ts=2025-11-03T..." of
+# Prometheus and Alertmanager, "time=2025-11-03T..." of their newer versions: all UTC.
+_OWN_TIME = re.compile(r"(?:\[|ts=|time=)?(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?)\d*Z?[\] ]")
+
+
+class ProcessRuntime:
+    """Finds, restarts and reads the processes that `stack.up` started in one folder."""
+
+    def __init__(self, stack_dir: Path) -> None:
+        """Take the stack's folder (`.stack`); nothing is read before the first question."""
+        self._launcher = Launcher(stack_dir)
+
+    def state(self, service: Service) -> ServiceState:
+        """Return its state: "running", "paused" (SIGSTOP), or "exited" with the code that its shell noted."""
+        names = self._names()
+        record = self._launcher.record(service.name) if service.name in names else None
+        if record is None:
+            return ServiceState(name=service.name, found=False, nearest=tuple(get_close_matches(service.name, names)))
+        return ServiceState(
+            name=service.name,
+            found=True,
+            status=self._status(record),
+            exit_code=self._launcher.exit_code(record),
+            started_at=datetime.fromtimestamp(record.started_at, UTC) if record.started_at else None,
+        )
+
+    def restart(self, service: Service, *, timeout_s: float) -> None:
+        """End it and start the same command at the same port. Raises RunbookError if it was never started.
+
+        The mock broker alone comes back at another port: `stack.up` then starts its clients anew.
+        """
+        record = self._found(service)
+        self._launcher.stop([service.name], timeout_s=timeout_s)
+        self._launcher.start(service.name, record.launch)
+
+    def log(self, service: Service, *, since: datetime | None = None, tail: int | None = None) -> tuple[LogLine, ...]:
+        """Return its lines, each with the time that it carries itself, if any.
+
+        With `since`, the lines after the last one that is known to be older: a line without a time (a traceback) is
+        left out only if an older line follows it.
+        """
+        self._names()
+        try:
+            content = self._launcher.log_file(service.name).read_bytes()
+        except FileNotFoundError:
+            return ()
+        lines = _lines(content, since)
+        return lines if tail is None else lines[max(0, len(lines) - tail) :]
+
+    def follow(self, service: Service, *, since: datetime | None = None) -> Iterator[LogLine]:
+        """Yield its lines as they come, over restarts too, until the caller stops or the stack is gone."""
+        self._names()
+        path = self._launcher.log_file(service.name)
+        if not path.exists():
+            return
+        with path.open("rb") as file:
+            content = file.read()
+            complete = content.rfind(b"\n") + 1
+            yield from _lines(content[:complete], since)
+            file.seek(complete)
+            while line := _next_line(file, path):
+                yield from _lines(line)
+
+    def file_inside(self, service: Service, path: str) -> bytes | None:  # noqa: ARG002 - every process sees the same files
+        """Return the file; a process sees what its host sees."""
+        try:
+            return Path(path).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def mounts(self, service: Service) -> tuple[Mount, ...]:  # noqa: ARG002 - a process has none
+        """Return nothing: a process has no mounts of its own."""
+        return ()
+
+    def networks(self, service: Service) -> frozenset[str]:  # noqa: ARG002 - all are on the host's
+        """Return the host's network."""
+        return frozenset({"host"})
+
+    def published(self, service: Service) -> tuple[PublishedPort, ...]:
+        """Return the TCP ports that it or a child of it listens at; one that has ended listens at none."""
+        process = self._launcher.process(self._found(service))
+        try:
+            family = [process, *process.children(recursive=True)] if process else []
+            sockets = [one for member in family for one in member.net_connections("tcp")]
+        except psutil.NoSuchProcess:  # it has ended meanwhile
+            return ()
+        heard = {(one.laddr.ip, one.laddr.port) for one in sockets if one.status == psutil.CONN_LISTEN}
+        return tuple(
+            PublishedPort(port=port, protocol="tcp", address=address, host_port=port) for address, port in sorted(heard)
+        )
+
+    def host(self) -> str:
+        """Return this host."""
+        return "localhost"
+
+    def start_command(self, service: Service) -> str:  # noqa: ARG002 - one command starts whatever is down
+        """Return the command that starts what is down and leaves the rest alone."""
+        return _START
+
+    def log_command(self, service: Service) -> str:
+        """Return the command that shows its last lines."""
+        return f"tail -n 50 {self._launcher.log_file(service.name)}"
+
+    def _names(self) -> tuple[str, ...]:
+        names = self._launcher.names()
+        if not names:
+            raise UnreachableError(
+                "The local stack is not up", where=str(self._launcher.root), fix=_START, reason="refused"
+            )
+        return names
+
+    def _found(self, service: Service) -> Record:
+        names = self._names()
+        record = self._launcher.record(service.name)
+        if record is None:
+            raise RunbookError(
+                f"There is no process {service.name!r}; there are {', '.join(names)}",
+                where=str(self._launcher.root),
+                fix=_START,
+            )
+        return record
+
+    def _status(self, record: Record) -> str:
+        process = self._launcher.process(record)
+        try:
+            if process is None:
+                return "exited"
+            return "paused" if process.status() == psutil.STATUS_STOPPED else "running"
+        except psutil.NoSuchProcess:
+            return "exited"
+
+
+def _lines(content: bytes, since: datetime | None = None) -> tuple[LogLine, ...]:
+    texts = content.decode("utf-8", "replace").removesuffix("\n").split("\n") if content else []
+    lines = tuple(LogLine(text=text.removesuffix("\r"), at=_own_time(text)) for text in texts)
+    if since is None:
+        return lines
+    older = (number for number, line in enumerate(lines, 1) if line.at is not None and line.at < since)
+    return lines[max(older, default=0) :]
+
+
+def _own_time(text: str) -> datetime | None:
+    found = _OWN_TIME.match(text)
+    try:
+        return datetime.fromisoformat(found[1]).replace(tzinfo=UTC) if found else None
+    except ValueError:  # the 31st of February
+        return None
+
+
+def _next_line(file: BinaryIO, path: Path) -> bytes:
+    """Wait for a complete line; nothing once the file has been removed."""
+
+    def line() -> bytes | Pending:
+        position = file.tell()
+        text = file.readline()
+        if text.endswith(b"\n"):
+            return text
+        file.seek(position)
+        return Pending("no further line") if path.exists() else b""
+
+    fix = "none: it waits until the caller stops"
+    return wait_until(
+        line, what="the next line", deadline_s=math.inf, where=str(path), fix=fix, every_s=_FOLLOW_EVERY_S
+    )

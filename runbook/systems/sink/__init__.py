@@ -1,0 +1,1 @@
+"""The sink, as its pages tell of it."""

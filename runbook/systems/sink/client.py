@@ -1,0 +1,109 @@
+"""The CRM events sink: its metrics page, read as Prometheus reads it, and its health."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from http import HTTPStatus
+from typing import Final
+
+import msgspec
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
+
+from runbook.systems.http import HttpClient
+from runbook.systems.sink.settings import SinkSettings
+
+_INGESTED: Final = "crm_events_ingested_total"
+_REJECTED: Final = "crm_events_rejected_total"
+_NEXT_OFFSET: Final = "crm_events_next_offset"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SinkPage:
+    """The sink's counters at one moment.
+
+    `counters` is by (tenant_id, topic), `rejected` by (topic, reason), `next_offsets` by (topic, partition): the
+    position that belongs to these counters. Older sinks tell neither rejected events nor positions. `has_counter` is
+    False when no series of the ingested counter is there. `at` is when the page had arrived.
+    """
+
+    counters: Mapping[tuple[str, str], float]
+    rejected: Mapping[tuple[str, str], float]
+    next_offsets: Mapping[tuple[str, int], int]
+    has_counter: bool
+    at: datetime
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SinkHealth:
+    """What /health says: 200 "healthy", or another status with its word."""
+
+    status_code: int
+    status: str
+
+
+class Sink:
+    """One sink. Every method raises UnreachableError, and AnswerError when the answer is not as documented."""
+
+    def __init__(self, settings: SinkSettings, timeout_s: float = 10) -> None:
+        """Keep the addresses; nothing is opened."""
+        check = f"check that the sink ({settings.container}) runs, and that"
+        self._metrics = HttpClient(
+            "The sink's metrics page",
+            settings.metrics_url,
+            headers={"Accept": "text/plain"},
+            timeout_s=timeout_s,
+            fix=f"{check} RUNBOOK_SINK_METRICS_URL is the page that Prometheus scrapes",
+        )
+        self._health = HttpClient(
+            "The sink", settings.http_url, timeout_s=timeout_s, fix=f"{check} RUNBOOK_SINK_HTTP_URL is its address"
+        )
+
+    def page(self) -> SinkPage:
+        """Read the metrics page."""
+        answer = self._metrics.get("").expected(HTTPStatus.OK)
+        try:
+            samples = _samples(answer.text)
+            return SinkPage(
+                counters={(one.labels["tenant_id"], one.labels["topic"]): one.value for one in samples[_INGESTED]},
+                rejected={(one.labels["topic"], one.labels["reason"]): one.value for one in samples[_REJECTED]},
+                next_offsets={
+                    (one.labels["topic"], int(one.labels["partition"])): int(one.value) for one in samples[_NEXT_OFFSET]
+                },
+                has_counter=bool(samples[_INGESTED]),
+                at=answer.answered_at,
+                size_bytes=len(answer.body),
+            )
+        except KeyError as error:
+            raise answer.error(f"A series of the sink has no label {error}") from None
+        except ValueError:
+            raise answer.error(
+                f"The sink's metrics page is not in Prometheus's text format: {answer.excerpt}"
+            ) from None
+
+    def health(self) -> SinkHealth:
+        """Ask whether it is healthy; another status than 200 is an answer, not an error."""
+        answer = self._health.get("/health")
+        if not answer.is_json:
+            answer.expected(HTTPStatus.OK)
+        return SinkHealth(status_code=answer.status, status=answer.read(_Health).status)
+
+    def close(self) -> None:
+        """Close the connections that are kept alive."""
+        self._metrics.close()
+        self._health.close()
+
+
+class _Health(msgspec.Struct, frozen=True):
+    status: str
+
+
+def _samples(page: str) -> dict[str, list[Sample]]:
+    """Return the samples of the sink's three metrics by name; ValueError when the page is no exposition."""
+    found: dict[str, list[Sample]] = {_INGESTED: [], _REJECTED: [], _NEXT_OFFSET: []}
+    for family in text_string_to_metric_families(page):
+        for sample in family.samples:
+            if sample.name in found:
+                found[sample.name].append(sample)
+    return found

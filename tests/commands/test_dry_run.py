@@ -1,0 +1,46 @@
+"""A dry run through the whole of setup, on files as the field has them: what it prints is what then happens."""
+
+import os
+from pathlib import Path
+
+from alone import Files
+from found_dashboards import found_dashboard
+from found_rules import found_rules
+
+from runbook.files.plan import Plan
+from runbook.model import TaskResult
+
+CASES = 1000 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 150
+
+
+def diff_of(files: Files) -> str:
+    """The difference that somebody else sees, of what the files held and hold."""
+    plans = zip(files.paths, files.before, files.contents(), strict=True)
+    return "".join(
+        Plan(kind="rules", source=str(path), before=old, after=new, reason="").diff() for path, old, new in plans
+    )
+
+
+def ended(result: TaskResult) -> tuple[str | None, str | None]:
+    """What was said: the diff, and the refusal."""
+    return result.diff, result.problem.seen if result.problem else None
+
+
+def test_a_dry_run_prints_the_change_byte_for_byte(tmp_path: Path) -> None:
+    """The same diff as the setup behind it, and as the files themselves; the same refusal, which writes nothing."""
+    changed = refused = 0
+    for seed in range(CASES):
+        files = Files(tmp_path / str(seed), dashboard=found_dashboard(seed).raw, rules=found_rules(seed).raw)
+        state_dir = tmp_path / str(seed) / ".runbook"
+
+        dry = files.set_up(state_dir, dry_run=True)
+        assert files.wrong([files.before]) == "", f"seed {seed}"
+        real = files.set_up(state_dir)
+
+        assert ended(dry) == ended(real), f"seed {seed}"
+        assert (dry.diff or "") == diff_of(files), f"seed {seed}"
+        assert (dry.exit_code, real.exit_code) in {(2, 0), (0, 0), (1, 1)}, f"seed {seed}"
+        changed += dry.exit_code == 2
+        refused += dry.exit_code == 1
+    assert changed > CASES // 4
+    assert refused > CASES // 10

@@ -1,0 +1,177 @@
+"""How the services are made to read their files: a reload where it is known to reach them, else a restart."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from installation import Installation
+from setups import Watcher, contents, outcomes, roll_back, set_up
+
+from runbook.errors import RunbookError
+from runbook.model import StepResult, TaskResult
+from runbook.runs.run_log import Record
+
+UNREADABLE = RunbookError("the image has no cat", where="docker exec", fix="none")
+
+
+def step(result: TaskResult, name: str) -> StepResult:
+    return next(step for step in result.steps if step.step == name)
+
+
+@pytest.mark.parametrize(
+    ("inside", "said"),
+    [
+        (b"groups: []\n", "inside is another file (R_STALE_INODE): 11 bytes, SHA-256"),
+        (None, "no such file inside (R_NOT_MOUNTED)"),
+        (UNREADABLE, "not readable inside (the image has no cat)"),
+    ],
+    ids=["stale inode", "not mounted", "unreadable"],
+)
+def test_a_reload_that_may_not_reach_the_file_is_followed_by_a_restart(
+    installed: Installation, inside: bytes | RunbookError | None, said: str
+) -> None:
+    """A reload of the old file answers 200 as well: what is inside decides, not the answer."""
+    installed.inside = inside
+
+    result = set_up(installed)
+
+    assert (result.outcome, result.exit_code) == ("changed", 0)
+    assert (installed.reloaded_times, installed.restarted) == (1, ["grafana", "prometheus"])
+    assert said in step(result, "reload prometheus").reason
+    assert "CrmEventsSinkDown" in str(installed.groups)
+
+
+def test_the_evidence_of_a_reload_is_the_hash_inside_and_the_answer(installed: Installation) -> None:
+    told = step(set_up(installed), "reload prometheus")
+
+    assert [seen.saw for seen in told.evidence][1:] == ["200"]
+    assert told.evidence[0].saw.startswith(f"the file of this host: {installed.rules.stat().st_size} bytes, SHA-256")
+    assert installed.restarted == ["grafana"]
+
+
+@pytest.mark.parametrize("status", [403, 404, 502])
+def test_a_prometheus_without_reloads_is_restarted(installed: Installation, status: int) -> None:
+    installed.reload_status = status
+
+    result = set_up(installed)
+
+    assert (result.exit_code, installed.restarted) == (0, ["grafana", "prometheus"])
+    assert step(result, "reload prometheus").evidence[1].saw == str(status)
+
+
+@pytest.mark.parametrize("cause", ["no lifecycle", "stale inode"])
+def test_a_file_that_promtool_rejects_is_no_reason_to_end_prometheus(
+    installed: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cause: str
+) -> None:
+    """Where the reload says nothing of the file, promtool is asked before the restart, and setup undoes itself.
+
+    The file was fine a moment ago, so a program that rejects everything plays promtool.
+    """
+    promtool = tmp_path / "promtool"
+    promtool.write_text(f"#!{sys.executable}\nprint('FAILED: could not parse expression')\nraise SystemExit(3)\n")
+    promtool.chmod(0o755)
+    monkeypatch.setenv("RUNBOOK_PROMETHEUS_PROMTOOL", str(promtool))
+    before = contents(installed)
+    installed.reload_status = 403 if cause == "no lifecycle" else 200
+    installed.inside = b"groups: []\n" if cause == "stale inode" else installed.inside
+
+    result = set_up(installed)
+
+    assert (result.exit_code, contents(installed)) == (6, before)
+    assert "prometheus" not in installed.restarted
+    assert result.problem is not None
+    assert "could not parse expression" in result.problem.seen
+
+
+def test_the_old_state_must_be_served_again_after_an_undo(installed: Installation) -> None:
+    """Prometheus never loads the rule; after the undo Grafana goes on serving the new panels: that is said."""
+    before = contents(installed)
+    installed.prometheus_is_deaf = True
+    watcher = Watcher()
+    watcher.at_end["served by Grafana"] = lambda: setattr(installed, "grafana_is_blind", True)
+
+    result = set_up(installed, watcher=watcher)
+
+    assert (result.exit_code, contents(installed)) == (1, before), "6 would promise the old state"
+    assert outcomes(result)["grafana serves the old state"] == "failed"
+    assert result.problem is not None
+    assert "The files are as before, but then: Grafana serving the old panels did not come" in result.problem.seen
+    assert "panel 20 is still served" in result.problem.seen
+
+
+def test_an_alert_that_stays_loaded_after_an_undo_is_said(installed: Installation) -> None:
+    installed.grafana_is_blind = True
+    watcher = Watcher()
+    watcher.at_end["reload prometheus"] = lambda: setattr(installed, "prometheus_is_deaf", True)
+
+    result = set_up(installed, watcher=watcher)
+
+    assert result.exit_code == 1
+    assert outcomes(result)["grafana serves the old state"] == "ok"
+    assert result.problem is not None
+    assert "CrmEventsSinkDown in group crm_events_alerts is still loaded" in result.problem.seen
+
+
+def test_a_service_that_fails_during_the_undo_does_not_keep_the_other_from_it(installed: Installation) -> None:
+    """Grafana's restart is refused from then on; Prometheus is told of the old rules all the same."""
+    before = contents(installed)
+    watcher = Watcher()
+
+    def disturb() -> None:
+        installed.fails = {"grafana"}
+        installed.panels = installed.panels[:-3]
+
+    watcher.at_end["reload prometheus"] = disturb
+    result = set_up(installed, watcher=watcher)
+
+    assert (result.exit_code, contents(installed)) == (1, before)
+    assert "CrmEventsSinkDown" not in str(installed.groups)
+    assert outcomes(result)["prometheus serves the old state"] == "ok"
+    assert result.problem is not None
+    assert "The engine refused to restart grafana" in result.problem.seen
+
+
+def test_a_prometheus_without_any_rules_is_not_the_old_state(installed: Installation) -> None:
+    installed.grafana_is_blind = True
+    watcher = Watcher()
+
+    def disturb() -> None:
+        installed.prometheus_is_deaf, installed.groups = True, []
+
+    watcher.at_end["reload prometheus"] = disturb
+    result = set_up(installed, watcher=watcher)
+
+    assert result.exit_code == 1
+    assert "is not loaded" in result.problem.seen if result.problem else False
+
+
+def test_a_record_that_is_full_right_after_the_write_hides_nothing(
+    installed: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The files were written, and nobody can keep that: they are put back."""
+    before, append = contents(installed), Record.append
+
+    def full(record: Record, kind: str, data: object) -> None:
+        if kind == "step" and getattr(data, "step", "") == "write":
+            raise RunbookError("What happens cannot be kept, so nothing more is done: full", where="record", fix="room")
+        append(record, kind, data)
+
+    monkeypatch.setattr(Record, "append", full)
+    result = set_up(installed)
+
+    assert (result.exit_code, contents(installed), installed.restarted) == (6, before, [])
+
+
+def test_a_rollback_that_is_not_served_is_undone_too(installed: Installation) -> None:
+    """The new files stay, and they are what is served."""
+    set_up(installed)
+    after = contents(installed)
+    installed.grafana_is_blind = True
+
+    result = roll_back(installed)
+
+    assert (result.outcome, result.exit_code) == ("rolled_back", 6)
+    assert contents(installed) == after
+    assert [panel["id"] for panel in installed.panels][-3:] == [20, 21, 12]
+    assert result.problem is not None
+    assert result.problem.seen.endswith("The files are as before, and the old state is served")

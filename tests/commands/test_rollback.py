@@ -1,0 +1,180 @@
+"""Rollback: every byte back, proven served again; nobody's later change is lost unasked."""
+
+from installation import Installation
+from setups import contents, files, killed_while_writing, outcomes, roll_back, set_up, state_of
+
+from runbook.runs.run_log import all_records, begin_record, digest, open_record
+
+
+def test_rollback_brings_back_every_byte(installed: Installation) -> None:
+    before = contents(installed)
+    set_up(installed)
+    installed.restarted = []
+
+    result = roll_back(installed)
+
+    assert (result.outcome, result.exit_code) == ("changed", 0)
+    assert contents(installed) == before
+    assert (installed.restarted, installed.reloaded_times) == (["grafana"], 2)
+    assert outcomes(result)["grafana serves the old state"] == "ok"
+    assert outcomes(result)["prometheus serves the old state"] == "ok"
+    again = roll_back(installed)
+    assert (again.outcome, again.diff) == ("unchanged", "")
+
+
+def test_rollback_after_a_crash_in_the_middle_of_setup(installed: Installation) -> None:
+    """The record tells of a write before it is made: a first file that was written alone can be put back."""
+    before = contents(installed)
+    set_up(installed, restart=False)
+    installed.rules.write_bytes(before[1])
+
+    assert roll_back(installed).exit_code == 0
+    assert contents(installed) == before
+
+
+def test_rollback_puts_right_what_a_kill_left(installed: Installation) -> None:
+    before = contents(installed)
+    killed_while_writing(installed)
+
+    assert roll_back(installed).exit_code == 0
+    assert contents(installed) == before
+
+
+def test_rollback_refuses_what_somebody_changed_since_and_shows_who_changed_what(installed: Installation) -> None:
+    run = set_up(installed).run_id
+    installed.rules.write_bytes(installed.rules.read_bytes() + b"# mine\n")
+    before, installed.restarted = files(installed), []
+
+    result = roll_back(installed)
+
+    assert (result.exit_code, files(installed), installed.restarted) == (1, before, [])
+    assert result.problem is not None
+    assert "1 of the files were changed by somebody" in result.problem.seen
+    assert result.problem.where == str(installed.rules)
+    assert f"--run {run} --force" in result.problem.fix
+    diff = result.diff or ""
+    assert "changed since: --force gives it up\n-# mine\n" in diff
+    assert "changed by that run: a rollback takes it back\n" in diff
+    assert "-      - alert: CrmEventsSinkDown\n" in diff
+
+
+def test_forced_rollback_gives_up_what_somebody_changed_and_keeps_a_copy(installed: Installation) -> None:
+    before = contents(installed)
+    set_up(installed)
+    theirs = installed.rules.read_bytes().replace(b"for: 2m", b"for: 9m") + b"# mine\n"
+    installed.rules.write_bytes(theirs)
+    installed.read_rules()
+
+    result = roll_back(installed, force=True)
+
+    assert (result.exit_code, contents(installed)) == (0, before)
+    assert outcomes(result)["prometheus serves the old state"] == "ok"
+    record = open_record(state_of(installed), result.run_id or "")
+    assert record.backup(installed.rules, digest(theirs)) == theirs
+    assert roll_back(installed, result.run_id).exit_code == 0
+    assert installed.rules.read_bytes() == theirs, "a rollback can be rolled back"
+
+
+def test_forced_rollback_of_a_file_that_is_broken_by_now(installed: Installation) -> None:
+    """When it is needed most: nobody can read what stands there."""
+    before = contents(installed)
+    set_up(installed)
+    installed.rules.write_bytes(b"groups: [\n")
+    installed.dashboard.write_bytes(b"{")
+
+    assert roll_back(installed, force=True).exit_code == 0
+    assert contents(installed) == before
+
+
+def test_rollback_of_an_older_run(installed: Installation) -> None:
+    """What a later setup wrote counts as somebody's change: the diff tells the two apart, --force takes both back."""
+    before = contents(installed)
+    older = set_up(installed).run_id
+    set_up(installed, with_absent_alert=True)
+    between = files(installed)
+
+    refused = roll_back(installed, older)
+    assert (refused.exit_code, files(installed)) == (1, between)
+    assert "-      - alert: CrmEventsSinkAbsent\n" in (refused.diff or "")
+
+    assert roll_back(installed, older, force=True).exit_code == 0
+    assert contents(installed) == before
+
+
+def test_rollback_of_a_run_on_another_target_is_refused(installed: Installation) -> None:
+    record = begin_record(state_of(installed), task="setup", target="other")
+    record.append("replaces", {"file": str(installed.rules), "before": "0", "after": "1"})
+    before = files(installed)
+
+    result = roll_back(installed, run_id=record.run_id)
+
+    assert (result.exit_code, files(installed)) == (4, before)
+
+
+def test_rollback_without_any_setup(installed: Installation) -> None:
+    result = roll_back(installed)
+
+    assert result.exit_code == 1
+    assert "has written anything" in result.problem.seen if result.problem else False
+
+
+def test_rollback_of_a_file_that_is_gone_names_the_copy(installed: Installation) -> None:
+    run = set_up(installed).run_id
+    installed.rules.unlink()
+
+    result = roll_back(installed, force=True)
+
+    assert result.exit_code == 1
+    assert result.problem is not None
+    assert (result.problem.where, "not there any more" in result.problem.seen) == (str(installed.rules), True)
+    assert f"{run}/backups" in result.problem.fix
+
+
+def test_a_record_without_the_written_bytes_shows_the_difference_alone(installed: Installation) -> None:
+    """As records of earlier versions are."""
+    before = contents(installed)
+    set_up(installed)
+    (record,) = (one for one in all_records(state_of(installed)) if one.task == "setup")
+    written = installed.rules.read_bytes()
+    for copy in (record.folder / "backups").iterdir():
+        if copy.read_bytes() == written:
+            copy.unlink()
+    installed.rules.write_bytes(written + b"# mine\n")
+
+    assert "-# mine\n" in (roll_back(installed).diff or "")
+    assert roll_back(installed, force=True).exit_code == 0
+    assert contents(installed) == before
+
+
+def test_rollback_passes_over_a_setup_that_undid_itself(installed: Installation) -> None:
+    before = contents(installed)
+    set_up(installed)
+    installed.prometheus_is_deaf = True
+    assert set_up(installed, with_absent_alert=True).exit_code == 6
+    installed.prometheus_is_deaf = False
+
+    assert roll_back(installed).outcome == "changed"
+    assert contents(installed) == before
+
+
+def test_files_only(installed: Installation) -> None:
+    """For GitOps: what was put there without the services goes back without them."""
+    before = contents(installed)
+    set_up(installed, restart=False)
+    installed.missing = {"grafana", "prometheus"}
+
+    assert roll_back(installed).exit_code == 1
+    assert roll_back(installed, restart=False).exit_code == 0
+    assert contents(installed) == before
+
+
+def test_who_reads_a_file_is_recorded_not_guessed(installed: Installation) -> None:
+    odd = installed.dashboard.with_name("dashboard.live")
+    installed.dashboard.rename(odd)
+    installed.dashboard.symlink_to(odd)
+    before = contents(installed)
+    set_up(installed, dashboard=odd)
+    installed.restarted = []
+
+    assert roll_back(installed).exit_code == 0
+    assert (contents(installed), installed.restarted) == (before, ["grafana"])

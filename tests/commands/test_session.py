@@ -1,0 +1,183 @@
+"""Around every task: one document, one exit code, a record of it, and nothing else gets out. Real processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runbook.console import validate
+from runbook.runs.run_log import all_records
+
+PROGRAM = """
+import resource, signal, sys, time
+from runbook.errors import ExitCode, LockedError, RolledBackError, RunbookError
+from runbook.interrupts import become_interruptible
+from runbook.commands.session import carry_out
+
+become_interruptible()
+
+def fine(session):
+    session.record.append("note", {})
+    return session.result("ok", ExitCode.OK)
+
+def looks_only(session):
+    return session.result("ok", ExitCode.OK)
+
+def refused(session):
+    session.record
+    raise RunbookError("It was refused", where="there", fix="do this")
+
+def locked(session):
+    raise LockedError("Another run", where="lock", fix="wait")
+
+def wrong_settings(session):
+    session.target
+    session.record
+
+def broken(session):
+    session.record
+    return 1 / 0
+
+def waits(session):
+    session.record
+    session.screen.says("waiting")
+    signal.pause()
+
+def full_disk(session):
+    size = (session.record.folder / "record.jsonl").stat().st_size
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+    return session.result("ok", ExitCode.OK)
+
+json, reports = "--json" in sys.argv, "--report" in sys.argv
+carry_out("setup", globals()[sys.argv[1]], target=sys.argv[2], json=json, reports=reports)
+"""
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> list[str]:
+    path = tmp_path / "program.py"
+    path.write_text(PROGRAM, encoding="utf-8")
+    return [sys.executable, str(path)]
+
+
+def environment(*arguments: str) -> dict[str, str]:
+    unwanted = ("RUNBOOK_", "COVERAGE_") if "full_disk" in arguments else "RUNBOOK_"  # coverage writes files too
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
+    return {**kept, "PYTHONPATH": str(Path(__file__).parents[2])}
+
+
+def run(program: list[str], folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*program, *arguments],
+        cwd=folder,
+        env=environment(*arguments),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+
+
+def only_document(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(done.stdout)
+    validate(document)
+    assert document["exit_code"] == done.returncode
+    return document
+
+
+@pytest.mark.parametrize(
+    ("work", "code", "outcome"),
+    [
+        ("fine", 0, "ok"),
+        ("looks_only", 0, "ok"),
+        ("refused", 1, "failed"),
+        ("locked", 5, "failed"),
+        ("broken", 1, "failed"),
+        ("full_disk", 1, "failed"),
+    ],
+)
+def test_every_end_is_one_document_and_its_exit_code(
+    program: list[str], tmp_path: Path, work: str, code: int, outcome: str
+) -> None:
+    done = run(program, tmp_path, work, "live", "--json")
+
+    document = only_document(done)
+    assert (done.returncode, document["outcome"]) == (code, outcome)
+    assert (code != 0) == ("error" in document)
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("work", ["refused", "locked", "broken", "full_disk"])
+def test_on_a_screen_it_is_three_parts(program: list[str], tmp_path: Path, work: str) -> None:
+    done = run(program, tmp_path, work, "live")
+
+    assert done.returncode != 0
+    assert "Fix: " in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_the_result_is_the_end_of_the_record(program: list[str], tmp_path: Path) -> None:
+    document = only_document(run(program, tmp_path, "fine", "live", "--json"))
+
+    (record,) = all_records(tmp_path / ".runbook")
+    assert record.run_id == document["run_id"]
+    assert [event.kind for event in record.events()] == ["begin", "note", "result"]
+    assert record.events("result")[0].data == document
+
+
+def test_a_task_that_only_looks_leaves_nothing(program: list[str], tmp_path: Path) -> None:
+    run(program, tmp_path, "looks_only", "live")
+
+    assert not (tmp_path / ".runbook").exists()
+
+
+def test_wrong_settings_begin_no_record(program: list[str], tmp_path: Path) -> None:
+    document = only_document(run(program, tmp_path, "wrong_settings", "nowhere", "--json"))
+
+    assert document["exit_code"] == 4
+    assert "no target 'nowhere'" in document["error"]["seen"]
+    assert not (tmp_path / ".runbook").exists()
+
+
+def test_a_defect_keeps_its_trace_in_a_file(program: list[str], tmp_path: Path) -> None:
+    """The screen names the place in one line; the trace is for the maintainers."""
+    done = run(program, tmp_path, "broken", "live")
+
+    assert "defect of this tool" in done.stdout
+    assert "ZeroDivisionError" in (tmp_path / ".runbook" / "defects" / "trace.txt").read_text()
+
+
+def test_a_result_that_could_not_be_kept_is_no_success(program: list[str], tmp_path: Path) -> None:
+    document = only_document(run(program, tmp_path, "full_disk", "live", "--json", "--report"))
+
+    assert document["error"]["seen"].startswith("What happens cannot be kept")
+    (record,) = all_records(tmp_path / ".runbook")
+    assert [event.kind for event in record.events()] == ["begin"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_is_exit_130_with_its_document(program: list[str], tmp_path: Path, number: signal.Signals) -> None:
+    with subprocess.Popen(
+        [*program, "waits", "live", "--json"],
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr
+        assert "waiting" in process.stderr.readline()
+        process.send_signal(number)
+        stdout, stderr = process.communicate(timeout=30)
+
+    document = json.loads(stdout)
+    validate(document)
+    assert (process.returncode, document["exit_code"], document["outcome"]) == (130, 130, "interrupted")
+    assert "Traceback" not in stderr
+    (record,) = all_records(tmp_path / ".runbook")
+    assert record.events("result")[0].data["outcome"] == "interrupted"

@@ -1,0 +1,394 @@
+"""Setup and rollback against a small Grafana and Prometheus that serve what they have read from the real files."""
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from installation import Installation
+from loopback import Reply
+from setups import Watcher, contents, files, killed_while_writing, outcomes, set_up, state_of
+
+from runbook.commands.troubleshoot.steps import troubleshoot
+from runbook.commands.verify.steps import verify
+from runbook.errors import UsageError
+from runbook.files.file_discovery import found_files
+from runbook.interrupts import Interrupted
+from runbook.runs.run_log import all_records, begin_record
+from runbook.settings import Target
+
+
+def test_the_first_setup_writes_has_it_read_and_proves(installed: Installation) -> None:
+    """Grafana by a restart, Prometheus by a reload: what it holds in memory, and pending alerts, stay."""
+    result = set_up(installed)
+
+    assert (result.outcome, result.exit_code) == ("changed", 0)
+    assert (installed.restarted, installed.reloaded_times) == (["grafana"], 1)
+    assert [panel["id"] for panel in installed.panels][-3:] == [20, 21, 12]
+    assert "CrmEventsSinkDown" in installed.rules.read_text("utf-8")
+
+
+def test_a_second_setup_changes_no_byte_and_restarts_nothing(installed: Installation) -> None:
+    set_up(installed)
+    before, installed.restarted = files(installed), []
+
+    result = set_up(installed)
+
+    assert (result.outcome, result.exit_code, result.diff) == ("unchanged", 0, "")
+    assert files(installed) == before
+    assert installed.restarted == []
+
+
+def test_a_dry_run_prints_exactly_what_apply_then_does(installed: Installation, tmp_path: Path) -> None:
+    """The printed diff, given to `patch`, makes the very bytes that setup writes; the dry run itself writes none."""
+    before = files(installed)
+    planned = set_up(installed, dry_run=True)
+    assert (planned.outcome, planned.exit_code) == ("pending", 2)
+    assert files(installed) == before
+    assert installed.restarted == []
+    old = contents(installed)
+
+    watcher = Watcher()
+    applied = set_up(installed, watcher=watcher)
+
+    assert planned.diff == applied.diff == watcher.diff != ""
+    written = contents(installed)
+    for path, content in zip((installed.dashboard, installed.rules), old, strict=True):
+        path.write_bytes(content)
+    subprocess.run(["patch", "-s", "-p0", "-d", "/"], input=planned.diff.encode(), check=True, cwd=tmp_path)
+    assert contents(installed) == written
+
+
+def test_a_dry_run_after_a_setup_is_empty(installed: Installation) -> None:
+    set_up(installed)
+
+    assert set_up(installed, dry_run=True).exit_code == 0
+
+
+def test_a_declined_question_leaves_everything(installed: Installation) -> None:
+    before = files(installed)
+
+    result = set_up(installed, answer=False)
+
+    assert (result.outcome, result.exit_code) == ("pending", 2)
+    assert (files(installed), installed.restarted) == (before, [])
+
+
+def test_files_only(installed: Installation) -> None:
+    """For GitOps: with --no-restart neither Prometheus nor the runtime is asked, and Grafana may be away."""
+    installed.grafana.routes.clear()
+    installed.prometheus.routes.clear()
+    installed.missing = {"grafana", "prometheus"}
+
+    result = set_up(installed, restart=False)
+
+    assert (result.outcome, result.exit_code, installed.restarted) == ("changed", 0, [])
+    panels = json.loads(installed.dashboard.read_text("utf-8-sig"))["panels"]
+    assert panels[-3]["datasource"] == {"type": "prometheus"}
+    assert installed.prometheus.asked == []
+
+
+def test_the_runbooks_panels_letter_by_letter(installed: Installation) -> None:
+    result = set_up(installed, verbatim=True)
+
+    assert result.exit_code == 0
+    assert installed.panels[-3]["datasource"] == "Prometheus"
+    assert "format" not in installed.panels[-2]["targets"][0]
+    assert set_up(installed, verbatim=True).outcome == "unchanged"
+
+
+def test_the_byte_order_mark_goes_only_when_asked(installed: Installation) -> None:
+    mark = b"\xef\xbb\xbf"
+    assert installed.dashboard.read_bytes().startswith(mark)
+
+    set_up(installed)
+    assert installed.dashboard.read_bytes().startswith(mark)
+
+    set_up(installed, strip_bom=True)
+    assert not installed.dashboard.read_bytes().startswith(mark)
+
+
+def test_the_second_alert_only_when_asked(installed: Installation) -> None:
+    set_up(installed)
+    assert "CrmEventsSinkAbsent" not in installed.rules.read_text("utf-8")
+
+    assert set_up(installed, with_absent_alert=True).outcome == "changed"
+    names = [rule.get("alert") for group in installed.groups for rule in group["rules"]]
+    assert {"CrmEventsSinkDown", "CrmEventsSinkAbsent"} <= set(names)
+
+
+def test_a_file_that_is_right_but_not_served_needs_a_restart_only(installed: Installation) -> None:
+    set_up(installed)
+    before, installed.restarted = files(installed), []
+    installed.panels = installed.panels[:-3]
+
+    result = set_up(installed)
+
+    assert (result.outcome, result.diff) == ("changed", "")
+    assert (installed.restarted, files(installed)) == (["grafana"], before)
+
+
+def test_a_grafana_that_never_serves_gets_its_old_file_back(installed: Installation) -> None:
+    before = contents(installed)
+    installed.grafana_is_blind = True
+
+    result = set_up(installed)
+
+    assert (result.outcome, result.exit_code) == ("rolled_back", 6)
+    assert contents(installed) == before
+    assert outcomes(result)["put back"] == "rolled_back"
+    assert result.problem is not None
+    assert "panel 20" in result.problem.seen
+    assert result.problem.seen.endswith("The files are as before, and the old state is served")
+    assert (installed.restarted, installed.reloaded_times) == (["grafana"] * 2, 2)
+    assert "CrmEventsSinkDown" not in str(installed.groups), "Prometheus reads the old rules again"
+    assert outcomes(result)["grafana serves the old state"] == "ok"
+    assert outcomes(result)["prometheus serves the old state"] == "ok"
+
+
+def test_a_prometheus_that_dies_of_the_new_rules_gets_its_old_ones_back(installed: Installation) -> None:
+    """It is not waited for until the deadline, and it runs again afterwards."""
+    before = contents(installed)
+    installed.prometheus_dies_of_new_rules = True
+    installed.reload_status = 403
+
+    result = set_up(installed, timeout_s=60.0)
+
+    assert (result.outcome, result.exit_code) == ("rolled_back", 6)
+    assert result.duration_s < 30
+    assert "has exited with code 2" in result.problem.seen if result.problem else False
+    assert contents(installed) == before
+    assert installed.exited == set()
+
+
+def test_a_prometheus_that_refuses_its_files_is_never_restarted(installed: Installation) -> None:
+    """A restart would kill it, whoever broke the file."""
+    before = contents(installed)
+    installed.prometheus_refuses = "group crm_events_slo: could not parse expression"
+
+    result = set_up(installed)
+
+    assert (result.exit_code, contents(installed)) == (6, before)
+    assert "prometheus" not in installed.restarted
+    assert "could not parse expression" in result.problem.seen if result.problem else False
+
+
+def test_a_restart_that_the_engine_refuses_is_undone(installed: Installation) -> None:
+    before = contents(installed)
+    installed.fails = {"grafana"}
+
+    result = set_up(installed)
+
+    assert (result.exit_code, contents(installed)) == (6, before)
+    assert result.problem is not None
+    assert result.problem.seen == (
+        "The engine refused to restart grafana. The files are as before, and the old state is served"
+    )
+
+
+def test_a_restart_that_does_not_help_is_a_problem_and_nothing_to_roll_back(installed: Installation) -> None:
+    set_up(installed)
+    before = files(installed)
+    installed.panels, installed.grafana_is_blind = [], True
+
+    result = set_up(installed)
+
+    assert (result.outcome, result.exit_code) == ("failed", 1)
+    assert files(installed) == before
+
+
+@pytest.mark.parametrize("service", ["grafana", "prometheus"])
+def test_a_service_that_is_not_there_is_noticed_before_anything_is_written(
+    installed: Installation, service: str
+) -> None:
+    before = files(installed)
+    installed.missing = {service}
+
+    result = set_up(installed)
+
+    assert (result.exit_code, files(installed), installed.restarted) == (1, before, [])
+    assert "nearest: aether-other" in result.problem.seen if result.problem else False
+
+
+@pytest.mark.parametrize("broken", ["grafana", "prometheus"])
+def test_a_system_that_cannot_be_asked_is_noticed_before_anything_is_written(
+    installed: Installation, broken: str
+) -> None:
+    before = files(installed)
+    getattr(installed, broken).routes = {"*": Reply(502, b"<html><title>Bad Gateway</title></html>", "text/html")}
+
+    result = set_up(installed, datasource_uid="PBFA")
+
+    assert (result.exit_code, files(installed), installed.restarted) == (1, before, [])
+
+
+def test_a_foreign_change_between_plan_and_write_is_kept(installed: Installation) -> None:
+    """Somebody saves the rules while the question waits: neither file is changed, theirs stays."""
+    before = installed.dashboard.read_bytes()
+    theirs = installed.rules.read_bytes() + b"# mine\n"
+    watcher = Watcher()
+    watcher.at_end["back up"] = lambda: installed.rules.write_bytes(theirs)
+
+    result = set_up(installed, watcher=watcher)
+
+    assert (result.outcome, result.exit_code, installed.restarted) == ("failed", 1, [])
+    assert contents(installed) == [before, theirs]
+    assert "changed by somebody else" in result.problem.seen if result.problem else False
+
+
+def test_a_foreign_change_before_the_roll_back_is_kept_and_said(installed: Installation) -> None:
+    """What cannot be put back is not called rolled back: exit 1, with the place of the old bytes."""
+    old = contents(installed)
+    installed.grafana_is_blind = True
+    watcher = Watcher()
+    theirs = b"groups: []\n"
+    watcher.at_end["reload prometheus"] = lambda: installed.rules.write_bytes(theirs)
+
+    result = set_up(installed, watcher=watcher)
+
+    assert (result.outcome, result.exit_code) == ("failed", 1)
+    assert contents(installed) == [old[0], theirs]
+    assert result.problem is not None
+    assert "could not be put back" in result.problem.seen
+    assert "record" in result.problem.where
+    assert "backups/" in result.problem.fix
+
+
+@pytest.mark.parametrize("end", [Interrupted, MemoryError])
+@pytest.mark.parametrize("step", ["restart grafana", "reload prometheus", "served by Grafana"])
+def test_an_interrupt_or_a_defect_after_the_write_is_undone(
+    installed: Installation, step: str, end: type[BaseException]
+) -> None:
+    """Exit code 130 promises that nothing is half done: the old bytes, and services that have read them."""
+    before = contents(installed)
+    watcher = Watcher()
+
+    def disturb() -> None:
+        raise end
+
+    watcher.at_end[step] = disturb
+    with pytest.raises(end):
+        set_up(installed, watcher=watcher)
+
+    assert [panel["id"] for panel in installed.panels][-2:] == [19, 12]
+    assert "CrmEventsSinkDown" not in str(installed.groups)
+    assert contents(installed) == before
+
+
+def test_an_interrupt_while_writing_comes_after_both_files_and_undoes_them(installed: Installation) -> None:
+    before = contents(installed)
+    watcher = Watcher()
+    watcher.at_end["back up"] = lambda: os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        set_up(installed, watcher=watcher)
+
+    assert (contents(installed), installed.restarted) == (before, [])
+    (record,) = all_records(state_of(installed))
+    written = [event.data["outcome"] for event in record.events("step") if event.data["step"] == "write"]
+    assert written == ["changed"]
+
+
+def test_setup_puts_right_what_a_kill_left(installed: Installation) -> None:
+    """Both files go back to their old bytes, and are then planned anew."""
+    killed_while_writing(installed)
+
+    result = set_up(installed)
+
+    assert (result.outcome, result.exit_code) == ("changed", 0)
+    assert outcomes(result)["unfinished write"] == "changed"
+    assert "unfinished write" not in outcomes(set_up(installed))
+
+
+def test_a_dry_run_says_what_a_kill_left_and_writes_nothing(installed: Installation) -> None:
+    killed_while_writing(installed)
+    before = files(installed)
+
+    result = set_up(installed, dry_run=True)
+
+    assert (result.exit_code, files(installed)) == (1, before)
+    assert "was killed while it wrote" in result.problem.seen if result.problem else False
+
+
+def test_a_rule_pasted_into_another_group_is_left_there(installed: Installation) -> None:
+    """The same rule elsewhere is drift to report, not a reason for a second one."""
+    set_up(installed)
+    groups = yaml.safe_load(installed.rules.read_text("utf-8"))
+    text = installed.rules.read_text("utf-8")
+    start = text.index("      # Alert: CRM Events Sink down")
+    end = text.index("  - name:", start)
+    installed.rules.write_text(text[:start].rstrip("\n") + "\n\n" + text[end:].rstrip("\n") + "\n" + text[start:end])
+    assert len(groups["groups"]) == 6
+    installed.read_rules()
+    watcher = Watcher()
+
+    result = set_up(installed, watcher=watcher)
+
+    assert result.outcome == "unchanged"
+    assert any("group" in note for note in watcher.notes)
+
+
+def test_a_symbolic_link_is_followed_and_said(installed: Installation, tmp_path: Path) -> None:
+    link = tmp_path / "linked.json"
+    link.symlink_to(installed.dashboard)
+    watcher = Watcher()
+
+    assert set_up(installed, watcher=watcher, dashboard=link).exit_code == 0
+
+    assert f"{link} is a symbolic link: {installed.dashboard} is meant" in watcher.notes
+    assert link.is_symlink()
+    assert b"CRM Events Ingested" in installed.dashboard.read_bytes()
+
+
+@pytest.mark.parametrize("look", [troubleshoot, verify])
+def test_who_only_looks_is_told_what_a_kill_left(installed: Installation, look: Callable[..., object]) -> None:
+    """Nothing is written by them, and nothing is hidden either."""
+    killed_while_writing(installed)
+    before, watcher = files(installed), Watcher()
+
+    look(
+        installed.target,
+        runtime=installed,
+        state_dir=state_of(installed),
+        record=begin_record(state_of(installed), task="look", target="small"),
+        observer=watcher,
+    )
+
+    assert "was killed while it wrote" in watcher.notes[0]
+    assert files(installed) == before
+
+
+@pytest.mark.parametrize("name", ["loop", "x" * 300], ids=["a loop of links", "a name that is too long"])
+def test_a_path_that_cannot_be_followed_is_the_operators_mistake(
+    installed: Installation, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+
+    result = set_up(installed, dashboard=tmp_path / name)
+
+    assert result.exit_code == 4
+    assert "cannot be followed" in result.problem.seen if result.problem else False
+
+
+def test_one_file_for_both_is_refused_as_such(installed: Installation) -> None:
+    """It is not another run that holds it."""
+    result = set_up(installed, dashboard=installed.rules)
+
+    assert result.exit_code == 1
+    assert "Another run" not in result.problem.seen if result.problem else False
+
+
+def test_which_files_are_meant(tmp_path: Path, installed: Installation) -> None:
+    """Options go before settings, a file before the folder of the same source."""
+    by_setting = installed.target
+    one = found_files(by_setting, installed, dashboard=tmp_path / "a.json")
+    assert (one.dashboard, one.rules) == (tmp_path / "a.json", installed.rules)
+    other = found_files(by_setting, installed, monitoring_dir=tmp_path / "x")
+    assert (other.rules, other.how) == (tmp_path / "x" / "prometheus-crm-events-rules.yml", "as set")
+    unnamed = Target.from_tables("none", {}, source="test")
+    with pytest.raises(UsageError, match="Nobody names"):
+        found_files(unnamed, installed)

@@ -1,0 +1,203 @@
+"""Silences, against a small server that keeps them as Alertmanager's API v2 does."""
+
+import json
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runbook.commands.silence.steps import SilenceOptions, silence, silences, unsilence
+from runbook.console import document, validate
+from runbook.errors import UsageError
+from runbook.listings import Listing
+from runbook.observer import Silence
+from runbook.runs.run_log import Record, begin_record
+from runbook.settings import Target
+
+
+class Alertmanager:
+    """Keeps silences in the shape of `GET /api/v2/silences`."""
+
+    def __init__(self) -> None:
+        self.silences: dict[str, dict[str, Any]] = {}
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self.thread = threading.Thread(target=self.http.serve_forever, args=(0.02,))
+        self.thread.start()
+
+    def add(self, body: dict[str, Any], state: str = "active") -> str:
+        number = f"s{len(self.silences) + 1}"
+        self.silences[number] = body | {"id": number, "status": {"state": state}}
+        return number
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        keeper = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.answer(list(keeper.silences.values()))
+
+            def do_POST(self) -> None:
+                self.answer({"silenceID": keeper.add(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))})
+
+            def do_DELETE(self) -> None:
+                keeper.silences[self.path.rpartition("/")[2]]["status"]["state"] = "expired"
+                self.answer({})
+
+            def answer(self, body: object) -> None:
+                payload = json.dumps(body).encode()
+                self.send_response(200)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(payload)))
+                self.end_headers()
+                self.wfile.write(payload)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        return Handler
+
+
+@pytest.fixture
+def alertmanager() -> Iterator[Alertmanager]:
+    keeper = Alertmanager()
+    yield keeper
+    keeper.http.shutdown()
+    keeper.http.server_close()
+    keeper.thread.join()
+
+
+@pytest.fixture
+def target(alertmanager: Alertmanager) -> Target:
+    url = f"http://127.0.0.1:{alertmanager.http.server_port}"
+    return Target.from_tables("test", {"alertmanager": {"url": url}}, source="test")
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> Record:
+    return begin_record(tmp_path, task="silence", target="test")
+
+
+def silenced(target: Target, record: Record, **options: str) -> Listing:
+    chosen = SilenceOptions(**({"reason": "moving Kafka", "author": "ana"} | options))
+    found = silence(target, chosen, record=record, observer=Silence())
+    validate(document(found))
+    assert isinstance(found, Listing)
+    return found
+
+
+def ended(target: Target, record: Record, silence_id: str | None = None) -> Listing:
+    found = unsilence(target, record=record, observer=Silence(), silence_id=silence_id)
+    validate(document(found))
+    assert isinstance(found, Listing)
+    return found
+
+
+def foreign(alert: str) -> dict[str, Any]:
+    """Return a silence that somebody made in Alertmanager's own pages."""
+    matcher = {"name": "alertname", "value": alert, "isRegex": False, "isEqual": True}
+    times = {"startsAt": "2025-11-03T19:00:00.000Z", "endsAt": "2099-11-03T19:00:00.000Z"}
+    return {"matchers": [matcher], "createdBy": "bob", "comment": "mine"} | times
+
+
+def test_a_silence(alertmanager: Alertmanager, target: Target, record: Record) -> None:
+    """It is on the runbook's alert only, with author, reason and end, and its id is told."""
+    before = datetime.now(UTC)
+    found = silenced(target, record, duration="2h")
+
+    [kept] = alertmanager.silences.values()
+    assert [(one["name"], one["value"]) for one in kept["matchers"]] == [("alertname", "CrmEventsSinkDown")]
+    assert (kept["createdBy"], kept["comment"]) == ("ana", "moving Kafka (inv silence)")
+    assert timedelta(hours=2) <= datetime.fromisoformat(kept["endsAt"]) - before < timedelta(hours=2, minutes=1)
+    assert found.silences is not None
+    assert [(one.id, one.reason, one.state) for one in found.silences] == [("s1", "moving Kafka", "active")]
+    assert (found.outcome, found.exit_code) == ("changed", 0)
+    assert "id s1" in found.steps[-1].reason
+
+
+def test_a_second_silence(alertmanager: Alertmanager, target: Target, record: Record) -> None:
+    """One that lasts as long already is left alone; a longer one is added, so that no end comes early."""
+    silenced(target, record, duration="2h")
+
+    assert silenced(target, record, duration="1h").outcome == "unchanged"
+    assert silenced(target, record, duration="3h").outcome == "changed"
+    assert len(alertmanager.silences) == 2
+
+
+def test_unsilence_ends_what_this_tool_made(alertmanager: Alertmanager, target: Target, record: Record) -> None:
+    """Somebody else's silence, and one on another alert, stay."""
+    alertmanager.add(foreign("CrmEventsSinkDown"))
+    silenced(target, record)
+    silenced(target, record, alert="CrmEventsNoClients")
+
+    found = ended(target, record)
+
+    assert found.silences is not None
+    assert [(one.id, one.state) for one in found.silences] == [("s2", "expired")]
+    states = {number: kept["status"]["state"] for number, kept in alertmanager.silences.items()}
+    assert states == {"s1": "active", "s2": "expired", "s3": "active"}
+
+
+def test_nothing_to_end(alertmanager: Alertmanager, target: Target, record: Record) -> None:
+    """It says so, and says whose silence still holds the alert back."""
+    alertmanager.add(foreign("CrmEventsSinkDown"))
+
+    found = ended(target, record)
+
+    assert (found.outcome, found.exit_code) == ("unchanged", 0)
+    assert "made by others: 1" in found.steps[-1].reason
+
+
+def test_unsilence_by_id(alertmanager: Alertmanager, target: Target, record: Record) -> None:
+    """An id ends that silence, whoever made it."""
+    number = alertmanager.add(foreign("CrmEventsSinkDown"))
+
+    ended(target, record, number)
+
+    assert alertmanager.silences[number]["status"]["state"] == "expired"
+
+
+@pytest.mark.parametrize("state", ["expired", "never"])
+def test_unsilence_an_id_that_is_not_in_force(
+    alertmanager: Alertmanager, target: Target, record: Record, state: str
+) -> None:
+    """It is a named problem, not a success that changed nothing."""
+    if state == "expired":
+        alertmanager.add(foreign("CrmEventsSinkDown"), state)
+
+    found = unsilence(target, record=record, observer=Silence(), silence_id="s1")
+
+    assert found.exit_code == 1
+    assert found.problem is not None
+    assert "s1" in found.problem.seen
+
+
+def test_listing(alertmanager: Alertmanager, target: Target, record: Record) -> None:
+    """Every silence in force on the alert is listed with its author, also those of others."""
+    alertmanager.add(foreign("CrmEventsSinkDown"))
+    alertmanager.add(foreign("CrmEventsSinkDown"), "expired")
+    alertmanager.add(foreign("CrmEventsNoClients"))
+
+    found = silences(target, record=record, observer=Silence())
+
+    assert isinstance(found, Listing)
+    assert found.silences is not None
+    assert [(one.id, one.author) for one in found.silences] == [("s1", "bob")]
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"reason": ""}, "--reason"),
+        ({"reason": " \n"}, "--reason"),
+        ({"reason": "x", "duration": "8d"}, "--duration"),
+        ({"reason": "x", "duration": "0h"}, "--duration"),
+    ],
+)
+def test_a_silence_that_nobody_could_understand(options: dict[str, str], named: str) -> None:
+    """No reason, no end, or an end too far away is a usage error before anything is asked."""
+    with pytest.raises(UsageError, match=named):
+        SilenceOptions(**options)

@@ -1,0 +1,334 @@
+"""Verify on the local stack: sums that close exactly, and a hop that cannot be read is never ok."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from chain import Chain
+from loopback import Loopback, Reply
+
+from runbook.commands.traffic.counter_snapshot import sampled_snapshot
+from runbook.commands.traffic.traffic_run import Baseline, Sent, sent_run
+from runbook.commands.verify.counters import CountsSeen
+from runbook.commands.verify.events import EventsSeen
+from runbook.commands.verify.panels import panels_seen
+from runbook.errors import RunbookError, UnreachableError
+from runbook.local_stack import stack
+from runbook.model import Created, TaskResult
+from runbook.observer import Silence
+from runbook.runs.run_log import begin_record, open_record
+from runbook.settings import STACK_DIR, Target
+from runbook.systems.kafka.client import Kafka
+from runbook.systems.processes.client import ProcessRuntime
+from runbook.systems.processes.launcher import Launcher
+from runbook.systems.prometheus.client import Prometheus
+from runbook.systems.runtime import LogLine, Service
+from runbook.waiting import Pending, wait_until
+
+
+def changed(target: Target, group: str, **fields: str) -> Target:
+    return replace(target, **{group: getattr(target, group).model_copy(update=fields)})
+
+
+def hops(result: TaskResult) -> list[dict[str, str]]:
+    assert result.ledger is not None
+    return [{hop.hop: hop.outcome for hop in row.hops} for row in result.ledger.rows]
+
+
+def outcomes(result: TaskResult) -> dict[str, str]:
+    return {step.step: step.outcome for step in result.steps}
+
+
+def sums(result: TaskResult) -> list[tuple[str, str, int, int | None, int | None]]:
+    assert result.ledger is not None
+    return [(one.source, one.topic, one.ours, one.others, one.delta) for one in result.ledger.sums]
+
+
+@pytest.mark.stack
+def test_every_row_and_every_criterion_is_proven(chain: Chain) -> None:
+    sent = chain.send(leads=3, jobs=2)
+
+    proven = chain.verify()
+
+    assert (proven.outcome, proven.exit_code) == ("ok", 0), proven.steps
+    assert proven.ledger is not None
+    assert (proven.ledger.run_id, proven.ledger.proven) == (sent.run_id, 5)
+    assert [criterion.outcome for criterion in proven.criteria or ()] == ["ok"] * 5
+    for row in proven.ledger.rows:
+        times = [hop.at for hop in row.hops if hop.hop in {"counter", "prometheus", "panel"} and hop.at]
+        assert times == sorted(times), "no hop has seen an event before the hop that feeds it"
+        assert len(times) == 3
+
+
+@pytest.mark.stack
+def test_traffic_of_others_in_between_is_counted_apart(chain: Chain) -> None:
+    """Two later runs, told apart by nothing but their ids: the sums close to the last event that was counted."""
+    ours = chain.send(leads=3, jobs=2)
+    chain.send(leads=4, jobs=1)
+    last = chain.send(leads=2, jobs=0)
+    chain.verify(last.run_id)  # everything has been counted and scraped by now
+
+    proven = chain.verify(ours.run_id)
+
+    assert proven.exit_code == 0
+    leads, jobs = "apexflow.leads.created", "apexflow.jobs.created"
+    assert sums(proven) == [
+        ("sink", jobs, 2, 1, 3),
+        ("sink", leads, 3, 6, 9),
+        ("Prometheus", jobs, 2, 1, 3),
+        ("Prometheus", leads, 3, 6, 9),
+    ]
+
+
+@pytest.mark.stack
+def test_a_second_verify_says_the_same(chain: Chain) -> None:
+    sent = chain.send(leads=1, jobs=1)
+
+    first, second = chain.verify(sent.run_id), chain.verify(sent.run_id)
+
+    assert (sums(first), hops(first)) == (sums(second), hops(second))
+
+
+@pytest.mark.stack
+def test_without_kafka_nothing_is_claimed_of_events(chain: Chain) -> None:
+    sent = chain.send(leads=2, jobs=1)
+
+    proven = chain.verify(sent.run_id, target=changed(chain.target, "kafka", bootstrap="127.0.0.1:1"), timeout_s=5)
+
+    assert (proven.outcome, proven.exit_code) == ("inconclusive", 3)
+    assert outcomes(proven)["Kafka"] == "not_checked"
+    not_checked = dict.fromkeys(("kafka", "sink log", "counter", "prometheus", "panel"), "not_checked")
+    assert hops(proven) == [{"api": "ok", **not_checked}] * 3
+    assert [criterion.outcome for criterion in proven.criteria or ()] == ["ok"] * 5, "they speak of their own hop"
+
+
+class Mute(ProcessRuntime):
+    """A runtime whose logs cannot be read, as with a Docker engine that lets nobody in."""
+
+    def log(self, *_: object, **__: object) -> tuple[LogLine, ...]:
+        raise UnreachableError("permission denied", where="engine", fix="join the group docker", reason="permission")
+
+
+@pytest.mark.stack
+def test_a_log_that_cannot_be_read_is_not_checked_and_the_rest_is_proven(chain: Chain) -> None:
+    sent = chain.send(leads=2, jobs=1)
+
+    proven = chain.verify(sent.run_id, runtime=Mute(chain.folder / ".stack"))
+
+    assert (proven.outcome, proven.exit_code) == ("inconclusive", 3)
+    expected = dict.fromkeys(("api", "kafka", "counter", "prometheus", "panel"), "ok") | {"sink log": "not_checked"}
+    assert hops(proven) == [expected] * 3
+    assert [criterion.outcome for criterion in proven.criteria or ()] == ["ok"] * 4 + ["not_checked"]
+    assert any("Fix: join the group docker" in step.reason for step in proven.steps)
+
+
+@pytest.mark.stack
+def test_prometheus_away_is_not_checked(chain: Chain) -> None:
+    sent = chain.send(leads=1, jobs=1)
+
+    proven = chain.verify(sent.run_id, target=changed(chain.target, "prometheus", url="http://127.0.0.1:1"))
+
+    assert (proven.outcome, proven.exit_code) == ("inconclusive", 3)
+    assert {row["prometheus"] for row in hops(proven)} == {"not_checked"}
+    assert [criterion.outcome for criterion in proven.criteria or ()] == ["ok", "ok", "not_checked", "ok", "ok"]
+
+
+@pytest.mark.stack
+def test_an_event_that_never_came_is_a_failure(chain: Chain) -> None:
+    """A lead that the API never made, slipped into the ledger: no event, no proof, exit 1."""
+    sent = chain.send(leads=1, jobs=1)
+    record = open_record(chain.state_dir, sent.run_id)
+    (lead, _) = record.events("created")
+    record.append("created", lead.data | {"id": 999_999})
+
+    proven = chain.verify(sent.run_id, timeout_s=2)
+
+    assert (proven.outcome, proven.exit_code) == ("failed", 1)
+    lost = hops(proven)[-1]
+    assert lost == {
+        "api": "ok",
+        "kafka": "failed",
+        **dict.fromkeys(("sink log", "counter", "prometheus", "panel"), "not_checked"),
+    }
+    assert outcomes(proven)["Kafka"] == "failed"
+
+
+@pytest.mark.stack
+def test_no_such_run_and_no_traffic(chain: Chain, tmp_path: Path) -> None:
+    unknown = chain.verify("20990101-000000-0000")
+    assert (unknown.exit_code, unknown.ledger) == (4, None)
+
+    nothing = Chain(tmp_path)
+    (tmp_path / ".stack").symlink_to(chain.folder / ".stack")
+    none_yet = nothing.verify()
+    assert none_yet.exit_code == 1
+    assert "There is no traffic run" in none_yet.problem.seen if none_yet.problem else False
+
+
+@pytest.mark.stack
+def test_a_sink_that_was_started_anew_is_not_accused(chain: Chain) -> None:
+    """Its counters began at 0 again: no sum can be closed, and that is not checked, not failed."""
+    sent = chain.send(leads=2, jobs=1)
+    assert chain.verify(sent.run_id).exit_code == 0
+    chain.runtime.restart(sink_of(chain), timeout_s=10)
+    wait_for_sink(chain)
+
+    proven = chain.verify(sent.run_id)
+
+    assert (proven.outcome, proven.exit_code) == ("inconclusive", 3)
+    assert {(total[0], total[4]) for total in sums(proven)} == {("sink", None), ("Prometheus", None)}
+    assert {(row["kafka"], row["sink log"], row["panel"]) for row in hops(proven)} == {("ok", "ok", "ok")}
+    assert [criterion.outcome for criterion in proven.criteria or ()] == ["ok"] * 5
+    assert "its counters began at 0 again" in str(proven.steps)
+
+
+def sink_of(chain: Chain) -> Service:
+    return Service(name=chain.target.sink.service, container=chain.target.sink.container)
+
+
+def wait_for_sink(chain: Chain) -> None:
+    """Wait until the sink and its scrape are back."""
+
+    def ready() -> bool | Pending:
+        details = [part.detail for part in stack.status(chain.folder) if "not ready" in part.detail]
+        return not details or Pending(str(details))
+
+    wait_until(ready, what="the sink", deadline_s=30, where="stack", fix="none")
+
+
+def run_a_plain_sink(chain: Chain) -> None:
+    """Put the plain sink in the place of ours, and wait until Prometheus has scraped it."""
+    name, launcher = chain.target.sink.service, Launcher(chain.folder / STACK_DIR)
+    ours = launcher.record(name)
+    assert ours is not None
+    python, flag, *_ = ours.launch.command
+    stack.stop_part(chain.folder, name)
+    launcher.start(name, replace(ours.launch, command=(python, flag, "runbook.local_stack.fakes.plain_sink")))
+    prometheus = Prometheus(chain.target.prometheus)
+
+    def scraped() -> bool | Pending:
+        found = sampled_snapshot(prometheus, job=chain.target.prometheus.job)
+        return (found is not None and not found.positions) or Pending(str(found))
+
+    wait_until(scraped, what="a scrape", deadline_s=30, where="Prometheus", fix="none")
+
+
+def wait_for_a_commit(chain: Chain) -> None:
+    """Wait until the plain sink's group has committed an event."""
+
+    def committed() -> bool | Pending:
+        with Kafka(chain.target.kafka) as kafka:
+            found = kafka.committed((chain.target.kafka.lead_topic,))
+        return any(found.values()) or Pending(str(found))
+
+    wait_until(committed, what="a commit", deadline_s=30, where="Kafka", fix="none", every_s=0.5)
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
+    """A chain of its own whose sink is a plain one: no positions, and series that are born above zero."""
+    folder = tmp_path_factory.mktemp("plain")
+    stack.up(folder, Silence())
+    try:
+        made = Chain(folder)
+        assert made.set_up().exit_code == 0
+        run_a_plain_sink(made)
+        yield made
+    finally:
+        stack.down(folder, Silence())
+
+
+@pytest.mark.stack
+def test_a_plain_sink_ingests_and_leaves_the_panel_blind(plain: Chain) -> None:
+    """Every hop but the panel is proven, and the reason is named: the series of jobs was born with the value 1.
+
+    The lead goes to a series that has lived before. The first event was committed before these two were sent: a plain
+    sink counts twice what it read before a rebalance.
+    """
+    plain.send(leads=1, jobs=0)
+    wait_for_a_commit(plain)
+    sent = plain.send(leads=1, jobs=1)
+
+    proven = plain.verify(sent.run_id, timeout_s=8)
+
+    assert proven.exit_code == 1
+    proven_but_shown = dict.fromkeys(("api", "kafka", "sink log", "counter", "prometheus"), "ok")
+    assert hops(proven) == [proven_but_shown | {"panel": "ok"}, proven_but_shown | {"panel": "failed"}]
+    assert "ingested, panel blind (series born above zero)" in str(proven.ledger)
+    assert [criterion.outcome for criterion in proven.criteria or ()] == ["failed", "ok", "ok", "ok", "ok"]
+
+
+@pytest.mark.stack
+def test_the_sums_of_a_plain_sink_close_without_positions(plain: Chain) -> None:
+    sent = plain.send(leads=3, jobs=0)
+
+    proven = plain.verify(sent.run_id, timeout_s=12)
+
+    assert [(total[0], *total[2:]) for total in sums(proven)] == [("sink", 3, 0, 3), ("Prometheus", 3, 0, 3)]
+    assert {(row["counter"], row["prometheus"]) for row in hops(proven)} == {("ok", "ok")}
+
+
+LEADS = "apexflow.leads.created"
+
+
+def test_a_run_of_yesterday_is_asked_for_at_its_own_time() -> None:
+    """Later the panel's window of five minutes is empty: the queries go to the time of the run."""
+    at = datetime.now(UTC) - timedelta(days=1)
+    lead = Created(
+        kind="lead",
+        id=1,
+        tenant_id="acme",
+        topic=LEADS,
+        label="",
+        sent_at=at,
+        answered_at=at + timedelta(seconds=1),
+        status=200,
+    )
+    sent = Sent(
+        run_id="r",
+        wanted=1,
+        created=(lead,),
+        baseline=Baseline(at=at, page=None, sampled=None, end_offsets=None),
+        started_at=at,
+    )
+    ranges = []
+
+    def answer(question: dict[str, str]) -> Reply:
+        ranges.append((int(question["from"]), int(question["to"])))
+        return Reply(200, {"results": {"A": {"frames": []}}})
+
+    panel = {"targets": [{"expr": "1", "refId": "A"}]}
+    with Loopback() as grafana:
+        grafana.routes |= {
+            "GET /api/dashboards/uid/crm-events-pipeline": Reply(
+                200,
+                {
+                    "dashboard": {
+                        "uid": "crm-events-pipeline",
+                        "title": "",
+                        "panels": [{**panel, "id": 20}, {**panel, "id": 21}],
+                    },
+                    "meta": {},
+                },
+            ),
+            "POST /api/ds/query": answer,
+        }
+        target = changed(Target.from_tables("x", {}, source="test"), "grafana", url=grafana.url, datasource_uid="u")
+        events = EventsSeen(every=(), own={})
+        done = panels_seen(target, sent, events, CountsSeen(sums=(), at=at), 0)
+
+    assert done.outcome == "failed"
+    for start, end in ranges:
+        assert start / 1000 < at.timestamp()
+        assert at.timestamp() < end / 1000 < (at + timedelta(minutes=5)).timestamp()
+    assert len(ranges) == 2
+
+
+def test_a_record_without_traffic_has_nothing_to_prove(tmp_path: Path) -> None:
+    record = begin_record(tmp_path, task="traffic", target="local")
+    record.append("traffic", {"leads": 5, "jobs": 2, "rate": None})
+
+    with pytest.raises(RunbookError, match="created no lead and no job"):
+        sent_run(tmp_path, target="local", run_id=record.run_id)

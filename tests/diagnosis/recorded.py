@@ -1,0 +1,220 @@
+"""Facts as they were recorded on a healthy installation, to be changed one at a time."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from runbook.diagnosis.facts import Facts
+from runbook.diagnosis.files import FileFact
+from runbook.diagnosis.topics import TopicFacts
+from runbook.errors import AnswerError, UnreachableError
+from runbook.settings import Target
+from runbook.systems.alertmanager.client import Matcher, Silence
+from runbook.systems.gateway.client import ProbeAnswer
+from runbook.systems.grafana.client import Datasource, DatasourceHealth, GrafanaHealth, ServedDashboard
+from runbook.systems.http import Readiness
+from runbook.systems.kafka.client import ClusterFacts, GroupFacts
+from runbook.systems.keycloak.client import RealmAnswer, Token
+from runbook.systems.processes.client import ProcessRuntime
+from runbook.systems.prometheus.records import LoadedConfig, Rule, RuleGroup, ScrapeTarget, Series
+from runbook.systems.runtime import LogLine, PublishedPort, ServiceState
+from runbook.systems.sink.client import SinkPage
+
+T = TypeVar("T")
+
+NOW = datetime.now(UTC)
+LEADS, JOBS = "apexflow.leads.created", "apexflow.jobs.created"
+EVERY = "0.0.0.0"  # noqa: S104 - recorded, not bound
+SCRAPED = "http://aether-crm-events-sink:9105/metrics"
+RULES_INSIDE = "/etc/prometheus/crm-events-rules.yml"
+RULES = b"""groups:
+  - name: crm_events_alerts
+    rules:
+      - alert: CrmEventsSinkDown
+        expr: up{job="crm-events-sink"} == 0
+        for: 2m
+"""
+RULES_BEFORE = b"groups:\n  - name: crm_events_alerts\n    rules: []\n"
+DASHBOARD = b'\xef\xbb\xbf{"panels": [{"id": 19}, {"id": 20}, {"id": 21}]}'
+DASHBOARD_BEFORE = b'\xef\xbb\xbf{"panels": [{"id": 19}]}'
+
+
+class Recorded(Facts):
+    """Facts that were read before; an exception among them is raised where it is asked for."""
+
+    def __init__(self, answers: Mapping[str, object]) -> None:
+        target = Target.from_tables("live", {}, source="test")
+        super().__init__(target, ProcessRuntime(Path("/nonexistent")), state_dir=Path("/nonexistent"))
+        self.answers = answers
+
+    def once(self, name: str, read: Callable[[], T]) -> T:  # noqa: ARG002 - nothing is read any more
+        answer = self.answers[name]
+        if isinstance(answer, Exception):
+            raise answer
+        return cast("T", answer)
+
+
+def refused(where: str = "GET http://localhost/") -> UnreachableError:
+    return UnreachableError("connection refused", where=where, fix="start it", reason="refused")
+
+
+def answered(status: int, code: str = "") -> AnswerError:
+    return AnswerError(
+        f"answered {status} {code}", where="POST http://localhost/", fix="look", status=status, code=code
+    )
+
+
+def state(name: str, status: str = "running", **fields: Any) -> ServiceState:  # noqa: ANN401 - fields of ServiceState
+    running = ServiceState(name=name, found=True, status=status, started_at=NOW - timedelta(days=1))
+    return replace(running, **fields)
+
+
+def port(host_port: int, *, inside: int | None = None, address: str = EVERY) -> PublishedPort:
+    return PublishedPort(port=inside or host_port, protocol="tcp", address=address, host_port=host_port)
+
+
+def token(tenant: str | None = "acme") -> Token:
+    return Token(
+        value="a.b.c",
+        tenant_id=tenant,
+        issuer="http://localhost:8180/realms/aetherlink",
+        username="demo",
+        issued_at=NOW,
+        expires_at=NOW + timedelta(minutes=5),
+        claims={"sub": "1", "iss": "x"},
+    )
+
+
+def probe(status: int, *, proxy: bool = False) -> ProbeAnswer:
+    return ProbeAnswer(status=status, is_proxy_404=proxy, saw=f"{status} body", date=NOW)
+
+
+def scrape(health: str = "up", *, ago_s: float = 1.0, error: str = "", url: str = SCRAPED) -> ScrapeTarget:
+    return ScrapeTarget(
+        job="crm-events-sink",
+        url=url,
+        health=health,
+        last_error=error,
+        last_scrape=None if health == "unknown" else NOW - timedelta(seconds=ago_s),
+        scrape_interval_s=10.0,
+        dropped=False,
+    )
+
+
+def rules(health: str = "ok", *, name: str = "CrmEventsSinkDown") -> tuple[RuleGroup, ...]:
+    rule = Rule(
+        name=name,
+        type="alerting",
+        query='up{job="crm-events-sink"} == 0',
+        duration_s=120.0,
+        labels={"severity": "warning", "team": "crm"},
+        annotations={},
+        health=health,
+        last_error="",
+        last_evaluation=NOW,
+        state="inactive",
+        alerts=(),
+    )
+    return (RuleGroup(name="crm_events_alerts", file=RULES_INSIDE, interval_s=30.0, rules=(rule,)),)
+
+
+def config(**fields: Any) -> LoadedConfig:  # noqa: ANN401 - fields of LoadedConfig
+    healthy = LoadedConfig(
+        text="",
+        rule_files=(RULES_INSIDE,),
+        jobs=("prometheus", "crm-events-sink"),
+        scrape_interval_s=10.0,
+        has_alertmanagers=True,
+    )
+    return replace(healthy, **fields)
+
+
+def topics(age_s: float | None = 60.0, *, unread: int = 0) -> TopicFacts:
+    at = None if age_s is None else NOW - timedelta(seconds=age_s)
+    return TopicFacts(newest={LEADS: at, JOBS: at}, end_offsets={(LEADS, 0): 5, (JOBS, 0): 2}, unread=unread)
+
+
+def series(*values: float) -> tuple[Series, ...]:
+    samples = tuple((NOW - timedelta(seconds=10 * (len(values) - i)), value) for i, value in enumerate(values))
+    return tuple(Series(labels={"topic": topic, "tenant_id": "acme"}, samples=samples) for topic in (LEADS, JOBS))
+
+
+def silence(value: str) -> Silence:
+    return Silence(
+        id="90d3ca12",
+        matchers=(Matcher(name="alertname", value=value),),
+        starts_at=NOW,
+        ends_at=NOW + timedelta(hours=1),
+        author="anna",
+        comment="maintenance",
+        state="active",
+    )
+
+
+HEALTHY: Mapping[str, object] = {
+    "state crm-events-sink": state("crm-events-sink"),
+    "state apexflow": state("apexflow"),
+    "state apexflow-db": state("apexflow-db"),
+    "state gateway": state("gateway"),
+    "state keycloak": state("keycloak"),
+    "state kafka": state("kafka"),
+    "state prometheus": state("prometheus"),
+    "state alertmanager": state("alertmanager"),
+    "state grafana": state("grafana"),
+    "networks crm-events-sink": frozenset({"aether"}),
+    "networks kafka": frozenset({"aether"}),
+    "networks prometheus": frozenset({"aether", "monitoring"}),
+    "networks grafana": frozenset({"monitoring"}),
+    "networks keycloak": frozenset({"aether"}),
+    "networks alertmanager": frozenset({"monitoring"}),
+    "ports crm-events-sink": (port(9105), port(9106)),
+    "ports kafka": (port(19092, inside=19092),),
+    "ports prometheus": (port(9090),),
+    "ports grafana": (port(3000),),
+    "ports keycloak": (port(8180, inside=8080),),
+    "ports alertmanager": (port(9093),),
+    "host": "localhost",
+    "log crm-events-sink": (LogLine(text="level=error something loud that nobody waits for"),),
+    "log prometheus": (LogLine(text="level=error something loud that nobody waits for"),),
+    "realm": RealmAnswer(status=200, saw='200 {"realm":"aetherlink"}'),
+    "token": token(),
+    "doorbell": probe(401),
+    "probe": probe(404),
+    "last traffic": None,
+    "cluster": ClusterFacts(brokers=("localhost:19092",), topics={LEADS: (0,), JOBS: (0,)}),
+    "group": GroupFacts(state="stable", members=(("sink", "10.0.0.1", ((LEADS, 0), (JOBS, 0))),)),
+    "topics": topics(),
+    "unread": 0,
+    "page": SinkPage(
+        counters={("acme", LEADS): 5.0, ("acme", JOBS): 2.0},
+        rejected={},
+        next_offsets={(LEADS, 0): 5, (JOBS, 0): 2},
+        has_counter=True,
+        at=NOW - timedelta(seconds=5),
+        size_bytes=900,
+    ),
+    "prometheus ready": Readiness(ready=True, status=200, saw="Prometheus Server is Ready."),
+    "config": config(),
+    "targets": (scrape(),),
+    "rules": rules(),
+    "reload": True,
+    "rates": {LEADS: 0.02, JOBS: 0.01},
+    "series": series(0.0, 5.0),
+    "alertmanager ready": Readiness(ready=True, status=200, saw="OK"),
+    "silences": (silence("SomethingElse"),),
+    "grafana health": GrafanaHealth(ok=True, version="11.2.0", status=200),
+    "dashboard": ServedDashboard(
+        uid="crm-events-pipeline", title="CRM", version=1, panels=(), provisioned_file="x.json", url="/d/x"
+    ),
+    "served panels": frozenset({19, 20, 21}),
+    "datasource": Datasource(
+        uid="PBFA97CFB590B2093", name="Prometheus", type="prometheus", url="http://aether-prom:9090", is_default=True
+    ),
+    "datasource health": DatasourceHealth(ok=True, message="Successfully queried the Prometheus API."),
+    "rules file": FileFact(where="rules.yml", content=RULES),
+    "rules on this host": FileFact(where="rules.yml", content=RULES),
+    "rules inside": RULES,
+    "dashboard file": FileFact(where="dashboard.json", content=DASHBOARD),
+}

@@ -1,0 +1,554 @@
+"""Every check on recorded facts: it holds, it is broken and names its fault alone, it could not be looked at."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+import pytest
+from recorded import (
+    DASHBOARD_BEFORE,
+    HEALTHY,
+    LEADS,
+    NOW,
+    RULES_BEFORE,
+    Recorded,
+    answered,
+    config,
+    probe,
+    refused,
+    rules,
+    scrape,
+    series,
+    silence,
+    state,
+    token,
+    topics,
+)
+
+from runbook.diagnosis.facts import NO_DATASOURCE
+from runbook.diagnosis.faults import FAULTS, IMPLEMENTED
+from runbook.diagnosis.files import FileFact
+from runbook.diagnosis.flow import CHECKS, GRAPH, graph_of
+from runbook.diagnosis.verdict import verdict
+from runbook.errors import AnswerError, RunbookError, UsageError
+from runbook.flow import HOPS
+from runbook.model import CheckResult, Verdict
+from runbook.runs.run_log import Event
+from runbook.systems.grafana.client import DatasourceHealth, GrafanaHealth
+from runbook.systems.http import Readiness
+from runbook.systems.kafka.client import GroupFacts
+from runbook.systems.keycloak.client import RealmAnswer
+from runbook.systems.runtime import LogLine, ServiceState
+
+Change = Mapping[str, object]
+
+
+def walk(*changes: Change) -> tuple[dict[tuple[str, str], CheckResult], Verdict, tuple[Verdict, ...]]:
+    facts = dict(HEALTHY)
+    for change in changes:
+        facts.update(change)
+    examined = GRAPH.examine(Recorded(facts), deadline_s=30.0)
+    judged, also = verdict(examined)
+    return {(one.check.hop, one.check.code): one.result for one in examined}, judged, also
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One check: what breaks it, what keeps it from being looked at, and a word of the evidence and of the fix."""
+
+    hop: str
+    code: str
+    broken: Change = field(default_factory=dict)
+    unseen: Change = field(default_factory=dict)
+    says: str = ""
+    fix: str = ""
+
+
+def exited(name: str, code: int = 137) -> dict[str, object]:
+    return {f"state {name}": state(name, "exited", exit_code=code)}
+
+
+def file(content: bytes) -> FileFact:
+    return FileFact(where="the file", content=content)
+
+
+DUPLICATE = Event(
+    at=NOW, kind="problem", data={"code": "GW_DUPLICATE", "seen": "409 exists", "where": "POST /leads", "fix": ""}
+)
+NOT_READY = Readiness(ready=False, status=503, saw="Service Unavailable")
+NO_STATE = refused("unix:///var/run/docker.sock")
+
+NO_RUNTIME = {name: NO_STATE for name in HEALTHY if name.startswith("state ")}
+SILENT = {
+    name: refused()
+    for name in (
+        "realm",
+        "token",
+        "doorbell",
+        "probe",
+        "cluster",
+        "page",
+        "prometheus ready",
+        "alertmanager ready",
+        "grafana health",
+    )
+}
+
+
+def container_cases(hop: str, name: str, silent: dict[str, object]) -> tuple[Case, ...]:
+    """Return the container faults of one service; `silent` is what a service that does not run answers."""
+    unseen = {f"state {name}": NO_STATE} | silent
+    missing = state(name, "", found=False, nearest=("crm-sink",))
+    killed = state(name, "exited", exit_code=137, oom_killed=True)
+    looping = state(name, "restarting", exit_code=1, restart_count=7)
+    sick = state(name, health="unhealthy", probe_said="exit code 1: HTTP 503")
+    unprobed = state(name, health="unhealthy", probe_said="exit code 127: curl: not found", probe_is_missing=True)
+
+    def case(code: str, seen: ServiceState, says: str, fix: str) -> Case:
+        return Case(hop=hop, code=code, broken={f"state {name}": seen} | silent, unseen=unseen, says=says, fix=fix)
+
+    return (
+        case("CTR_MISSING", missing, "closest: crm-sink", "inv stack.up"),
+        case("CTR_OOM", killed, "out of memory", "memory limit"),
+        case("CTR_PAUSED", state(name, "paused"), "paused", "inv stack.up"),
+        case("CTR_LOOP", looping, "restarting", f"{name}.log"),
+        Case(
+            hop=hop, code="CTR_UNHEALTHY", broken={f"state {name}": sick}, unseen=unseen, says="503", fix=f"{name}.log"
+        ),
+        Case(
+            hop=hop,
+            code="CTR_UNHEALTHY",
+            broken={f"state {name}": unprobed},
+            unseen=unseen,
+            says="curl: not found",
+            fix="correct `healthcheck:`",
+        ),
+    )
+
+
+ODD = RunbookError("neither an answer nor none", where="the client", fix="look")
+
+
+def port_case(hop: str, name: str, *silent: str) -> Case:
+    """A service that runs and publishes nothing; `silent` are the facts that it would answer."""
+    nothing: Change = {f"ports {name}": (), **{fact: refused() for fact in silent}}
+    fix = f"add `ports:` to the service {name}, then docker compose up -d"
+    return Case(
+        hop=hop,
+        code="PORT_UNPUBLISHED",
+        broken=nothing,
+        unseen={silent[0]: ODD},
+        says="none published",
+        fix=fix,
+    )
+
+
+LOOKUP = "dial tcp: lookup {} on 127.0.0.11:53: no such host"
+SILENT_SOURCE = DatasourceHealth(ok=False, message=LOOKUP.format("aether-prom"))
+
+CASES = (
+    port_case("keycloak", "keycloak", "realm", "token"),
+    port_case("kafka", "kafka", "cluster"),
+    replace(
+        port_case("sink", "crm-events-sink", "page"),
+        unseen={"state crm-events-sink": NO_STATE, "page": refused()},
+    ),
+    port_case("prometheus", "prometheus", "prometheus ready"),
+    port_case("grafana", "grafana", "grafana health", "dashboard"),
+    port_case("alertmanager", "alertmanager", "alertmanager ready", "silences"),
+    Case(
+        hop="sink",
+        code="WRONG_NETWORK",
+        broken={"networks crm-events-sink": frozenset(), "ports crm-events-sink": (), "page": refused()},
+        unseen={"networks crm-events-sink": NO_STATE, "page": refused(), "state crm-events-sink": NO_STATE},
+        says="none",
+        fix="docker network connect aether crm-events-sink",
+    ),
+    Case(
+        hop="prometheus",
+        code="WRONG_NETWORK",
+        broken={
+            "networks prometheus": frozenset({"monitoring"}),
+            "targets": (scrape("down", error=LOOKUP.format("aether-crm-events-sink")),),
+        },
+        unseen={
+            "networks prometheus": NO_STATE,
+            "targets": (scrape("down", error=LOOKUP.format("aether-crm-events-sink")),),
+        },
+        says="monitoring",
+        fix="docker network connect monitoring crm-events-sink",
+    ),
+    Case(
+        hop="grafana",
+        code="WRONG_NETWORK",
+        broken={"networks grafana": frozenset({"dashboards"}), "datasource health": SILENT_SOURCE},
+        unseen={"networks grafana": NO_STATE, "datasource health": SILENT_SOURCE},
+        says="no such host",
+        fix="docker network connect dashboards prometheus",
+    ),
+    Case(
+        hop="grafana",
+        code="F_DS_MISSING",
+        broken={"datasource": AnswerError("it has Loki", where="there", fix="", status=200, code=NO_DATASOURCE)},
+        unseen={"datasource": ODD},
+        says="it has Loki",
+        fix="RUNBOOK_GRAFANA_DATASOURCE",
+    ),
+    Case(
+        hop="grafana",
+        code="F_DS_URL",
+        broken={"datasource health": DatasourceHealth(ok=False, message="connection refused")},
+        unseen={"datasource": ODD},
+        says="http://aether-prom:9090: connection refused",
+        fix="into the datasource",
+    ),
+    Case(
+        hop="sink",
+        code="CTR_EXITED",
+        broken=exited("crm-events-sink") | {"page": refused(), "targets": (scrape("down"),)},
+        unseen={"state crm-events-sink": NO_STATE, "page": refused()},
+        says="exit code 137",
+        fix="inv stack.up",
+    ),
+    Case(
+        hop="apexflow",
+        code="CTR_EXITED",
+        broken=exited("apexflow", 1) | {"probe": probe(502)},
+        unseen={"state apexflow": NO_STATE, "probe": probe(502)},
+        says="exit code 1",
+        fix="inv stack.up",
+    ),
+    *container_cases("sink", "crm-events-sink", {"page": refused()}),
+    *container_cases("apexflow", "apexflow", {"probe": probe(502)}),
+    Case(
+        hop="runtime",
+        code="DOCKER_DOWN",
+        broken={**NO_RUNTIME, **SILENT},
+        unseen=SILENT | {"state crm-events-sink": answered(500)},
+        says="none of them answers",
+        fix="start it",
+    ),
+    Case(
+        hop="keycloak", code="KC_DOWN", broken={"realm": refused(), "token": refused()}, unseen={"realm": answered(200)}
+    ),
+    Case(
+        hop="keycloak",
+        code="KC_REALM",
+        broken={"realm": RealmAnswer(status=404, saw="404 Realm does not exist"), "token": answered(404, "no_realm")},
+        unseen={"realm": answered(200)},
+        fix="RUNBOOK_KEYCLOAK_REALM",
+    ),
+    Case(
+        hop="keycloak",
+        code="KC_CLIENT",
+        broken={"token": answered(401, "invalid_client")},
+        unseen={"token": answered(500, "server_error")},
+        fix="CLIENT_ID",
+    ),
+    Case(
+        hop="keycloak",
+        code="KC_GRANT_OFF",
+        broken={"token": answered(400, "unauthorized_client")},
+        unseen={"token": refused()},
+        fix="direct access grants",
+    ),
+    Case(
+        hop="keycloak",
+        code="KC_SETUP",
+        broken={"token": answered(400, "not_setup")},
+        unseen={"token": refused()},
+        fix="required actions of demo",
+    ),
+    Case(
+        hop="keycloak",
+        code="KC_USER",
+        broken={"token": answered(401, "invalid_grant")},
+        unseen={"token": refused()},
+        fix="password of demo",
+    ),
+    Case(
+        hop="token",
+        code="TOKEN_TENANT",
+        broken={"token": token(None)},
+        unseen={"token": refused()},
+        says="no tenant_id",
+        fix="mapper",
+    ),
+    Case(
+        hop="gateway",
+        code="GW_DOWN",
+        broken={"doorbell": refused(), "probe": refused()},
+        unseen={"doorbell": answered(200, "too_large")},
+        says="refused",
+    ),
+    Case(
+        hop="gateway",
+        code="GW_ROUTE",
+        broken={"doorbell": probe(404, proxy=True), "probe": probe(404, proxy=True)},
+        unseen={"doorbell": answered(200, "too_large")},
+        fix="RUNBOOK_GATEWAY_HOST",
+    ),
+    Case(hop="gateway", code="GW_AUTH", broken={"probe": probe(403)}, unseen={"probe": refused()}),
+    Case(hop="apexflow", code="GW_UPSTREAM", broken={"probe": probe(503)}, unseen={"probe": refused()}, fix="restart"),
+    Case(
+        hop="database",
+        code="DB_DOWN",
+        broken=exited("apexflow-db") | {"probe": probe(500)},
+        unseen={"probe": probe(500)},
+    ),
+    Case(
+        hop="gateway",
+        code="GW_DUPLICATE",
+        broken={"last traffic": ("20261123-1", (DUPLICATE,))},
+        unseen={"last traffic": answered(0)},
+        says="409",
+        fix="inv traffic",
+    ),
+    Case(hop="kafka", code="Q_DOWN", broken={"cluster": refused()}, unseen={"cluster": answered(0)}),
+    Case(
+        hop="sink",
+        code="Q_ZOMBIE",
+        broken={"group": GroupFacts(state="empty", members=())},
+        unseen={"group": None, "topics": topics(unread=3)},
+        says="0 members",
+        fix="docker restart aether-crm-events-sink",
+    ),
+    Case(
+        hop="metrics",
+        code="S_METRICS_DOWN",
+        broken={"page": refused(), "targets": (scrape("down", error="connection refused"),)},
+        unseen={"state crm-events-sink": NO_STATE, "page": refused()},
+        fix="PROM_PORT",
+    ),
+    Case(
+        hop="prometheus",
+        code="P_DOWN",
+        broken={"prometheus ready": refused()},
+        unseen={"prometheus ready": answered(200)},
+    ),
+    Case(
+        hop="prometheus",
+        code="P_NO_JOB",
+        broken={"config": config(jobs=("prometheus",)), "targets": ()},
+        unseen={"config": refused()},
+        says="scrape jobs: prometheus",
+        fix="add the job crm-events-sink",
+    ),
+    Case(
+        hop="prometheus",
+        code="P_TARGET",
+        broken={"targets": (scrape("down", error="no such host"),)},
+        unseen={"targets": (scrape("unknown"),)},
+        says="no such host",
+    ),
+    Case(
+        hop="rules",
+        code="R_INVALID",
+        broken={"rules file": file(b"groups:\n  - name: [unfinished\n"), "reload": False},
+        unseen={"reload": False},
+        says="not YAML",
+        fix="inv rollback",
+    ),
+    Case(
+        hop="rules",
+        code="R_NOT_LISTED",
+        broken={"rules": (), "config": config(rule_files=())},
+        unseen={"rules": (), "rules file": file(RULES_BEFORE)},
+        says="rule_files: none",
+        fix="/etc/prometheus/crm-events-rules.yml",
+    ),
+    Case(hop="rules", code="R_NOT_MOUNTED", broken={"rules inside": None}, unseen={"rules inside": NO_STATE}),
+    Case(
+        hop="rules",
+        code="R_STALE_INODE",
+        broken={"rules inside": RULES_BEFORE},
+        unseen={"rules on this host": None},
+        says="SHA-256",
+    ),
+    Case(hop="rules", code="R_EVAL", broken={"rules": rules("err")}, unseen={"rules": rules("unknown")}),
+    Case(
+        hop="grafana",
+        code="F_DOWN",
+        broken={"grafana health": GrafanaHealth(ok=False, version="", status=503), "dashboard": refused()},
+        unseen={"grafana health": answered(200)},
+    ),
+    Case(
+        hop="grafana",
+        code="F_AUTH",
+        broken={"dashboard": answered(401, "unauthorized")},
+        unseen={"dashboard": answered(500)},
+        fix="RUNBOOK_GRAFANA_PASSWORD_FILE",
+    ),
+    Case(
+        hop="grafana",
+        code="F_NOT_PROVISIONED",
+        broken={"served panels": frozenset({19})},
+        unseen={"dashboard file": file(DASHBOARD_BEFORE)},
+        says="without 20, 21",
+        fix="docker restart aether-grafana",
+    ),
+    Case(
+        hop="alertmanager",
+        code="M_DOWN",
+        broken={"alertmanager ready": NOT_READY, "silences": refused()},
+        unseen={"alertmanager ready": answered(200)},
+    ),
+    Case(
+        hop="alertmanager",
+        code="M_DISCONNECTED",
+        broken={"config": config(has_alertmanagers=False)},
+        unseen={"config": refused()},
+    ),
+    Case(
+        hop="alertmanager",
+        code="M_SILENCED",
+        broken={"silences": (silence("SomethingElse"), silence("CrmEventsSinkDown"))},
+        unseen={"silences": refused()},
+        says="90d3ca12",
+        fix="inv unsilence",
+    ),
+    Case(
+        hop="panels",
+        code="V_BORN",
+        broken={"rates": {LEADS: 0.0}, "series": series(3.0, 3.0, 3.0)},
+        unseen={"rates": {}, "series": ()},
+        says="3 samples: [3.0]",
+        fix="second wave",
+    ),
+    Case(hop="panels", code="A_IDLE", unseen={"topics": topics(600.0, unread=4), "unread": 4, "rates": {}}),
+)
+
+
+def test_every_check_holds_on_a_healthy_installation() -> None:
+    """Busy and healthy, with loud lines in two logs: no diagnosis, and no explanation is needed."""
+    results, judged, also = walk()
+    assert {"ok"} == {result.status for result in results.values()}
+    assert (judged.outcome, judged.code, also) == ("healthy", "", ())
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.broken], ids=lambda case: f"{case.hop}.{case.code}")
+def test_a_broken_check_names_its_fault_alone(case: Case) -> None:
+    """The fault is the verdict, nothing else is diagnosed, and evidence and fix are filled in."""
+    results, judged, also = walk(case.broken)
+    assert results[case.hop, case.code].status == "broken"
+    assert ("fault", case.code, ()) == (judged.outcome, judged.code, also)
+    assert case.says in " ".join(evidence.saw for evidence in judged.evidence)
+    assert case.fix in judged.fix
+    assert judged.fix
+    assert "{" not in judged.fix + judged.claim
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.hop}.{case.code}")
+def test_a_check_that_cannot_look_is_not_checked(case: Case) -> None:
+    """What could not be seen is neither ok nor broken, and the whole is not healthy."""
+    results, judged, _ = walk(case.unseen)
+    assert results[case.hop, case.code].status == "not_checked"
+    assert results[case.hop, case.code].evidence
+    assert judged.outcome == "inconclusive"
+
+
+def test_every_check_has_a_case() -> None:
+    """A new check cannot come without its three situations."""
+    assert {(check.hop, check.code) for check in CHECKS} == {(case.hop, case.code) for case in CASES}
+
+
+def test_the_list_of_implemented_codes_is_true() -> None:
+    """IMPLEMENTED names the codes that a check can find, no more and no fewer."""
+    assert {check.code for check in CHECKS} == IMPLEMENTED
+
+
+def test_codes_are_unique_and_stand_at_a_known_hop() -> None:
+    """The table is a table."""
+    codes = [fault.code for fault in FAULTS]
+    assert len(set(codes)) == len(codes)
+    assert {fault.hop for fault in FAULTS} <= set(HOPS)
+    hops = {fault.code: fault.hop for fault in FAULTS}
+    at_own_hop = [check for check in CHECKS if hops[check.code] != "runtime"]
+    assert [check.hop for check in at_own_hop] == [hops[check.code] for check in at_own_hop]
+
+
+@pytest.mark.parametrize(
+    "quiet",
+    [
+        pytest.param({"topics": topics(None), "rates": {}}, id="no event ever"),
+        pytest.param({"topics": topics(600.0), "rates": {LEADS: 0.0}}, id="the last one ten minutes ago"),
+    ],
+)
+def test_an_idle_pipeline_is_healthy_and_explained(quiet: Change) -> None:
+    """Empty panels without traffic are no fault: healthy, with A_IDLE as the explanation."""
+    _, judged, also = walk(quiet)
+    assert (judged.outcome, judged.code, also) == ("healthy", "A_IDLE", ())
+
+
+@pytest.mark.parametrize(
+    "quiet",
+    [
+        pytest.param({"rates": {LEADS: 0.0}, "series": series(3.0, 3.0), "topics": topics(2.0)}, id="too young"),
+        pytest.param({"rates": {}, "series": series(3.0, 3.0), "unread": 2}, id="not read yet"),
+        pytest.param({"rates": {}, "series": series(3.0, 4.0)}, id="the series moved"),
+        pytest.param({"rates": {}, "series": series(0.0, 0.0)}, id="never counted"),
+    ],
+)
+def test_blind_panels_are_blamed_on_birth_only_with_proof(quiet: Change) -> None:
+    """V_BORN needs settled events and samples that are all equal and above zero; else nobody knows."""
+    _, judged, _ = walk(quiet)
+    assert judged.outcome == "inconclusive"
+
+
+def test_a_service_unknown_to_the_runtime_is_known_by_its_answer() -> None:
+    """Without Docker on this host, a page that answers proves that the sink runs."""
+    no_docker = {f"state {name}": NO_STATE for name in ("crm-events-sink", "apexflow")}
+    assert walk(no_docker)[1].outcome == "healthy"
+    missing = {f"state {name}": state(name, "", found=False) for name in ("crm-events-sink", "apexflow")}
+    assert walk(missing)[1].outcome == "healthy"
+
+
+def test_a_dead_gateway_behind_a_living_proxy_is_the_gateway() -> None:
+    """Traefik drops the route of a container that has exited: its 404 is not a missing route then."""
+    proxy_404 = {"doorbell": probe(404, proxy=True), "probe": probe(404, proxy=True)}
+    assert walk(proxy_404, exited("gateway"))[1].code == "GW_DOWN"
+
+
+def test_a_sink_that_listens_is_known_in_three_ways() -> None:
+    """A member of the group, nothing unread, or the start-up line: one of them is enough."""
+    line = LogLine(text="CRM Events Sink started. Listening to topics: ['a']")
+    behind: Change = {"group": None, "topics": topics(unread=3)}
+    assert walk({"group": None})[0]["sink", "Q_ZOMBIE"].status == "ok"
+    assert walk(behind, {"log crm-events-sink": (line,)})[0]["sink", "Q_ZOMBIE"].status == "ok"
+    fresh = state("crm-events-sink", started_at=NOW + timedelta(seconds=1))
+    empty: Change = {"group": GroupFacts(state="empty", members=()), "state crm-events-sink": fresh}
+    assert walk(empty)[0]["sink", "Q_ZOMBIE"].status == "not_checked"
+
+
+def test_a_failed_reload_is_the_rules_file_only_if_the_log_says_so() -> None:
+    """A valid file and a failed reload: prometheus.yml may be the cause, so the file is not blamed without proof."""
+    line = LogLine(text='level=error err="/etc/prometheus/crm-events-rules.yml: 12:11: could not parse expression"')
+    assert walk({"reload": False, "log prometheus": (line,)})[1].code == "R_INVALID"
+    assert walk({"reload": False})[1].outcome == "inconclusive"
+
+
+def test_a_broken_rules_file_is_told_with_a_dead_prometheus() -> None:
+    """Who starts Prometheus again must know that it will not come up."""
+    dead: Change = {"prometheus ready": refused(), "rules file": file(b"groups: [")}
+    _, judged, _ = walk(dead)
+    assert judged.code == "P_DOWN"
+    assert "inv rollback" in " ".join(evidence.saw for evidence in judged.evidence)
+
+
+def test_two_faults_the_first_along_the_flow_is_named() -> None:
+    """The second one is independent of the first and told beside it."""
+    _, judged, also = walk({"alertmanager ready": refused(), "silences": refused()}, {"realm": refused()})
+    assert (judged.code, [fault.code for fault in also]) == ("KC_DOWN", ["M_DOWN"])
+
+
+def test_old_test_data_never_hides_an_outage() -> None:
+    """GW_DUPLICATE is told last: a broker that is down comes first."""
+    _, judged, also = walk({"last traffic": ("1", (DUPLICATE,)), "cluster": refused()})
+    assert (judged.code, [fault.code for fault in also]) == ("Q_DOWN", ["GW_DUPLICATE"])
+
+
+def test_a_hop_is_chosen_by_name() -> None:
+    """`--hop metrics` looks at the page and at what it needs; an unknown name lists the known ones."""
+    assert {check.hop for check in graph_of("metrics").checks} == {"runtime", "sink", "metrics"}
+    with pytest.raises(UsageError, match="runtime, keycloak, token, gateway"):
+        graph_of("mainframe")

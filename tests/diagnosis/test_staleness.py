@@ -1,0 +1,73 @@
+"""The rules file of this host against the one inside Prometheus's container."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from runbook.diagnosis.checks import staleness
+from runbook.diagnosis.engine import Broken, Finding, NotChecked, Ok
+from runbook.diagnosis.facts import Facts
+from runbook.settings import Target
+from runbook.systems.runtime import Mount, Service
+
+INSIDE = "/etc/prometheus/crm-events-rules.yml"
+
+
+@dataclass(frozen=True)
+class Container:
+    """As much of a runtime as the two checks ask: what is mounted, and what the container sees."""
+
+    content: bytes | None
+    source: str = ""
+
+    def mounts(self, _: Service) -> tuple[Mount, ...]:
+        return (Mount(source=self.source, destination=INSIDE),) if self.source else ()
+
+    def file_inside(self, _: Service, path: str) -> bytes | None:
+        assert path == INSIDE
+        return self.content
+
+
+def found(container: Container, tmp_path: Path, **settings: dict[str, str]) -> dict[str, Finding]:
+    target = Target.from_tables("live", settings, source="test")
+    facts = Facts(target, container, state_dir=tmp_path)  # type: ignore[arg-type]  # as much of it as is asked
+    return {check.code: check.run(facts) for check in staleness.CHECKS}
+
+
+@pytest.fixture
+def rules(tmp_path: Path) -> Path:
+    path = tmp_path / "rules.yml"
+    path.write_bytes(b"groups: [] # new\n")
+    return path
+
+
+def test_same_content_is_no_finding(rules: Path, tmp_path: Path) -> None:
+    one = found(Container(rules.read_bytes(), str(rules)), tmp_path)
+
+    assert isinstance(one["R_NOT_MOUNTED"], Ok)
+    assert isinstance(one["R_STALE_INODE"], Ok)
+
+
+def test_other_content_inside_is_named_with_both_hashes(rules: Path, tmp_path: Path) -> None:
+    one = found(Container(b"groups: [] # old\n", str(rules)), tmp_path)["R_STALE_INODE"]
+
+    assert isinstance(one, Broken)
+    assert [evidence.source for evidence in one.evidence] == [str(rules), f"{INSIDE} in aether-prom"]
+    assert len({evidence.saw for evidence in one.evidence}) == 2
+
+
+def test_file_of_the_settings_counts_where_nothing_is_mounted(rules: Path, tmp_path: Path) -> None:
+    one = found(Container(b"old"), tmp_path, files={"rules": str(rules)})
+
+    assert isinstance(one["R_STALE_INODE"], Broken)
+
+
+def test_missing_file_inside_is_another_fault(rules: Path, tmp_path: Path) -> None:
+    assert isinstance(found(Container(None, str(rules)), tmp_path)["R_NOT_MOUNTED"], Broken)
+
+
+@pytest.mark.parametrize("source", ["", "/nowhere/rules.yml"])
+def test_file_that_is_not_on_this_host_is_not_judged(tmp_path: Path, source: str) -> None:
+    """Docker Desktop and remote engines name paths of another machine: no accusation from there."""
+    assert isinstance(found(Container(b"old", source), tmp_path)["R_STALE_INODE"], NotChecked)

@@ -1,0 +1,89 @@
+"""The tests of the editors are tested: each of these bugs, put into a copy of the package, is caught by them.
+
+Only fast tests are run on the copies, up to the first that fails: those of the situations for the editors, those of the
+files for the writers. The slow ones judge more files, not other things.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+EDITING = ("test_cases.py",)
+WRITING = ("test_recovery.py", "test_writing.py")
+WRITERS = {"inplace.py", "journal.py", "recovery.py", "writing.py"}
+
+MUTATIONS = [
+    # What reaches down from above the insertion row is not seen.
+    ("layout.py", "if other.y < row", "if other.y > row"),
+    # Panels side by side count as overlapping.
+    ("located.py", "self.x + self.w <= other.x", "self.x + self.w < other.x"),
+    # Of repeated keys the first is edited, the last one counts.
+    ("edit.py", "reversed([*jsontext.members(body, grid.start)])", "[*jsontext.members(body, grid.start)]"),
+    # The byte order mark is lost.
+    ("text.py", 'b"" if strip_bom or not self.bom else BOM', 'b""'),
+    # New lines end in LF whatever the others do.
+    ("text.py", 'return "\\r\\n" if at > 0', 'return "\\n" if at > 0'),
+    # The new id is the next one, not a free one.
+    ("recognised.py", "free = max([*taken, panel_id]) + 1", "free = panel_id + 1"),
+    # A rule with other annotations counts as the wanted one, and so does one with other labels.
+    ("wanted_rule.py", "if _spelt(seen.get(key)) != _spelt(wanted.get(key))", "if key not in seen"),
+    # The comment of the next group is taken for the target's.
+    ("rulelines.py", 'line.lstrip(" ").startswith("#") and indent >= column', 'line.lstrip(" ").startswith("#")'),
+    # A list that two groups share gets the alert.
+    ("rulesfile.py", "sum(value is rules for value in lists) > 1 or", "sum(value is rules for value in lists) > 2 or"),
+    # What somebody else saved meanwhile is overwritten.
+    ("writing.py", "if found != change.before:", "if found is None:"),
+    # A shorter file keeps the end of the longer one.
+    ("inplace.py", "os.ftruncate(descriptor, len(goal))", "os.fsync(descriptor)"),
+    # A stranger's bytes count as ours.
+    ("inplace.py", "return head[start:end] == new[start:end]", "return True"),
+    # One file stays new while the other is old.
+    ("recovery.py", 'undo = "before" in states or "torn" in states', 'undo = "torn" in states'),
+    # An entry that was altered is believed.
+    ("journal.py", "if all(_sealed(intent) == intent for intent in found) else ()", "if found else ()"),
+]
+
+
+def outcome(copy: Path, names: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """What some tests say of a copy of the package."""
+    tests = [str(Path(__file__).with_name(name)) for name in names]
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *tests]
+    environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A folder with the package, before all others on the path."""
+    for name in ("files", "errors.py", "locks.py", "__init__.py"):
+        source, goal = ROOT / "runbook" / name, tmp_path / "runbook" / name
+        if source.is_dir():
+            shutil.copytree(source, goal, ignore=shutil.ignore_patterns("__pycache__"))
+        elif source.is_file():
+            goal.parent.mkdir(exist_ok=True)
+            shutil.copy(source, goal)
+    return tmp_path
+
+
+def test_a_copy_without_a_bug_passes(copy: Path) -> None:
+    """The control: what fails below fails by its bug."""
+    done = outcome(copy, EDITING + WRITING)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(("file", "right", "wrong"), MUTATIONS, ids=[f"{m[0]}:{m[2][:40]}" for m in MUTATIONS])
+def test_a_bug_is_caught(copy: Path, file: str, right: str, wrong: str) -> None:
+    """At least one of the fast tests fails, and by an assertion or an error of the code, not of the test run."""
+    path = copy / "runbook" / "files" / file
+    source = path.read_text("utf-8")
+    assert source.count(right) == 1
+    path.write_text(source.replace(right, wrong), "utf-8")
+    done = outcome(copy, WRITING if file in WRITERS else EDITING)
+    assert done.returncode == 1, done.stdout
+    assert "FAILED" in done.stdout
