@@ -272,9 +272,9 @@ def metrics(_context: Context, target: str | None = None, json: bool = False) ->
 
     def work(session: "Session") -> "TaskResult":
         from runbook.commands.metrics.steps import metrics
-        from runbook.runs.null_run import Unrecorded
+        from runbook.runs.null_run import NullRun
 
-        return metrics(session.target, record=Unrecorded(), observer=session.screen)
+        return metrics(session.target, record=NullRun(), observer=session.screen)
 
     _carry_out("metrics", work, target=target, json=json)
 
@@ -293,15 +293,13 @@ def logs(
     def work(session: "Session") -> "TaskResult":
         from runbook.commands.logs.steps import followed, logs
         from runbook.options import whole
-        from runbook.runs.null_run import Unrecorded
+        from runbook.runs.null_run import NullRun
 
         if follow and not json:
             for line in followed(session.target, session.runtime, since=since):
                 session.screen.shows_line(line)
         count = whole("--tail", tail) if tail else None
-        return logs(
-            session.target, session.runtime, record=Unrecorded(), observer=session.screen, since=since, tail=count
-        )
+        return logs(session.target, session.runtime, record=NullRun(), observer=session.screen, since=since, tail=count)
 
     _carry_out("logs", work, target=target, json=json)
 

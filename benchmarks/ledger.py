@@ -33,8 +33,8 @@ from runbook.local_stack.layout import Layout
 from runbook.local_stack.ports import Ports
 from runbook.local_stack.service_spec import PARTITIONS, TOPICS
 from runbook.model import Created
-from runbook.observer import Silence
-from runbook.runs.run_log import begin_record
+from runbook.observer import NullObserver
+from runbook.runs.run_log import begin_run
 from runbook.settings import LOCAL, STATE_DIR, Target, load_target
 from runbook.waiting import Pending, wait_until
 from runbook.wording import span
@@ -101,7 +101,7 @@ class SecondSink:
             self._process.wait()
 
 
-class Kills(Silence):
+class Kills(NullObserver):
     """Kills a sink when so many leads were created, and starts it again."""
 
     def __init__(self, kills: dict[int, Callable[[], None]]) -> None:
@@ -115,7 +115,7 @@ class Kills(Silence):
 
 def run(leads: int, *, directory: Path) -> Outcome:
     """Bring the stack up in a directory, create, kill, account, and take it down. Raises RunbookError."""
-    stack.up(directory, Silence(), real=frozenset({"kafka", "postgres"}))
+    stack.up(directory, NullObserver(), real=frozenset({"kafka", "postgres"}))
     try:
         layout, target = Layout.of(directory), load_target(LOCAL, directory=directory)
         stack.start_part(directory, _SINK, extra_env={"KAFKA_GROUP_INSTANCE_ID": "sink-1"})
@@ -126,7 +126,7 @@ def run(leads: int, *, directory: Path) -> Outcome:
         finally:
             second.kill()
     finally:
-        stack.down(directory, Silence())
+        stack.down(directory, NullObserver())
 
 
 def _ledger(leads: int, directory: Path, layout: Layout, target: Target, second: SecondSink) -> Outcome:
@@ -140,7 +140,7 @@ def _ledger(leads: int, directory: Path, layout: Layout, target: Target, second:
 
     before = _counted(layout)
     state_dir, kills = directory / STATE_DIR, {leads // 3: kill_first, 2 * leads // 3: kill_second}
-    record = begin_record(state_dir, task="traffic", target=LOCAL)
+    record = begin_run(state_dir, task="traffic", target=LOCAL)
     options = TrafficOptions(leads=leads, jobs=0)
     sent = traffic(target, options, state_dir=state_dir, record=record, observer=Kills(kills))
     if sent.problem or kills:

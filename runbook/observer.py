@@ -24,7 +24,7 @@ class Observer(Protocol):
         """The step has ended."""
 
 
-class Silence:
+class NullObserver:
     """Watches and says nothing: for `--json` and for tests that look at results only."""
 
     def begins(self, step: str, number: int) -> None:

@@ -13,7 +13,7 @@ from runbook.console import Screen, defect, document, make_screen
 from runbook.errors import ExitCode, RunbookError
 from runbook.interrupts import Interrupted, uninterrupted
 from runbook.model import Problem, TaskResult
-from runbook.runs.run_log import Record, begin_record
+from runbook.runs.run_log import RunLog, begin_run
 from runbook.settings import STACK_DIR, STATE_DIR, Target, load_target, target_name
 from runbook.systems.docker.client import DockerRuntime
 from runbook.systems.processes.client import ProcessRuntime
@@ -48,12 +48,12 @@ class Session:
         return DockerRuntime(self.target.runtime)
 
     @cached_property
-    def record(self) -> Record:
+    def record(self) -> RunLog:
         """The record of this run, begun now."""
-        return begin_record(self.state_dir, task=self.task, target=self.wanted_target)
+        return begin_run(self.state_dir, task=self.task, target=self.wanted_target)
 
     @property
-    def begun_record(self) -> Record | None:
+    def begun_record(self) -> RunLog | None:
         """The record, if the work has begun one."""
         return self.__dict__.get("record")
 
@@ -128,7 +128,7 @@ def _ended(session: Session, result: TaskResult, *, reports: bool) -> int:
     return result.exit_code
 
 
-def _recorded(record: Record, result: TaskResult) -> TaskResult:
+def _recorded(record: RunLog, result: TaskResult) -> TaskResult:
     """Keep the result; what cannot be kept is no success."""
     try:
         record.append("result", document(result))
@@ -139,7 +139,7 @@ def _recorded(record: Record, result: TaskResult) -> TaskResult:
     return result
 
 
-def _reported(record: Record) -> str:
+def _reported(record: RunLog) -> str:
     try:
         return f"report: {write_report(record, record.folder)}"
     except (RunbookError, OSError) as error:

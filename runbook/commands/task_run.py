@@ -10,13 +10,13 @@ from typing import Any, Generic, TypeVar
 from runbook.errors import ExitCode, RunbookError
 from runbook.model import Evidence, Problem, StepOutcome, StepResult, TaskResult
 from runbook.observer import Observer
-from runbook.runs.run_log import Record
+from runbook.runs.run_log import RunLog
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Done(Generic[T]):
+class StepOutput(Generic[T]):
     """What a step's work came to: its value for the next steps, and what the operator reads."""
 
     value: T
@@ -25,10 +25,10 @@ class Done(Generic[T]):
     evidence: tuple[Evidence, ...] = ()
 
 
-class Frame:
+class TaskRun:
     """One task on one target while it runs."""
 
-    def __init__(self, task: str, *, target: str, record: Record, observer: Observer) -> None:
+    def __init__(self, task: str, *, target: str, record: RunLog, observer: Observer) -> None:
         """Begin the clock of the task."""
         self.task = task
         self.target = target
@@ -38,7 +38,7 @@ class Frame:
         self._started_at = datetime.now(UTC)
         self._began = time.monotonic()
 
-    def step(self, name: str, number: int, work: Callable[[], Done[T]]) -> T:
+    def step(self, name: str, number: int, work: Callable[[], StepOutput[T]]) -> T:
         """Do one step and return its value. A RunbookError becomes a failed step and goes on up."""
         self.observer.begins(name, number)
         began = time.monotonic()
@@ -56,18 +56,18 @@ class Frame:
         )
         return done.value
 
-    def look(self, name: str, number: int, work: Callable[[], Done[T]]) -> T | None:
+    def look(self, name: str, number: int, work: Callable[[], StepOutput[T]]) -> T | None:
         """Do one step that only looks. What cannot be read is not checked, said so, and None."""
 
-        def looked() -> Done[T | None]:
+        def looked() -> StepOutput[T | None]:
             try:
                 done = work()
             except RunbookError as error:
                 seen = Evidence(source=error.where, saw=error.seen)
-                return Done(
+                return StepOutput(
                     value=None, outcome="not_checked", reason=f"{error.seen}. Fix: {error.fix}", evidence=(seen,)
                 )
-            return Done(value=done.value, outcome=done.outcome, reason=done.reason, evidence=done.evidence)
+            return StepOutput(value=done.value, outcome=done.outcome, reason=done.reason, evidence=done.evidence)
 
         return self.step(name, number, looked)
 

@@ -16,7 +16,7 @@ from runbook.diagnosis.topics import TopicFacts, read_topics
 from runbook.errors import AnswerError, RunbookError
 from runbook.model import Evidence
 from runbook.names import ALERT, COUNTER
-from runbook.runs.run_log import Event, last_record
+from runbook.runs.run_log import RunEvent, last_run
 from runbook.settings import Target
 from runbook.systems.alertmanager.client import Alertmanager, Silence
 from runbook.systems.gateway.client import Gateway, ProbeAnswer
@@ -97,7 +97,7 @@ class Facts(Once):
         """Ask the gateway with a token for what cannot exist: the answer proves the whole way to ApexFlow."""
         return self.once("probe", lambda: self._probe(self.token().value))
 
-    def last_traffic(self) -> tuple[str, tuple[Event, ...]] | None:
+    def last_traffic(self) -> tuple[str, tuple[RunEvent, ...]] | None:
         """Return run id and events of the last traffic on this target; None when there was none."""
         return self.once("last traffic", self._last_traffic)
 
@@ -230,8 +230,8 @@ class Facts(Once):
     def _probe(self, token: str) -> ProbeAnswer:
         return _asked(Gateway(self.target.gateway, token, self._timeout_s), Gateway.probe)
 
-    def _last_traffic(self) -> tuple[str, tuple[Event, ...]] | None:
-        record = last_record(self._state_dir, target=self.target.name, holding="traffic")
+    def _last_traffic(self) -> tuple[str, tuple[RunEvent, ...]] | None:
+        record = last_run(self._state_dir, target=self.target.name, holding="traffic")
         return (record.run_id, record.events()) if record else None
 
     def _page(self) -> SinkPage:

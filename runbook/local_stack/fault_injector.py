@@ -15,7 +15,7 @@ from runbook.local_stack import stack
 from runbook.local_stack.layout import Layout
 from runbook.model import Created, EntityKind
 from runbook.names import COUNTER
-from runbook.runs.run_log import Record, all_records, begin_record
+from runbook.runs.run_log import RunLog, all_runs, begin_run
 from runbook.settings import LOCAL, STATE_DIR, Target
 from runbook.systems.alertmanager.client import Alertmanager, Matcher
 from runbook.systems.gateway.client import EntityAnswer, Gateway
@@ -207,20 +207,20 @@ class Patient:
     def _gateway(self) -> Gateway:
         return Gateway(self.target.gateway, Keycloak(self.target.keycloak).token().value)
 
-    def _traffic_record(self, *, leads: int, jobs: int) -> Record:
+    def _traffic_record(self, *, leads: int, jobs: int) -> RunLog:
         """Begin a record in a second of its own: run ids are in order by the second only."""
-        before = all_records(self.directory / STATE_DIR)
+        before = all_runs(self.directory / STATE_DIR)
         last = before[-1].run_id if before else ""
 
         def begun() -> bool | Pending:
             return f"{datetime.now(UTC):%Y%m%d-%H%M%S}" > last or Pending(last)
 
         wait_until(begun, what="The next second", deadline_s=_READY_S, where=str(self.directory), fix="set the clock")
-        record = begin_record(self.directory / STATE_DIR, task="stack.break", target=LOCAL)
+        record = begin_run(self.directory / STATE_DIR, task="stack.break", target=LOCAL)
         record.append("traffic", {"leads": leads, "jobs": jobs, "rate": None})
         return record
 
-    def _created(self, record: Record, kind: EntityKind, answer: EntityAnswer) -> None:
+    def _created(self, record: RunLog, kind: EntityKind, answer: EntityAnswer) -> None:
         kafka = self.target.kafka
         created = Created(
             kind=kind,

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from runbook.runs.run_log import Event, Record
+from runbook.runs.run_log import RunEvent, RunLog
 
 
-class Unrecorded(Record):
+class NullRun(RunLog):
     """A record without a file; its run id is empty."""
 
     def __init__(self) -> None:
@@ -15,7 +15,7 @@ class Unrecorded(Record):
     def append(self, kind: str, data: object) -> None:
         """Keep nothing."""
 
-    def events(self, kind: str | None = None) -> tuple[Event, ...]:  # noqa: ARG002 - the signature is Record's
+    def events(self, kind: str | None = None) -> tuple[RunEvent, ...]:  # noqa: ARG002 - the signature is RunLog's
         """Return nothing."""
         return ()
 

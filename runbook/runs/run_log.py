@@ -23,7 +23,7 @@ _FIRST = "0" * 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class RunEvent:
     """One line of a record."""
 
     at: datetime
@@ -31,8 +31,8 @@ class Event:
     data: dict[str, Any]
 
 
-class Record:
-    """The record of one run. Opened for reading by `open_record`, begun by `begin_record`."""
+class RunLog:
+    """The record of one run. Opened for reading by `open_run`, begun by `begin_run`."""
 
     def __init__(self, folder: Path) -> None:
         """Take the folder of one run."""
@@ -63,7 +63,7 @@ class Record:
         """The task of the run; empty where the record does not hold its beginning."""
         return self._begun("task")
 
-    def events(self, kind: str | None = None) -> tuple[Event, ...]:
+    def events(self, kind: str | None = None) -> tuple[RunEvent, ...]:
         """Return the events in order, all or of one kind.
 
         A last line that a crash cut off is left out. Raises RunbookError if the chain does not hold.
@@ -105,7 +105,7 @@ class Record:
         """Return the hash of the last line, which the next one continues."""
         return ([_FIRST] + [last for _, last in self._verified()])[-1]
 
-    def _verified(self) -> Iterator[tuple[Event, str]]:
+    def _verified(self) -> Iterator[tuple[RunEvent, str]]:
         """Yield each event with the hash that closes its line."""
         last = _FIRST
         *lines, _cut_off = _content(self._path).split(b"\n")
@@ -119,7 +119,7 @@ class Record:
                     where=f"{self._path}:{number}",
                     fix="do not rely on this run: choose another with --run (inv history), or make a new one",
                 )
-            yield Event(at=datetime.fromisoformat(body["at"]), kind=body["kind"], data=body["data"]), last
+            yield RunEvent(at=datetime.fromisoformat(body["at"]), kind=body["kind"], data=body["data"]), last
 
 
 def digest(content: bytes) -> str:
@@ -131,14 +131,14 @@ def _copy_name(path: Path, sha256: str) -> str:
     return f"{path.name}.{sha256[:16]}"
 
 
-def begin_record(state_dir: Path, *, task: str, target: str) -> Record:
+def begin_run(state_dir: Path, *, task: str, target: str) -> RunLog:
     """Begin a run with a new id: time in UTC, the part of the second in four hex digits; fit for an e-mail address.
 
     Ids are in the order of time.
     """
     with _keeping(state_dir / "runs"):
         folder = _new_folder(state_dir / "runs")
-    record = Record(folder)
+    record = RunLog(folder)
     record.append("begin", {"task": task, "target": target, "pid": os.getpid()})
     return record
 
@@ -153,9 +153,9 @@ def _new_folder(runs: Path) -> Path:
             return folder
 
 
-def open_record(state_dir: Path, run_id: str, *, target: str | None = None) -> Record:
+def open_run(state_dir: Path, run_id: str, *, target: str | None = None) -> RunLog:
     """Return an earlier run. Raises UsageError when there is none of that id, or it was on another target."""
-    records = {record.run_id: record for record in all_records(state_dir)}
+    records = {record.run_id: record for record in all_runs(state_dir)}
     if run_id not in records:
         raise UsageError(
             f"There is no run {run_id!r}",
@@ -172,15 +172,15 @@ def open_record(state_dir: Path, run_id: str, *, target: str | None = None) -> R
     return record
 
 
-def all_records(state_dir: Path) -> tuple[Record, ...]:
+def all_runs(state_dir: Path) -> tuple[RunLog, ...]:
     """Return the runs so far, oldest first."""
     folder = state_dir / "runs"
-    return tuple(Record(path) for path in sorted(folder.iterdir())) if folder.is_dir() else ()
+    return tuple(RunLog(path) for path in sorted(folder.iterdir())) if folder.is_dir() else ()
 
 
-def last_record(state_dir: Path, *, target: str, holding: str) -> Record | None:
+def last_run(state_dir: Path, *, target: str, holding: str) -> RunLog | None:
     """Return the newest run on `target` that has an event of kind `holding`."""
-    for record in reversed(all_records(state_dir)):
+    for record in reversed(all_runs(state_dir)):
         if record.target == target and record.events(holding):
             return record
     return None

@@ -20,7 +20,7 @@ from installation import Installation, an_installation, looks_of
 from loopback import Loopback, Reply
 
 from runbook.console import validate
-from runbook.runs.run_log import begin_record
+from runbook.runs.run_log import begin_run
 
 PROGRAM = Path(sys.executable).parent / "crm-runbook"
 HTML = Reply(200, b"<html><title>Welcome to the proxy</title></html>", "text/html")
@@ -150,7 +150,7 @@ def huge_page(scene: Scene) -> None:
     at = datetime.now(UTC)
     lead = {"kind": "lead", "id": 1, "tenant_id": "acme", "topic": "apexflow.leads.created", "label": "x"}
     for folder in scene.folders:
-        record = begin_record(folder / ".runbook", task="traffic", target="live")
+        record = begin_run(folder / ".runbook", task="traffic", target="live")
         record.append("traffic", {"leads": 1, "jobs": 0, "rate": None})
         record.append("created", lead | {"sent_at": at, "answered_at": at, "status": 200})
 

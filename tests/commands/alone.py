@@ -15,8 +15,8 @@ from runbook.files.dashboard import plan_panels
 from runbook.files.desired import wanted_panels, wanted_rules
 from runbook.files.rules import plan_rules
 from runbook.model import TaskResult
-from runbook.observer import Silence
-from runbook.runs.run_log import begin_record
+from runbook.observer import NullObserver
+from runbook.runs.run_log import begin_run
 from runbook.settings import Target
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -74,8 +74,8 @@ class Files:
             SetupOptions(restart=False, datasource_uid=UID, **options),
             runtime=Nobody(),
             state_dir=state_dir,
-            record=begin_record(state_dir, task="setup", target=target.name),
-            observer=Silence(),
+            record=begin_run(state_dir, task="setup", target=target.name),
+            observer=NullObserver(),
             confirm=lambda _: answer,
         )
 
@@ -86,8 +86,8 @@ class Files:
             RollbackOptions(restart=False),
             runtime=Nobody(),
             state_dir=state_dir,
-            record=begin_record(state_dir, task="rollback", target=target.name),
-            observer=Silence(),
+            record=begin_run(state_dir, task="rollback", target=target.name),
+            observer=NullObserver(),
             confirm=lambda _: True,
         )
 

@@ -8,8 +8,8 @@ from runbook.commands.traffic.steps import TrafficOptions, traffic
 from runbook.commands.verify.steps import verify
 from runbook.console import document, validate
 from runbook.model import TaskResult
-from runbook.observer import Observer, Silence
-from runbook.runs.run_log import begin_record
+from runbook.observer import NullObserver, Observer
+from runbook.runs.run_log import begin_run
 from runbook.settings import STACK_DIR, STATE_DIR, Target, load_target
 from runbook.systems.processes.client import ProcessRuntime
 from runbook.systems.runtime import Runtime
@@ -34,7 +34,7 @@ class Chain:
         return ProcessRuntime(self.folder / STACK_DIR)
 
     def set_up(self) -> TaskResult:
-        record = begin_record(self.state_dir, task="setup", target="local")
+        record = begin_run(self.state_dir, task="setup", target="local")
         return checked(
             setup(
                 self.target,
@@ -42,7 +42,7 @@ class Chain:
                 runtime=self.runtime,
                 state_dir=self.state_dir,
                 record=record,
-                observer=Silence(),
+                observer=NullObserver(),
                 confirm=lambda _: True,
             )
         )
@@ -56,7 +56,7 @@ class Chain:
         target: Target | None = None,
         observer: Observer | None = None,
     ) -> TaskResult:
-        record = begin_record(self.state_dir, task="traffic", target="local")
+        record = begin_run(self.state_dir, task="traffic", target="local")
         options = TrafficOptions(leads=leads, jobs=jobs, rate=rate, timeout_s=30)
         return checked(
             traffic(
@@ -64,7 +64,7 @@ class Chain:
                 options,
                 state_dir=self.state_dir,
                 record=record,
-                observer=observer or Silence(),
+                observer=observer or NullObserver(),
             )
         )
 
@@ -81,8 +81,8 @@ class Chain:
                 target or self.target,
                 runtime=runtime or self.runtime,
                 state_dir=self.state_dir,
-                record=begin_record(self.state_dir, task="verify", target="local"),
-                observer=Silence(),
+                record=begin_run(self.state_dir, task="verify", target="local"),
+                observer=NullObserver(),
                 run_id=run_id,
                 timeout_s=timeout_s,
             )

@@ -11,7 +11,7 @@ from installation import Installation, an_installation
 from runbook.errors import RunbookError
 from runbook.local_stack import stack
 from runbook.local_stack.tools import found_tools
-from runbook.observer import Silence
+from runbook.observer import NullObserver
 
 
 @pytest.fixture(scope="session")
@@ -24,13 +24,13 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
     except RunbookError as error:
         pytest.skip(f"no Prometheus: {error.seen}")
     folder = tmp_path_factory.mktemp("chain")
-    stack.up(folder, Silence())
+    stack.up(folder, NullObserver())
     try:
         made = Chain(folder)
         assert made.set_up().exit_code == 0
         yield made
     finally:
-        stack.down(folder, Silence())
+        stack.down(folder, NullObserver())
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ from runbook.commands.setup.steps import SetupOptions, setup
 from runbook.console import document, validate
 from runbook.files.writing import Change
 from runbook.model import StepResult, TaskResult
-from runbook.observer import Silence
-from runbook.runs.run_log import Record, begin_record
+from runbook.observer import NullObserver
+from runbook.runs.run_log import RunLog, begin_run
 
 
-class Watcher(Silence):
+class Watcher(NullObserver):
     """Keeps what the operator would see, and can disturb at the end of a step."""
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ def set_up(
     *,
     watcher: Watcher | None = None,
     answer: bool = True,
-    record: Record | None = None,
+    record: RunLog | None = None,
     **options: object,
 ) -> TaskResult:
     timed = {"timeout_s": 0.5, **options}
@@ -52,7 +52,7 @@ def set_up(
         SetupOptions(**timed),  # type: ignore[arg-type]  # the fields that the test names
         runtime=installed,
         state_dir=state_of(installed),
-        record=record or begin_record(state_of(installed), task="setup", target="small"),
+        record=record or begin_run(state_of(installed), task="setup", target="small"),
         observer=watcher or Watcher(),
         confirm=lambda _: answer,
     )
@@ -73,7 +73,7 @@ def roll_back(
         RollbackOptions(run_id=run_id, force=force, restart=restart, timeout_s=0.5),
         runtime=installed,
         state_dir=state_of(installed),
-        record=begin_record(state_of(installed), task="rollback", target="small"),
+        record=begin_run(state_of(installed), task="rollback", target="small"),
         observer=watcher or Watcher(),
         confirm=lambda _: True,
     )

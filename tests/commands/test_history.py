@@ -10,8 +10,8 @@ from runbook.commands.history.steps import history
 from runbook.console import document, validate
 from runbook.listings import Listing, Run
 from runbook.model import TaskResult
-from runbook.observer import Silence
-from runbook.runs.run_log import Record, all_records, begin_record
+from runbook.observer import NullObserver
+from runbook.runs.run_log import RunLog, all_runs, begin_run
 
 
 def result(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - the fields of a TaskResult
@@ -29,7 +29,7 @@ def result(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - the fields of a 
 
 
 def runs(state_dir: Path) -> dict[str, Run]:
-    found = history(state_dir, target="live", observer=Silence())
+    found = history(state_dir, target="live", observer=NullObserver())
     validate(document(found))
     assert isinstance(found, Listing)
     assert found.runs is not None
@@ -37,15 +37,15 @@ def runs(state_dir: Path) -> dict[str, Run]:
 
 
 @pytest.fixture
-def record(tmp_path: Path) -> Record:
-    return begin_record(tmp_path, task="run", target="live")
+def record(tmp_path: Path) -> RunLog:
+    return begin_run(tmp_path, task="run", target="live")
 
 
 def test_no_runs(tmp_path: Path) -> None:
     assert runs(tmp_path) == {}
 
 
-def test_a_finished_run(tmp_path: Path, record: Record) -> None:
+def test_a_finished_run(tmp_path: Path, record: RunLog) -> None:
     """The last of its results is its outcome, and it took until that one had ended."""
     record.append("result", result(task="traffic", outcome="changed"))
     record.append("result", result(outcome="failed", exit_code=1))
@@ -57,7 +57,7 @@ def test_a_finished_run(tmp_path: Path, record: Record) -> None:
     assert run.duration_s >= 2.5
 
 
-def test_an_unfinished_run(tmp_path: Path, record: Record) -> None:
+def test_an_unfinished_run(tmp_path: Path, record: RunLog) -> None:
     """Without a result it is still at work or was interrupted: no outcome is made up."""
     record.append("created", {"id": 1})
 
@@ -67,10 +67,10 @@ def test_an_unfinished_run(tmp_path: Path, record: Record) -> None:
     assert "'created'" in run.note
 
 
-def test_an_altered_record(tmp_path: Path, record: Record) -> None:
+def test_an_altered_record(tmp_path: Path, record: RunLog) -> None:
     """A failure that was edited into a success is listed as a broken record, beside the whole ones."""
     record.append("result", result(outcome="failed"))
-    whole = begin_record(tmp_path, task="verify", target="live")
+    whole = begin_run(tmp_path, task="verify", target="live")
     whole.append("result", result())
     path = record.folder / "record.jsonl"
     path.write_text(path.read_text().replace('"failed"', '"ok"'))
@@ -82,7 +82,7 @@ def test_an_altered_record(tmp_path: Path, record: Record) -> None:
     assert found[whole.run_id].record == "finished"
 
 
-def test_a_folder_without_a_record(tmp_path: Path, record: Record) -> None:
+def test_a_folder_without_a_record(tmp_path: Path, record: RunLog) -> None:
     """An empty folder, and a file that does not belong there, do not hide the runs."""
     (tmp_path / "runs" / "20250101-000000-0000").mkdir()
     (tmp_path / "runs" / "notes.txt").write_text("mine")
@@ -93,8 +93,8 @@ def test_a_folder_without_a_record(tmp_path: Path, record: Record) -> None:
     assert record.run_id in found
 
 
-def test_looking_leaves_no_trace(tmp_path: Path, record: Record) -> None:
+def test_looking_leaves_no_trace(tmp_path: Path, record: RunLog) -> None:
     """Listing the runs adds none."""
     runs(tmp_path)
 
-    assert [record.run_id] == [one.run_id for one in all_records(tmp_path)]
+    assert [record.run_id] == [one.run_id for one in all_runs(tmp_path)]

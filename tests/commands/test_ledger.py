@@ -25,7 +25,7 @@ from runbook.commands.verify.ledger import (
 )
 from runbook.model import Created, HopSight, LedgerSum
 from runbook.systems.grafana.client import Frame
-from runbook.systems.kafka.client import Event
+from runbook.systems.kafka.client import CrmEvent
 from runbook.systems.runtime import LogLine
 
 LEADS, JOBS = "apexflow.leads.created", "apexflow.jobs.created"
@@ -33,11 +33,11 @@ AT = datetime(2025, 11, 3, 19, 48, 51, tzinfo=UTC)
 Sums = Callable[..., tuple[LedgerSum, ...]]
 
 
-def event(number: int, *, topic: str = LEADS, tenant: str = "acme", offset: int = 0, partition: int = 0) -> Event:
+def event(number: int, *, topic: str = LEADS, tenant: str = "acme", offset: int = 0, partition: int = 0) -> CrmEvent:
     kind = "lead.created" if topic == LEADS else "job.created"
     at = AT + timedelta(milliseconds=offset)
     value = {"id": number, "tenant_id": tenant, "event_type": kind}
-    return Event(topic=topic, partition=partition, offset=offset, key="", at=at, value=value, raw=b"")
+    return CrmEvent(topic=topic, partition=partition, offset=offset, key="", at=at, value=value, raw=b"")
 
 
 def created(number: int, *, topic: str = LEADS, tenant: str = "acme") -> Created:
@@ -66,7 +66,7 @@ def snapshot(counts: Counter[tuple[str, str]], positions: dict[tuple[str, int], 
 class Situation:
     """What lies in Kafka, which of it is ours, and what an honest sink shows before and after."""
 
-    events: tuple[Event, ...]
+    events: tuple[CrmEvent, ...]
     ours: tuple[Created, ...]
     before: Snapshot
     after: Snapshot
@@ -96,7 +96,7 @@ def situations(draw: st.DrawFn) -> Situation:
     return Situation(tuple(events), tuple(ours), *shown)
 
 
-def counted(events: list[Event], below: dict[tuple[str, int], int]) -> Counter[tuple[str, str]]:
+def counted(events: list[CrmEvent], below: dict[tuple[str, int], int]) -> Counter[tuple[str, str]]:
     passed = (one for one in events if one.offset < below[one.topic, one.partition])
     return Counter((one.topic, str((one.value or {})["tenant_id"])) for one in passed)
 
@@ -131,7 +131,7 @@ def ignores_others(*facts: Any, **more: Any) -> tuple[LedgerSum, ...]:  # noqa: 
     return tuple(replace(total, others=0) for total in sums(*facts, **more))
 
 
-def counts_twice(ours: tuple[Created, ...], events: tuple[Event, ...], **more: Any) -> tuple[LedgerSum, ...]:  # noqa: ANN401
+def counts_twice(ours: tuple[Created, ...], events: tuple[CrmEvent, ...], **more: Any) -> tuple[LedgerSum, ...]:  # noqa: ANN401
     return sums(ours, (*events, *events[:1]), **more)
 
 

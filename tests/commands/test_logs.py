@@ -12,8 +12,8 @@ from runbook.commands.logs.steps import followed, logs
 from runbook.console import document, validate
 from runbook.errors import RunbookError, UsageError
 from runbook.listings import Listing
-from runbook.observer import Silence
-from runbook.runs.null_run import Unrecorded
+from runbook.observer import NullObserver
+from runbook.runs.null_run import NullRun
 from runbook.settings import Target
 from runbook.systems.processes.client import ProcessRuntime
 from runbook.systems.processes.launcher import Launch, Launcher
@@ -52,7 +52,7 @@ def runtime(launcher: Launcher, tmp_path: Path) -> Runtime:
 
 
 def read(runtime: Runtime, *, since: str | None = None, tail: int | None = None) -> list[str]:
-    found = logs(TARGET, runtime, record=Unrecorded(), observer=Silence(), since=since, tail=tail)
+    found = logs(TARGET, runtime, record=NullRun(), observer=NullObserver(), since=since, tail=tail)
     validate(document(found))
     assert isinstance(found, Listing)
     assert found.lines is not None
@@ -86,7 +86,7 @@ def test_no_sink(launcher: Launcher, tmp_path: Path) -> None:
     launcher.start("crm-event-sink", Launch(command=("true",), directory=str(tmp_path)))
     runtime = ProcessRuntime(launcher.root)
 
-    found = logs(TARGET, runtime, record=Unrecorded(), observer=Silence())
+    found = logs(TARGET, runtime, record=NullRun(), observer=NullObserver())
 
     assert found.exit_code == 1
     assert found.problem is not None

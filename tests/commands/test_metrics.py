@@ -13,8 +13,8 @@ from runbook.commands.metrics.steps import QUESTIONS, metrics
 from runbook.console import document, validate
 from runbook.listings import Listing
 from runbook.model import TaskResult
-from runbook.observer import Silence
-from runbook.runs.null_run import Unrecorded
+from runbook.observer import NullObserver
+from runbook.runs.null_run import NullRun
 from runbook.settings import Target
 
 RUNBOOK = (
@@ -66,7 +66,7 @@ def url() -> Iterator[str]:
 
 def asked(url: str) -> TaskResult:
     target = Target.from_tables("test", {"prometheus": {"url": url}}, source="test")
-    found = metrics(target, record=Unrecorded(), observer=Silence())
+    found = metrics(target, record=NullRun(), observer=NullObserver())
     validate(document(found))
     return found
 

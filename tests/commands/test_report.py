@@ -27,7 +27,7 @@ from runbook.model import (
     TaskResult,
     Verdict,
 )
-from runbook.runs.run_log import Record, begin_record
+from runbook.runs.run_log import RunLog, begin_run
 
 SENT = datetime(2025, 11, 3, 19, 48, 51, tzinfo=UTC)
 EVIL = '<script>alert("x")</script><img src=http://evil/ onerror=x> \' & \x1b[31m {{ page }}'
@@ -75,8 +75,8 @@ def result(label: str = "Grafana Event Test 1") -> TaskResult:
 
 
 @pytest.fixture
-def record(tmp_path: Path) -> Record:
-    return begin_record(tmp_path / ".runbook", task="run", target="live")
+def record(tmp_path: Path) -> RunLog:
+    return begin_run(tmp_path / ".runbook", task="run", target="live")
 
 
 class Seen(HTMLParser):
@@ -96,13 +96,13 @@ class Seen(HTMLParser):
         self.text += f" {data}"
 
 
-def page(record: Record, tmp_path: Path) -> Seen:
+def page(record: RunLog, tmp_path: Path) -> Seen:
     seen = Seen()
     seen.feed(write_report(record, tmp_path / "report.html").read_text(encoding="utf-8"))
     return seen
 
 
-def test_a_whole_run(record: Record, tmp_path: Path) -> None:
+def test_a_whole_run(record: RunLog, tmp_path: Path) -> None:
     """Verdict, criteria, ledger with times, sums, checks, diff, steps, parts, versions and backups are all there."""
     parts = (
         Part(name="kafka", plays="Kafka: a mock cluster", kind="stand-in", running=True, pid=1, address="127.0.0.1:1"),
@@ -131,7 +131,7 @@ def test_a_whole_run(record: Record, tmp_path: Path) -> None:
         assert words in text
 
 
-def test_text_from_outside_is_only_text(record: Record, tmp_path: Path) -> None:
+def test_text_from_outside_is_only_text(record: RunLog, tmp_path: Path) -> None:
     """A script in a lead's label, an error body or any other text is shown, not run; escapes are written out."""
     record.append("result", document(result(EVIL)))
 
@@ -145,7 +145,7 @@ def test_text_from_outside_is_only_text(record: Record, tmp_path: Path) -> None:
     assert "\x1b" not in seen.text
 
 
-def test_escaping_is_what_protects(record: Record, tmp_path: Path) -> None:
+def test_escaping_is_what_protects(record: RunLog, tmp_path: Path) -> None:
     """The parser of these tests does find the script once the page is unescaped: the test above can fail."""
     record.append("result", document(result(EVIL)))
     text = write_report(record, tmp_path / "report.html").read_text(encoding="utf-8")
@@ -156,7 +156,7 @@ def test_escaping_is_what_protects(record: Record, tmp_path: Path) -> None:
     assert "script" in seen.tags
 
 
-def test_one_file_stands_alone(record: Record, tmp_path: Path) -> None:
+def test_one_file_stands_alone(record: RunLog, tmp_path: Path) -> None:
     """No script, and no address from which anything would be loaded."""
     record.append("result", document(result()))
 
@@ -167,7 +167,7 @@ def test_one_file_stands_alone(record: Record, tmp_path: Path) -> None:
     assert re.findall(r"url\(|@import|https?:", style) == []
 
 
-def test_the_same_record_gives_the_same_report(record: Record, tmp_path: Path) -> None:
+def test_the_same_record_gives_the_same_report(record: RunLog, tmp_path: Path) -> None:
     """Nothing but the record goes in, not even the time."""
     record.append("result", document(result()))
 
@@ -176,16 +176,16 @@ def test_the_same_record_gives_the_same_report(record: Record, tmp_path: Path) -
     assert once == again
 
 
-def test_a_run_without_a_result(record: Record, tmp_path: Path) -> None:
+def test_a_run_without_a_result(record: RunLog, tmp_path: Path) -> None:
     """An interrupted run is reported as one, not as a success."""
     assert "no result" in page(record, tmp_path).text
 
 
-def test_a_folder_as_destination(record: Record, tmp_path: Path) -> None:
+def test_a_folder_as_destination(record: RunLog, tmp_path: Path) -> None:
     assert write_report(record, tmp_path) == tmp_path / f"report-{record.run_id}.html"
 
 
-def test_an_altered_record(record: Record, tmp_path: Path) -> None:
+def test_an_altered_record(record: RunLog, tmp_path: Path) -> None:
     """There is no report of a record that was edited."""
     record.append("result", document(result()))
     path = record.folder / "record.jsonl"
@@ -200,7 +200,7 @@ def test_an_empty_record(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
 
     with pytest.raises(RunbookError, match="beginning"):
-        write_report(Record(tmp_path / "run"), tmp_path / "report.html")
+        write_report(RunLog(tmp_path / "run"), tmp_path / "report.html")
 
 
 def test_the_timeline() -> None:
@@ -224,7 +224,7 @@ def test_the_timeline() -> None:
     assert [seconds for _, seconds in drawn.ticks] == pytest.approx([0.001, 0.01, 0.1, 1, 10, 100])
 
 
-def test_very_many_rows(record: Record, tmp_path: Path) -> None:
+def test_very_many_rows(record: RunLog, tmp_path: Path) -> None:
     """Of 1200 rows the one that is not proven is shown, and those left out are counted."""
     lost = result()
     assert lost.ledger is not None

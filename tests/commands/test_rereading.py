@@ -9,7 +9,7 @@ from setups import Watcher, contents, outcomes, roll_back, set_up
 
 from runbook.errors import RunbookError
 from runbook.model import StepResult, TaskResult
-from runbook.runs.run_log import Record
+from runbook.runs.run_log import RunLog
 
 UNREADABLE = RunbookError("the image has no cat", where="docker exec", fix="none")
 
@@ -149,14 +149,14 @@ def test_a_record_that_is_full_right_after_the_write_hides_nothing(
     installed: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The files were written, and nobody can keep that: they are put back."""
-    before, append = contents(installed), Record.append
+    before, append = contents(installed), RunLog.append
 
-    def full(record: Record, kind: str, data: object) -> None:
+    def full(record: RunLog, kind: str, data: object) -> None:
         if kind == "step" and getattr(data, "step", "") == "write":
             raise RunbookError("What happens cannot be kept, so nothing more is done: full", where="record", fix="room")
         append(record, kind, data)
 
-    monkeypatch.setattr(Record, "append", full)
+    monkeypatch.setattr(RunLog, "append", full)
     result = set_up(installed)
 
     assert (result.exit_code, contents(installed), installed.restarted) == (6, before, [])

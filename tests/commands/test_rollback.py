@@ -3,7 +3,7 @@
 from installation import Installation
 from setups import contents, files, killed_while_writing, outcomes, roll_back, set_up, state_of
 
-from runbook.runs.run_log import all_records, begin_record, digest, open_record
+from runbook.runs.run_log import all_runs, begin_run, digest, open_run
 
 
 def test_rollback_brings_back_every_byte(installed: Installation) -> None:
@@ -69,7 +69,7 @@ def test_forced_rollback_gives_up_what_somebody_changed_and_keeps_a_copy(install
 
     assert (result.exit_code, contents(installed)) == (0, before)
     assert outcomes(result)["prometheus serves the old state"] == "ok"
-    record = open_record(state_of(installed), result.run_id or "")
+    record = open_run(state_of(installed), result.run_id or "")
     assert record.backup(installed.rules, digest(theirs)) == theirs
     assert roll_back(installed, result.run_id).exit_code == 0
     assert installed.rules.read_bytes() == theirs, "a rollback can be rolled back"
@@ -102,7 +102,7 @@ def test_rollback_of_an_older_run(installed: Installation) -> None:
 
 
 def test_rollback_of_a_run_on_another_target_is_refused(installed: Installation) -> None:
-    record = begin_record(state_of(installed), task="setup", target="other")
+    record = begin_run(state_of(installed), task="setup", target="other")
     record.append("replaces", {"file": str(installed.rules), "before": "0", "after": "1"})
     before = files(installed)
 
@@ -134,7 +134,7 @@ def test_a_record_without_the_written_bytes_shows_the_difference_alone(installed
     """As records of earlier versions are."""
     before = contents(installed)
     set_up(installed)
-    (record,) = (one for one in all_records(state_of(installed)) if one.task == "setup")
+    (record,) = (one for one in all_runs(state_of(installed)) if one.task == "setup")
     written = installed.rules.read_bytes()
     for copy in (record.folder / "backups").iterdir():
         if copy.read_bytes() == written:

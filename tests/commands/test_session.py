@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from runbook.console import validate
-from runbook.runs.run_log import all_records
+from runbook.runs.run_log import all_runs
 
 PROGRAM = """
 import resource, signal, sys, time
@@ -124,7 +124,7 @@ def test_on_a_screen_it_is_three_parts(program: list[str], tmp_path: Path, work:
 def test_the_result_is_the_end_of_the_record(program: list[str], tmp_path: Path) -> None:
     document = only_document(run(program, tmp_path, "fine", "live", "--json"))
 
-    (record,) = all_records(tmp_path / ".runbook")
+    (record,) = all_runs(tmp_path / ".runbook")
     assert record.run_id == document["run_id"]
     assert [event.kind for event in record.events()] == ["begin", "note", "result"]
     assert record.events("result")[0].data == document
@@ -156,7 +156,7 @@ def test_a_result_that_could_not_be_kept_is_no_success(program: list[str], tmp_p
     document = only_document(run(program, tmp_path, "full_disk", "live", "--json", "--report"))
 
     assert document["error"]["seen"].startswith("What happens cannot be kept")
-    (record,) = all_records(tmp_path / ".runbook")
+    (record,) = all_runs(tmp_path / ".runbook")
     assert [event.kind for event in record.events()] == ["begin"]
 
 
@@ -179,5 +179,5 @@ def test_an_interrupt_is_exit_130_with_its_document(program: list[str], tmp_path
     validate(document)
     assert (process.returncode, document["exit_code"], document["outcome"]) == (130, 130, "interrupted")
     assert "Traceback" not in stderr
-    (record,) = all_records(tmp_path / ".runbook")
+    (record,) = all_runs(tmp_path / ".runbook")
     assert record.events("result")[0].data["outcome"] == "interrupted"

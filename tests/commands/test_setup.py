@@ -18,7 +18,7 @@ from runbook.commands.verify.steps import verify
 from runbook.errors import UsageError
 from runbook.files.file_discovery import found_files
 from runbook.interrupts import Interrupted
-from runbook.runs.run_log import all_records, begin_record
+from runbook.runs.run_log import all_runs, begin_run
 from runbook.settings import Target
 
 
@@ -288,7 +288,7 @@ def test_an_interrupt_while_writing_comes_after_both_files_and_undoes_them(insta
         set_up(installed, watcher=watcher)
 
     assert (contents(installed), installed.restarted) == (before, [])
-    (record,) = all_records(state_of(installed))
+    (record,) = all_runs(state_of(installed))
     written = [event.data["outcome"] for event in record.events("step") if event.data["step"] == "write"]
     assert written == ["changed"]
 
@@ -354,7 +354,7 @@ def test_who_only_looks_is_told_what_a_kill_left(installed: Installation, look: 
         installed.target,
         runtime=installed,
         state_dir=state_of(installed),
-        record=begin_record(state_of(installed), task="look", target="small"),
+        record=begin_run(state_of(installed), task="look", target="small"),
         observer=watcher,
     )
 

@@ -14,8 +14,8 @@ from runbook.commands.silence.steps import SilenceOptions, silence, silences, un
 from runbook.console import document, validate
 from runbook.errors import UsageError
 from runbook.listings import Listing
-from runbook.observer import Silence
-from runbook.runs.run_log import Record, begin_record
+from runbook.observer import NullObserver
+from runbook.runs.run_log import RunLog, begin_run
 from runbook.settings import Target
 
 
@@ -77,20 +77,20 @@ def target(alertmanager: Alertmanager) -> Target:
 
 
 @pytest.fixture
-def record(tmp_path: Path) -> Record:
-    return begin_record(tmp_path, task="silence", target="test")
+def record(tmp_path: Path) -> RunLog:
+    return begin_run(tmp_path, task="silence", target="test")
 
 
-def silenced(target: Target, record: Record, **options: str) -> Listing:
+def silenced(target: Target, record: RunLog, **options: str) -> Listing:
     chosen = SilenceOptions(**({"reason": "moving Kafka", "author": "ana"} | options))
-    found = silence(target, chosen, record=record, observer=Silence())
+    found = silence(target, chosen, record=record, observer=NullObserver())
     validate(document(found))
     assert isinstance(found, Listing)
     return found
 
 
-def ended(target: Target, record: Record, silence_id: str | None = None) -> Listing:
-    found = unsilence(target, record=record, observer=Silence(), silence_id=silence_id)
+def ended(target: Target, record: RunLog, silence_id: str | None = None) -> Listing:
+    found = unsilence(target, record=record, observer=NullObserver(), silence_id=silence_id)
     validate(document(found))
     assert isinstance(found, Listing)
     return found
@@ -103,7 +103,7 @@ def foreign(alert: str) -> dict[str, Any]:
     return {"matchers": [matcher], "createdBy": "bob", "comment": "mine"} | times
 
 
-def test_a_silence(alertmanager: Alertmanager, target: Target, record: Record) -> None:
+def test_a_silence(alertmanager: Alertmanager, target: Target, record: RunLog) -> None:
     """It is on the runbook's alert only, with author, reason and end, and its id is told."""
     before = datetime.now(UTC)
     found = silenced(target, record, duration="2h")
@@ -118,7 +118,7 @@ def test_a_silence(alertmanager: Alertmanager, target: Target, record: Record) -
     assert "id s1" in found.steps[-1].reason
 
 
-def test_a_second_silence(alertmanager: Alertmanager, target: Target, record: Record) -> None:
+def test_a_second_silence(alertmanager: Alertmanager, target: Target, record: RunLog) -> None:
     """One that lasts as long already is left alone; a longer one is added, so that no end comes early."""
     silenced(target, record, duration="2h")
 
@@ -127,7 +127,7 @@ def test_a_second_silence(alertmanager: Alertmanager, target: Target, record: Re
     assert len(alertmanager.silences) == 2
 
 
-def test_unsilence_ends_what_this_tool_made(alertmanager: Alertmanager, target: Target, record: Record) -> None:
+def test_unsilence_ends_what_this_tool_made(alertmanager: Alertmanager, target: Target, record: RunLog) -> None:
     """Somebody else's silence, and one on another alert, stay."""
     alertmanager.add(foreign("CrmEventsSinkDown"))
     silenced(target, record)
@@ -141,7 +141,7 @@ def test_unsilence_ends_what_this_tool_made(alertmanager: Alertmanager, target: 
     assert states == {"s1": "active", "s2": "expired", "s3": "active"}
 
 
-def test_nothing_to_end(alertmanager: Alertmanager, target: Target, record: Record) -> None:
+def test_nothing_to_end(alertmanager: Alertmanager, target: Target, record: RunLog) -> None:
     """It says so, and says whose silence still holds the alert back."""
     alertmanager.add(foreign("CrmEventsSinkDown"))
 
@@ -151,7 +151,7 @@ def test_nothing_to_end(alertmanager: Alertmanager, target: Target, record: Reco
     assert "made by others: 1" in found.steps[-1].reason
 
 
-def test_unsilence_by_id(alertmanager: Alertmanager, target: Target, record: Record) -> None:
+def test_unsilence_by_id(alertmanager: Alertmanager, target: Target, record: RunLog) -> None:
     """An id ends that silence, whoever made it."""
     number = alertmanager.add(foreign("CrmEventsSinkDown"))
 
@@ -162,26 +162,26 @@ def test_unsilence_by_id(alertmanager: Alertmanager, target: Target, record: Rec
 
 @pytest.mark.parametrize("state", ["expired", "never"])
 def test_unsilence_an_id_that_is_not_in_force(
-    alertmanager: Alertmanager, target: Target, record: Record, state: str
+    alertmanager: Alertmanager, target: Target, record: RunLog, state: str
 ) -> None:
     """It is a named problem, not a success that changed nothing."""
     if state == "expired":
         alertmanager.add(foreign("CrmEventsSinkDown"), state)
 
-    found = unsilence(target, record=record, observer=Silence(), silence_id="s1")
+    found = unsilence(target, record=record, observer=NullObserver(), silence_id="s1")
 
     assert found.exit_code == 1
     assert found.problem is not None
     assert "s1" in found.problem.seen
 
 
-def test_listing(alertmanager: Alertmanager, target: Target, record: Record) -> None:
+def test_listing(alertmanager: Alertmanager, target: Target, record: RunLog) -> None:
     """Every silence in force on the alert is listed with its author, also those of others."""
     alertmanager.add(foreign("CrmEventsSinkDown"))
     alertmanager.add(foreign("CrmEventsSinkDown"), "expired")
     alertmanager.add(foreign("CrmEventsNoClients"))
 
-    found = silences(target, record=record, observer=Silence())
+    found = silences(target, record=record, observer=NullObserver())
 
     assert isinstance(found, Listing)
     assert found.silences is not None

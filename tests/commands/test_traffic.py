@@ -19,7 +19,7 @@ from loopback import Loopback, Reply
 from runbook.commands.traffic.counter_snapshot import Count, Position, Snapshot
 from runbook.commands.traffic.steps import _is_of_an_earlier_process
 from runbook.model import Created, TaskResult
-from runbook.runs.run_log import all_records, open_record
+from runbook.runs.run_log import all_runs, open_run
 from runbook.settings import Target
 from runbook.systems.kafka.client import Kafka
 from runbook.waiting import Pending, wait_until
@@ -65,7 +65,7 @@ def created(chain: Chain, result: TaskResult) -> tuple[Created, ...]:
     """Return what the ledger holds, after looking that the record holds the same."""
     assert result.ledger is not None
     rows = tuple(row.created for row in result.ledger.rows)
-    events = open_record(chain.state_dir, result.run_id).events("created")
+    events = open_run(chain.state_dir, result.run_id).events("created")
     assert [(event.data["kind"], event.data["id"]) for event in events] == [(row.kind, row.id) for row in rows]
     return rows
 
@@ -126,7 +126,7 @@ def test_a_409_is_no_lead_and_is_kept_for_troubleshoot(chain: Chain, server: Loo
     assert result.exit_code == 1
     assert result.problem is not None
     assert "lead 2 of 3 was not created" in result.problem.seen
-    (problem,) = open_record(chain.state_dir, result.run_id).events("problem")
+    (problem,) = open_run(chain.state_dir, result.run_id).events("problem")
     assert (problem.data["code"], problem.data["status"]) == ("GW_DUPLICATE", 409)
 
 
@@ -246,7 +246,7 @@ def waited_for(chain: Chain, *, leads: int) -> None:
     """Wait until the newest record holds so many leads."""
 
     def enough() -> bool | Pending:
-        found = len(all_records(chain.state_dir)[-1].events("created"))
+        found = len(all_runs(chain.state_dir)[-1].events("created"))
         return found >= leads or Pending(f"{found} leads")
 
     wait_until(enough, what="leads", deadline_s=20, where="record", fix="none", every_s=0.01)

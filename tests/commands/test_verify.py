@@ -17,8 +17,8 @@ from runbook.commands.verify.panels import panels_seen
 from runbook.errors import RunbookError, UnreachableError
 from runbook.local_stack import stack
 from runbook.model import Created, TaskResult
-from runbook.observer import Silence
-from runbook.runs.run_log import begin_record, open_record
+from runbook.observer import NullObserver
+from runbook.runs.run_log import begin_run, open_run
 from runbook.settings import STACK_DIR, Target
 from runbook.systems.kafka.client import Kafka
 from runbook.systems.processes.client import ProcessRuntime
@@ -139,7 +139,7 @@ def test_prometheus_away_is_not_checked(chain: Chain) -> None:
 def test_an_event_that_never_came_is_a_failure(chain: Chain) -> None:
     """A lead that the API never made, slipped into the ledger: no event, no proof, exit 1."""
     sent = chain.send(leads=1, jobs=1)
-    record = open_record(chain.state_dir, sent.run_id)
+    record = open_run(chain.state_dir, sent.run_id)
     (lead, _) = record.events("created")
     record.append("created", lead.data | {"id": 999_999})
 
@@ -230,14 +230,14 @@ def wait_for_a_commit(chain: Chain) -> None:
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
     """A chain of its own whose sink is a plain one: no positions, and series that are born above zero."""
     folder = tmp_path_factory.mktemp("plain")
-    stack.up(folder, Silence())
+    stack.up(folder, NullObserver())
     try:
         made = Chain(folder)
         assert made.set_up().exit_code == 0
         run_a_plain_sink(made)
         yield made
     finally:
-        stack.down(folder, Silence())
+        stack.down(folder, NullObserver())
 
 
 @pytest.mark.stack
@@ -327,7 +327,7 @@ def test_a_run_of_yesterday_is_asked_for_at_its_own_time() -> None:
 
 
 def test_a_record_without_traffic_has_nothing_to_prove(tmp_path: Path) -> None:
-    record = begin_record(tmp_path, task="traffic", target="local")
+    record = begin_run(tmp_path, task="traffic", target="local")
     record.append("traffic", {"leads": 5, "jobs": 2, "rate": None})
 
     with pytest.raises(RunbookError, match="created no lead and no job"):

@@ -11,7 +11,7 @@ from runbook.errors import RunbookError
 from runbook.local_stack import stack
 from runbook.local_stack.real import REAL, found_programs
 from runbook.local_stack.tools import found_tools
-from runbook.observer import Silence
+from runbook.observer import NullObserver
 
 
 @pytest.fixture(scope="session")
@@ -25,9 +25,9 @@ def real_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             raise
         pytest.skip(str(error))
     directory = tmp_path_factory.mktemp("real")
-    stack.up(directory, Silence(), real=REAL)
+    stack.up(directory, NullObserver(), real=REAL)
     yield directory
-    stack.down(directory, Silence())
+    stack.down(directory, NullObserver())
 
 
 def _must_have_them() -> bool:

@@ -15,7 +15,7 @@ from confluent_kafka import Consumer
 from contract_parts import HTTP_TIMEOUT_S, PLAYERS, Program, eventually, free_port, played_by, reachable, running, token
 
 from runbook.local_stack import stack
-from runbook.observer import Silence
+from runbook.observer import NullObserver
 from runbook.settings import LOCAL, load_target
 
 LEADS, JOBS = "apexflow.leads.created", "apexflow.jobs.created"
@@ -231,7 +231,7 @@ def test_a_database_server_that_is_down_is_500_until_it_is_back(real_stack: Path
     before, lead = flow.lead(), _lead()
     stack.stop_part(real_stack, "apexflow-db", kill=True)
     assert flow.call("POST", "/leads", lead).status_code == 500
-    stack.up(real_stack, Silence())
+    stack.up(real_stack, NullObserver())
     assert flow.call("POST", "/leads", lead).status_code == 200
     assert before in flow.call("GET", "/leads").json()
 

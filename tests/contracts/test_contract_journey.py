@@ -13,8 +13,8 @@ from runbook.commands.troubleshoot.steps import troubleshoot
 from runbook.errors import ExitCode
 from runbook.local_stack import stack
 from runbook.model import TaskResult
-from runbook.observer import Silence
-from runbook.runs.run_log import begin_record
+from runbook.observer import NullObserver
+from runbook.runs.run_log import begin_run
 from runbook.settings import LOCAL, STACK_DIR, STATE_DIR, load_target
 from runbook.systems.processes.client import ProcessRuntime
 
@@ -40,7 +40,7 @@ def test_a_real_part_that_was_killed_is_named_and_comes_back(real_stack: Path, n
     """Killed without a warning: it is the fault, alone; `stack.up` brings it back with its data, and all is well."""
     stack.stop_part(real_stack, name, kill=True)
     assert _verdict(real_stack) == ("fault", code)
-    stack.up(real_stack, Silence())
+    stack.up(real_stack, NullObserver())
     assert _run(real_stack).exit_code == ExitCode.OK
 
 
@@ -51,8 +51,8 @@ def _run(directory: Path) -> TaskResult:
         TrafficOptions(leads=5, jobs=2, timeout_s=60),
         runtime=ProcessRuntime(directory / STACK_DIR),
         state_dir=directory / STATE_DIR,
-        record=begin_record(directory / STATE_DIR, task="run", target=LOCAL),
-        observer=Silence(),
+        record=begin_run(directory / STATE_DIR, task="run", target=LOCAL),
+        observer=NullObserver(),
         confirm=lambda _: True,
     )
 
@@ -69,8 +69,8 @@ def _verdict(directory: Path) -> tuple[str, str]:
         load_target(LOCAL, directory=directory),
         ProcessRuntime(directory / STACK_DIR),
         state_dir=directory / STATE_DIR,
-        observer=Silence(),
-        record=begin_record(directory / STATE_DIR, task="troubleshoot", target=LOCAL),
+        observer=NullObserver(),
+        record=begin_run(directory / STATE_DIR, task="troubleshoot", target=LOCAL),
     )
     assert result.verdict is not None
     assert not result.also

@@ -33,7 +33,7 @@ from runbook.diagnosis.verdict import verdict
 from runbook.errors import AnswerError, RunbookError, UsageError
 from runbook.flow import HOPS
 from runbook.model import CheckResult, Verdict
-from runbook.runs.run_log import Event
+from runbook.runs.run_log import RunEvent
 from runbook.systems.grafana.client import DatasourceHealth, GrafanaHealth
 from runbook.systems.http import Readiness
 from runbook.systems.kafka.client import GroupFacts
@@ -72,7 +72,7 @@ def file(content: bytes) -> FileFact:
     return FileFact(where="the file", content=content)
 
 
-DUPLICATE = Event(
+DUPLICATE = RunEvent(
     at=NOW, kind="problem", data={"code": "GW_DUPLICATE", "seen": "409 exists", "where": "POST /leads", "fix": ""}
 )
 NOT_READY = Readiness(ready=False, status=503, saw="Service Unavailable")

@@ -9,7 +9,7 @@ from containers import Starting, images_of_the_stack, need_an_engine, small_cont
 from docker_parts import Installation
 
 from runbook.local_stack import docker_stack
-from runbook.observer import Silence
+from runbook.observer import NullObserver
 from runbook.settings import DOCKER, load_target
 from runbook.systems.docker.client import DockerRuntime
 from runbook.systems.runtime import Service, ServiceState
@@ -34,12 +34,12 @@ def stack(images: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> I
     """Have the installation up for the tests of one module."""
     directory = tmp_path_factory.mktemp("installation")
     try:
-        docker_stack.up(directory, Silence())
+        docker_stack.up(directory, NullObserver())
         target = load_target(DOCKER, directory=directory)
         with contextlib.closing(DockerRuntime(target.runtime)) as runtime:
             yield Installation(directory, target, runtime)
     finally:
-        docker_stack.down(directory, Silence())
+        docker_stack.down(directory, NullObserver())
 
 
 @pytest.fixture

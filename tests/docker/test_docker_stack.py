@@ -13,7 +13,7 @@ from runbook.errors import RunbookError
 from runbook.local_stack import docker_stack
 from runbook.local_stack.containers import SERVICES
 from runbook.local_stack.engine import docker, listed
-from runbook.observer import Silence
+from runbook.observer import NullObserver
 from runbook.waiting import Pending, wait_until
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(600)]
@@ -21,10 +21,10 @@ pytestmark = [pytest.mark.docker, pytest.mark.timeout(600)]
 UP = """
 import sys
 from pathlib import Path
-from runbook.observer import Silence
+from runbook.observer import NullObserver
 from runbook.local_stack import docker_stack
 from runbook.local_stack.containers import SERVICES
-docker_stack.up(Path(sys.argv[1]), Silence())
+docker_stack.up(Path(sys.argv[1]), NullObserver())
 """
 
 
@@ -46,7 +46,7 @@ def test_what_a_killed_start_left_is_removed(tmp_path: Path) -> None:
     finally:
         starting.send_signal(signal.SIGKILL)
         starting.wait()
-        docker_stack.down(tmp_path, Silence())
+        docker_stack.down(tmp_path, NullObserver())
 
     assert left(tmp_path) == {}
     assert not (tmp_path / docker_stack.FOLDER).exists()
@@ -57,9 +57,9 @@ def test_installation_of_somebody_else_is_left_alone(images: dict[str, str], tmp
     docker("create", "--name", "aether-prom", images["PROMETHEUS_IMAGE"])
     try:
         with pytest.raises(RunbookError, match="aether-prom already"):
-            docker_stack.up(tmp_path, Silence())
+            docker_stack.up(tmp_path, NullObserver())
         assert left(tmp_path) == {}
-        docker_stack.down(tmp_path, Silence())
+        docker_stack.down(tmp_path, NullObserver())
         assert docker("container", "ls", "--all", "--quiet", "--filter", "name=^aether-prom$").strip()
     finally:
         docker("rm", "--volumes", "aether-prom")

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from runbook.local_stack.stack import down, up
-from runbook.observer import Silence
+from runbook.observer import NullObserver
 
 ENDS_WITHIN_S = 90
 PROGRAM = Path(sys.executable).parent / "crm-runbook"
@@ -45,7 +45,7 @@ def test_an_interrupted_demo_leaves_nothing_running(tmp_path: Path, moment: str)
 
 @pytest.mark.stack
 def test_an_interrupted_setup_has_written_both_files_or_none(tmp_path: Path) -> None:
-    up(tmp_path, Silence())
+    up(tmp_path, NullObserver())
     try:
         files = tmp_path / ".stack" / "monitoring"
         paths = (files / "grafana/dashboards/crm_events_pipeline.json", files / "prometheus-crm-events-rules.yml")
@@ -61,7 +61,7 @@ def test_an_interrupted_setup_has_written_both_files_or_none(tmp_path: Path) -> 
                 path.write_bytes(old)
         assert states == {(False, False), (True, True)}, "the moments must fall before and after the writes"
     finally:
-        down(tmp_path, Silence())
+        down(tmp_path, NullObserver())
 
 
 def interrupted(folder: Path, arguments: list[str], moment: str) -> tuple[int, str]:

@@ -21,8 +21,8 @@ from runbook.local_stack.fault_injector import Patient
 from runbook.local_stack.injections import INJECTIONS
 from runbook.local_stack.tools import found_tools
 from runbook.model import TaskResult
-from runbook.observer import Silence
-from runbook.runs.run_log import begin_record
+from runbook.observer import NullObserver
+from runbook.runs.run_log import begin_run
 from runbook.settings import LOCAL, STACK_DIR, STATE_DIR, Target, load_target
 from runbook.systems.processes.client import ProcessRuntime
 from runbook.waiting import Pending, wait_until
@@ -51,9 +51,9 @@ class Installation:
         return self.directory / STATE_DIR
 
     def troubleshoot(self, hop: str | None = None) -> TaskResult:
-        record = begin_record(self.state_dir, task="troubleshoot", target=LOCAL)
+        record = begin_run(self.state_dir, task="troubleshoot", target=LOCAL)
         return troubleshoot(
-            self.target, self.runtime, state_dir=self.state_dir, observer=Silence(), record=record, hop=hop
+            self.target, self.runtime, state_dir=self.state_dir, observer=NullObserver(), record=record, hop=hop
         )
 
     def set_up(self) -> TaskResult:
@@ -62,19 +62,19 @@ class Installation:
             SetupOptions(),
             runtime=self.runtime,
             state_dir=self.state_dir,
-            record=begin_record(self.state_dir, task="setup", target=LOCAL),
-            observer=Silence(),
+            record=begin_run(self.state_dir, task="setup", target=LOCAL),
+            observer=NullObserver(),
             confirm=lambda _: True,
         )
 
     def send(self, leads: int) -> TaskResult:
-        record = begin_record(self.state_dir, task="traffic", target=LOCAL)
+        record = begin_run(self.state_dir, task="traffic", target=LOCAL)
         options = TrafficOptions(leads=leads)
-        return traffic(self.target, options, state_dir=self.state_dir, record=record, observer=Silence())
+        return traffic(self.target, options, state_dir=self.state_dir, record=record, observer=NullObserver())
 
     def mend(self) -> TaskResult:
         """Mend, and wait until it is healthy again."""
-        mend_stack(self.directory, Silence())
+        mend_stack(self.directory, NullObserver())
 
         def healthy() -> TaskResult | Pending:
             result = self.troubleshoot()
@@ -90,11 +90,11 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
     except RunbookError as error:
         pytest.skip(f"no Prometheus: {error.seen}")
     directory = tmp_path_factory.mktemp("faults")
-    stack.up(directory, Silence())
+    stack.up(directory, NullObserver())
     try:
         yield Installation(directory)
     finally:
-        stack.down(directory, Silence())
+        stack.down(directory, NullObserver())
 
 
 @pytest.fixture(scope="module")

@@ -40,11 +40,11 @@ UP = """
 import sys
 from pathlib import Path
 from runbook.interrupts import become_interruptible
-from runbook.observer import Silence
+from runbook.observer import NullObserver
 from runbook.local_stack import stack
 
 become_interruptible()
-stack.up(Path(sys.argv[1]), Silence(), real=frozenset({"postgres"}))
+stack.up(Path(sys.argv[1]), NullObserver(), real=frozenset({"postgres"}))
 """
 
 

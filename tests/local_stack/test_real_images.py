@@ -18,7 +18,7 @@ from runbook.local_stack.images import VARIABLES, built_images, played_by
 from runbook.local_stack.maven import INSTALL, pinned_version
 from runbook.local_stack.real import REAL, all_there_is
 from runbook.local_stack.real_images import _argument_file, looks, real_image
-from runbook.observer import Silence
+from runbook.observer import NullObserver
 
 # Stands in for Java: notes what it is given, a call a line.
 JAVA = '#!/bin/sh\necho "$@" >>"$CALLS"\n'
@@ -84,8 +84,8 @@ def test_each_program_is_named_with_its_version() -> None:
 
 def test_a_wish_that_is_not_understood_is_refused_in_the_same_words(tmp_path: Path) -> None:
     """Before anything else is looked for: no engine is asked."""
-    in_containers = containers_up(tmp_path, observer=Silence(), real="kafka=mock")
-    as_processes = stack_up(tmp_path, observer=Silence(), real="kafka=mock")
+    in_containers = containers_up(tmp_path, observer=NullObserver(), real="kafka=mock")
+    as_processes = stack_up(tmp_path, observer=NullObserver(), real="kafka=mock")
 
     assert in_containers.exit_code == as_processes.exit_code == ExitCode.USAGE
     assert in_containers.problem == as_processes.problem

@@ -17,7 +17,7 @@ from runbook.errors import LockedError, RunbookError, UsageError
 from runbook.local_stack import stack
 from runbook.local_stack.tools import found_tools
 from runbook.locks import target_lock
-from runbook.observer import Silence
+from runbook.observer import NullObserver
 from runbook.settings import LOCAL, STACK_DIR, STATE_DIR, load_target
 from runbook.systems.processes.launcher import MARKER, Launcher
 
@@ -28,10 +28,10 @@ UP = """
 import sys
 from pathlib import Path
 from runbook.interrupts import become_interruptible
-from runbook.observer import Silence
+from runbook.observer import NullObserver
 from runbook.local_stack import stack
 
-class Speaker(Silence):
+class Speaker(NullObserver):
     def says(self, text):
         print(text, flush=True)
 
@@ -43,7 +43,7 @@ print("all is up", flush=True)
 Until = Callable[[Callable[[], bool]], None]
 
 
-class Listener(Silence):
+class Listener(NullObserver):
     """Keeps what was said."""
 
     def __init__(self) -> None:
@@ -68,9 +68,9 @@ def _programs() -> None:
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Return the working directory of a stack that is up, and that each test leaves up."""
     directory = tmp_path_factory.mktemp("stack")
-    stack.up(directory, Silence())
+    stack.up(directory, NullObserver())
     yield directory
-    stack.down(directory, Silence())
+    stack.down(directory, NullObserver())
     assert marked(directory) == []
 
 
@@ -78,7 +78,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def own(tmp_path: Path) -> Iterator[Path]:
     """Return the working directory of a stack that the test brings up, and may leave in any state."""
     yield tmp_path
-    stack.down(tmp_path, Silence())
+    stack.down(tmp_path, NullObserver())
     assert marked(tmp_path) == []
 
 
@@ -187,7 +187,7 @@ def test_second_up_starts_what_is_dead(shared: Path) -> None:
     stack.stop_part(shared, "grafana", kill=True)
     dead = {part.name: part for part in stack.status(shared)}["grafana"]
 
-    after = {part.name: part for part in stack.up(shared, Silence())}
+    after = {part.name: part for part in stack.up(shared, NullObserver())}
 
     assert not dead.running
     assert {name for name in NAMES if after[name].pid != before[name].pid} == {"grafana"}
@@ -199,7 +199,7 @@ def test_a_broker_that_died_takes_its_clients_along(shared: Path) -> None:
     before = {part.name: part for part in stack.status(shared)}
     stack.stop_part(shared, "kafka", kill=True)
 
-    after = {part.name: part for part in stack.up(shared, Silence())}
+    after = {part.name: part for part in stack.up(shared, NullObserver())}
 
     restarted = {name for name in NAMES if after[name].pid != before[name].pid}
     assert restarted == {"kafka", "apexflow", "crm-events-sink"}
@@ -211,7 +211,7 @@ def test_an_exit_code_is_shown(shared: Path, until: Until) -> None:
     stack.stop_part(shared, "gateway", kill=True)
 
     until(lambda: {part.name: part.detail for part in stack.status(shared)}["gateway"] == "exited with code 137")
-    stack.up(shared, Silence())
+    stack.up(shared, NullObserver())
 
 
 def test_changed_options_and_back(shared: Path, until: Until) -> None:
@@ -236,14 +236,14 @@ def test_a_value_given_goes_before_a_value_read(shared: Path) -> None:
 
     assert pid is not None
     assert psutil.Process(pid).environ()["KAFKA_BOOTSTRAP"] == "127.0.0.1:1"
-    stack.up(shared, Silence())
+    stack.up(shared, NullObserver())
 
 
 def test_up_heals_what_is_not_ready(shared: Path) -> None:
     """A part that runs but does not get ready is started again as it was planned."""
     stack.start_part(shared, "crm-events-sink", extra_env={"KAFKA_BOOTSTRAP": "127.0.0.1:1"})
 
-    after = {part.name: part for part in stack.up(shared, Silence())}
+    after = {part.name: part for part in stack.up(shared, NullObserver())}
 
     assert after["crm-events-sink"].detail == "session of 3 s (production: 10 s)"
 
@@ -253,7 +253,7 @@ def test_another_set_of_real_programs_is_refused(shared: Path) -> None:
     before = pids(shared)
 
     with pytest.raises(UsageError, match="stand-ins for kafka, postgres") as caught:
-        stack.up(shared, Silence(), real=frozenset({"kafka", "postgres"}))
+        stack.up(shared, NullObserver(), real=frozenset({"kafka", "postgres"}))
 
     assert caught.value.fix == "inv stack.down, then inv stack.up --with kafka=real,postgres=real"
     assert pids(shared) == before
@@ -273,14 +273,14 @@ def test_two_at_the_same_time(shared: Path) -> None:
     with target_lock(shared / STATE_DIR, target=LOCAL):
         for task in (stack.up, stack.down):
             with pytest.raises(LockedError):
-                task(shared, Silence())
+                task(shared, NullObserver())
 
     assert pids(shared) == before
 
 
 def test_down_is_idempotent(own: Path) -> None:
     """The second down, like the one without any stack, says that nothing is running."""
-    stack.up(own, Silence())
+    stack.up(own, NullObserver())
     observer = Listener()
 
     stack.down(own, observer)
@@ -307,7 +307,7 @@ def test_up_killed_halfway(ready: int, own: Path) -> None:
 
     assert marked(own) != []
     assert not (own / STACK_DIR / "target.toml").exists()
-    assert stack.down(own, Silence())
+    assert stack.down(own, NullObserver())
 
     assert marked(own) == []
     assert not (own / STACK_DIR).exists()
@@ -323,7 +323,7 @@ def test_up_after_a_killed_up(own: Path) -> None:
     up.stdout.close()
     orphans = set(pids(own).values()) - {None}
 
-    parts = stack.up(own, Silence())
+    parts = stack.up(own, NullObserver())
 
     assert all(part.running for part in parts)
     assert not orphans & {part.pid for part in parts}
@@ -332,12 +332,12 @@ def test_up_after_a_killed_up(own: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"{}", None], ids=["empty", "of another version", "missing"])
 def test_up_after_its_plan_was_lost(content: bytes | None, own: Path) -> None:
     """What cannot be understood any more is ended, and a new stack comes up in its place."""
-    stack.up(own, Silence())
+    stack.up(own, NullObserver())
     orphans = set(pids(own).values())
     plan = own / STACK_DIR / "plan.json"
     plan.unlink() if content is None else plan.write_bytes(content)
 
-    parts = stack.up(own, Silence())
+    parts = stack.up(own, NullObserver())
 
     assert {part.name for part in parts if part.running} == NAMES
     assert not orphans & {part.pid for part in parts}
@@ -365,7 +365,7 @@ def test_a_part_that_does_not_come_up(own: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("ALERTMANAGER", str(broken))
 
     with pytest.raises(RunbookError) as caught:
-        stack.up(own, Silence())
+        stack.up(own, NullObserver())
 
     assert caught.value.seen == "alertmanager did not come up: it exited with code 3\n  no templates here"
     assert "no templates here" in Path(caught.value.where).read_text()
@@ -375,7 +375,7 @@ def test_a_part_that_does_not_come_up(own: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_a_port_taken_in_the_meantime(own: Path) -> None:
     """A stranger on the port of a dead part is not mistaken for it; nothing of the stack is left running."""
-    stack.up(own, Silence())
+    stack.up(own, NullObserver())
     stack.stop_part(own, "grafana")
     port = load_target("local", directory=own).grafana.url.rpartition(":")[2]
     stranger = subprocess.Popen(
@@ -389,7 +389,7 @@ def test_a_port_taken_in_the_meantime(own: Path) -> None:
         assert stranger.stdout is not None
         assert "Serving" in stranger.stdout.readline()
         with pytest.raises(RunbookError, match=f"something else listens on its port {port}"):
-            stack.up(own, Silence())
+            stack.up(own, NullObserver())
         assert stranger.poll() is None
     finally:
         stranger.terminate()

@@ -11,7 +11,7 @@ import pytest
 from runbook.errors import RunbookError
 from runbook.local_stack.service_spec import Part
 from runbook.local_stack.startup import bring_up
-from runbook.observer import Silence
+from runbook.observer import NullObserver
 from runbook.systems.processes.launcher import Launch, Launcher
 
 Parts = Callable[..., Part]
@@ -19,7 +19,7 @@ Parts = Callable[..., Part]
 ANNOUNCES = "import pathlib, signal, sys; print('up'); pathlib.Path(sys.argv[1]).touch(); signal.pause()"
 
 
-class Listener(Silence):
+class Listener(NullObserver):
     """Keeps what was said."""
 
     def __init__(self) -> None:
@@ -66,7 +66,7 @@ def test_needs_come_first(launcher: Launcher, part: Parts) -> None:
 
 def test_a_need_that_is_there_already(launcher: Launcher, part: Parts) -> None:
     """Single parts come up beside those that run."""
-    bring_up([part("apexflow", "kafka")], ready={"kafka"}, launcher=launcher, observer=Silence())
+    bring_up([part("apexflow", "kafka")], ready={"kafka"}, launcher=launcher, observer=NullObserver())
 
     assert launcher.names() == ("apexflow",)
 
@@ -76,7 +76,7 @@ def test_a_part_that_exits(launcher: Launcher, part: Parts) -> None:
     broken = part("sink", "kafka", code="print('line one'); raise SystemExit('KAFKA_BOOTSTRAP is missing')")
 
     with pytest.raises(RunbookError) as caught:
-        bring_up([part("kafka"), broken], ready=(), launcher=launcher, observer=Silence())
+        bring_up([part("kafka"), broken], ready=(), launcher=launcher, observer=NullObserver())
 
     assert caught.value.seen == "sink did not come up: it exited with code 1\n  line one\n  KAFKA_BOOTSTRAP is missing"
     assert caught.value.where == str(launcher.log_file("sink"))
@@ -87,7 +87,7 @@ def test_a_part_that_never_gets_ready(launcher: Launcher, part: Parts) -> None:
     silent = part("kafka", code="import signal; signal.pause()", patience_s=0.3)
 
     with pytest.raises(RunbookError) as caught:
-        bring_up([silent, part("sink", "kafka", patience_s=0.1)], ready=(), launcher=launcher, observer=Silence())
+        bring_up([silent, part("sink", "kafka", patience_s=0.1)], ready=(), launcher=launcher, observer=NullObserver())
 
     assert caught.value.seen.startswith("kafka did not come up: ")
     assert "its log is empty" in caught.value.seen
@@ -98,7 +98,7 @@ def test_a_port_that_is_taken(launcher: Launcher, part: Parts) -> None:
     with socket.create_server(("127.0.0.1", 0)) as stranger:
         port = stranger.getsockname()[1]
         with pytest.raises(RunbookError) as caught:
-            bring_up([part("grafana", ports=(port,))], ready=(), launcher=launcher, observer=Silence())
+            bring_up([part("grafana", ports=(port,))], ready=(), launcher=launcher, observer=NullObserver())
 
     assert caught.value.where == f"127.0.0.1:{port}"
     assert launcher.names() == ()

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from runbook.errors import RunbookError, UsageError
 from runbook.model import Evidence, StepResult
-from runbook.runs.run_log import Record, all_records, begin_record, digest, last_record, open_record
+from runbook.runs.run_log import RunLog, all_runs, begin_run, digest, last_run, open_run
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False) | st.text(),
@@ -25,19 +25,19 @@ JSON = st.recursive(
 
 
 @pytest.fixture
-def record(tmp_path: Path) -> Record:
-    return begin_record(tmp_path, task="setup", target="live")
+def record(tmp_path: Path) -> RunLog:
+    return begin_run(tmp_path, task="setup", target="live")
 
 
-def path_of(record: Record) -> Path:
+def path_of(record: RunLog) -> Path:
     return record.folder / "record.jsonl"
 
 
-def reread(record: Record) -> Record:
-    return open_record(record.folder.parents[1], record.run_id)
+def reread(record: RunLog) -> RunLog:
+    return open_run(record.folder.parents[1], record.run_id)
 
 
-def test_what_was_kept_is_read_back_in_order(record: Record) -> None:
+def test_what_was_kept_is_read_back_in_order(record: RunLog) -> None:
     step = StepResult(step="plan", number=1, outcome="ok", reason="fine", evidence=(Evidence(source="a", saw="b"),))
     record.append("step", step)
     record.append("created", {"id": 1, "at": datetime(2025, 11, 3, tzinfo=UTC)})
@@ -57,7 +57,7 @@ def test_whatever_is_kept_is_read_back_and_holds(
     tmp_path_factory: pytest.TempPathFactory, data: dict[str, Any]
 ) -> None:
     """Emoji, quotes, floats, a file name that is no UTF-8: the chain of hashes holds for all of them."""
-    record = begin_record(tmp_path_factory.mktemp("state"), task="t", target="x")
+    record = begin_run(tmp_path_factory.mktemp("state"), task="t", target="x")
     record.append("any", data | {"name": "caf\udce9"})
     record.append("numbers", {10: "ten", 2: "two"})
 
@@ -65,12 +65,12 @@ def test_whatever_is_kept_is_read_back_and_holds(
     assert reread(record).events("numbers")[0].data == {"10": "ten", "2": "two"}
 
 
-def test_only_its_owner_can_read_it(record: Record) -> None:
+def test_only_its_owner_can_read_it(record: RunLog) -> None:
     assert path_of(record).stat().st_mode & 0o077 == 0
     assert record.folder.stat().st_mode & 0o077 == 0
 
 
-def test_a_last_line_that_a_crash_cut_off_is_left_out(record: Record) -> None:
+def test_a_last_line_that_a_crash_cut_off_is_left_out(record: RunLog) -> None:
     record.append("created", {"id": 1})
     whole = path_of(record).read_bytes()
     record.append("created", {"id": 2})
@@ -94,7 +94,7 @@ def test_a_last_line_that_a_crash_cut_off_is_left_out(record: Record) -> None:
     ],
     ids=["edited", "removed", "swapped", "repeated", "empty line", "a list", "no JSON", "no hash"],
 )
-def test_an_altered_record_is_refused_with_its_line(record: Record, alter: Any) -> None:  # noqa: ANN401 - a lambda
+def test_an_altered_record_is_refused_with_its_line(record: RunLog, alter: Any) -> None:  # noqa: ANN401 - a lambda
     record.append("step", {"outcome": "failed"})
     record.append("step", {"outcome": "ok, really"})
     record.append("result", {"exit_code": 1})
@@ -109,20 +109,20 @@ def test_an_altered_record_is_refused_with_its_line(record: Record, alter: Any) 
     assert "--run" in caught.value.fix
 
 
-def test_reading_in_between_does_not_disturb_the_writer(record: Record) -> None:
+def test_reading_in_between_does_not_disturb_the_writer(record: RunLog) -> None:
     for number in range(5):
         record.append("created", {"id": number})
         assert len(record.events("created")) == number + 1
         assert len(reread(record).events("created")) == number + 1
 
 
-def test_a_record_that_was_opened_can_go_on(record: Record) -> None:
+def test_a_record_that_was_opened_can_go_on(record: RunLog) -> None:
     reread(record).append("note", {"by": "another process"})
 
     assert [event.kind for event in reread(record).events()] == ["begin", "note"]
 
 
-def test_readers_beside_the_writer_see_whole_prefixes(record: Record) -> None:
+def test_readers_beside_the_writer_see_whole_prefixes(record: RunLog) -> None:
     """A reader that comes at any moment sees events 0 to n, in order, never a hole and never half a line."""
     ended = threading.Event()
     wrong: list[object] = []
@@ -150,8 +150,8 @@ FULL = """
 import resource, sys
 from pathlib import Path
 from runbook.errors import RunbookError
-from runbook.runs.run_log import begin_record, open_record
-record = begin_record(Path(sys.argv[1]), task="traffic", target="live")
+from runbook.runs.run_log import begin_run, open_run
+record = begin_run(Path(sys.argv[1]), task="traffic", target="live")
 size = (record.folder / "record.jsonl").stat().st_size
 resource.setrlimit(resource.RLIMIT_FSIZE, (size + 100, resource.RLIM_INFINITY))
 try:
@@ -160,7 +160,7 @@ except RunbookError as error:
     print(error.seen)
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 record.append("result", {"exit_code": 1})
-print([event.kind for event in open_record(Path(sys.argv[1]), record.run_id).events()])
+print([event.kind for event in open_run(Path(sys.argv[1]), record.run_id).events()])
 """
 
 
@@ -173,7 +173,7 @@ def test_a_full_disk_leaves_no_torn_line_in_the_middle(tmp_path: Path) -> None:
     assert kinds == "['begin', 'result']"
 
 
-def test_backups_come_back_byte_by_byte(record: Record, tmp_path: Path) -> None:
+def test_backups_come_back_byte_by_byte(record: RunLog, tmp_path: Path) -> None:
     path, content = tmp_path / "dashboard.json", b"\xef\xbb\xbf{}\r\n"
 
     copy = record.back_up(path, content)
@@ -184,7 +184,7 @@ def test_backups_come_back_byte_by_byte(record: Record, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("harm", [Path.unlink, lambda copy: copy.write_bytes(b"other")], ids=["gone", "altered"])
-def test_a_backup_that_is_not_the_one_is_refused(record: Record, tmp_path: Path, harm: Any) -> None:  # noqa: ANN401
+def test_a_backup_that_is_not_the_one_is_refused(record: RunLog, tmp_path: Path, harm: Any) -> None:  # noqa: ANN401
     path = tmp_path / "dashboard.json"
     harm(record.back_up(path, b"old"))
 
@@ -194,39 +194,39 @@ def test_a_backup_that_is_not_the_one_is_refused(record: Record, tmp_path: Path,
 
 def test_ids_are_in_the_order_of_time(tmp_path: Path) -> None:
     """Also within one second: the newest run is never an older one."""
-    begun = [begin_record(tmp_path, task="traffic", target="live").run_id for _ in range(50)]
+    begun = [begin_run(tmp_path, task="traffic", target="live").run_id for _ in range(50)]
 
     assert begun == sorted(set(begun))
-    assert [record.run_id for record in all_records(tmp_path)] == begun
+    assert [record.run_id for record in all_runs(tmp_path)] == begun
 
 
 @pytest.mark.parametrize("run_id", ["20990101-000000-0000", "..", ".", "", "../locks", "/etc"])
-def test_no_such_run(record: Record, run_id: str) -> None:
+def test_no_such_run(record: RunLog, run_id: str) -> None:
     with pytest.raises(UsageError) as caught:
-        open_record(record.folder.parents[1], run_id)
+        open_run(record.folder.parents[1], run_id)
 
     assert record.run_id in caught.value.fix
 
 
-def test_a_run_of_another_target_is_not_taken_for_one_of_this(record: Record) -> None:
+def test_a_run_of_another_target_is_not_taken_for_one_of_this(record: RunLog) -> None:
     state_dir = record.folder.parents[1]
 
-    assert open_record(state_dir, record.run_id, target="live").run_id == record.run_id
+    assert open_run(state_dir, record.run_id, target="live").run_id == record.run_id
     with pytest.raises(UsageError, match="was on target 'live', not on 'local'"):
-        open_record(state_dir, record.run_id, target="local")
+        open_run(state_dir, record.run_id, target="local")
 
 
 def test_the_newest_run_that_fits(tmp_path: Path) -> None:
-    begun = [begin_record(tmp_path, task="traffic", target=target) for target in ("live", "live", "live", "local")]
+    begun = [begin_run(tmp_path, task="traffic", target=target) for target in ("live", "live", "live", "local")]
     for record in (begun[0], begun[1], begun[3]):
         record.append("traffic", {})
 
-    found = last_record(tmp_path, target="live", holding="traffic")
+    found = last_run(tmp_path, target="live", holding="traffic")
 
     assert found is not None
     assert found.run_id == begun[1].run_id
-    assert last_record(tmp_path, target="live", holding="replaces") is None
-    assert len(all_records(tmp_path)) == 4
+    assert last_run(tmp_path, target="live", holding="replaces") is None
+    assert len(all_runs(tmp_path)) == 4
 
 
 def test_a_state_directory_that_cannot_be_written(tmp_path: Path) -> None:
@@ -234,4 +234,4 @@ def test_a_state_directory_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("mine")
 
     with pytest.raises(RunbookError, match="cannot be kept"):
-        begin_record(tmp_path / "state", task="setup", target="live")
+        begin_run(tmp_path / "state", task="setup", target="live")

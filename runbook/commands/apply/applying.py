@@ -11,7 +11,7 @@ from pathlib import Path
 from runbook.commands.apply.replacing import Replacing
 from runbook.commands.apply.rereading import Rereading
 from runbook.commands.apply.restored import Restored
-from runbook.commands.task_run import Done, Frame
+from runbook.commands.task_run import StepOutput, TaskRun
 from runbook.errors import RolledBackError, RunbookError
 from runbook.files.plan import Plan
 from runbook.files.writing import read_document
@@ -26,14 +26,14 @@ class Part:
     service: Service
     plan: Plan
     is_reread: bool
-    proof: tuple[str, Callable[[], Done[None]]] | None
+    proof: tuple[str, Callable[[], StepOutput[None]]] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Applying:
     """The parts of one change; what has been done of them so far can be undone."""
 
-    frame: Frame
+    task_run: TaskRun
     replacing: Replacing
     rereading: Rereading
     restored: Restored
@@ -49,8 +49,8 @@ class Applying:
         """
         try:
             with uninterrupted():
-                self.frame.step("back up", 1, lambda: self.replacing.kept(self._writes))
-                self.frame.step("write", 1, self._replaced)
+                self.task_run.step("back up", 1, lambda: self.replacing.kept(self._writes))
+                self.task_run.step("write", 1, self._replaced)
             for part in self.parts:
                 if part.is_reread:
                     self.reread.append(part)
@@ -58,7 +58,7 @@ class Applying:
             for part in self.parts:
                 if part.proof:
                     name, proof = part.proof
-                    self.frame.step(name, 3, proof)
+                    self.task_run.step(name, 3, proof)
         except RunbookError as error:
             if not self.written:
                 raise
@@ -71,7 +71,7 @@ class Applying:
     def _writes(self) -> list[Plan]:
         return [part.plan for part in self.parts if part.plan.changed]
 
-    def _replaced(self) -> Done[None]:
+    def _replaced(self) -> StepOutput[None]:
         """Write, and know of it before the step is recorded: a record that is full must not hide it from the undo."""
         done = self.replacing.replaced(self._writes)
         self.written.extend(self._writes)
@@ -80,7 +80,7 @@ class Applying:
     def _read_again(self, part: Part) -> None:
         verb = "reload" if part.service == self.rereading.services.prometheus else "restart"
         path = Path(part.plan.source)
-        self.frame.step(f"{verb} {part.service.name}", 3, partial(self.rereading.reread, part.service, path))
+        self.task_run.step(f"{verb} {part.service.name}", 3, partial(self.rereading.reread, part.service, path))
 
     def _undo(self) -> list[RunbookError]:
         """Put the old bytes back, and have them read by who may have read the new ones; return what failed of it.
@@ -90,7 +90,7 @@ class Applying:
         if not self.written:
             return []
         with uninterrupted():
-            put_back = partial(self.frame.step, "put back", 1, lambda: self.replacing.put_back(self.written))
+            put_back = partial(self.task_run.step, "put back", 1, lambda: self.replacing.put_back(self.written))
             return _failures([put_back, *(partial(self._read_again, part) for part in self.reread)])
 
     def _rolled_back(self, error: RunbookError) -> RunbookError:
@@ -108,7 +108,7 @@ class Applying:
         return RunbookError(
             f"{error.seen}. {'The files are as before, but then' if are_back else 'And then'}: "
             f"{'; '.join(one.seen for one in failed)}",
-            where="; ".join((error.where, *(one.where for one in failed), f"record {self.frame.record.folder}")),
+            where="; ".join((error.where, *(one.where for one in failed), f"record {self.task_run.record.folder}")),
             fix=failed[0].fix,
         )
 
@@ -120,7 +120,7 @@ class Applying:
 
     def _prove_old(self, part: Part) -> None:
         back = replace(part.plan, before=part.plan.after, after=part.plan.before)
-        self.frame.step(f"{part.service.name} serves the old state", 3, self.restored.proof(part.service, back))
+        self.task_run.step(f"{part.service.name} serves the old state", 3, self.restored.proof(part.service, back))
 
 
 def _failures(works: Iterable[Callable[[], object]]) -> list[RunbookError]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from runbook.commands.task_run import Done, Frame
+from runbook.commands.task_run import StepOutput, TaskRun
 from runbook.errors import DocumentError, RunbookError
 from runbook.files.journal import Entry, abandoned, unfinished
 from runbook.files.plan import Plan
@@ -13,7 +13,7 @@ from runbook.files.writing import Change, refused, write_document, write_documen
 from runbook.locks import files_lock
 from runbook.model import Evidence
 from runbook.observer import Observer
-from runbook.runs.run_log import Record, digest
+from runbook.runs.run_log import RunLog, digest
 
 REPLACES = "replaces"
 """Kind of the event that is recorded before a file is written, so that a rollback also finds what a kill left."""
@@ -32,15 +32,15 @@ def warn_of_unfinished(state_dir: Path, observer: Observer) -> None:
 class Replacing:
     """Writes for one task: `journal` is the folder that outlives a kill in the middle of a write."""
 
-    record: Record
+    record: RunLog
     journal: Path
 
     @classmethod
-    def of(cls, record: Record, state_dir: Path) -> "Replacing":
+    def of(cls, record: RunLog, state_dir: Path) -> "Replacing":
         """Return the one for a task of this state directory."""
         return cls(record=record, journal=_journal(state_dir))
 
-    def settle(self, frame: Frame, *, only_look: bool = False) -> None:
+    def settle(self, task_run: TaskRun, *, only_look: bool = False) -> None:
         """Put right what a killed command left half written, as a step of its own if there is anything.
 
         With `only_look` nothing is written: what is left half written then raises RunbookError.
@@ -58,10 +58,12 @@ class Replacing:
             reason = "; ".join((*(f"{one.path.name} {one.outcome}: {one.reason}" for one in found), *notes))
             evidence = tuple(Evidence(source=str(one.path), saw=one.reason) for one in found)
             is_changed = any(one.outcome != "left" for one in found)
-            done = Done(value=None, outcome="changed" if is_changed else "unchanged", reason=reason, evidence=evidence)
-            frame.step("unfinished write", 0, lambda: done)
+            done = StepOutput(
+                value=None, outcome="changed" if is_changed else "unchanged", reason=reason, evidence=evidence
+            )
+            task_run.step("unfinished write", 0, lambda: done)
 
-    def kept(self, plans: Sequence[Plan]) -> Done[None]:
+    def kept(self, plans: Sequence[Plan]) -> StepOutput[None]:
         """Keep the bytes of every file as they are now, and as they will be: a later rollback compares with both."""
         copies = [self.record.back_up(Path(plan.source), plan.before) for plan in plans]
         for plan in plans:
@@ -69,12 +71,12 @@ class Replacing:
         evidence = tuple(
             Evidence(source=plan.source, saw=f"kept as {copy}") for plan, copy in zip(plans, copies, strict=True)
         )
-        return Done(value=None, outcome="ok", reason=f"{len(plans)} files kept in the record", evidence=evidence)
+        return StepOutput(value=None, outcome="ok", reason=f"{len(plans)} files kept in the record", evidence=evidence)
 
-    def replaced(self, plans: Sequence[Plan]) -> Done[None]:
+    def replaced(self, plans: Sequence[Plan]) -> StepOutput[None]:
         """Write every file, or none. Raises RunbookError."""
         if not plans:
-            return Done(value=None, outcome="unchanged", reason="the files are as wished already")
+            return StepOutput(value=None, outcome="unchanged", reason="the files are as wished already")
         for plan in plans:
             hashes = {"before": digest(plan.before), "after": digest(plan.after)}
             change = {"file": plan.source, "kind": plan.kind, **hashes}
@@ -82,9 +84,9 @@ class Replacing:
         changes = [Change(path=Path(plan.source), before=plan.before, after=plan.after) for plan in plans]
         notes = write_documents(changes, journal=self.journal)
         reason = "; ".join((*(plan.reason for plan in plans), *notes))
-        return Done(value=None, outcome="changed", reason=reason)
+        return StepOutput(value=None, outcome="changed", reason=reason)
 
-    def put_back(self, plans: Sequence[Plan]) -> Done[None]:
+    def put_back(self, plans: Sequence[Plan]) -> StepOutput[None]:
         """Give every file its old bytes, all at once; where that cannot be, each for itself.
 
         Raises DocumentError naming all that could not be.
@@ -101,7 +103,7 @@ class Replacing:
                 where=", ".join(error.where for error in failed),
                 fix="put the copies of the record's folder backups/ in their place by hand",
             )
-        return Done(value=None, outcome="rolled_back", reason=f"{len(plans)} files are as before")
+        return StepOutput(value=None, outcome="rolled_back", reason=f"{len(plans)} files are as before")
 
     def _put_back(self, change: Change) -> RunbookError | None:
         """Without the journal: it needs room on the disk, which is what may be lacking."""

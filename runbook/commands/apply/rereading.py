@@ -10,7 +10,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 from runbook.commands.apply.services import Services
-from runbook.commands.task_run import Done
+from runbook.commands.task_run import StepOutput
 from runbook.errors import RunbookError, UnreachableError
 from runbook.files.rules_validity import rules_problem
 from runbook.files.writing import read_document
@@ -41,11 +41,11 @@ class Rereading:
     runtime: Runtime
     services: Services
 
-    def reread(self, service: Service, path: Path) -> Done[None]:
+    def reread(self, service: Service, path: Path) -> StepOutput[None]:
         """Have `service` read the file `path` of this host; return once it was told. Raises RunbookError."""
         return self._reloaded(path) if service == self.services.prometheus else self._restarted(service)
 
-    def _reloaded(self, path: Path) -> Done[None]:
+    def _reloaded(self, path: Path) -> StepOutput[None]:
         """Reload Prometheus, and restart it if that cannot have reached the file.
 
         The reload goes first in any case: 500 means that it refuses its files, and a restart would end it.
@@ -59,15 +59,15 @@ class Rereading:
         )
         if inside.is_current and answered == str(HTTPStatus.OK.value):
             reason = f"{service.container} has reloaded; inside is the file of this host"
-            return Done(value=None, outcome="changed", reason=reason, evidence=seen)
+            return StepOutput(value=None, outcome="changed", reason=reason, evidence=seen)
         self._must_be_acceptable(path)
         why = f"a reload is not to be had ({answered or 'no answer'})" if inside.is_current else inside.saw
         reason = f"{self._restarted(service).reason}: {why}"
-        return Done(value=None, outcome="changed", reason=reason, evidence=seen)
+        return StepOutput(value=None, outcome="changed", reason=reason, evidence=seen)
 
-    def _restarted(self, service: Service) -> Done[None]:
+    def _restarted(self, service: Service) -> StepOutput[None]:
         self.runtime.restart(service, timeout_s=_STOP_S)
-        return Done(value=None, outcome="changed", reason=f"{service.container} has been restarted")
+        return StepOutput(value=None, outcome="changed", reason=f"{service.container} has been restarted")
 
     def _inside(self, path: Path) -> _Inside:
         """Compare by hash; what cannot be read inside is not known to be current."""

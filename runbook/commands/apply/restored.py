@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from runbook.commands.apply.services import Served, Services
 from runbook.commands.apply.serving import as_written
-from runbook.commands.task_run import Done
+from runbook.commands.task_run import StepOutput
 from runbook.files.plan import Plan
 from runbook.files.versions import GroupedRule, panels_served_otherwise, rules_loaded_otherwise
 from runbook.model import Evidence
@@ -23,11 +23,11 @@ class Restored:
     target: Target
     services: Services
 
-    def proof(self, service: Service, plan: Plan) -> Callable[[], Done[None]]:
+    def proof(self, service: Service, plan: Plan) -> Callable[[], StepOutput[None]]:
         """Return the work that waits until `service` serves `plan.after`. It raises WaitError, DocumentError."""
         return lambda: self._proven(service, plan)
 
-    def _proven(self, service: Service, plan: Plan) -> Done[None]:
+    def _proven(self, service: Service, plan: Plan) -> StepOutput[None]:
         if service == self.services.grafana:
             settings, look = self.target.grafana, self._panels_now
             path, what = f"/api/dashboards/uid/{settings.dashboard_uid}", "Grafana serving the old panels"
@@ -36,7 +36,7 @@ class Restored:
             look, what = self._rules_now, "Prometheus loading the old rules"
             url = f"{shown_url(self.target.prometheus.url)}/api/v1/rules"
         saw = self.services.waited(service, lambda: look(plan), what=what, where=url)
-        return Done(value=None, outcome="ok", reason=saw, evidence=(Evidence(source=f"GET {url}", saw=saw),))
+        return StepOutput(value=None, outcome="ok", reason=saw, evidence=(Evidence(source=f"GET {url}", saw=saw),))
 
     def _panels_now(self, plan: Plan) -> Served:
         uid = self.target.grafana.dashboard_uid

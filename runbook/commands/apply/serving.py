@@ -5,7 +5,7 @@ what `/api/dashboards/uid/UID` and `/api/v1/rules` answer.
 """
 
 from runbook.commands.apply.services import Served, Services
-from runbook.commands.task_run import Done
+from runbook.commands.task_run import StepOutput
 from runbook.files.compare import differing_fields
 from runbook.files.desired import WantedPanels
 from runbook.files.wanted_rule import Rule, WantedRule, differing_rule_fields
@@ -73,21 +73,21 @@ class Serving:
         health = " with health ok" if with_health else ""
         return Served(is_served=True, saw=f"{', '.join(wanted.rule.alert for wanted in self._rules)} loaded{health}")
 
-    def panels_served(self) -> Done[None]:
+    def panels_served(self) -> StepOutput[None]:
         """Wait until Grafana serves the wanted panels."""
         url = f"{shown_url(self._target.grafana.url)}/api/dashboards/uid/{self._target.grafana.dashboard_uid}"
         saw = self._services.waited(
             self._services.grafana, self.panels_now, what="Grafana serving panels 20 and 21", where=url
         )
-        return Done(value=None, outcome="ok", reason=saw, evidence=(Evidence(source=f"GET {url}", saw=saw),))
+        return StepOutput(value=None, outcome="ok", reason=saw, evidence=(Evidence(source=f"GET {url}", saw=saw),))
 
-    def rules_loaded(self) -> Done[None]:
+    def rules_loaded(self) -> StepOutput[None]:
         """Wait until Prometheus has loaded and evaluated the wanted rules."""
         url = f"{shown_url(self._target.prometheus.url)}/api/v1/rules"
         saw = self._services.waited(
             self._services.prometheus, self._evaluated_now, what="Prometheus loading the alert rule", where=url
         )
-        return Done(value=None, outcome="ok", reason=saw, evidence=(Evidence(source=f"GET {url}", saw=saw),))
+        return StepOutput(value=None, outcome="ok", reason=saw, evidence=(Evidence(source=f"GET {url}", saw=saw),))
 
 
 def as_written(rule: LoadedRule) -> Rule:

@@ -5,20 +5,20 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from runbook.commands.stack.steps import SCRAPE_NOTE
-from runbook.commands.task_run import Done, Frame
+from runbook.commands.task_run import StepOutput, TaskRun
 from runbook.interrupts import uninterrupted
 from runbook.local_stack import stack
 from runbook.observer import Observer
-from runbook.runs.run_log import Record
+from runbook.runs.run_log import RunLog
 
 
 @contextmanager
-def demo_stack(directory: Path, *, record: Record, observer: Observer, keep: bool) -> Iterator[None]:
+def demo_stack(directory: Path, *, record: RunLog, observer: Observer, keep: bool) -> Iterator[None]:
     """Have a local stack up inside the block. One that was up before is used, and left up."""
     was_up = bool(stack.status(directory))
-    frame = Frame("demo", target="local", record=record, observer=observer)
+    task_run = TaskRun("demo", target="local", record=record, observer=observer)
     try:
-        frame.step("local stack", 0, lambda: _up(directory, record, observer))
+        task_run.step("local stack", 0, lambda: _up(directory, record, observer))
         yield
     finally:
         if keep or was_up:
@@ -28,10 +28,10 @@ def demo_stack(directory: Path, *, record: Record, observer: Observer, keep: boo
                 stack.down(directory, observer)
 
 
-def _up(directory: Path, record: Record, observer: Observer) -> Done[None]:
+def _up(directory: Path, record: RunLog, observer: Observer) -> StepOutput[None]:
     parts = stack.up(directory, observer)
     record.append("stack", {"parts": list(parts)})
     real = [part.plays for part in parts if part.kind == "real"]
     played = [part.plays for part in parts if part.kind != "real"]
     reason = f"real: {', '.join(real)}; stand-ins: {', '.join(played)}; {SCRAPE_NOTE}"
-    return Done(value=None, outcome="ok", reason=reason)
+    return StepOutput(value=None, outcome="ok", reason=reason)

@@ -4,29 +4,29 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from runbook.commands.task_run import Done, Frame
+from runbook.commands.task_run import StepOutput, TaskRun
 from runbook.errors import ExitCode, RunbookError
 from runbook.listings import Listing, Run
 from runbook.model import TaskResult
 from runbook.observer import Observer
-from runbook.runs.null_run import Unrecorded
-from runbook.runs.run_log import Event, Record, all_records
+from runbook.runs.null_run import NullRun
+from runbook.runs.run_log import RunEvent, RunLog, all_runs
 
 
 def history(state_dir: Path, *, target: str, observer: Observer) -> TaskResult:
     """List the runs on every target; looking is not recorded itself."""
-    frame = Frame("history", target=target, record=Unrecorded(), observer=observer)
+    task_run = TaskRun("history", target=target, record=NullRun(), observer=observer)
 
-    def read() -> Done[tuple[Run, ...]]:
-        runs = tuple(_run(record) for record in reversed(all_records(state_dir)))
+    def read() -> StepOutput[tuple[Run, ...]]:
+        runs = tuple(_run(record) for record in reversed(all_runs(state_dir)))
         broken = sum(run.record == "broken" for run in runs)
         reason = f"runs in {state_dir}: {len(runs)}" + (f", {broken} of them with a broken record" if broken else "")
-        return Done(value=runs, outcome="ok", reason=reason)
+        return StepOutput(value=runs, outcome="ok", reason=reason)
 
-    return Listing.of(frame.result("ok", ExitCode.OK), runs=frame.step("history", 0, read))
+    return Listing.of(task_run.result("ok", ExitCode.OK), runs=task_run.step("history", 0, read))
 
 
-def _run(record: Record) -> Run:
+def _run(record: RunLog) -> Run:
     try:
         events = record.events()
     except RunbookError as error:
@@ -39,7 +39,7 @@ def _run(record: Record) -> Run:
     return _finished(record.run_id, events[0], results[-1]) if results else _unfinished(record.run_id, events)
 
 
-def _finished(run_id: str, begin: Event, result: dict[str, Any]) -> Run:
+def _finished(run_id: str, begin: RunEvent, result: dict[str, Any]) -> Run:
     return Run(
         run_id=run_id,
         record="finished",
@@ -51,7 +51,7 @@ def _finished(run_id: str, begin: Event, result: dict[str, Any]) -> Run:
     )
 
 
-def _unfinished(run_id: str, events: tuple[Event, ...]) -> Run:
+def _unfinished(run_id: str, events: tuple[RunEvent, ...]) -> Run:
     begin = events[0]
     return Run(
         run_id=run_id,

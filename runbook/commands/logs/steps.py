@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from runbook.commands.task_run import Done, Frame
+from runbook.commands.task_run import StepOutput, TaskRun
 from runbook.durations import parsed_since
 from runbook.errors import ExitCode, RunbookError, UsageError
 from runbook.listings import Line, Listing
 from runbook.model import Evidence, TaskResult
 from runbook.observer import Observer
-from runbook.runs.run_log import Record
+from runbook.runs.run_log import RunLog
 from runbook.settings import Target
 from runbook.systems.runtime import LogLine, Runtime, Service
 
@@ -22,7 +22,7 @@ def logs(
     target: Target,
     runtime: Runtime,
     *,
-    record: Record,
+    record: RunLog,
     observer: Observer,
     since: str | None = None,
     tail: int | None = None,
@@ -30,12 +30,12 @@ def logs(
     """Return the sink's lines since a time, or the last ones. Raises UsageError for a senseless `since` or `tail`."""
     start = _start(since)
     count = _count(tail, since)
-    frame = Frame("logs", target=target.name, record=record, observer=observer)
+    task_run = TaskRun("logs", target=target.name, record=record, observer=observer)
     try:
-        lines = frame.step("logs", STEP, lambda: _read(target, runtime, start, count))
+        lines = task_run.step("logs", STEP, lambda: _read(target, runtime, start, count))
     except RunbookError as error:
-        return frame.failure(error)
-    return Listing.of(frame.result("ok", ExitCode.OK), lines=lines)
+        return task_run.failure(error)
+    return Listing.of(task_run.result("ok", ExitCode.OK), lines=lines)
 
 
 def followed(target: Target, runtime: Runtime, *, since: str | None = None) -> Iterator[Line]:
@@ -46,11 +46,11 @@ def followed(target: Target, runtime: Runtime, *, since: str | None = None) -> I
     return (_line(line) for line in runtime.follow(service, since=start))
 
 
-def _read(target: Target, runtime: Runtime, since: datetime | None, tail: int | None) -> Done[tuple[Line, ...]]:
+def _read(target: Target, runtime: Runtime, since: datetime | None, tail: int | None) -> StepOutput[tuple[Line, ...]]:
     service = _service(target)
     evidence = _found(runtime, service)
     lines = tuple(_line(line) for line in runtime.log(service, since=since, tail=tail))
-    return Done(value=lines, outcome="ok", reason=f"lines: {len(lines)}", evidence=(evidence,))
+    return StepOutput(value=lines, outcome="ok", reason=f"lines: {len(lines)}", evidence=(evidence,))
 
 
 def _found(runtime: Runtime, service: Service) -> Evidence:

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from functools import partial
 
-from runbook.commands.task_run import Done, Frame
+from runbook.commands.task_run import StepOutput, TaskRun
 from runbook.errors import ExitCode, RunbookError
 from runbook.listings import Answer, Listing, Series
 from runbook.model import Evidence, TaskResult
 from runbook.observer import Observer
-from runbook.runs.run_log import Record
+from runbook.runs.run_log import RunLog
 from runbook.settings import Target
 from runbook.systems.prometheus.client import Prometheus
 from runbook.systems.prometheus.records import Sample
@@ -54,19 +54,19 @@ QUESTIONS = (
 )
 
 
-def metrics(target: Target, *, record: Record, observer: Observer) -> TaskResult:
+def metrics(target: Target, *, record: RunLog, observer: Observer) -> TaskResult:
     """Ask every question of the runbook; a query without a series is an answer, not a failure."""
-    frame = Frame("metrics", target=target.name, record=record, observer=observer)
+    task_run = TaskRun("metrics", target=target.name, record=record, observer=observer)
     prometheus = Prometheus(target.prometheus)
     answers: list[Answer] = []
     try:
-        answers.extend(frame.step(item.title, STEP, partial(_asked, prometheus, item)) for item in QUESTIONS)
+        answers.extend(task_run.step(item.title, STEP, partial(_asked, prometheus, item)) for item in QUESTIONS)
     except RunbookError as error:
-        return Listing.of(frame.failure(error), answers=tuple(answers))
-    return Listing.of(frame.result("ok", ExitCode.OK), answers=tuple(answers))
+        return Listing.of(task_run.failure(error), answers=tuple(answers))
+    return Listing.of(task_run.result("ok", ExitCode.OK), answers=tuple(answers))
 
 
-def _asked(prometheus: Prometheus, question: Question) -> Done[Answer]:
+def _asked(prometheus: Prometheus, question: Question) -> StepOutput[Answer]:
     samples = prometheus.query(question.expr)
     answer = Answer(
         title=question.title,
@@ -76,7 +76,7 @@ def _asked(prometheus: Prometheus, question: Question) -> Done[Answer]:
         note=question.note if samples else "the sink has counted no event yet, or Prometheus does not scrape it",
     )
     evidence = Evidence(source=question.expr, saw=f"{len(samples) or 'no'} series")
-    return Done(value=answer, outcome="ok", reason=evidence.saw, evidence=(evidence,))
+    return StepOutput(value=answer, outcome="ok", reason=evidence.saw, evidence=(evidence,))
 
 
 def _named(sample: Sample) -> dict[str, str]:

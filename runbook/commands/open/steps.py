@@ -2,24 +2,24 @@
 
 import webbrowser
 
-from runbook.commands.task_run import Done, Frame
+from runbook.commands.task_run import StepOutput, TaskRun
 from runbook.errors import ExitCode
 from runbook.model import TaskResult
 from runbook.observer import Observer
-from runbook.runs.null_run import Unrecorded
+from runbook.runs.null_run import NullRun
 from runbook.settings import Target
 from runbook.systems.http import shown_url
 
 
 def opened(target: Target, *, observer: Observer) -> TaskResult:
     """Hand the dashboard's address to the browser of this machine; the address is printed in any case."""
-    frame = Frame("open", target=target.name, record=Unrecorded(), observer=observer)
+    task_run = TaskRun("open", target=target.name, record=NullRun(), observer=observer)
     url = f"{target.grafana.url}/d/{target.grafana.dashboard_uid}"
     shown = f"{shown_url(target.grafana.url)}/d/{target.grafana.dashboard_uid}"
 
-    def handed_over() -> Done[None]:
+    def handed_over() -> StepOutput[None]:
         is_open = webbrowser.open(url)
-        return Done(value=None, outcome="ok", reason=shown if is_open else f"no browser here; open {shown}")
+        return StepOutput(value=None, outcome="ok", reason=shown if is_open else f"no browser here; open {shown}")
 
-    frame.step("open", 6, handed_over)
-    return frame.result("ok", ExitCode.OK)
+    task_run.step("open", 6, handed_over)
+    return task_run.result("ok", ExitCode.OK)

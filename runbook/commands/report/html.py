@@ -10,7 +10,7 @@ import jinja2
 
 from runbook.commands.report.timeline import Timeline, timeline
 from runbook.errors import RunbookError
-from runbook.runs.run_log import Event, Record
+from runbook.runs.run_log import RunEvent, RunLog
 from runbook.wording import moment, span, visible
 
 Document = dict[str, Any]
@@ -57,7 +57,7 @@ class Page:
         return f" from {hops[0]} to {hops[-1]}" if len(hops) > 1 else f" at {hops[0]} only"
 
 
-def write_report(record: Record, destination: Path) -> Path:
+def write_report(record: RunLog, destination: Path) -> Path:
     """Write the report of a run and return where it is: `destination`, or a file named by the run in that folder.
 
     Raises RunbookError if the record was altered after it was written, or is empty.
@@ -69,7 +69,7 @@ def write_report(record: Record, destination: Path) -> Path:
     return path
 
 
-def page_of(record: Record) -> Page:
+def page_of(record: RunLog) -> Page:
     """Return what the record says of its run; of a part that occurs more than once, the last one counts."""
     events = record.events()
     results = tuple(event.data for event in events if event.kind == "result")
@@ -97,7 +97,7 @@ def page_of(record: Record) -> Page:
     )
 
 
-def _begin(events: tuple[Event, ...], record: Record) -> Event:
+def _begin(events: tuple[RunEvent, ...], record: RunLog) -> RunEvent:
     if events and events[0].kind == "begin":
         return events[0]
     raise RunbookError(
@@ -111,13 +111,13 @@ def _last(results: tuple[Document, ...], field: str) -> Any:  # noqa: ANN401 - a
     return next((result[field] for result in reversed(results) if field in result), None)
 
 
-def _parts(events: tuple[Event, ...]) -> tuple[Document, ...] | None:
+def _parts(events: tuple[RunEvent, ...]) -> tuple[Document, ...] | None:
     """Return the parts of the stack that the run was made on; None for an installation that is not the stack."""
     stacks = [event.data for event in events if event.kind == "stack"]
     return tuple(stacks[-1]["parts"]) if stacks else None
 
 
-def _versions(events: tuple[Event, ...]) -> dict[str, str]:
+def _versions(events: tuple[RunEvent, ...]) -> dict[str, str]:
     found: dict[str, str] = {}
     for event in events:
         if event.kind == "versions":

@@ -11,7 +11,7 @@ from runbook.commands.apply.rereading import Rereading
 from runbook.commands.apply.restored import Restored
 from runbook.commands.apply.services import Services
 from runbook.commands.setup.steps import Confirm
-from runbook.commands.task_run import Done, Frame
+from runbook.commands.task_run import StepOutput, TaskRun
 from runbook.errors import DocumentError, ExitCode, RunbookError
 from runbook.files.plan import Kind, Plan
 from runbook.files.threeway import three_way
@@ -19,7 +19,7 @@ from runbook.files.writing import read_document
 from runbook.locks import files_lock, target_lock
 from runbook.model import Evidence, TaskResult
 from runbook.observer import Observer
-from runbook.runs.run_log import Event, Record, all_records, digest, open_record
+from runbook.runs.run_log import RunEvent, RunLog, all_runs, digest, open_run
 from runbook.settings import Target
 from runbook.systems.runtime import Runtime
 
@@ -56,7 +56,7 @@ def rollback(
     *,
     runtime: Runtime,
     state_dir: Path,
-    record: Record,
+    record: RunLog,
     observer: Observer,
     confirm: Confirm,
 ) -> TaskResult:
@@ -65,22 +65,22 @@ def rollback(
     Refused, with no file touched, when a service that must read it is not there, or when somebody changed a file since
     that setup; `force` gives their change up (the record keeps a copy). What does not come to be served is undone.
     """
-    frame = Frame("rollback", target=target.name, record=record, observer=observer)
+    task_run = TaskRun("rollback", target=target.name, record=record, observer=observer)
     services = Services(target, runtime, timeout_s=options.timeout_s)
     replacing = Replacing.of(record, state_dir)
     diff: str | None = None
     try:
         with ExitStack() as held:
             held.enter_context(target_lock(state_dir, target=target.name))
-            replacing.settle(frame)
+            replacing.settle(task_run)
             setup = _setup_record(state_dir, target, options.run_id)
             for note in held.enter_context(files_lock([Path(event.data["file"]) for event in setup.events(REPLACES)])):
                 observer.says(note)
-            returns = frame.step("plan", 1, lambda: _returns(setup))
+            returns = task_run.step("plan", 1, lambda: _returns(setup))
             diff = "".join(one.diff for one in returns)
             observer.shows_diff(diff)
             if not returns:
-                return frame.result("unchanged", ExitCode.OK, diff="")
+                return task_run.result("unchanged", ExitCode.OK, diff="")
             if not options.force:
                 _refuse_changed(returns, setup)
             restored = Restored(target=target, services=services)
@@ -89,17 +89,19 @@ def rollback(
                 if part.is_reread:
                     services.must_exist(part.service)
             if not confirm(_question(returns, parts, target)):
-                return frame.result("pending", ExitCode.CHANGES_PENDING, diff=diff)
+                return task_run.result("pending", ExitCode.CHANGES_PENDING, diff=diff)
             rereading = Rereading(target=target, runtime=runtime, services=services)
-            Applying(frame=frame, replacing=replacing, rereading=rereading, restored=restored, parts=parts).apply()
+            Applying(
+                task_run=task_run, replacing=replacing, rereading=rereading, restored=restored, parts=parts
+            ).apply()
     except RunbookError as error:
-        return frame.failure(error, diff=diff)
-    return frame.result("changed", ExitCode.OK, diff=diff)
+        return task_run.failure(error, diff=diff)
+    return task_run.result("changed", ExitCode.OK, diff=diff)
 
 
-def _setup_record(state_dir: Path, target: Target, run_id: str | None) -> Record:
+def _setup_record(state_dir: Path, target: Target, run_id: str | None) -> RunLog:
     if run_id:
-        found: Record | None = open_record(state_dir, run_id, target=target.name)
+        found: RunLog | None = open_run(state_dir, run_id, target=target.name)
     else:
         found = _last_setup(state_dir, target)
     if found is None or not found.events(REPLACES):
@@ -111,9 +113,9 @@ def _setup_record(state_dir: Path, target: Target, run_id: str | None) -> Record
     return found
 
 
-def _last_setup(state_dir: Path, target: Target) -> Record | None:
+def _last_setup(state_dir: Path, target: Target) -> RunLog | None:
     """Return the newest run that wrote and did not undo it; what a rollback wrote is not rolled back unasked."""
-    for record in reversed(all_records(state_dir)):
+    for record in reversed(all_runs(state_dir)):
         if record.target == target.name and record.task != "rollback" and record.events(REPLACES):
             outcomes = {event.data["outcome"] for event in record.events("step")}
             if "rolled_back" not in outcomes:
@@ -121,17 +123,19 @@ def _last_setup(state_dir: Path, target: Target) -> Record | None:
     return None
 
 
-def _returns(setup: Record) -> Done[tuple[_Return, ...]]:
+def _returns(setup: RunLog) -> StepOutput[tuple[_Return, ...]]:
     found = tuple(_return(setup, event) for event in setup.events(REPLACES))
     changing = tuple(one for one in found if one.plan.changed)
     evidence = tuple(Evidence(source=one.plan.source, saw=one.plan.reason) for one in found)
     if not changing:
-        return Done(value=(), outcome="unchanged", reason=f"as before run {setup.run_id} already", evidence=evidence)
+        return StepOutput(
+            value=(), outcome="unchanged", reason=f"as before run {setup.run_id} already", evidence=evidence
+        )
     reason = f"{len(changing)} files as before run {setup.run_id}"
-    return Done(value=changing, outcome="ok", reason=reason, evidence=evidence)
+    return StepOutput(value=changing, outcome="ok", reason=reason, evidence=evidence)
 
 
-def _return(setup: Record, event: Event) -> _Return:
+def _return(setup: RunLog, event: RunEvent) -> _Return:
     path, before, after = Path(event.data["file"]), event.data["before"], event.data["after"]
     old = setup.backup(path, before)
     now = _now(path, kept=setup.folder / "backups")
@@ -146,7 +150,7 @@ def _return(setup: Record, event: Event) -> _Return:
     )
 
 
-def _compared(setup: Record, plan: Plan, after: str) -> str:
+def _compared(setup: RunLog, plan: Plan, after: str) -> str:
     """Who changed what; without the bytes that the run wrote, as older records are, the difference alone."""
     path = Path(plan.source)
     try:
@@ -166,13 +170,13 @@ def _now(path: Path, *, kept: Path) -> bytes:
     return read_document(path)
 
 
-def _kind(event: Event) -> Kind:
+def _kind(event: RunEvent) -> Kind:
     """What the file holds; older records do not say, and then its name has to do."""
     is_dashboard = event.data.get("kind", "dashboard" if event.data["file"].endswith(".json") else "") == "dashboard"
     return "dashboard" if is_dashboard else "rules"
 
 
-def _refuse_changed(returns: Sequence[_Return], setup: Record) -> None:
+def _refuse_changed(returns: Sequence[_Return], setup: RunLog) -> None:
     changed = [one.plan.source for one in returns if one.three_way]
     if changed:
         raise DocumentError(

@@ -9,7 +9,7 @@ from runbook.commands.verify.steps import verify
 from runbook.errors import ExitCode
 from runbook.model import TaskResult
 from runbook.observer import Observer
-from runbook.runs.run_log import Record
+from runbook.runs.run_log import RunLog
 from runbook.settings import Target
 from runbook.systems.runtime import Runtime
 
@@ -21,7 +21,7 @@ def run(
     *,
     runtime: Runtime,
     state_dir: Path,
-    record: Record,
+    record: RunLog,
     observer: Observer,
     confirm: Confirm,
 ) -> TaskResult:

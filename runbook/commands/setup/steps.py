@@ -15,7 +15,7 @@ from runbook.commands.apply.rereading import Rereading
 from runbook.commands.apply.restored import Restored
 from runbook.commands.apply.services import Services
 from runbook.commands.apply.serving import Serving
-from runbook.commands.task_run import Done, Frame
+from runbook.commands.task_run import StepOutput, TaskRun
 from runbook.errors import ExitCode, RunbookError
 from runbook.files.compare import Datasource
 from runbook.files.dashboard import as_numbered, plan_panels
@@ -28,7 +28,7 @@ from runbook.files.writing import read_document
 from runbook.locks import files_lock, target_lock
 from runbook.model import Evidence, TaskResult
 from runbook.observer import Observer
-from runbook.runs.run_log import Record
+from runbook.runs.run_log import RunLog
 from runbook.settings import Target
 from runbook.systems.grafana.client import Grafana
 from runbook.systems.http import shown_url
@@ -103,7 +103,7 @@ def setup(
     *,
     runtime: Runtime,
     state_dir: Path,
-    record: Record,
+    record: RunLog,
     observer: Observer,
     confirm: Confirm,
 ) -> TaskResult:
@@ -112,48 +112,48 @@ def setup(
     Exit code 0: served, or there was nothing to do; 1: refused, nothing was written; 2: a dry run with changes;
     6: not served in time, the files are as before, and so is what is served.
     """
-    frame = Frame("setup", target=target.name, record=record, observer=observer)
+    task_run = TaskRun("setup", target=target.name, record=record, observer=observer)
     plan: SetupPlan | None = None
     replacing = Replacing.of(record, state_dir)
     try:
         with ExitStack() as held:
             held.enter_context(target_lock(state_dir, target=target.name))
-            replacing.settle(frame, only_look=options.dry_run)
-            files = frame.step("files", 0, lambda: _files(target, options, runtime))
+            replacing.settle(task_run, only_look=options.dry_run)
+            files = task_run.step("files", 0, lambda: _files(target, options, runtime))
             notes = held.enter_context(files_lock((files.dashboard, files.rules)))
-            wanted = frame.step("datasource", 1, lambda: _wanted(target, options))
+            wanted = task_run.step("datasource", 1, lambda: _wanted(target, options))
             services = Services(target, runtime, timeout_s=options.timeout_s)
-            planned = frame.step("plan", 1, lambda: _planned(files, wanted, options))
+            planned = task_run.step("plan", 1, lambda: _planned(files, wanted, options))
             serving = Serving(target, services, planned.panels, wanted.rules)
-            plan = frame.step("services", 1, lambda: _plan(planned, options, services, serving))
+            plan = task_run.step("services", 1, lambda: _plan(planned, options, services, serving))
             record.append("plan", {"diff": plan.diff})
             observer.shows_diff(plan.diff)
             for note in (*files.links, *notes, *plan.dashboard.notes, *plan.rules.notes):
                 observer.says(note)
             if plan.is_empty:
-                return frame.result("unchanged", ExitCode.OK, diff="")
+                return task_run.result("unchanged", ExitCode.OK, diff="")
             if options.dry_run or not confirm(_question(plan, target)):
-                return frame.result("pending", ExitCode.CHANGES_PENDING, diff=plan.diff)
+                return task_run.result("pending", ExitCode.CHANGES_PENDING, diff=plan.diff)
             Applying(
-                frame=frame,
+                task_run=task_run,
                 replacing=replacing,
                 rereading=Rereading(target=target, runtime=runtime, services=services),
                 restored=Restored(target=target, services=services),
                 parts=_parts(plan, services, serving, is_served=options.restart),
             ).apply()
     except RunbookError as error:
-        return frame.failure(error, diff=plan.diff if plan else None)
-    return frame.result("changed", ExitCode.OK, diff=plan.diff)
+        return task_run.failure(error, diff=plan.diff if plan else None)
+    return task_run.result("changed", ExitCode.OK, diff=plan.diff)
 
 
-def _files(target: Target, options: SetupOptions, runtime: Runtime) -> Done[Files]:
+def _files(target: Target, options: SetupOptions, runtime: Runtime) -> StepOutput[Files]:
     files = found_files(
         target, runtime, dashboard=options.dashboard, rules=options.rules, monitoring_dir=options.monitoring_dir
     )
-    return Done(value=files, outcome="ok", reason=f"{files.dashboard.name} and {files.rules.name}, {files.how}")
+    return StepOutput(value=files, outcome="ok", reason=f"{files.dashboard.name} and {files.rules.name}, {files.how}")
 
 
-def _wanted(target: Target, options: SetupOptions) -> Done[Wanted]:
+def _wanted(target: Target, options: SetupOptions) -> StepOutput[Wanted]:
     """Ask Grafana for the uid of the datasource, unless it was given; without a restart Grafana may be away."""
     settings = target.grafana
     datasource, reason = Datasource(name=settings.datasource), "Grafana was not asked: the panels use its default"
@@ -171,7 +171,7 @@ def _wanted(target: Target, options: SetupOptions) -> Done[Wanted]:
         panels=wanted_panels(datasource, verbatim=options.verbatim),
         rules=wanted_rules(with_absent_alert=options.with_absent_alert),
     )
-    return Done(value=wanted, outcome="ok", reason=reason)
+    return StepOutput(value=wanted, outcome="ok", reason=reason)
 
 
 def _asked_datasource(target: Target) -> Datasource:
@@ -188,7 +188,7 @@ def _asked_datasource(target: Target) -> Datasource:
     )
 
 
-def _planned(files: Files, wanted: Wanted, options: SetupOptions) -> Done[Planned]:
+def _planned(files: Files, wanted: Wanted, options: SetupOptions) -> StepOutput[Planned]:
     """Plan both files; nothing outside them is asked."""
     before = read_document(files.dashboard)
     dashboard = plan_panels(
@@ -203,10 +203,10 @@ def _planned(files: Files, wanted: Wanted, options: SetupOptions) -> Done[Planne
     evidence = tuple(Evidence(source=one.source, saw=one.reason) for one in (dashboard, rules))
     planned = Planned(dashboard=dashboard, rules=rules, panels=panels)
     reason = f"{sum(one.changed for one in (dashboard, rules))} files to write"
-    return Done(value=planned, outcome="ok", reason=reason, evidence=evidence)
+    return StepOutput(value=planned, outcome="ok", reason=reason, evidence=evidence)
 
 
-def _plan(planned: Planned, options: SetupOptions, services: Services, serving: Serving) -> Done[SetupPlan]:
+def _plan(planned: Planned, options: SetupOptions, services: Services, serving: Serving) -> StepOutput[SetupPlan]:
     """Decide who must read again. Whatever is needed later is asked now: nothing is written in vain."""
     dashboard, rules = planned.dashboard, planned.rules
     evidence: list[Evidence] = []
@@ -225,9 +225,9 @@ def _plan(planned: Planned, options: SetupOptions, services: Services, serving: 
     plan = SetupPlan(dashboard=dashboard, rules=rules, rereads=rereads)
     if plan.is_empty:
         reason = f"{dashboard.reason}; {rules.reason}"
-        return Done(value=plan, outcome="unchanged", reason=reason, evidence=tuple(evidence))
+        return StepOutput(value=plan, outcome="unchanged", reason=reason, evidence=tuple(evidence))
     reason = f"{len(plan.writes)} files to write, to be read by: {_names(plan.rereads) or 'nothing'}"
-    return Done(value=plan, outcome="ok", reason=reason, evidence=tuple(evidence))
+    return StepOutput(value=plan, outcome="ok", reason=reason, evidence=tuple(evidence))
 
 
 def _question(plan: SetupPlan, target: Target) -> str:

@@ -5,14 +5,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from runbook.commands.task_run import Done, Frame
+from runbook.commands.task_run import StepOutput, TaskRun
 from runbook.durations import parsed_duration
 from runbook.errors import ExitCode, RunbookError, UsageError
 from runbook.listings import Listing, Silenced, SilenceState
 from runbook.model import Evidence, TaskResult
 from runbook.names import ALERT
 from runbook.observer import Observer
-from runbook.runs.run_log import Record
+from runbook.runs.run_log import RunLog
 from runbook.settings import Target
 from runbook.systems.alertmanager.client import Alertmanager, Matcher, Silence
 from runbook.systems.alertmanager.settings import AlertmanagerSettings
@@ -45,50 +45,50 @@ class SilenceOptions:
         return parsed_duration(self.duration, option="--duration", most_s=LONGEST_S)
 
 
-def silence(target: Target, options: SilenceOptions, *, record: Record, observer: Observer) -> TaskResult:
+def silence(target: Target, options: SilenceOptions, *, record: RunLog, observer: Observer) -> TaskResult:
     """Silence the alert and wait until Alertmanager lists the silence as active.
 
     Safe to repeat: a silence of this tool that lasts at least as long is left as it is.
     """
-    frame = Frame("silence", target=target.name, record=record, observer=observer)
-    return _framed(frame, "silence", lambda: _silenced(target.alertmanager, options))
+    task_run = TaskRun("silence", target=target.name, record=record, observer=observer)
+    return _framed(task_run, "silence", lambda: _silenced(target.alertmanager, options))
 
 
 def unsilence(
-    target: Target, *, record: Record, observer: Observer, alert: str = ALERT, silence_id: str | None = None
+    target: Target, *, record: RunLog, observer: Observer, alert: str = ALERT, silence_id: str | None = None
 ) -> TaskResult:
     """End the silences that this tool made on the alert, or the one of that id, whoever made it."""
-    frame = Frame("unsilence", target=target.name, record=record, observer=observer)
-    return _framed(frame, "unsilence", lambda: _unsilenced(target.alertmanager, alert, silence_id))
+    task_run = TaskRun("unsilence", target=target.name, record=record, observer=observer)
+    return _framed(task_run, "unsilence", lambda: _unsilenced(target.alertmanager, alert, silence_id))
 
 
-def silences(target: Target, *, record: Record, observer: Observer, alert: str = ALERT) -> TaskResult:
+def silences(target: Target, *, record: RunLog, observer: Observer, alert: str = ALERT) -> TaskResult:
     """List the silences that hold back the alert now, whoever made them."""
-    frame = Frame("silence", target=target.name, record=record, observer=observer)
+    task_run = TaskRun("silence", target=target.name, record=record, observer=observer)
 
-    def listed() -> Done[tuple[Silenced, ...]]:
+    def listed() -> StepOutput[tuple[Silenced, ...]]:
         found = tuple(_shown(one) for one in _on(alert, Alertmanager(target.alertmanager)))
-        return Done(value=found, outcome="ok", reason=f"in force on {alert}: {len(found)}")
+        return StepOutput(value=found, outcome="ok", reason=f"in force on {alert}: {len(found)}")
 
-    return _framed(frame, "list", listed)
+    return _framed(task_run, "list", listed)
 
 
-def _framed(frame: Frame, name: str, work: Callable[[], Done[tuple[Silenced, ...]]]) -> TaskResult:
+def _framed(task_run: TaskRun, name: str, work: Callable[[], StepOutput[tuple[Silenced, ...]]]) -> TaskResult:
     try:
-        done = frame.step(name, 0, work)
+        done = task_run.step(name, 0, work)
     except RunbookError as error:
-        return frame.failure(error)
-    outcome = frame.steps[-1].outcome
-    return Listing.of(frame.result(outcome, ExitCode.OK), silences=done)
+        return task_run.failure(error)
+    outcome = task_run.steps[-1].outcome
+    return Listing.of(task_run.result(outcome, ExitCode.OK), silences=done)
 
 
-def _silenced(settings: AlertmanagerSettings, options: SilenceOptions) -> Done[tuple[Silenced, ...]]:
+def _silenced(settings: AlertmanagerSettings, options: SilenceOptions) -> StepOutput[tuple[Silenced, ...]]:
     alertmanager = Alertmanager(settings)
     ends_at = datetime.now(UTC) + timedelta(seconds=options.duration_s)
     for earlier in _on(options.alert, alertmanager):
         if earlier.comment.endswith(_MARK) and earlier.ends_at >= ends_at:
             reason = f"{options.alert} is silenced already until {moment(earlier.ends_at)}"
-            return Done(value=(_shown(earlier),), outcome="unchanged", reason=reason, evidence=(_seen(earlier),))
+            return StepOutput(value=(_shown(earlier),), outcome="unchanged", reason=reason, evidence=(_seen(earlier),))
     silence_id = alertmanager.silence(
         (Matcher(name="alertname", value=options.alert),),
         author=options.author.strip() or _user(),
@@ -97,7 +97,7 @@ def _silenced(settings: AlertmanagerSettings, options: SilenceOptions) -> Done[t
     )
     made = _active(alertmanager, silence_id, settings.url)
     reason = f"{options.alert} is silenced until {moment(made.ends_at)}, id {made.id}"
-    return Done(value=(_shown(made),), outcome="changed", reason=reason, evidence=(_seen(made),))
+    return StepOutput(value=(_shown(made),), outcome="changed", reason=reason, evidence=(_seen(made),))
 
 
 def _user() -> str:
@@ -121,7 +121,7 @@ def _active(alertmanager: Alertmanager, silence_id: str, url: str) -> Silence:
     )
 
 
-def _unsilenced(settings: AlertmanagerSettings, alert: str, silence_id: str | None) -> Done[tuple[Silenced, ...]]:
+def _unsilenced(settings: AlertmanagerSettings, alert: str, silence_id: str | None) -> StepOutput[tuple[Silenced, ...]]:
     alertmanager = Alertmanager(settings)
     chosen = _of_id(alertmanager, silence_id, settings) if silence_id else _made_here(alert, alertmanager)
     for one in chosen:
@@ -129,10 +129,12 @@ def _unsilenced(settings: AlertmanagerSettings, alert: str, silence_id: str | No
     if not chosen:
         others = len(_on(alert, alertmanager))
         reason = f"no silence of this tool holds back {alert}"
-        return Done(value=(), outcome="unchanged", reason=f"{reason}; made by others: {others}" if others else reason)
+        return StepOutput(
+            value=(), outcome="unchanged", reason=f"{reason}; made by others: {others}" if others else reason
+        )
     ended = tuple(_shown(one, state="expired", ends_at=datetime.now(UTC)) for one in chosen)
     reason = f"ended {', '.join(one.id for one in chosen)}"
-    return Done(value=ended, outcome="changed", reason=reason, evidence=tuple(_seen(one) for one in chosen))
+    return StepOutput(value=ended, outcome="changed", reason=reason, evidence=tuple(_seen(one) for one in chosen))
 
 
 def _of_id(alertmanager: Alertmanager, silence_id: str, settings: AlertmanagerSettings) -> tuple[Silence, ...]:

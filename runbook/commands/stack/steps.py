@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from runbook.commands.task_run import Done, Frame
+from runbook.commands.task_run import StepOutput, TaskRun
 from runbook.errors import ExitCode, RunbookError, UsageError
 from runbook.listings import Listing, Part
 from runbook.local_stack import docker_stack, stack
@@ -12,7 +12,7 @@ from runbook.local_stack.real import all_there_is, wanted_real
 from runbook.local_stack.real_images import looks
 from runbook.model import TaskResult
 from runbook.observer import Observer
-from runbook.runs.null_run import Unrecorded
+from runbook.runs.null_run import NullRun
 from runbook.settings import DOCKER, LOCAL
 
 SCRAPE_NOTE = "scrape and evaluation every 2 s here, 10 s in a real installation"
@@ -21,47 +21,49 @@ SCRAPE_NOTE = "scrape and evaluation every 2 s here, 10 s in a real installation
 def stack_up(directory: Path, *, observer: Observer, real: str = "", everything: bool = False) -> TaskResult:
     """Start the stack, or what is missing of it; `real` names real programs, `everything` means all there are."""
 
-    def work() -> Done[tuple[Part, ...]]:
+    def work() -> StepOutput[tuple[Part, ...]]:
         names = wanted_real(real) if real else frozenset()
         parts = stack.up(directory, observer, real=names | (all_there_is(observer.says) if everything else frozenset()))
-        return Done(value=parts, outcome="ok", reason=f"{len(parts)} parts are up; {SCRAPE_NOTE}")
+        return StepOutput(value=parts, outcome="ok", reason=f"{len(parts)} parts are up; {SCRAPE_NOTE}")
 
     return _listed("stack.up", observer, work)
 
 
 def containers_up(directory: Path, *, observer: Observer, real: str = "", everything: bool = False) -> TaskResult:
     """Start the stack in containers, from images that are built here; `real` and `everything` as in `stack_up`."""
-    frame = Frame("stack.up", target=DOCKER, record=Unrecorded(), observer=observer)
+    task_run = TaskRun("stack.up", target=DOCKER, record=NullRun(), observer=observer)
 
-    def work() -> Done[None]:
+    def work() -> StepOutput[None]:
         names = wanted_real(real) if real else frozenset()
         path = docker_stack.up(directory, observer, real=names | _real_images(observer, everything=everything))
-        return Done(value=None, outcome="changed", reason=f"target {DOCKER} is up, see {path}")
+        return StepOutput(value=None, outcome="changed", reason=f"target {DOCKER} is up, see {path}")
 
-    return ended(frame, "stack.up", work)
+    return ended(task_run, "stack.up", work)
 
 
 def containers_down(directory: Path, *, observer: Observer) -> TaskResult:
     """Remove the stack's containers, networks and volumes."""
-    frame = Frame("stack.down", target=DOCKER, record=Unrecorded(), observer=observer)
+    task_run = TaskRun("stack.down", target=DOCKER, record=NullRun(), observer=observer)
 
-    def work() -> Done[None]:
+    def work() -> StepOutput[None]:
         has_run = docker_stack.down(directory, observer)
-        return Done(value=None, outcome="changed" if has_run else "unchanged", reason="no container of it is left")
+        return StepOutput(
+            value=None, outcome="changed" if has_run else "unchanged", reason="no container of it is left"
+        )
 
-    return ended(frame, "stack.down", work)
+    return ended(task_run, "stack.down", work)
 
 
 def stack_status(directory: Path, *, observer: Observer) -> TaskResult:
     """Show every part; exit code 1 when one of them does not run."""
 
-    def work() -> Done[tuple[Part, ...]]:
+    def work() -> StepOutput[tuple[Part, ...]]:
         parts = stack.status(directory)
         if not parts:
             raise UsageError("The local stack is not up", where=str(directory), fix="inv stack.up")
         down = [part.name for part in parts if not part.running]
         reason = f"not running: {', '.join(down)}" if down else f"{len(parts)} parts run; {SCRAPE_NOTE}"
-        return Done(value=parts, outcome="failed" if down else "ok", reason=reason)
+        return StepOutput(value=parts, outcome="failed" if down else "ok", reason=reason)
 
     return _listed("stack.status", observer, work)
 
@@ -69,23 +71,23 @@ def stack_status(directory: Path, *, observer: Observer) -> TaskResult:
 def containers_status(directory: Path, *, observer: Observer) -> TaskResult:
     """Show every container; exit code 1 when one of them does not run, or is missing."""
 
-    def work() -> Done[tuple[Part, ...]]:
+    def work() -> StepOutput[tuple[Part, ...]]:
         parts = docker_stack.status(directory)
         if not parts:
             raise UsageError("The stack in containers is not up", where=str(directory), fix="inv stack.up --docker")
         running = {part.name for part in parts if part.running}
         down = [name for name in docker_stack.services(directory) if name not in running]
         reason = f"not running: {', '.join(down)}" if down else f"{len(parts)} containers run"
-        return Done(value=parts, outcome="failed" if down else "ok", reason=reason)
+        return StepOutput(value=parts, outcome="failed" if down else "ok", reason=reason)
 
     return _listed("stack.status", observer, work, target=DOCKER)
 
 
 def images(*, observer: Observer, everything: bool = False) -> TaskResult:
     """Build the images of the stack in containers that are not there yet; `everything`: also of the real programs."""
-    frame = Frame("dev.images", target=DOCKER, record=Unrecorded(), observer=observer)
+    task_run = TaskRun("dev.images", target=DOCKER, record=NullRun(), observer=observer)
 
-    def work() -> Done[None]:
+    def work() -> StepOutput[None]:
         said: list[str] = []
 
         def says(text: str) -> None:
@@ -94,9 +96,9 @@ def images(*, observer: Observer, everything: bool = False) -> TaskResult:
 
         real = _real_images(observer, everything=everything)
         found = sorted(built_images(says, real).values())
-        return Done(value=None, outcome="changed" if said else "unchanged", reason=", ".join(found))
+        return StepOutput(value=None, outcome="changed" if said else "unchanged", reason=", ".join(found))
 
-    return ended(frame, "images", work)
+    return ended(task_run, "images", work)
 
 
 def _real_images(observer: Observer, *, everything: bool) -> frozenset[str]:
@@ -105,33 +107,33 @@ def _real_images(observer: Observer, *, everything: bool) -> frozenset[str]:
 
 def stack_down(directory: Path, *, observer: Observer) -> TaskResult:
     """End everything that belongs to the stack."""
-    frame = Frame("stack.down", target=LOCAL, record=Unrecorded(), observer=observer)
+    task_run = TaskRun("stack.down", target=LOCAL, record=NullRun(), observer=observer)
 
-    def work() -> Done[None]:
+    def work() -> StepOutput[None]:
         has_run = stack.down(directory, observer)
-        return Done(value=None, outcome="changed" if has_run else "unchanged", reason="nothing of the stack runs")
+        return StepOutput(value=None, outcome="changed" if has_run else "unchanged", reason="nothing of the stack runs")
 
-    return ended(frame, "stack.down", work)
+    return ended(task_run, "stack.down", work)
 
 
 def _listed(
-    task: str, observer: Observer, work: Callable[[], Done[tuple[Part, ...]]], *, target: str = LOCAL
+    task: str, observer: Observer, work: Callable[[], StepOutput[tuple[Part, ...]]], *, target: str = LOCAL
 ) -> TaskResult:
-    frame = Frame(task, target=target, record=Unrecorded(), observer=observer)
+    task_run = TaskRun(task, target=target, record=NullRun(), observer=observer)
     try:
-        parts = frame.step(task, 0, work)
+        parts = task_run.step(task, 0, work)
     except RunbookError as error:
-        return frame.failure(error)
-    is_well = frame.steps[-1].outcome != "failed"
-    result = frame.result("ok" if is_well else "failed", ExitCode.OK if is_well else ExitCode.PROBLEM)
+        return task_run.failure(error)
+    is_well = task_run.steps[-1].outcome != "failed"
+    result = task_run.result("ok" if is_well else "failed", ExitCode.OK if is_well else ExitCode.PROBLEM)
     return Listing.of(result, parts=parts)
 
 
-def ended(frame: Frame, step: str, work: Callable[[], Done[None]]) -> TaskResult:
+def ended(task_run: TaskRun, step: str, work: Callable[[], StepOutput[None]]) -> TaskResult:
     """Return the result of a task of one step."""
     try:
-        frame.step(step, 0, work)
+        task_run.step(step, 0, work)
     except RunbookError as error:
-        return frame.failure(error)
-    outcome = frame.steps[-1].outcome
-    return frame.result(outcome, ExitCode.OK)
+        return task_run.failure(error)
+    outcome = task_run.steps[-1].outcome
+    return task_run.result(outcome, ExitCode.OK)

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from runbook.commands.task_run import Done
+from runbook.commands.task_run import StepOutput
 from runbook.errors import AnswerError, RunbookError, UnreachableError, UsageError
 from runbook.interrupts import uninterrupted
 from runbook.model import Created, EntityKind
 from runbook.observer import Observer
-from runbook.runs.run_log import Record
+from runbook.runs.run_log import RunLog
 from runbook.settings import Target
 from runbook.systems.gateway.client import EntityAnswer, Gateway
 from runbook.systems.keycloak.client import Keycloak, Token
@@ -58,7 +58,7 @@ class Sender:
         target: Target,
         token: Token,
         options: TrafficOptions,
-        record: Record,
+        record: RunLog,
         observer: Observer,
         created: list[Created],
     ) -> None:
@@ -72,7 +72,7 @@ class Sender:
         self._created = created
         self._pace = Pace(options.rate)
 
-    def leads(self) -> Done[None]:
+    def leads(self) -> StepOutput[None]:
         """Create the leads, each with an e-mail address of its own, as the API asks for."""
 
         def send(gateway: Gateway, number: int) -> EntityAnswer:
@@ -82,7 +82,7 @@ class Sender:
 
         return self._send("lead", self._options.leads, self._target.kafka.lead_topic, send, self._email)
 
-    def jobs(self) -> Done[None]:
+    def jobs(self) -> StepOutput[None]:
         """Create the jobs, on the leads of this run in turn."""
         lead_ids = [entity.id for entity in self._created if entity.kind == "lead"]
 
@@ -120,7 +120,7 @@ class Sender:
         topic: str,
         send: Callable[[Gateway, int], EntityAnswer],
         label: Callable[[int], str],
-    ) -> Done[None]:
+    ) -> StepOutput[None]:
         for number in range(1, total + 1):
             self._pace.wait_for_turn()
             gateway = self._renewed_gateway()
@@ -141,7 +141,7 @@ class Sender:
                 self._record.append("created", entity)
             self._observer.progresses(f"{kind}s", number, total)
         reason = f"created {total} {kind}s: id {_ids(kind, self._created)}" if total else f"no {kind}s wanted"
-        return Done(value=None, outcome="ok", reason=reason)
+        return StepOutput(value=None, outcome="ok", reason=reason)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TypeVar
 
-from runbook.commands.task_run import Done, Frame
+from runbook.commands.task_run import StepOutput, TaskRun
 from runbook.commands.traffic.counter_snapshot import Position, Snapshot, sampled_snapshot, snapshot_of_page
 from runbook.commands.traffic.lead_sender import Sender, TrafficOptions
 from runbook.commands.traffic.traffic_run import Baseline
@@ -20,7 +20,7 @@ from runbook.interrupts import Interrupted
 from runbook.locks import target_lock
 from runbook.model import Created, Evidence, Ledger, LedgerRow, Problem, TaskResult
 from runbook.observer import Observer
-from runbook.runs.run_log import Record
+from runbook.runs.run_log import RunLog
 from runbook.settings import Target
 from runbook.systems.http import shown_url
 from runbook.systems.kafka.client import Kafka
@@ -38,39 +38,39 @@ _FIRST_SAMPLE_S = 30.0
 
 
 def traffic(
-    target: Target, options: TrafficOptions, *, state_dir: Path, record: Record, observer: Observer
+    target: Target, options: TrafficOptions, *, state_dir: Path, record: RunLog, observer: Observer
 ) -> TaskResult:
     """Create the leads and jobs on `target`; the result's ledger holds what the API answered.
 
     Exit code 1 if creation stopped half-way, 130 if it was interrupted: the ledger then holds what was created
     until then.
     """
-    frame = Frame("traffic", target=target.name, record=record, observer=observer)
+    task_run = TaskRun("traffic", target=target.name, record=record, observer=observer)
     created: list[Created] = []
     try:
         with target_lock(state_dir, target=target.name):
             record.append("traffic", {"leads": options.leads, "jobs": options.jobs, "rate": options.rate})
-            token = frame.step("token", 4, lambda: _token(target))
-            frame.step("baseline", 4, lambda: _baseline(target, record, options.timeout_s))
+            token = task_run.step("token", 4, lambda: _token(target))
+            task_run.step("baseline", 4, lambda: _baseline(target, record, options.timeout_s))
             sender = Sender(
                 target=target, token=token, options=options, record=record, observer=observer, created=created
             )
-            frame.step("leads", 4, sender.leads)
-            frame.step("jobs", 4, sender.jobs)
+            task_run.step("leads", 4, sender.leads)
+            task_run.step("jobs", 4, sender.jobs)
     except Interrupted:
         problem = Problem(
             seen=f"Interrupted between two requests: {len(created)} of {options.leads + options.jobs} were created",
             where=str(record.folder),
             fix=f"inv verify --target {target.name} --run {record.run_id} accounts for what was created",
         )
-        return frame.result("interrupted", ExitCode.INTERRUPTED, problem=problem, ledger=_ledger(record, created))
+        return task_run.result("interrupted", ExitCode.INTERRUPTED, problem=problem, ledger=_ledger(record, created))
     except RunbookError as error:
         _record_problem(record, error)
-        return frame.failure(error, ledger=_ledger(record, created))
-    return frame.result("ok", ExitCode.OK, ledger=_ledger(record, created))
+        return task_run.failure(error, ledger=_ledger(record, created))
+    return task_run.result("ok", ExitCode.OK, ledger=_ledger(record, created))
 
 
-def _token(target: Target) -> Done[Token]:
+def _token(target: Target) -> StepOutput[Token]:
     token = Keycloak(target.keycloak).token()
     where = f"{shown_url(target.keycloak.url)}/realms/{target.keycloak.realm}"
     if not token.tenant_id:
@@ -81,10 +81,10 @@ def _token(target: Target) -> Done[Token]:
         )
     seen = Evidence(source=where, saw=f"tenant {token.tenant_id}, issuer {token.issuer}, until {token.expires_at}")
     reason = f"{target.keycloak.username} works for tenant {token.tenant_id}"
-    return Done(value=token, outcome="ok", reason=reason, evidence=(seen,))
+    return StepOutput(value=token, outcome="ok", reason=reason, evidence=(seen,))
 
 
-def _baseline(target: Target, record: Record, timeout_s: float) -> Done[Baseline]:
+def _baseline(target: Target, record: RunLog, timeout_s: float) -> StepOutput[Baseline]:
     """Read what stands before the first request; what cannot be read is said, and does not stop the traffic."""
     missing: list[Evidence] = []
     page = _read(missing, lambda: snapshot_of_page(Sink(target.sink).page()))
@@ -97,8 +97,8 @@ def _baseline(target: Target, record: Record, timeout_s: float) -> Done[Baseline
     record.append("baseline", baseline)
     if missing:
         reason = "sent all the same; the sums that need what could not be read will be not checked"
-        return Done(value=baseline, outcome="not_checked", reason=reason, evidence=tuple(missing))
-    return Done(value=baseline, outcome="ok", reason="counters, samples and end offsets before the first request")
+        return StepOutput(value=baseline, outcome="not_checked", reason=reason, evidence=tuple(missing))
+    return StepOutput(value=baseline, outcome="ok", reason="counters, samples and end offsets before the first request")
 
 
 def _read(missing: list[Evidence], read: Callable[[], T]) -> T | None:
@@ -151,7 +151,7 @@ def _end_offsets(settings: KafkaSettings) -> tuple[Position, ...]:
     return tuple(Position(topic=topic, partition=part, offset=end) for (topic, part), end in sorted(ends.items()))
 
 
-def _record_problem(record: Record, error: RunbookError) -> None:
+def _record_problem(record: RunLog, error: RunbookError) -> None:
     """Keep what ended the traffic: `troubleshoot` reads a 409 from here instead of making one."""
     is_duplicate = isinstance(error, AnswerError) and error.status == HTTPStatus.CONFLICT
     status = error.status if isinstance(error, AnswerError) else None
@@ -161,7 +161,7 @@ def _record_problem(record: Record, error: RunbookError) -> None:
     )
 
 
-def _ledger(record: Record, created: list[Created]) -> Ledger:
+def _ledger(record: RunLog, created: list[Created]) -> Ledger:
     """Return the first column of the ledger: what the API answered."""
     rows = tuple(LedgerRow(created=entity, hops=(api_sight(entity),)) for entity in created)
     return Ledger(run_id=record.run_id, rows=rows)

@@ -9,7 +9,7 @@ import msgspec
 from runbook.commands.traffic.counter_snapshot import Position, Snapshot
 from runbook.errors import RunbookError
 from runbook.model import Created
-from runbook.runs.run_log import Record, last_record, open_record
+from runbook.runs.run_log import RunLog, last_run, open_run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,9 +60,9 @@ def sent_run(state_dir: Path, *, target: str, run_id: str | None) -> Sent:
     Raises RunbookError when there is none, or when it created nothing: then there is nothing to prove.
     """
     if run_id:
-        record: Record | None = open_record(state_dir, run_id, target=target)
+        record: RunLog | None = open_run(state_dir, run_id, target=target)
     else:
-        record = last_record(state_dir, target=target, holding="traffic")
+        record = last_run(state_dir, target=target, holding="traffic")
     if record is None:
         raise RunbookError(
             f"There is no traffic run on target {target!r} yet",

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from runbook.commands.apply.replacing import warn_of_unfinished
-from runbook.commands.task_run import Done, Frame
+from runbook.commands.task_run import StepOutput, TaskRun
 from runbook.diagnosis.engine import Examined
 from runbook.diagnosis.facts import Facts
 from runbook.diagnosis.flow import graph_of
@@ -11,7 +11,7 @@ from runbook.diagnosis.verdict import verdict
 from runbook.errors import ExitCode, RunbookError
 from runbook.model import Evidence, StepOutcome, TaskResult, Verdict
 from runbook.observer import Observer
-from runbook.runs.run_log import Record
+from runbook.runs.run_log import RunLog
 from runbook.settings import Target
 from runbook.systems.runtime import Runtime
 
@@ -34,7 +34,7 @@ def troubleshoot(
     *,
     state_dir: Path,
     observer: Observer,
-    record: Record,
+    record: RunLog,
     hop: str | None = None,
     deadline_s: float = 20.0,
 ) -> TaskResult:
@@ -43,7 +43,7 @@ def troubleshoot(
     Exit code 0 healthy, 1 a fault was named, 3 inconclusive. An unknown hop ends it with UsageError's code.
     """
     warn_of_unfinished(state_dir, observer)
-    frame = Frame("troubleshoot", target=target.name, record=record, observer=observer)
+    task_run = TaskRun("troubleshoot", target=target.name, record=record, observer=observer)
     facts = Facts(
         target,
         runtime,
@@ -52,11 +52,11 @@ def troubleshoot(
         patience_s=_PATIENCE * deadline_s,
     )
     try:
-        examined, judged, also = frame.step("hops", _STEP, lambda: _examined(facts, hop, deadline_s))
+        examined, judged, also = task_run.step("hops", _STEP, lambda: _examined(facts, hop, deadline_s))
     except RunbookError as error:
-        return frame.failure(error)
+        return task_run.failure(error)
     record.append("verdict", judged)
-    return frame.result(
+    return task_run.result(
         judged.outcome,
         _EXIT_CODES[judged.outcome],
         verdict=judged,
@@ -65,12 +65,12 @@ def troubleshoot(
     )
 
 
-def _examined(facts: Facts, hop: str | None, deadline_s: float) -> Done[Examination]:
+def _examined(facts: Facts, hop: str | None, deadline_s: float) -> StepOutput[Examination]:
     examined = graph_of(hop).examine(facts, deadline_s=deadline_s)
     judged, also = verdict(examined)
     statuses = [one.result.status for one in examined]
     counts = ", ".join(f"{statuses.count(status)} {status}" for status in dict.fromkeys(statuses))
-    return Done(
+    return StepOutput(
         value=(examined, judged, also),
         outcome=_OUTCOMES[judged.outcome],
         reason=f"{judged.code} {judged.claim}".strip(),

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from runbook.commands.task_run import Done
+from runbook.commands.task_run import StepOutput
 from runbook.commands.traffic.counter_snapshot import POSITION, Snapshot, sampled_snapshot, snapshot_of_page
 from runbook.commands.traffic.traffic_run import Sent
 from runbook.commands.verify.events import EVERY_S, EventsSeen, events_since, sink_service
@@ -13,7 +13,7 @@ from runbook.errors import RunbookError
 from runbook.model import Evidence, LedgerSum
 from runbook.settings import Target
 from runbook.systems.http import shown_url
-from runbook.systems.kafka.client import Event
+from runbook.systems.kafka.client import CrmEvent
 from runbook.systems.prometheus.client import Prometheus
 from runbook.systems.runtime import Runtime
 from runbook.systems.sink.client import Sink, SinkPage
@@ -39,7 +39,7 @@ class CountsSeen:
 
 def sink_counts(
     target: Target, sent: Sent, events: EventsSeen | None, runtime: Runtime, timeout_s: float
-) -> Done[CountsSeen]:
+) -> StepOutput[CountsSeen]:
     """Read the sink's page until its counters account for every event since the baseline."""
     sink = Sink(target.sink)
     pages: list[SinkPage] = []
@@ -56,7 +56,7 @@ def sink_counts(
 
 def prometheus_counts(
     target: Target, sent: Sent, events: EventsSeen | None, runtime: Runtime, timeout_s: float
-) -> Done[CountsSeen]:
+) -> StepOutput[CountsSeen]:
     """Read Prometheus's samples until they account for every event since the baseline."""
     prometheus = Prometheus(target.prometheus)
     job = target.prometheus.job
@@ -116,7 +116,7 @@ class _Closing:
             return None
         return started_at if started_at and started_at > self.sent.baseline.at else None
 
-    def _events_up_to(self, after: Snapshot, events: EventsSeen) -> tuple[Event, ...]:
+    def _events_up_to(self, after: Snapshot, events: EventsSeen) -> tuple[CrmEvent, ...]:
         """Return every event below a snapshot's positions; others may have produced since Kafka was read."""
         ends: dict[tuple[str, int], int] = {}
         for event in events.every:
@@ -148,12 +148,12 @@ def _first_scrapes(prometheus: Prometheus, job: str, sent: Sent, events: EventsS
     return first
 
 
-def _counted(seen: CountsSeen, source: str, closing: _Closing) -> Done[CountsSeen]:
+def _counted(seen: CountsSeen, source: str, closing: _Closing) -> StepOutput[CountsSeen]:
     restarted_at = closing.restarted_at()
     if restarted_at:
         saw = f"the sink was started at {moment(restarted_at)}, after the baseline: its counters began at 0 again"
         evidence = (Evidence(source=source, saw=saw),)
-        return Done(value=seen, outcome="not_checked", reason=f"no sum can be closed: {saw}", evidence=evidence)
+        return StepOutput(value=seen, outcome="not_checked", reason=f"no sum can be closed: {saw}", evidence=evidence)
     saw = "; ".join(
         f"{total.topic}: {total.ours} ours + {_shown(total.others)} others, counted {_shown(total.delta)}"
         for total in seen.sums
@@ -161,8 +161,8 @@ def _counted(seen: CountsSeen, source: str, closing: _Closing) -> Done[CountsSee
     outcomes = {total.outcome for total in seen.sums}
     evidence = (Evidence(source=source, saw=saw),)
     if "not_checked" in outcomes and "failed" not in outcomes:
-        return Done(value=seen, outcome="not_checked", reason=f"no sum can be closed: {saw}", evidence=evidence)
-    return Done(value=seen, outcome="failed" if "failed" in outcomes else "ok", reason=saw, evidence=evidence)
+        return StepOutput(value=seen, outcome="not_checked", reason=f"no sum can be closed: {saw}", evidence=evidence)
+    return StepOutput(value=seen, outcome="failed" if "failed" in outcomes else "ok", reason=saw, evidence=evidence)
 
 
 def _shown(figure: int | None) -> str:

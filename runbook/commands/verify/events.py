@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
-from runbook.commands.task_run import Done
+from runbook.commands.task_run import StepOutput
 from runbook.commands.traffic.traffic_run import Sent
 from runbook.commands.verify.ledger import (
     CLOCK_TOLERANCE,
@@ -24,7 +24,7 @@ from runbook.model import Evidence
 from runbook.names import ALERT
 from runbook.settings import Target
 from runbook.systems.http import shown_url
-from runbook.systems.kafka.client import Event, Kafka
+from runbook.systems.kafka.client import CrmEvent, Kafka
 from runbook.systems.prometheus.client import Prometheus
 from runbook.systems.runtime import Runtime, Service
 from runbook.waiting import watch
@@ -38,10 +38,10 @@ EVERY_S = 0.2
 class EventsSeen:
     """All events since the baseline, and by topic and id those of the run."""
 
-    every: tuple[Event, ...]
-    own: dict[Key, Event]
+    every: tuple[CrmEvent, ...]
+    own: dict[Key, CrmEvent]
 
-    def since(self, at: datetime) -> tuple[Event, ...]:
+    def since(self, at: datetime) -> tuple[CrmEvent, ...]:
         """Return the events of others since a time, by the broker's clock, and all of the run."""
         own = {(event.topic, event.partition, event.offset) for event in self.own.values()}
         return tuple(
@@ -60,7 +60,7 @@ class AlertSeen:
     is_firing: bool
 
 
-def kafka_events(target: Target, sent: Sent, timeout_s: float) -> Done[EventsSeen]:
+def kafka_events(target: Target, sent: Sent, timeout_s: float) -> StepOutput[EventsSeen]:
     """Find the event of every entity; some may still be in ApexFlow's outbox."""
 
     def look() -> tuple[EventsSeen, bool]:
@@ -76,7 +76,7 @@ def kafka_events(target: Target, sent: Sent, timeout_s: float) -> Done[EventsSee
     return looked(seen, is_complete, saw, source=f"Kafka at {target.kafka.bootstrap}")
 
 
-def events_since(target: Target, sent: Sent, timeout_s: float) -> tuple[Event, ...]:
+def events_since(target: Target, sent: Sent, timeout_s: float) -> tuple[CrmEvent, ...]:
     """Return every event of both topics since the baseline of the run.
 
     Raises RunbookError where Kafka no longer holds the first of them: they are not lost, but can no longer be shown.
@@ -91,7 +91,7 @@ def events_since(target: Target, sent: Sent, timeout_s: float) -> tuple[Event, .
 
 def sink_lines(
     target: Target, sent: Sent, events: EventsSeen | None, runtime: Runtime, timeout_s: float
-) -> Done[tuple[Received, ...]]:
+) -> StepOutput[tuple[Received, ...]]:
     """Find the sink's line for every event of the run; without the events, as many lines as there should be."""
     service = sink_service(target)
     since = log_since(sent)
@@ -119,7 +119,7 @@ def log_since(sent: Sent) -> datetime:
     return sent.started_at - CLOCK_TOLERANCE
 
 
-def alert_rule(target: Target, timeout_s: float) -> Done[AlertSeen]:
+def alert_rule(target: Target, timeout_s: float) -> StepOutput[AlertSeen]:
     """Find the runbook's alert among the rules that Prometheus has loaded; wait for its first evaluation."""
     prometheus = Prometheus(target.prometheus)
 
@@ -140,7 +140,7 @@ def alert_rule(target: Target, timeout_s: float) -> Done[AlertSeen]:
     return looked(seen, seen.is_loaded and not seen.is_firing, seen.saw, source=source)
 
 
-def looked(value: T, is_complete: bool, saw: str, *, source: str) -> Done[T]:
+def looked(value: T, is_complete: bool, saw: str, *, source: str) -> StepOutput[T]:
     """Return the end of a look: complete, or what it came to when its time was over."""
     evidence = (Evidence(source=source, saw=saw),)
-    return Done(value=value, outcome="ok" if is_complete else "failed", reason=saw, evidence=evidence)
+    return StepOutput(value=value, outcome="ok" if is_complete else "failed", reason=saw, evidence=evidence)

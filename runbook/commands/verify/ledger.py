@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from runbook.commands.traffic.counter_snapshot import Position, Snapshot
 from runbook.model import Created, EntityKind, HopSight, LedgerSum
 from runbook.systems.grafana.client import Frame
-from runbook.systems.kafka.client import Event
+from runbook.systems.kafka.client import CrmEvent
 from runbook.systems.runtime import LogLine
 
 _EVENT_TYPES: dict[EntityKind, str] = {"lead": "lead.created", "job": "job.created"}
@@ -48,10 +48,10 @@ def _received(text: str) -> Received | None:
     return Received(at=utc, event_type=match["type"], tenant_id=match["tenant"], text=text)
 
 
-def events_of(created: Sequence[Created], events: Iterable[Event]) -> dict[Key, Event]:
+def events_of(created: Sequence[Created], events: Iterable[CrmEvent]) -> dict[Key, CrmEvent]:
     """Return the event of each entity, by topic and id; an entity without one is missing."""
     wanted = {(entity.topic, entity.id): entity for entity in created}
-    found: dict[Key, Event] = {}
+    found: dict[Key, CrmEvent] = {}
     for event in events:
         key = _key(event)
         if key in wanted and _names_its_tenant(event, wanted[key]):
@@ -64,14 +64,14 @@ def api_sight(entity: Created) -> HopSight:
     return HopSight(hop="api", outcome="ok", saw=f"HTTP {entity.status} id={entity.id}", at=entity.answered_at)
 
 
-def kafka_sight(event: Event | None) -> HopSight:
+def kafka_sight(event: CrmEvent | None) -> HopSight:
     """Return where the event lies in Kafka, and the broker's time for it."""
     if event is None:
         return HopSight(hop="kafka", outcome="failed", saw="no event with this id between the offsets of the run")
     return HopSight(hop="kafka", outcome="ok", saw=f"{event.topic}/{event.partition}@{event.offset}", at=event.at)
 
 
-def log_sights(events: Iterable[Event], lines: Sequence[Received]) -> dict[Key, HopSight]:
+def log_sights(events: Iterable[CrmEvent], lines: Sequence[Received]) -> dict[Key, HopSight]:
     """Return the sink's line for each event: per type and tenant, the next line not older than the event.
 
     The line names no id, so each line is given to one event only, both in the order of time. Events of others belong
@@ -83,7 +83,7 @@ def log_sights(events: Iterable[Event], lines: Sequence[Received]) -> dict[Key, 
     return {_key(event): _log_sight(event, free[_told(event)]) for event in sorted(events, key=produced_at)}
 
 
-def _log_sight(event: Event, free: deque[Received]) -> HopSight:
+def _log_sight(event: CrmEvent, free: deque[Received]) -> HopSight:
     """Take the next line that is not older than the event; older ones are nobody's, as later events are younger."""
     while free and free[0].at < produced_at(event) - CLOCK_TOLERANCE:
         free.popleft()
@@ -94,14 +94,14 @@ def _log_sight(event: Event, free: deque[Received]) -> HopSight:
     return HopSight(hop="sink log", outcome="ok", saw=line.text, at=line.at)
 
 
-def _told(event: Event) -> tuple[object, object]:
+def _told(event: CrmEvent) -> tuple[object, object]:
     value = event.value or {}
     return value.get("event_type"), value.get("tenant_id")
 
 
 def sums(
     created: Sequence[Created],
-    events: Iterable[Event],
+    events: Iterable[CrmEvent],
     *,
     source: str,
     before: Snapshot,
@@ -155,13 +155,13 @@ def series_of(created: Iterable[Created]) -> tuple[tuple[str, str], ...]:
     return tuple(sorted({(entity.topic, entity.tenant_id) for entity in created}))
 
 
-def covers(snapshot: Snapshot, events: Iterable[Event]) -> bool:
+def covers(snapshot: Snapshot, events: Iterable[CrmEvent]) -> bool:
     """Say whether a snapshot was taken after all these events were counted; one without any position cannot tell."""
     places = ((event.offset, snapshot.position(event.topic, event.partition)) for event in events)
     return not snapshot.positions or all(place is not None and place > offset for offset, place in places)
 
 
-def counter_sight(hop: str, event: Event | None, closed: Sequence[LedgerSum], *, at: datetime | None) -> HopSight:
+def counter_sight(hop: str, event: CrmEvent | None, closed: Sequence[LedgerSum], *, at: datetime | None) -> HopSight:
     """Return whether the counter of the event's series accounts for it: its sum closes, or it does not."""
     if event is None:
         return HopSight(hop=hop, outcome="not_checked", saw="its event was not found in Kafka")
@@ -173,7 +173,7 @@ def counter_sight(hop: str, event: Event | None, closed: Sequence[LedgerSum], *,
     return HopSight(hop=hop, outcome=total.outcome, saw=saw, at=at if total.outcome == "ok" else None)
 
 
-def panel_sight(event: Event | None, frames: Sequence[Frame] | None, sampled: HopSight) -> HopSight:
+def panel_sight(event: CrmEvent | None, frames: Sequence[Frame] | None, sampled: HopSight) -> HopSight:
     """Return the first moment at which the panel's own query shows the event's topic above zero.
 
     What it showed before Prometheus had `sampled` the event, it owes to others.
@@ -200,16 +200,16 @@ def first_point(frames: Sequence[Frame], topic: str, *, since: datetime) -> tupl
     return min(points, default=None)
 
 
-def produced_at(event: Event) -> datetime:
+def produced_at(event: CrmEvent) -> datetime:
     """The broker's time for an event; one without a time is as old as can be."""
     return event.at or _NO_TIME
 
 
-def _key(event: Event) -> Key:
+def _key(event: CrmEvent) -> Key:
     identity = (event.value or {}).get("id")
     return event.topic, identity if isinstance(identity, int) else -1
 
 
-def _names_its_tenant(event: Event, entity: Created) -> bool:
+def _names_its_tenant(event: CrmEvent, entity: Created) -> bool:
     value = event.value or {}
     return value.get("tenant_id") == entity.tenant_id and value.get("event_type") == _EVENT_TYPES[entity.kind]

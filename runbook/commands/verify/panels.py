@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from runbook.commands.task_run import Done
+from runbook.commands.task_run import StepOutput
 from runbook.commands.traffic.traffic_run import Sent
 from runbook.commands.verify.counters import CountsSeen
 from runbook.commands.verify.events import EVERY_S, EventsSeen, looked
@@ -50,7 +50,7 @@ class PanelsSeen:
 
 def panels_seen(
     target: Target, sent: Sent, events: EventsSeen | None, samples: CountsSeen | None, timeout_s: float
-) -> Done[PanelsSeen]:
+) -> StepOutput[PanelsSeen]:
     """Ask Grafana for panels 20 and 21 by their own served queries until they show the run.
 
     A point counts from the scrape on that held the last event of its topic: what came before is others' traffic.

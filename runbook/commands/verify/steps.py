@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runbook.commands.apply.replacing import warn_of_unfinished
-from runbook.commands.task_run import Done, Frame
+from runbook.commands.task_run import StepOutput, TaskRun
 from runbook.commands.traffic.traffic_run import Sent, sent_run
 from runbook.commands.verify.counters import CountsSeen, prometheus_counts, sink_counts
 from runbook.commands.verify.events import AlertSeen, EventsSeen, alert_rule, kafka_events, log_since, sink_lines
@@ -27,7 +27,7 @@ from runbook.errors import ExitCode, RunbookError
 from runbook.model import Created, Criterion, Evidence, HopSight, Ledger, LedgerRow, Sight, TaskResult
 from runbook.names import ALERT
 from runbook.observer import Observer
-from runbook.runs.run_log import Record
+from runbook.runs.run_log import RunLog
 from runbook.settings import Target
 from runbook.systems.http import shown_url
 from runbook.systems.runtime import Runtime
@@ -58,7 +58,7 @@ def verify(
     *,
     runtime: Runtime,
     state_dir: Path,
-    record: Record,
+    record: RunLog,
     observer: Observer,
     run_id: str | None = None,
     timeout_s: float = 60.0,
@@ -68,31 +68,31 @@ def verify(
     Exit code 0: every criterion and every row proven; 1: something failed; 3: something could not be checked.
     """
     warn_of_unfinished(state_dir, observer)
-    frame = Frame("verify", target=target.name, record=record, observer=observer)
+    task_run = TaskRun("verify", target=target.name, record=record, observer=observer)
     try:
-        sent = frame.step("traffic run", 5, lambda: _sent(state_dir, target, run_id))
+        sent = task_run.step("traffic run", 5, lambda: _sent(state_dir, target, run_id))
     except RunbookError as error:
-        return frame.failure(error)
-    events = frame.look("Kafka", 5, lambda: kafka_events(target, sent, timeout_s))
-    lines = frame.look("sink log", 5, lambda: sink_lines(target, sent, events, runtime, timeout_s))
-    page = frame.look("sink metrics", 5, lambda: sink_counts(target, sent, events, runtime, timeout_s))
-    samples = frame.look("Prometheus", 6, lambda: prometheus_counts(target, sent, events, runtime, timeout_s))
-    panels = frame.look("panels", 6, lambda: panels_seen(target, sent, events, samples, timeout_s))
-    alert = frame.look("alert rule", 2, lambda: alert_rule(target, timeout_s))
+        return task_run.failure(error)
+    events = task_run.look("Kafka", 5, lambda: kafka_events(target, sent, timeout_s))
+    lines = task_run.look("sink log", 5, lambda: sink_lines(target, sent, events, runtime, timeout_s))
+    page = task_run.look("sink metrics", 5, lambda: sink_counts(target, sent, events, runtime, timeout_s))
+    samples = task_run.look("Prometheus", 6, lambda: prometheus_counts(target, sent, events, runtime, timeout_s))
+    panels = task_run.look("panels", 6, lambda: panels_seen(target, sent, events, samples, timeout_s))
+    alert = task_run.look("alert rule", 2, lambda: alert_rule(target, timeout_s))
     seen = Seen(events=events, lines=lines, page=page, samples=samples, panels=panels, alert=alert)
     criteria, ledger = judged(target, seen), followed(sent, seen)
     worst = {criterion.outcome for criterion in criteria} | {ledger.outcome}
     if "failed" in worst:
-        return frame.result("failed", ExitCode.PROBLEM, criteria=criteria, ledger=ledger)
+        return task_run.result("failed", ExitCode.PROBLEM, criteria=criteria, ledger=ledger)
     if "not_checked" in worst:
-        return frame.result("inconclusive", ExitCode.INCONCLUSIVE, criteria=criteria, ledger=ledger)
-    return frame.result("ok", ExitCode.OK, criteria=criteria, ledger=ledger)
+        return task_run.result("inconclusive", ExitCode.INCONCLUSIVE, criteria=criteria, ledger=ledger)
+    return task_run.result("ok", ExitCode.OK, criteria=criteria, ledger=ledger)
 
 
-def _sent(state_dir: Path, target: Target, run_id: str | None) -> Done[Sent]:
+def _sent(state_dir: Path, target: Target, run_id: str | None) -> StepOutput[Sent]:
     sent = sent_run(state_dir, target=target.name, run_id=run_id)
     reason = f"run {sent.run_id}: {len(sent.created)} of {sent.wanted} entities were created"
-    return Done(value=sent, outcome="ok", reason=reason)
+    return StepOutput(value=sent, outcome="ok", reason=reason)
 
 
 def judged(target: Target, seen: Seen) -> tuple[Criterion, ...]:

@@ -62,7 +62,7 @@ class GroupFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class CrmEvent:
     """One event. `value` is None when `raw` is not a JSON object; `at` is the message's own timestamp."""
 
     topic: str
@@ -135,7 +135,7 @@ class Kafka:
                 return GroupFacts(state="dead", members=())
             self._fail(problem, f"group {name}")
 
-    def events(self, between: Mapping[Position, tuple[int, int]], *, deadline_s: float) -> tuple[Event, ...]:
+    def events(self, between: Mapping[Position, tuple[int, int]], *, deadline_s: float) -> tuple[CrmEvent, ...]:
         """Return every event from a start up to, not including, an end offset, by topic, partition and offset.
 
         Offsets may have gaps (compaction, transactions). Raises UnreachableError, reason "timeout", naming what is
@@ -266,7 +266,7 @@ class _Reading:
     def __init__(self, between: Mapping[Position, tuple[int, int]]) -> None:
         self.between = between
         self.open = {position: end for position, (_, end) in between.items()}
-        self.events: list[Event] = []
+        self.events: list[CrmEvent] = []
         self.said: _Said = deque(maxlen=_KEPT)
 
     def take(self, message: Message) -> None:
@@ -291,11 +291,11 @@ def _position(message: Message) -> Position:
     return message.topic() or "", message.partition() or 0
 
 
-def _event(message: Message) -> Event:
+def _event(message: Message) -> CrmEvent:
     topic, partition = _position(message)
     raw = message.value() or b""
     kind, epoch_ms = message.timestamp()
-    return Event(
+    return CrmEvent(
         topic=topic,
         partition=partition,
         offset=message.offset() or 0,
