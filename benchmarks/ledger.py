@@ -23,8 +23,10 @@ from rich.table import Table
 
 from benchmarks.measuring.command import Parser
 from benchmarks.measuring.machine import this_machine
-from runbook.commands.traffic.steps import TrafficOptions, traffic
-from runbook.commands.traffic.traffic_run import sent_run
+from runbook.commands.run_context import RunContext
+from runbook.commands.traffic.options import TrafficOptions
+from runbook.commands.traffic.steps import traffic
+from runbook.commands.traffic.traffic_run import traffic_run
 from runbook.commands.verify.events import events_since
 from runbook.commands.verify.ledger import events_of
 from runbook.errors import RunbookError
@@ -34,8 +36,7 @@ from runbook.local_stack.ports import Ports
 from runbook.local_stack.service_spec import PARTITIONS, TOPICS
 from runbook.model import Created
 from runbook.observer import NullObserver
-from runbook.runs.run_log import begin_run
-from runbook.settings import LOCAL, STATE_DIR, Target, load_target
+from runbook.settings import LOCAL, Target, load_target
 from runbook.waiting import Pending, wait_until
 from runbook.wording import span
 from sink.journal import journal_reader
@@ -139,19 +140,18 @@ def _ledger(leads: int, directory: Path, layout: Layout, target: Target, second:
         second.start()
 
     before = _counted(layout)
-    state_dir, kills = directory / STATE_DIR, {leads // 3: kill_first, 2 * leads // 3: kill_second}
-    record = begin_run(state_dir, task="traffic", target=LOCAL)
-    options = TrafficOptions(leads=leads, jobs=0)
-    sent = traffic(target, options, state_dir=state_dir, record=record, observer=Kills(kills))
+    kills = {leads // 3: kill_first, 2 * leads // 3: kill_second}
+    context = RunContext("traffic", screen=Kills(kills), target=target, directory=directory)
+    sent = traffic(context, TrafficOptions(leads=leads, jobs=0))
     if sent.problem or kills:
         raise RunbookError(sent.problem.seen if sent.problem else "No sink was killed", where=LOCAL, fix="see its log")
     _wait_for(lambda: _counted(layout) - before, leads, what="every lead counted", where=str(layout.root / "logs"))
-    return _accounted(leads, target, state_dir, layout, counted=_counted(layout) - before)
+    return _accounted(leads, target, context.state_dir, layout, counted=_counted(layout) - before)
 
 
 def _accounted(leads: int, target: Target, state_dir: Path, layout: Layout, *, counted: int) -> Outcome:
     """Follow each lead from the API's answer to its row."""
-    run_sent = sent_run(state_dir, target=LOCAL, run_id=None)
+    run_sent = traffic_run(state_dir, target=LOCAL, run_id=None)
     events = events_since(target, run_sent, _READ_S)
     own = events_of(run_sent.created, events)
     with _journal(layout) as reader:

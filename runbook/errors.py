@@ -7,14 +7,14 @@ from typing import ClassVar, Self
 class ExitCode(IntEnum):
     """The one table of exit codes; the README shows the same."""
 
-    OK = 0, "as wished"
+    OK = 0, "ok"
     PROBLEM = 1, "a named problem"
     CHANGES_PENDING = 2, "changes pending (dry run)"
     INCONCLUSIVE = 3, "inconclusive, or a criterion could not be checked"
     USAGE = 4, "usage or settings"
     LOCKED = 5, "another run holds the lock"
     ROLLED_BACK = 6, "failed and rolled back"
-    INTERRUPTED = 130, "interrupted, nothing half done"
+    INTERRUPTED = 130, "interrupted; what was changed is undone or said"
 
     meaning: str
 

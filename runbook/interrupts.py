@@ -1,6 +1,7 @@
 """Ctrl-C and SIGTERM: one exception, exit code 130, and short stretches that must not be cut in two."""
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from types import FrameType
 from runbook.errors import ExitCode
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_lost: list[BaseException] = []
 
 
 class Interrupted(SystemExit):
@@ -24,9 +26,20 @@ class Interrupted(SystemExit):
 
 
 def become_interruptible() -> None:
-    """From now on, SIGINT and SIGTERM raise Interrupted in the main thread."""
+    """From now on, SIGINT and SIGTERM raise Interrupted in the main thread.
+
+    One that comes while Python runs a finalizer is ignored by Python: it is kept, and raised by `raise_if_interrupted`.
+    """
     for number in _SIGNALS:
         signal.signal(number, _interrupt)
+    sys.unraisablehook = _keep_interrupt
+
+
+def raise_if_interrupted() -> None:
+    """Raise an Interrupted that got lost in a finalizer. Called between steps, and while something is waited for."""
+    if _lost:
+        _lost.clear()
+        raise Interrupted
 
 
 @contextmanager
@@ -52,3 +65,10 @@ def uninterrupted() -> Iterator[None]:
 
 def _interrupt(_signum: int, _frame: FrameType | None) -> None:
     raise Interrupted
+
+
+def _keep_interrupt(seen: "sys.UnraisableHookArgs") -> None:
+    if isinstance(seen.exc_value, Interrupted):
+        _lost.append(seen.exc_value)
+    else:
+        sys.__unraisablehook__(seen)

@@ -1,14 +1,19 @@
-"""The frozen records that every room speaks in. They hold facts and decisions, no behaviour."""
+"""The frozen records that every room speaks in. They hold facts and decisions."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 StepOutcome = Literal["changed", "unchanged", "ok", "failed", "not_checked", "rolled_back"]
 Sight = Literal["ok", "failed", "not_checked"]
 CheckStatus = Literal["ok", "broken", "blocked", "not_checked"]
 VerdictOutcome = Literal["healthy", "fault", "inconclusive"]
 EntityKind = Literal["lead", "job"]
+ServiceKind = Literal["real", "stand-in"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,11 +165,31 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TaskResult:
-    """What a task came to: the one object behind the screen, `--json`, the record and the exit code.
+class ServiceStatus:
+    """One service of a local stack: `plays` names the program, `detail` what differs from production or is wrong."""
 
-    What a task does not have stays None: `diff` is setup's, `ledger` traffic's and verify's, `criteria` verify's,
-    `verdict`, `also` and `checks` are troubleshoot's.
+    name: str
+    plays: str
+    kind: ServiceKind
+    running: bool
+    pid: int | None
+    address: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One line of a service's output; `at` is None where the runtime does not say when it came."""
+
+    text: str
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandResult:
+    """What a command came to: the one object behind the screen, `--json`, the run log and the exit code.
+
+    Each command adds its own fields, and says how they are shown.
     """
 
     task: str
@@ -176,9 +201,7 @@ class TaskResult:
     exit_code: int
     steps: tuple[StepResult, ...]
     problem: Problem | None = None
-    diff: str | None = None
-    ledger: Ledger | None = None
-    criteria: tuple[Criterion, ...] | None = None
-    verdict: Verdict | None = None
-    also: tuple[Verdict, ...] | None = None
-    checks: tuple[CheckResult, ...] | None = None
+
+    def views(self) -> Iterator["RenderableType"]:
+        """Yield how the command's own fields are shown, from top to bottom."""
+        yield from ()

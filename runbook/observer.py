@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from runbook.model import StepResult
+from runbook.model import Line, StepResult
 
 
 class Observer(Protocol):
@@ -20,8 +20,14 @@ class Observer(Protocol):
     def says(self, text: str) -> None:
         """A line that the operator wants now: a note, a warning, what is being waited for."""
 
+    def shows_line(self, line: Line) -> None:
+        """One line of a log that is being followed."""
+
     def ends(self, result: StepResult) -> None:
         """The step has ended."""
+
+    def confirm(self, question: str) -> bool:
+        """Ask, and return whether the answer was yes. Raises UsageError where no answer can be given."""
 
 
 class NullObserver:
@@ -39,5 +45,12 @@ class NullObserver:
     def says(self, text: str) -> None:
         """Say nothing."""
 
+    def shows_line(self, line: Line) -> None:
+        """Say nothing."""
+
     def ends(self, result: StepResult) -> None:
         """Say nothing."""
+
+    def confirm(self, question: str) -> bool:  # noqa: ARG002 - the signature is Observer's
+        """Say yes."""
+        return True

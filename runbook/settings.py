@@ -96,6 +96,11 @@ def target_name(name: str | None = None) -> str:
     return name or os.environ.get("RUNBOOK_TARGET") or DEFAULT_TARGET
 
 
+def option_for(name: str) -> str:
+    """Return what `--target` must say to reach a target from here; empty if no option is needed."""
+    return "" if name == DEFAULT_TARGET == target_name() else name
+
+
 def load_target(name: str | None = None, *, directory: Path | None = None) -> Target:
     """Return the settings of one target.
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from runbook.errors import WaitError
+from runbook.interrupts import raise_if_interrupted
 
 T = TypeVar("T")
 
@@ -64,6 +65,7 @@ def wait_until(
     time_source = clock or SystemClock()
     end = time_source.now() + deadline_s
     while True:
+        raise_if_interrupted()
         answer = probe()
         if isinstance(answer, Impossible):
             raise WaitError(f"{what} can no longer come: {answer.saw}", where=where, fix=fix)
@@ -85,6 +87,7 @@ def watch(
     time_source = clock or SystemClock()
     end = time_source.now() + deadline_s
     while True:
+        raise_if_interrupted()
         seen, is_complete = look()
         left = end - time_source.now()
         if is_complete or left <= 0:

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -92,3 +94,33 @@ def test_another_thread_needs_no_protection() -> None:
     thread.start()
     thread.join()
     assert done == [True]
+
+
+LOST_IN_A_FINALIZER = """
+import os, signal, weakref
+from runbook.interrupts import Interrupted, become_interruptible, raise_if_interrupted
+
+class Thing: pass
+
+become_interruptible()
+thing = Thing()
+weakref.finalize(thing, lambda: os.kill(os.getpid(), signal.SIGINT))
+del thing
+print("Python ignored it", flush=True)
+try:
+    raise_if_interrupted()
+except Interrupted:
+    print("raised")
+raise_if_interrupted()
+print("once")
+"""
+
+
+def test_an_interrupt_within_a_finalizer_is_not_lost() -> None:
+    """Python ignores what a finalizer raises; the interrupt is raised, once, at the next step."""
+    done = subprocess.run(
+        [sys.executable, "-c", LOST_IN_A_FINALIZER], capture_output=True, text=True, check=False, timeout=30
+    )
+
+    assert done.stdout.splitlines() == ["Python ignored it", "raised", "once"]
+    assert done.stderr == ""

@@ -1,18 +1,20 @@
-"""The frame around every task: its steps are observed, timed and recorded in one way."""
+"""One command while it runs: its steps are observed, timed and recorded in one way."""
 
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
+from runbook.commands.run_context import RunContext
 from runbook.errors import ExitCode, RunbookError
-from runbook.model import Evidence, Problem, StepOutcome, StepResult, TaskResult
-from runbook.observer import Observer
-from runbook.runs.run_log import RunLog
+from runbook.interrupts import raise_if_interrupted
+from runbook.invocation import inv
+from runbook.model import CommandResult, Evidence, Problem, StepOutcome, StepResult
 
 T = TypeVar("T")
+R = TypeVar("R", bound=CommandResult)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,21 +28,20 @@ class StepOutput(Generic[T]):
 
 
 class TaskRun:
-    """One task on one target while it runs."""
+    """One command on one target while it runs."""
 
-    def __init__(self, task: str, *, target: str, record: RunLog, observer: Observer) -> None:
-        """Begin the clock of the task."""
+    def __init__(self, task: str, context: RunContext) -> None:
+        """Begin the clock of the command."""
         self.task = task
-        self.target = target
-        self.record = record
-        self.observer = observer
+        self.context = context
         self.steps: list[StepResult] = []
         self._started_at = datetime.now(UTC)
         self._began = time.monotonic()
 
     def step(self, name: str, number: int, work: Callable[[], StepOutput[T]]) -> T:
         """Do one step and return its value. A RunbookError becomes a failed step and goes on up."""
-        self.observer.begins(name, number)
+        raise_if_interrupted()
+        self.context.screen.begins(name, number)
         began = time.monotonic()
         try:
             done = work()
@@ -74,25 +75,35 @@ class TaskRun:
     def _end(self, result: StepResult, began: float) -> None:
         timed = replace(result, duration_s=round(time.monotonic() - began, 3))
         self.steps.append(timed)
-        self.record.append("step", timed)
-        self.observer.ends(timed)
+        self.context.run_log.append("step", timed)
+        self.context.screen.ends(timed)
+        raise_if_interrupted()
 
-    def result(self, outcome: str, exit_code: ExitCode, **parts: Any) -> TaskResult:  # noqa: ANN401 - TaskResult's own
-        """Return what the task came to; `parts` are the fields of TaskResult that this task has."""
-        return TaskResult(
+    def result(self, kind: type[R], outcome: str, exit_code: ExitCode, *, problem: Problem | None = None) -> R:
+        """Return what the command came to, as its own kind of result without that kind's own fields."""
+        return kind(
             task=self.task,
-            target=self.target,
-            run_id=self.record.run_id,
+            target=self.context.target_name,
+            run_id=self.context.run_log.run_id,
             started_at=self._started_at,
             duration_s=round(time.monotonic() - self._began, 3),
             outcome=outcome,
             exit_code=int(exit_code),
             steps=tuple(self.steps),
-            **parts,
+            problem=problem,
         )
 
-    def failure(self, error: RunbookError, **parts: Any) -> TaskResult:  # noqa: ANN401 - TaskResult's own
-        """Return the result of a task that an error ended, with the error's own exit code."""
-        problem = Problem(seen=error.seen, where=error.where, fix=error.fix)
+    def declined(self, kind: type[R]) -> R:
+        """Return the result of a command whose question was not answered with yes: nothing was changed."""
+        problem = Problem(
+            seen="The answer was not yes; nothing was changed",
+            where="the question above",
+            fix=f"{inv(self.task)} asks again; --yes answers yes",
+        )
+        return self.result(kind, "cancelled", ExitCode.PROBLEM, problem=problem)
+
+    def failure(self, kind: type[R], error: RunbookError) -> R:
+        """Return the result of a command that an error ended, with the error's own exit code."""
+        problem = self.context.problem(error)
         outcome = "rolled_back" if error.exit_code is ExitCode.ROLLED_BACK else "failed"
-        return self.result(outcome, error.exit_code, problem=problem, **parts)
+        return self.result(kind, outcome, error.exit_code, problem=problem)

@@ -1,7 +1,7 @@
 """What an operator sees: rich views, and the JSON view of the same results."""
 
 from runbook.console.defects import DefectError, defect
-from runbook.console.document import document, json_text, schema, validate
+from runbook.console.document import document, json_text, schema
 from runbook.console.screen import Screen, make_screen, show_error
 
 __all__ = [
@@ -13,5 +13,4 @@ __all__ = [
     "make_screen",
     "schema",
     "show_error",
-    "validate",
 ]

@@ -10,22 +10,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.text import Text
 
 from runbook.console.document import json_text
-from runbook.console.ledger import ledger_view
-from runbook.console.lists import line_view, listing_views
-from runbook.console.views import (
-    checks_view,
-    criteria_view,
-    diff_view,
-    ending_view,
-    note_view,
-    problem_view,
-    step_view,
-    verdict_view,
-)
+from runbook.console.views import diff_view, ending_view, line_view, note_view, problem_view, step_view
 from runbook.errors import RunbookError, UsageError
-from runbook.listings import Line, Listing
-from runbook.model import Problem, StepResult, TaskResult
+from runbook.model import CommandResult, Line, Problem, StepResult
 from runbook.wording import visible, visible_line
+
+NO_COMMAND = "inv"
+"""The name of a result that no command made: the command line itself was not understood."""
 
 
 class Screen:
@@ -35,10 +26,20 @@ class Screen:
     """
 
     def __init__(
-        self, console: Console, *, documents: TextIO | None = None, answers: TextIO | None = None, yes: bool = False
+        self,
+        console: Console,
+        *,
+        errors: Console | None = None,
+        documents: TextIO | None = None,
+        answers: TextIO | None = None,
+        yes: bool = False,
     ) -> None:
-        """Take the two outputs, the input that answers questions (sys.stdin), and whether `--yes` was given."""
+        """Take the outputs, the input that answers questions (sys.stdin), and whether `--yes` was given.
+
+        `errors` is where problems are shown; without it, where everything else is.
+        """
         self._console = console
+        self._errors = errors or console
         self._documents = documents
         self._answers = answers or sys.stdin
         self._yes = yes
@@ -75,14 +76,18 @@ class Screen:
         self._rest()
         self._print(step_view(result))
 
-    def shows(self, result: TaskResult, *, record: Path | None = None) -> None:
-        """Print the end of a task; with `--json` its document goes to the other output, exactly once."""
+    def shows(self, result: CommandResult, *, run_folder: Path | None = None) -> None:
+        """Print the end of a command; with `--json` its document goes to the other output, exactly once."""
         self._rest()
-        for view in _views(result):
+        for view in result.views():
             self._print("")
             self._print(view)
-        self._print("")
-        self._print(ending_view(result, record=str(record or "")))
+        if result.problem is not None:
+            self._print("")
+            self._print(problem_view(result.problem), on=self._errors)
+        if result.task != NO_COMMAND:
+            self._print("")
+            self._print(ending_view(result, run_folder=str(run_folder or "")))
         if self._documents is not None:
             _write(self._documents, json_text(result) + "\n")
 
@@ -94,7 +99,7 @@ class Screen:
     def shows_error(self, error: RunbookError) -> None:
         """Print an error in its three parts."""
         self._rest()
-        self._print(problem_view(Problem(seen=error.seen, where=error.where, fix=error.fix)))
+        self._print(problem_view(Problem(seen=error.seen, where=error.where, fix=error.fix)), on=self._errors)
 
     def confirm(self, question: str) -> bool:
         """Ask, and return whether the answer was yes. Raises UsageError where nobody can answer."""
@@ -102,23 +107,29 @@ class Screen:
             return True
         if not (self._console.is_terminal and self._answers.isatty()):
             raise UsageError(
-                f"Nobody can be asked: {question}", where="no terminal", fix="give --yes if the answer is yes"
+                f"This needs an answer, and there is no terminal to ask on: {question}",
+                where="standard input",
+                fix="add --yes if the answer is yes",
             )
         self._rest()
-        answer = self._console.input(Text(f"{visible(question)} [y/N] "), stream=self._answers)
+        try:
+            answer = self._console.input(Text(f"{visible(question)} [y/N] "), stream=self._answers)
+        except EOFError:  # Ctrl-D
+            answer = ""
         return answer.strip().lower() in {"y", "yes"}
 
-    def _print(self, what: RenderableType) -> None:
+    def _print(self, what: RenderableType, *, on: Console | None = None) -> None:
         """Print; what must stay in one piece (a command, a line of a log) runs over the width instead of being cut."""
+        console = on or self._console
         whole = Group(what)  # a bare Text would lose its `no_wrap`
-        if self._console.is_terminal:
-            self._console.print(whole, crop=False)
+        if console.is_terminal:
+            console.print(whole, crop=False)
             return
-        with self._console.capture() as captured:
-            self._console.print(whole, crop=False)
+        with console.capture() as captured:
+            console.print(whole, crop=False)
         # A terminal never shows the spaces that pad a line to its width; a file would keep them.
         lines = captured.get().split("\n")[:-1]
-        _write(self._console.file, "".join(f"{line.rstrip(' ')}\n" for line in lines))
+        _write(console.file, "".join(f"{line.rstrip(' ')}\n" for line in lines))
 
     def _rest(self) -> None:
         if self._live is not None:
@@ -127,35 +138,21 @@ class Screen:
 
 
 def make_screen(*, json: bool = False, yes: bool = False) -> Screen:
-    """Return the screen of this process: all on standard output, or with `--json` only the document there."""
+    """Return the screen of this process: problems on standard error, the rest on standard output.
+
+    With `--json`, only the document is on standard output.
+    """
     for stream in (sys.stdout, sys.stderr):
         _make_tolerant(stream)
-    console = Console(stderr=json, markup=False, emoji=False, highlight=False)
-    return Screen(console, documents=sys.stdout if json else None, yes=yes)
+    errors = Console(stderr=True, markup=False, emoji=False, highlight=False)
+    console = errors if json else Console(markup=False, emoji=False, highlight=False)
+    return Screen(console, errors=errors, documents=sys.stdout if json else None, yes=yes)
 
 
 def show_error(error: RunbookError) -> None:
     """Print an error in its three parts on standard error, for what fails before there is a screen."""
     _make_tolerant(sys.stderr)
     Screen(Console(stderr=True, markup=False, emoji=False, highlight=False)).shows_error(error)
-
-
-def _views(result: TaskResult) -> list[RenderableType]:
-    views: list[RenderableType] = []
-    if result.criteria is not None:
-        views.append(criteria_view(result.criteria))
-    if result.ledger is not None:
-        views.append(ledger_view(result.ledger))
-    if result.checks is not None:
-        views.append(checks_view(result.checks))
-    if result.verdict is not None:
-        views.append(verdict_view(result.verdict))
-    views.extend(verdict_view(verdict, title="Also, independent of it") for verdict in result.also or ())
-    if isinstance(result, Listing):
-        views.extend(listing_views(result))
-    if result.problem is not None:
-        views.append(problem_view(result.problem))
-    return views
 
 
 def _spinner(console: Console) -> Progress:

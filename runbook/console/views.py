@@ -12,8 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from runbook.errors import ExitCode
-from runbook.flow import HOPS
-from runbook.model import CheckResult, Criterion, Evidence, Problem, StepResult, TaskResult, Verdict
+from runbook.model import CommandResult, Evidence, Line, Problem, StepResult
 from runbook.wording import span, visible, visible_line
 
 STYLES = {
@@ -32,7 +31,7 @@ STYLES = {
     "rolled_back": "bold red",
 }
 _DIFF_STYLES = (("+++", "bold"), ("---", "bold"), ("@@", "cyan"), ("+", "green"), ("-", "red"))
-_INDENT = 5
+INDENT = 5
 _WORTH_TELLING_S = 0.1
 
 
@@ -51,19 +50,37 @@ def quiet_table() -> Table:
     return Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
 
 
+def cell(text: str) -> Text:
+    """Return text from outside as one cell of a table."""
+    return Text(visible_line(text))
+
+
+def named_table(*names: str, whole: tuple[str, ...] = ()) -> Table:
+    """Return a table; the columns in `whole` are never broken, the others give way."""
+    table = quiet_table()
+    for name in names:
+        table.add_column(cell(name), overflow="fold", no_wrap=name in whole)
+    return table
+
+
+def line_view(line: Line) -> Text:
+    """Return one line of a log as it came; a terminal's escape sequences are written out, not obeyed."""
+    return Text(visible_line(line.text), no_wrap=True, overflow="ignore")
+
+
 def step_view(result: StepResult) -> RenderableType:
-    """Return how a step ended; what was seen follows where the step did not go as wished."""
+    """Return how a step ended; what was seen follows where the step did not end well."""
     took = f" after {span(result.duration_s)}" if result.duration_s >= _WORTH_TELLING_S else ""
     line = Text.assemble(word(result.outcome), (took, "dim"), ": ", visible(result.reason))
     if result.outcome not in {"failed", "not_checked", "rolled_back"}:
-        return _indented(line)
+        return indented(line)
     said = tuple(item for item in result.evidence if item.saw != result.reason)
-    return _indented(Group(line, *evidence_lines(said)))
+    return indented(Group(line, *evidence_lines(said)))
 
 
 def note_view(text: str) -> RenderableType:
     """Return a line that belongs to the step at work."""
-    return _indented(Text(visible(text)))
+    return indented(Text(visible(text)))
 
 
 def evidence_lines(evidence: tuple[Evidence, ...]) -> Iterator[Text]:
@@ -79,95 +96,32 @@ def diff_view(diff: str) -> Text:
     return Text("\n", no_wrap=True, overflow="ignore").join(coloured)
 
 
-def criteria_view(criteria: tuple[Criterion, ...]) -> RenderableType:
-    """Return the success criteria, each with its evidence."""
-    met = sum(item.outcome == "ok" for item in criteria)
-    grid = _grid()
-    for item in criteria:
-        claim = Group(Text(visible(item.claim)), *evidence_lines(item.evidence))
-        grid.add_row(str(item.number), word(item.outcome), claim)
-    return Group(heading(f"Success criteria: {met} of {len(criteria)} met"), grid)
-
-
-def verdict_view(verdict: Verdict, *, title: str = "Verdict") -> RenderableType:
-    """Return a verdict with its evidence and what to do next; that all is well needs no list of what was seen."""
-    headline = Text.assemble((f"{title}: ", "bold"), word(verdict.outcome), f" {visible_line(verdict.code)}".rstrip())
-    parts: list[RenderableType] = [headline]
-    if verdict.claim:
-        parts.append(_indented(Text(visible(verdict.claim))))
-    if verdict.outcome != "healthy" or verdict.code:
-        parts.extend(_indented(line) for line in evidence_lines(verdict.evidence))
-    if verdict.fix:
-        parts.append(_fix(verdict.fix, indent=_INDENT))
-    return Group(*parts)
-
-
-def checks_view(checks: tuple[CheckResult, ...]) -> RenderableType:
-    """Return the hops in the order of the flow: how many claims hold, and each one that does not."""
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(no_wrap=True)
-    grid.add_column(no_wrap=True)
-    grid.add_column(overflow="fold", ratio=1)
-    place = {hop: number for number, hop in enumerate(HOPS)}
-    for hop in sorted(dict.fromkeys(check.hop for check in checks), key=lambda hop: place.get(hop, len(place))):
-        name = visible_line(hop)
-        for status, text in _hop_lines(tuple(check for check in checks if check.hop == hop)):
-            grid.add_row(name, word(status), text)
-            name = ""
-    return Group(heading("Checks along the flow"), _indented(grid))
-
-
 def problem_view(problem: Problem) -> RenderableType:
     """Return a problem in its three parts."""
     return Group(
         Text(visible(problem.seen), style="bold red"),
         Text(visible(problem.where), style="dim", no_wrap=True, overflow="ignore"),
-        _fix(problem.fix),
+        fix_line(problem.fix),
     )
 
 
-def ending_view(result: TaskResult, *, record: str) -> RenderableType:
+def ending_view(result: CommandResult, *, run_folder: str) -> RenderableType:
     """Return the last lines: outcome, exit code, run id, and where the record is."""
     line = Text.assemble((f"{visible_line(result.task)} on {visible_line(result.target)}: ", "bold"))
     line.append_text(word(result.outcome))
     line.append(f" after {span(result.duration_s)}, exit code {result.exit_code} ({_meaning(result.exit_code)})")
     if not result.run_id:
         return line
-    where = f"run {visible_line(result.run_id)}" + (f", record in {visible_line(record)}" if record else "")
+    where = f"run {visible_line(result.run_id)}" + (f", kept in {visible_line(run_folder)}" if run_folder else "")
     return Group(line, Text(where, style="dim", no_wrap=True, overflow="ignore"))
 
 
-def _hop_lines(checks: tuple[CheckResult, ...]) -> Iterator[tuple[str, RenderableType]]:
-    holding = sum(check.status == "ok" for check in checks)
-    if holding:
-        yield "ok", Text(f"{holding} of {len(checks)} claims hold" if holding < len(checks) else _claims(holding))
-    for check in checks:
-        if check.status == "ok":
-            continue
-        line = Text.assemble((visible_line(check.code), "bold"), " ", visible(check.claim))
-        if check.by:
-            line.append(f" (by {visible_line(check.by)})", style="dim")
-        shown = () if check.status == "blocked" else check.evidence
-        yield check.status, Group(line, *evidence_lines(shown))
+def indented(what: RenderableType) -> Padding:
+    """Return a part of a step, below its name."""
+    return Padding(what, (0, 0, 0, INDENT), expand=False)
 
 
-def _claims(count: int) -> str:
-    return "its claim holds" if count == 1 else f"all {count} claims hold"
-
-
-def _grid() -> Table:
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(justify="right", width=3, no_wrap=True)
-    grid.add_column(width=11, no_wrap=True)
-    grid.add_column(overflow="fold", ratio=1)
-    return grid
-
-
-def _indented(what: RenderableType) -> Padding:
-    return Padding(what, (0, 0, 0, _INDENT), expand=False)
-
-
-def _fix(fix: str, *, indent: int = 0) -> Text:
+def fix_line(fix: str, *, indent: int = 0) -> Text:
     """Return the next command, never broken into lines, so that it can be copied."""
     return Text.assemble(" " * indent, ("Fix: ", "bold"), visible(fix), no_wrap=True, overflow="ignore")
 

@@ -18,7 +18,6 @@ from typing import Final
 
 from runbook.errors import RunbookError
 from runbook.interrupts import uninterrupted
-from runbook.listings import Part
 from runbook.local_stack.containers import DATABASE, NAMES, SERVICES, Ports, await_containers, probes
 from runbook.local_stack.engine import compose_command, docker, listed, run
 from runbook.local_stack.image_tags import CHECKOUT
@@ -27,6 +26,7 @@ from runbook.local_stack.ports import is_taken
 from runbook.local_stack.service_spec import local_url
 from runbook.local_stack.target import Tables, toml
 from runbook.locks import target_lock
+from runbook.model import ServiceStatus
 from runbook.observer import Observer
 from runbook.settings import DOCKER, STACKS, STATE_DIR
 from runbook.systems.processes.launcher import write_private
@@ -70,7 +70,7 @@ def down(directory: Path, observer: Observer) -> bool:
     return was_there
 
 
-def status(directory: Path) -> tuple[Part, ...]:
+def status(directory: Path) -> tuple[ServiceStatus, ...]:
     """Return every container of the stack as the engine has it now; nothing if there is none."""
     label = f"label={_PROJECT}={project(directory)}"
     lines = docker("container", "ls", "--all", "--filter", label, "--format", "{{json .}}").splitlines()
@@ -86,10 +86,10 @@ def services(directory: Path) -> Mapping[str, str]:
     return {**SERVICES, **(DATABASE if has_database else {})}
 
 
-def _part(service: str, container: Mapping[str, str], wanted: Collection[str]) -> Part:
+def _part(service: str, container: Mapping[str, str], wanted: Collection[str]) -> ServiceStatus:
     plays, kind = played_by(container["Image"])
     stored = _STORED.get(service, "").format("PostgreSQL" if DATABASE.keys() <= set(wanted) else "SQLite")
-    return Part(
+    return ServiceStatus(
         name=service,
         plays=f"{container['Names']}: {plays}",
         kind=kind,

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Final
 
 from runbook.errors import RunbookError, UsageError
-from runbook.listings import PartKind
 from runbook.local_stack.engine import docker, run
 from runbook.local_stack.image_tags import CHECKOUT, IMAGES, REPOSITORY, contents, is_there, tag
 from runbook.local_stack.real import REAL
 from runbook.local_stack.real_images import RealImage, real_image
 from runbook.local_stack.root_images import REAL_ROOT, ROOT, root_image
+from runbook.model import ServiceKind
 
 VARIABLES: Final[Mapping[str, str]] = {
     "PROMETHEUS_IMAGE": "prometheus",
@@ -36,7 +36,7 @@ VARIABLES: Final[Mapping[str, str]] = {
 }
 """The variable of monitoring/compose.yaml, and the folder of tests/images that is built for it."""
 
-PLAYS: Final[Mapping[str, tuple[str, PartKind]]] = {
+PLAYS: Final[Mapping[str, tuple[str, ServiceKind]]] = {
     "prometheus": ("Prometheus", "real"),
     "alertmanager": ("Alertmanager", "real"),
     "sink": ("CRM events sink", "real"),
@@ -84,7 +84,7 @@ def built_images(says: Says, real: Collection[str] = ()) -> dict[str, str]:
     return named | {variable: built[variable] for variable in (*parts, *programs)}
 
 
-def played_by(image: str) -> tuple[str, PartKind]:
+def played_by(image: str) -> tuple[str, ServiceKind]:
     """Return what an image plays, for people, and whether that is the real thing; one from elsewhere is."""
     repository, _, part = image.partition(":")[0].partition("/")
     if repository != REPOSITORY:

@@ -9,7 +9,7 @@ from runbook.errors import RunbookError
 from runbook.local_stack.layout import Layout
 from runbook.local_stack.maven import JVM_OPTIONS, JavaProgram, found_java_program
 from runbook.local_stack.ports import Ports
-from runbook.local_stack.service_spec import PARTITIONS, TOPICS, Part, inherited
+from runbook.local_stack.service_spec import PARTITIONS, TOPICS, ServiceSpec, inherited
 from runbook.systems.processes.launcher import Launch
 
 POM = Path(__file__).parent / "programs/kafka/pom.xml"
@@ -45,10 +45,10 @@ def prepare_kafka(layout: Layout, ports: Ports) -> None:
     layout.bootstrap.write_text(_address(ports), encoding="ascii")
 
 
-def kafka_part(layout: Layout, ports: Ports, program: JavaProgram) -> Part:
+def kafka_part(layout: Layout, ports: Ports, program: JavaProgram) -> ServiceSpec:
     """Return the part; its clients find it at the same address after a restart."""
     java = (str(program.java), *JAVA_OPTIONS, "-cp", f"{program.folder}/*")
-    return Part(
+    return ServiceSpec(
         name="kafka",
         plays=f"Apache Kafka {program.version}",
         kind="real",

@@ -9,7 +9,7 @@ from runbook.local_stack.fetching import run_fetcher
 from runbook.local_stack.layout import Layout
 from runbook.local_stack.maven import INSTALL, JVM_OPTIONS, JavaProgram, found_java_program
 from runbook.local_stack.ports import Ports
-from runbook.local_stack.service_spec import Part, inherited, local_url
+from runbook.local_stack.service_spec import ServiceSpec, inherited, local_url
 from runbook.systems.processes.launcher import Launch, write_private
 
 _PROGRAM = Path(__file__).parent / "programs/keycloak"
@@ -47,11 +47,11 @@ def prepare_keycloak(layout: Layout, program: JavaProgram) -> None:
     write_private(layout.keycloak_admin, secrets.token_hex().encode())
 
 
-def keycloak_part(layout: Layout, ports: Ports, program: JavaProgram) -> Part:
+def keycloak_part(layout: Layout, ports: Ports, program: JavaProgram) -> ServiceSpec:
     """Return the part. Its database is in memory: a restart brings the same realm with other keys."""
     home = _home(layout)
     options = ("--http-host=127.0.0.1", f"--http-port={ports.keycloak}", "--hostname-strict=false")
-    return Part(
+    return ServiceSpec(
         name="keycloak",
         plays=f"Keycloak {program.version}",
         kind="real",

@@ -18,7 +18,7 @@ from pathlib import Path
 from runbook.errors import RunbookError
 from runbook.local_stack.layout import Layout
 from runbook.local_stack.ports import Ports
-from runbook.local_stack.service_spec import Part, inherited
+from runbook.local_stack.service_spec import ServiceSpec, inherited
 from runbook.systems.processes.launcher import Launch, write_private
 
 INSTALL = "apt-get install postgresql"
@@ -87,10 +87,10 @@ def prepare_postgres(layout: Layout, ports: Ports, program: Postgres) -> None:
     write_private(layout.journal_dsn, database_url(ports, JOURNAL, password).encode())
 
 
-def postgres_part(layout: Layout, ports: Ports, program: Postgres) -> Part:
+def postgres_part(layout: Layout, ports: Ports, program: Postgres) -> ServiceSpec:
     """Return the part, named as the runbook's installation names ApexFlow's database."""
     arguments = (str(program.programs), str(_data(layout)), str(ports.database), *_as_account(program))
-    return Part(
+    return ServiceSpec(
         name="apexflow-db",
         plays=f"PostgreSQL {program.version}",
         kind="real",

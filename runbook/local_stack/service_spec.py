@@ -16,7 +16,7 @@ _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR")  # nothing else: what 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class ServiceSpec:
     """One part of the stack: `name` as in the settings, `plays` for people, `ready` as in readiness.py.
 
     `needs` are ready before it starts. `follows` are those of them whose new start makes it useless: they come back
@@ -39,14 +39,14 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class StackPlan:
     """The whole stack, as `stack.up` decided it before anything was started; `real` are the choices of real.py."""
 
     ports: Ports
-    parts: tuple[Part, ...]
+    parts: tuple[ServiceSpec, ...]
     real: frozenset[str] = frozenset()
 
-    def part(self, name: str) -> Part:
+    def part(self, name: str) -> ServiceSpec:
         """Return the part of that name. Raises KeyError."""
         return {part.name: part for part in self.parts}[name]
 

@@ -10,12 +10,12 @@ from runbook.local_stack.layout import Layout
 from runbook.local_stack.ports import Ports
 from runbook.local_stack.postgres import APEXFLOW, database_url, postgres_part
 from runbook.local_stack.real import Programs
-from runbook.local_stack.service_spec import PARTITIONS, TOPICS, Part, Plan, inherited, local_url
+from runbook.local_stack.service_spec import PARTITIONS, TOPICS, ServiceSpec, StackPlan, inherited, local_url
 from runbook.local_stack.tools import Tools
 from runbook.systems.processes.launcher import Launch
 
 
-def planned_stack(layout: Layout, ports: Ports, tools: Tools, real: Programs) -> Plan:
+def planned_stack(layout: Layout, ports: Ports, tools: Tools, real: Programs) -> StackPlan:
     """Decide every part, in the order in which people read the flow."""
     parts = (
         keycloak_part(layout, ports, real.keycloak) if real.keycloak else _keycloak(layout, ports),
@@ -28,12 +28,12 @@ def planned_stack(layout: Layout, ports: Ports, tools: Tools, real: Programs) ->
         _alertmanager(layout, ports, tools),
         _grafana(layout, ports),
     )
-    return Plan(ports=ports, parts=parts, real=real.names)
+    return StackPlan(ports=ports, parts=parts, real=real.names)
 
 
-def _keycloak(layout: Layout, ports: Ports) -> Part:
+def _keycloak(layout: Layout, ports: Ports) -> ServiceSpec:
     options = ("--realm", "aetherlink", "--client", "aetherlink-gateway", "--tenant", "acme")
-    return Part(
+    return ServiceSpec(
         name="keycloak",
         plays="Keycloak: a small OIDC issuer",
         kind="stand-in",
@@ -44,10 +44,10 @@ def _keycloak(layout: Layout, ports: Ports) -> Part:
     )
 
 
-def _gateway(layout: Layout, ports: Ports) -> Part:
+def _gateway(layout: Layout, ports: Ports) -> ServiceSpec:
     upstream, issuer = local_url(ports.apexflow), local_url(ports.keycloak)
     options = ("--upstream", upstream, "--issuer-url", issuer, "--host", "apexflow.aetherlink.local")
-    return Part(
+    return ServiceSpec(
         name="gateway",
         plays="edge proxy and gateway",
         kind="stand-in",
@@ -59,13 +59,13 @@ def _gateway(layout: Layout, ports: Ports) -> Part:
     )
 
 
-def _apexflow(layout: Layout, ports: Ports, real: Programs) -> Part:
+def _apexflow(layout: Layout, ports: Ports, real: Programs) -> ServiceSpec:
     """Return the part; its password for PostgreSQL is libpq's own variable, read from a file at each start."""
     database = database_url(ports, APEXFLOW) if real.postgres else str(layout.data / "apexflow.sqlite")
     options = ("--database", database, "--bootstrap-file", str(layout.bootstrap))
     launch = _stand_in(layout, "apexflow", "--port", str(ports.apexflow), *options)
     files = {"PGPASSWORD": str(layout.database_password)} if real.postgres else {}
-    return Part(
+    return ServiceSpec(
         name="apexflow",
         plays="ApexFlow, on PostgreSQL" if real.postgres else "ApexFlow and its database: SQLite",
         kind="stand-in",
@@ -78,11 +78,11 @@ def _apexflow(layout: Layout, ports: Ports, real: Programs) -> Part:
     )
 
 
-def _kafka(layout: Layout, ports: Ports) -> Part:
+def _kafka(layout: Layout, ports: Ports) -> ServiceSpec:
     options = ["--bootstrap-file", str(layout.bootstrap), "--control-port", str(ports.kafka_control)]
     for topic in TOPICS:
         options += ["--topic", f"{topic}:{PARTITIONS}"]
-    return Part(
+    return ServiceSpec(
         name="kafka",
         plays="Kafka: librdkafka's mock cluster",
         kind="stand-in",
@@ -93,7 +93,7 @@ def _kafka(layout: Layout, ports: Ports) -> Part:
     )
 
 
-def _sink(layout: Layout, ports: Ports, real: Programs) -> Part:
+def _sink(layout: Layout, ports: Ports, real: Programs) -> ServiceSpec:
     """Return the part. Its journal is in PostgreSQL with every message, or in a file with the counts."""
     files = {"KAFKA_BOOTSTRAP": layout.bootstrap} | ({"SINK_JOURNAL": layout.journal_dsn} if real.postgres else {})
     journal = (
@@ -108,7 +108,7 @@ def _sink(layout: Layout, ports: Ports, real: Programs) -> Part:
         **journal,
     }
     launch = _python(layout, "sink", **environment)
-    return Part(
+    return ServiceSpec(
         name="crm-events-sink",
         plays="CRM events sink",
         kind="real",
@@ -121,7 +121,7 @@ def _sink(layout: Layout, ports: Ports, real: Programs) -> Part:
     )
 
 
-def _patient_with_mock(sink: Part) -> Part:
+def _patient_with_mock(sink: ServiceSpec) -> ServiceSpec:
     """When its last member has left, the mock broker lets the next one in only after the session's time."""
     session = {"KAFKA_SESSION_TIMEOUT_MS": "3000", "KAFKA_HEARTBEAT_INTERVAL_MS": "500"}
     launch = replace(sink.launch, environment={**sink.launch.environment, **session})
@@ -133,7 +133,7 @@ def _patient_with_mock(sink: Part) -> Part:
     )
 
 
-def _prometheus(layout: Layout, ports: Ports, tools: Tools) -> Part:
+def _prometheus(layout: Layout, ports: Ports, tools: Tools) -> ServiceSpec:
     command = (
         str(tools.prometheus),
         f"--config.file={layout.monitoring / 'prometheus.yml'}",
@@ -141,7 +141,7 @@ def _prometheus(layout: Layout, ports: Ports, tools: Tools) -> Part:
         f"--web.listen-address=127.0.0.1:{ports.prometheus}",
         "--web.enable-lifecycle",
     )
-    return Part(
+    return ServiceSpec(
         name="prometheus",
         plays="Prometheus",
         kind="real",
@@ -153,7 +153,7 @@ def _prometheus(layout: Layout, ports: Ports, tools: Tools) -> Part:
     )
 
 
-def _alertmanager(layout: Layout, ports: Ports, tools: Tools) -> Part:
+def _alertmanager(layout: Layout, ports: Ports, tools: Tools) -> ServiceSpec:
     command = (
         str(tools.alertmanager),
         f"--config.file={layout.monitoring / 'alertmanager.yml'}",
@@ -161,7 +161,7 @@ def _alertmanager(layout: Layout, ports: Ports, tools: Tools) -> Part:
         f"--web.listen-address=127.0.0.1:{ports.alertmanager}",
         "--cluster.listen-address=",  # alone: no port for peers
     )
-    return Part(
+    return ServiceSpec(
         name="alertmanager",
         plays="Alertmanager",
         kind="real",
@@ -172,9 +172,9 @@ def _alertmanager(layout: Layout, ports: Ports, tools: Tools) -> Part:
     )
 
 
-def _grafana(layout: Layout, ports: Ports) -> Part:
+def _grafana(layout: Layout, ports: Ports) -> ServiceSpec:
     options = ("--port", str(ports.grafana), "--provisioning", str(layout.monitoring / "grafana/provisioning"))
-    return Part(
+    return ServiceSpec(
         name="grafana",
         plays="Grafana: its HTTP API",
         kind="stand-in",

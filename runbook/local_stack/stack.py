@@ -10,18 +10,18 @@ import msgspec
 
 from runbook.errors import LockedError, RunbookError, UsageError, WaitError
 from runbook.interrupts import uninterrupted
-from runbook.listings import Part as PartStatus
 from runbook.local_stack.installation import copy_monitoring
 from runbook.local_stack.layout import Layout
 from runbook.local_stack.ports import Ports
 from runbook.local_stack.readiness import file_of, missing_for
 from runbook.local_stack.real import found_programs
-from runbook.local_stack.service_spec import Part, Plan
+from runbook.local_stack.service_spec import ServiceSpec, StackPlan
 from runbook.local_stack.services import planned_stack
 from runbook.local_stack.startup import await_ready, bring_up
 from runbook.local_stack.target import target_settings, toml
 from runbook.local_stack.tools import found_tools
 from runbook.locks import target_lock
+from runbook.model import ServiceStatus
 from runbook.observer import Observer
 from runbook.settings import LOCAL, STATE_DIR
 from runbook.systems.processes.launcher import Launcher, write_private
@@ -31,7 +31,7 @@ _LOCK_S = 1.0
 _STOP_S = 10.0  # from SIGTERM to SIGKILL: the sink commits and leaves its group in that time
 
 
-def up(directory: Path, observer: Observer, *, real: frozenset[str] = frozenset()) -> tuple[PartStatus, ...]:
+def up(directory: Path, observer: Observer, *, real: frozenset[str] = frozenset()) -> tuple[ServiceStatus, ...]:
     """Bring the stack of a working directory up, or what is missing of it; return every part once all are ready.
 
     `real` names the parts that the real programs play (real.REAL). A stack that is up keeps its programs: one that
@@ -72,7 +72,7 @@ def down(directory: Path, observer: Observer) -> bool:
     return has_run
 
 
-def status(directory: Path) -> tuple[PartStatus, ...]:
+def status(directory: Path) -> tuple[ServiceStatus, ...]:
     """Return every part of the stack as it is now; nothing if there is no stack."""
     layout = Layout.of(directory)
     plan = _saved_plan(layout)
@@ -140,7 +140,7 @@ def _locked(directory: Path) -> Iterator[None]:
         yield
 
 
-def _start(lost: Sequence[Part], plan: Plan, layout: Layout, observer: Observer) -> None:
+def _start(lost: Sequence[ServiceSpec], plan: StackPlan, layout: Layout, observer: Observer) -> None:
     layout.target.unlink(missing_ok=True)
     if len(lost) < len(plan.parts):
         observer.says(f"to be started again: {', '.join(part.name for part in lost)}")
@@ -153,7 +153,7 @@ def _start(lost: Sequence[Part], plan: Plan, layout: Layout, observer: Observer)
     write_private(layout.target, toml(target_settings(layout, plan.ports, found_tools(observer.says))))
 
 
-def _refuse_others(plan: Plan, real: frozenset[str], layout: Layout) -> None:
+def _refuse_others(plan: StackPlan, real: frozenset[str], layout: Layout) -> None:
     lacking = sorted(real - plan.real)
     if lacking:
         wanted = ",".join(f"{name}=real" for name in sorted(real | plan.real))
@@ -164,7 +164,7 @@ def _refuse_others(plan: Plan, real: frozenset[str], layout: Layout) -> None:
         )
 
 
-def _prepared(layout: Layout, observer: Observer, real: frozenset[str]) -> Plan:
+def _prepared(layout: Layout, observer: Observer, real: frozenset[str]) -> StackPlan:
     """Make a fresh folder with the copied files and the plan; what an earlier stack left is ended first."""
     tools = found_tools(observer.says)
     programs = found_programs(real, observer.says)
@@ -179,25 +179,25 @@ def _prepared(layout: Layout, observer: Observer, real: frozenset[str]) -> Plan:
     return plan
 
 
-def _lost(plan: Plan, launcher: Launcher) -> list[Part]:
+def _lost(plan: StackPlan, launcher: Launcher) -> list[ServiceSpec]:
     """Return the parts to start: not running or not ready, or started before one whose address they follow."""
     lost = {part.name for part in plan.parts if not _is_well(part, launcher)}
     lost |= {part.name for part in plan.parts if lost.intersection(part.follows) or _is_outdated(part, launcher)}
     return [part for part in plan.parts if part.name in lost]
 
 
-def _is_well(part: Part, launcher: Launcher) -> bool:
+def _is_well(part: ServiceSpec, launcher: Launcher) -> bool:
     record = launcher.record(part.name)
     return record is not None and launcher.process(record) is not None and not missing_for(part.ready)
 
 
-def _is_outdated(part: Part, launcher: Launcher) -> bool:
+def _is_outdated(part: ServiceSpec, launcher: Launcher) -> bool:
     own = launcher.record(part.name)
     followed = [launcher.record(name) for name in part.follows]
     return own is None or any(other is None or other.started_at > own.started_at for other in followed)
 
 
-def _part_status(part: Part, launcher: Launcher) -> PartStatus:
+def _part_status(part: ServiceSpec, launcher: Launcher) -> ServiceStatus:
     record = launcher.record(part.name)
     process = launcher.process(record) if record else None
     details = [part.detail] if part.detail else []
@@ -208,7 +208,7 @@ def _part_status(part: Part, launcher: Launcher) -> PartStatus:
         details.append(f"not ready: {missing}")
     if record and record.launch != part.launch:
         details.append("started with changed options")
-    return PartStatus(
+    return ServiceStatus(
         name=part.name,
         plays=part.plays,
         kind=part.kind,
@@ -219,7 +219,7 @@ def _part_status(part: Part, launcher: Launcher) -> PartStatus:
     )
 
 
-def _address(part: Part) -> str:
+def _address(part: ServiceSpec) -> str:
     """Return where it is; a part without a fixed address writes it into the file that says it is ready."""
     if part.address:
         return part.address
@@ -227,7 +227,7 @@ def _address(part: Part) -> str:
     return path.read_text(encoding="ascii").strip() if path.exists() else ""
 
 
-def _planned(layout: Layout, name: str) -> Part:
+def _planned(layout: Layout, name: str) -> ServiceSpec:
     plan = _saved_plan(layout)
     if plan is None:
         raise UsageError("The local stack is not up", where=str(layout.root), fix="inv stack.up")
@@ -238,10 +238,10 @@ def _planned(layout: Layout, name: str) -> Part:
         raise RunbookError(f"There is no part {name!r}", where=str(layout.plan), fix=f"use one of {names}") from None
 
 
-def _saved_plan(layout: Layout) -> Plan | None:
+def _saved_plan(layout: Layout) -> StackPlan | None:
     """Return the plan of the stack that is there; None without one, or if it cannot be read."""
     try:
-        return msgspec.json.decode(layout.plan.read_bytes(), type=Plan)
+        return msgspec.json.decode(layout.plan.read_bytes(), type=StackPlan)
     except (OSError, msgspec.DecodeError):
         return None
 
@@ -257,7 +257,7 @@ def _end_all(layout: Layout) -> bool:
     return bool(launcher.stop_strays(timeout_s=_STOP_S) or running)
 
 
-def _in_order_of_end(parts: Sequence[Part], running: set[str]) -> list[set[str]]:
+def _in_order_of_end(parts: Sequence[ServiceSpec], running: set[str]) -> list[set[str]]:
     """Return groups of names: nobody in a later group needs anybody in an earlier one."""
     needs = {part.name: set(part.needs) for part in parts}
     left, groups = set(running), []

@@ -7,7 +7,7 @@ from runbook.errors import RunbookError, WaitError
 from runbook.local_stack.kafka import create_topics
 from runbook.local_stack.ports import is_taken
 from runbook.local_stack.readiness import missing_for
-from runbook.local_stack.service_spec import Part
+from runbook.local_stack.service_spec import ServiceSpec
 from runbook.observer import Observer
 from runbook.systems.processes.launcher import Launcher
 from runbook.waiting import Impossible, Pending, wait_until
@@ -16,7 +16,7 @@ LOG_LINES = 15
 _LOOK_EVERY_S = 0.03
 
 
-def bring_up(parts: Sequence[Part], *, ready: Collection[str], launcher: Launcher, observer: Observer) -> None:
+def bring_up(parts: Sequence[ServiceSpec], *, ready: Collection[str], launcher: Launcher, observer: Observer) -> None:
     """Start `parts`, whose needs are among them or in `ready`, and return once all of them are ready.
 
     Raises RunbookError that names the part that did not come up, with the last lines of its log. What was started is
@@ -25,7 +25,7 @@ def bring_up(parts: Sequence[Part], *, ready: Collection[str], launcher: Launche
     _carry_through(_Coming(parts, ready=ready, launcher=launcher, observer=observer))
 
 
-def await_ready(parts: Sequence[Part], *, launcher: Launcher, observer: Observer) -> None:
+def await_ready(parts: Sequence[ServiceSpec], *, launcher: Launcher, observer: Observer) -> None:
     """Return once these are ready too: they have run on while what they need was away. Raises RunbookError."""
     if parts:
         coming = _Coming(parts, ready=(), launcher=launcher, observer=observer)
@@ -51,11 +51,11 @@ class _Coming:
     """The parts on their way up: waiting for their needs, then started, then ready."""
 
     def __init__(
-        self, parts: Sequence[Part], *, ready: Collection[str], launcher: Launcher, observer: Observer
+        self, parts: Sequence[ServiceSpec], *, ready: Collection[str], launcher: Launcher, observer: Observer
     ) -> None:
         self.patience_s = max(part.patience_s for part in parts)
         self._waiting = list(parts)
-        self._started: list[Part] = []
+        self._started: list[ServiceSpec] = []
         self._ready = set(ready)
         self._total = len(parts)
         self._launcher = launcher
@@ -96,7 +96,7 @@ class _Coming:
             fix="see the lines above; then inv stack.up",
         )
 
-    def _start(self, part: Part) -> None:
+    def _start(self, part: ServiceSpec) -> None:
         for port in part.ports:
             if is_taken(port):
                 raise RunbookError(
@@ -108,14 +108,14 @@ class _Coming:
         self._waiting.remove(part)
         self._started.append(part)
 
-    def _exit(self, part: Part) -> str:
+    def _exit(self, part: ServiceSpec) -> str:
         record = self._launcher.record(part.name)
         if record and self._launcher.process(record):
             return ""
         code = self._launcher.exit_code(record) if record else None
         return "it exited" if code is None else f"it exited with code {code}"
 
-    def _is_ready(self, part: Part) -> None:
+    def _is_ready(self, part: ServiceSpec) -> None:
         if part.topics:
             create_topics(part.address, part.topics)
         self._started.remove(part)

@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 from installation import Installation, an_installation, looks_of
 from loopback import Loopback, Reply
+from schema import validate
 
-from runbook.console import validate
 from runbook.runs.run_log import begin_run
 
 PROGRAM = Path(sys.executable).parent / "crm-runbook"
@@ -183,7 +183,7 @@ CASES = (
     Case("rule with other content elsewhere", WRITE, rule_elsewhere, "CrmEventsSinkDown"),
     Case("disk full while writing", WRITE, full_disk, "so nothing more is done"),
     Case("disk full for the record", WRITE, full_disk_for_the_record, "cannot be kept"),
-    Case("nobody can be asked", "setup --no-restart", nothing, "Nobody can be asked", 4),
+    Case("nobody can be asked", "setup --no-restart", nothing, "This needs an answer", 4),
     Case("unknown target", "setup --target staging", nothing, "no target 'staging'", 4),
     Case("stack not up", "verify --target local", nothing, "not up", 4),
     Case("runbook.toml not TOML", "setup", lambda scene: scene.settings("[targets.live"), "cannot be read", 4),
@@ -240,7 +240,7 @@ def test_bad_input(scene: Scene, case: Case) -> None:
         assert case.seen in parts["seen"] + parts["where"]
         assert parts["where"]
         assert parts["fix"]
-    shown = " ".join(text_out.split())
+    shown = " ".join((text_out + text_err).split())
     assert "Fix: " in shown
     assert " ".join(case.seen.split()) in shown
     assert "Traceback" not in text_out + text_err + json_err

@@ -8,15 +8,18 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from runbook.commands.rollback.steps import RollbackOptions, rollback
-from runbook.commands.setup.steps import SetupOptions, setup
+from runbook.commands.rollback.options import RollbackOptions
+from runbook.commands.rollback.result import RollbackResult
+from runbook.commands.rollback.steps import rollback
+from runbook.commands.run_context import RunContext
+from runbook.commands.setup.options import SetupOptions
+from runbook.commands.setup.result import SetupResult
+from runbook.commands.setup.steps import setup
 from runbook.files.compare import Datasource
 from runbook.files.dashboard import plan_panels
 from runbook.files.desired import wanted_panels, wanted_rules
 from runbook.files.rules import plan_rules
-from runbook.model import TaskResult
 from runbook.observer import NullObserver
-from runbook.runs.run_log import begin_run
 from runbook.settings import Target
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,6 +34,17 @@ class Nobody:
 
     def __getattr__(self, name: str) -> object:
         raise AssertionError(name)
+
+
+class Answering(NullObserver):
+    """Answers every question in one way."""
+
+    def __init__(self, *, answer: bool) -> None:
+        self.answer = answer
+
+    def confirm(self, question: str) -> bool:
+        assert question
+        return self.answer
 
 
 class Files:
@@ -67,29 +81,16 @@ class Files:
             return f"other bytes: {[len(content) for content in self.contents()]}"
         return "" if [path.stat().st_ino for path in self.paths] == self.inodes else "an inode was replaced"
 
-    def set_up(self, state_dir: Path, *, answer: bool = True, **options: bool) -> TaskResult:
-        target = self._target()
-        return setup(
-            target,
-            SetupOptions(restart=False, datasource_uid=UID, **options),
-            runtime=Nobody(),
-            state_dir=state_dir,
-            record=begin_run(state_dir, task="setup", target=target.name),
-            observer=NullObserver(),
-            confirm=lambda _: answer,
-        )
+    def set_up(self, directory: Path, *, answer: bool = True, **options: bool) -> SetupResult:
+        chosen = SetupOptions(restart=False, datasource_uid=UID, **options)
+        return setup(self._context("setup", directory, answer=answer), chosen)
 
-    def roll_back(self, state_dir: Path) -> TaskResult:
-        target = self._target()
-        return rollback(
-            target,
-            RollbackOptions(restart=False),
-            runtime=Nobody(),
-            state_dir=state_dir,
-            record=begin_run(state_dir, task="rollback", target=target.name),
-            observer=NullObserver(),
-            confirm=lambda _: True,
-        )
+    def roll_back(self, directory: Path) -> RollbackResult:
+        return rollback(self._context("rollback", directory, answer=True), RollbackOptions(restart=False))
+
+    def _context(self, command: str, directory: Path, *, answer: bool) -> RunContext:
+        screen = Answering(answer=answer)
+        return RunContext(command, screen=screen, target=self._target(), directory=directory, runtime=Nobody())
 
     def _target(self) -> Target:
         return Target.from_tables("alone", {"files": {"monitoring_dir": str(self.folder)}}, source="test")

@@ -17,6 +17,7 @@ from typing import Any
 
 from alone import Files
 
+from runbook.commands import run_context
 from runbook.commands.apply import replacing
 from runbook.commands.setup import steps as setup
 from runbook.errors import ExitCode
@@ -26,18 +27,18 @@ WITH_ABSENT = (False, True)
 _MEETING_S = 20
 
 
-def pair(state_dirs: tuple[Path, Path], files: Files) -> tuple[int, int]:
+def pair(directories: tuple[Path, Path], files: Files) -> tuple[int, int]:
     """Exit codes of two setups that start at the same moment: the plain one, and the one with the second alert."""
     waiting, starting = os.pipe()
     children = []
-    for state_dir, with_absent_alert in zip(state_dirs, WITH_ABSENT, strict=True):
+    for directory, with_absent_alert in zip(directories, WITH_ABSENT, strict=True):
         child = os.fork()
         if child == 0:
             code = 99
             try:
                 os.close(starting)
                 os.read(waiting, 1)
-                code = files.set_up(state_dir, with_absent_alert=with_absent_alert).exit_code
+                code = files.set_up(directory, with_absent_alert=with_absent_alert).exit_code
             finally:
                 os._exit(code)
         children.append(child)
@@ -64,7 +65,7 @@ def unlocked() -> Iterator[None]:
     def nothing(*_: Any, **__: Any) -> Iterator[tuple[()]]:  # noqa: ANN401 - of every lock
         yield ()
 
-    for module in (setup, replacing):
+    for module in (setup, replacing, run_context):
         for name in {"target_lock", "files_lock"} & set(vars(module)):
             setattr(module, name, nothing)
     checked, entered = get_context("fork").Barrier(2), writing.entered

@@ -2,17 +2,28 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
-from runbook.commands.setup.steps import SetupOptions, setup
-from runbook.commands.traffic.steps import TrafficOptions, traffic
+from schema import validate
+
+from runbook.commands.run_context import RunContext
+from runbook.commands.setup.options import SetupOptions
+from runbook.commands.setup.result import SetupResult
+from runbook.commands.setup.steps import setup
+from runbook.commands.traffic.options import TrafficOptions
+from runbook.commands.traffic.result import TrafficResult
+from runbook.commands.traffic.steps import traffic
+from runbook.commands.verify.options import VerifyOptions
+from runbook.commands.verify.result import VerifyResult
 from runbook.commands.verify.steps import verify
-from runbook.console import document, validate
-from runbook.model import TaskResult
+from runbook.console import document
+from runbook.model import CommandResult
 from runbook.observer import NullObserver, Observer
-from runbook.runs.run_log import begin_run
 from runbook.settings import STACK_DIR, STATE_DIR, Target, load_target
 from runbook.systems.processes.client import ProcessRuntime
 from runbook.systems.runtime import Runtime
+
+R = TypeVar("R", bound=CommandResult)
 
 
 @dataclass(frozen=True)
@@ -33,19 +44,8 @@ class Chain:
     def runtime(self) -> ProcessRuntime:
         return ProcessRuntime(self.folder / STACK_DIR)
 
-    def set_up(self) -> TaskResult:
-        record = begin_run(self.state_dir, task="setup", target="local")
-        return checked(
-            setup(
-                self.target,
-                SetupOptions(timeout_s=30),
-                runtime=self.runtime,
-                state_dir=self.state_dir,
-                record=record,
-                observer=NullObserver(),
-                confirm=lambda _: True,
-            )
-        )
+    def set_up(self) -> SetupResult:
+        return checked(setup(self._context("setup"), SetupOptions(timeout_s=30)))
 
     def send(
         self,
@@ -55,18 +55,9 @@ class Chain:
         rate: float | None = None,
         target: Target | None = None,
         observer: Observer | None = None,
-    ) -> TaskResult:
-        record = begin_run(self.state_dir, task="traffic", target="local")
+    ) -> TrafficResult:
         options = TrafficOptions(leads=leads, jobs=jobs, rate=rate, timeout_s=30)
-        return checked(
-            traffic(
-                target or self.target,
-                options,
-                state_dir=self.state_dir,
-                record=record,
-                observer=observer or NullObserver(),
-            )
-        )
+        return checked(traffic(self._context("traffic", target=target, observer=observer), options))
 
     def verify(
         self,
@@ -75,20 +66,27 @@ class Chain:
         target: Target | None = None,
         runtime: Runtime | None = None,
         timeout_s: float = 30,
-    ) -> TaskResult:
-        return checked(
-            verify(
-                target or self.target,
-                runtime=runtime or self.runtime,
-                state_dir=self.state_dir,
-                record=begin_run(self.state_dir, task="verify", target="local"),
-                observer=NullObserver(),
-                run_id=run_id,
-                timeout_s=timeout_s,
-            )
+    ) -> VerifyResult:
+        context = self._context("verify", target=target, runtime=runtime)
+        return checked(verify(context, VerifyOptions(run_id=run_id, timeout_s=timeout_s)))
+
+    def _context(
+        self,
+        command: str,
+        *,
+        target: Target | None = None,
+        observer: Observer | None = None,
+        runtime: Runtime | None = None,
+    ) -> RunContext:
+        return RunContext(
+            command,
+            screen=observer or NullObserver(),
+            target=target or self.target,
+            directory=self.folder,
+            runtime=runtime or self.runtime,
         )
 
 
-def checked(result: TaskResult) -> TaskResult:
+def checked(result: R) -> R:
     validate(document(result))
     return result

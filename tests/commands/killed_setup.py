@@ -23,6 +23,7 @@ from runbook.interrupts import Interrupted
 
 SAID = 3
 """Exit status of a setup that says that the old bytes are not back."""
+DECLINED = -1
 
 
 class Scene:
@@ -30,7 +31,8 @@ class Scene:
 
     def __init__(self) -> None:
         self._folder = TemporaryDirectory()
-        self.state_dir = Path(self._folder.name) / ".runbook"
+        self.directory = Path(self._folder.name)
+        self.state_dir = self.directory / ".runbook"
         self.files = Files(Path(self._folder.name))
 
     def setting_up(
@@ -42,7 +44,8 @@ class Scene:
             if shim:
                 shim.install()
             try:
-                found = self.files.set_up(self.state_dir, answer=answer).exit_code
+                result = self.files.set_up(self.directory, answer=answer)
+                found = DECLINED if result.outcome == "cancelled" else result.exit_code
             except RunbookError as error:  # as the session does: the record itself could not be begun
                 found = int(error.exit_code)
             if found not in codes:
@@ -56,7 +59,7 @@ class Scene:
         def action() -> None:
             if shim:
                 shim.install()
-            if self.files.roll_back(self.state_dir).exit_code:
+            if self.files.roll_back(self.directory).exit_code:
                 raise Interrupted
 
         return action
@@ -82,7 +85,7 @@ class Scene:
         def action() -> None:
             shim.install()
             try:
-                result = self.files.set_up(self.state_dir)
+                result = self.files.set_up(self.directory)
             except RunbookError:  # the record could not be begun
                 return
             seen = result.problem.seen if result.problem else ""
@@ -96,7 +99,7 @@ class Scene:
 
         The next one is declined: exit code 2, or 0 where the killed one had come to its end.
         """
-        if in_fork(self.setting_up(answer=False, codes={0, 2})):
+        if in_fork(self.setting_up(answer=False, codes={ExitCode.OK, DECLINED})):
             return "the next command failed"
         after = self.files.after()
         settled = self.files.wrong([self.files.before, after])

@@ -4,14 +4,20 @@ from pathlib import Path
 
 from cut_off import cut_off
 from installation import Installation, looks_of
+from schema import validate
 
-from runbook.commands.rollback.steps import RollbackOptions, rollback
-from runbook.commands.setup.steps import SetupOptions, setup
-from runbook.console import document, validate
+from runbook.commands.rollback.options import RollbackOptions
+from runbook.commands.rollback.result import RollbackResult
+from runbook.commands.rollback.steps import rollback
+from runbook.commands.run_context import RunContext
+from runbook.commands.setup.options import SetupOptions
+from runbook.commands.setup.result import SetupResult
+from runbook.commands.setup.steps import setup
+from runbook.console import document
 from runbook.files.writing import Change
-from runbook.model import StepResult, TaskResult
+from runbook.model import CommandResult, StepResult
 from runbook.observer import NullObserver
-from runbook.runs.run_log import RunLog, begin_run
+from runbook.runs.run_log import RunLog
 
 
 class Watcher(NullObserver):
@@ -21,6 +27,11 @@ class Watcher(NullObserver):
         self.diff = ""
         self.notes: list[str] = []
         self.at_end: dict[str, object] = {}
+        self.answer = True
+
+    def confirm(self, question: str) -> bool:
+        self.notes.append(question)
+        return self.answer
 
     def shows_diff(self, diff: str) -> None:
         self.diff = diff
@@ -38,24 +49,30 @@ def state_of(installed: Installation) -> Path:
     return installed.folder.parent / ".runbook"
 
 
+def context_of(command: str, installed: Installation, watcher: Watcher, *, run_log: RunLog | None = None) -> RunContext:
+    return RunContext(
+        command,
+        screen=watcher,
+        target=installed.target,
+        directory=installed.folder.parent,
+        runtime=installed,
+        run_log=run_log,
+    )
+
+
 def set_up(
     installed: Installation,
     *,
     watcher: Watcher | None = None,
     answer: bool = True,
-    record: RunLog | None = None,
+    run_log: RunLog | None = None,
     **options: object,
-) -> TaskResult:
+) -> SetupResult:
     timed = {"timeout_s": 0.5, **options}
-    result = setup(
-        installed.target,
-        SetupOptions(**timed),  # type: ignore[arg-type]  # the fields that the test names
-        runtime=installed,
-        state_dir=state_of(installed),
-        record=record or begin_run(state_of(installed), task="setup", target="small"),
-        observer=watcher or Watcher(),
-        confirm=lambda _: answer,
-    )
+    watching = watcher or Watcher()
+    watching.answer = answer
+    options_ = SetupOptions(**timed)  # type: ignore[arg-type]  # the fields that the test names
+    result = setup(context_of("setup", installed, watching, run_log=run_log), options_)
     validate(document(result))
     return result
 
@@ -67,21 +84,14 @@ def roll_back(
     force: bool = False,
     restart: bool = True,
     watcher: Watcher | None = None,
-) -> TaskResult:
-    result = rollback(
-        installed.target,
-        RollbackOptions(run_id=run_id, force=force, restart=restart, timeout_s=0.5),
-        runtime=installed,
-        state_dir=state_of(installed),
-        record=begin_run(state_of(installed), task="rollback", target="small"),
-        observer=watcher or Watcher(),
-        confirm=lambda _: True,
-    )
+) -> RollbackResult:
+    options = RollbackOptions(run_id=run_id, force=force, restart=restart, timeout_s=0.5)
+    result = rollback(context_of("rollback", installed, watcher or Watcher()), options)
     validate(document(result))
     return result
 
 
-def outcomes(result: TaskResult) -> dict[str, str]:
+def outcomes(result: CommandResult) -> dict[str, str]:
     return {step.step: step.outcome for step in result.steps}
 
 

@@ -7,8 +7,8 @@ from alone import Files
 from found_dashboards import found_dashboard
 from found_rules import found_rules
 
+from runbook.commands.setup.result import SetupResult
 from runbook.files.plan import Plan
-from runbook.model import TaskResult
 
 CASES = 1000 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 150
 
@@ -21,7 +21,7 @@ def diff_of(files: Files) -> str:
     )
 
 
-def ended(result: TaskResult) -> tuple[str | None, str | None]:
+def ended(result: SetupResult) -> tuple[str | None, str | None]:
     """What was said: the diff, and the refusal."""
     return result.diff, result.problem.seen if result.problem else None
 
@@ -31,11 +31,11 @@ def test_a_dry_run_prints_the_change_byte_for_byte(tmp_path: Path) -> None:
     changed = refused = 0
     for seed in range(CASES):
         files = Files(tmp_path / str(seed), dashboard=found_dashboard(seed).raw, rules=found_rules(seed).raw)
-        state_dir = tmp_path / str(seed) / ".runbook"
+        directory = tmp_path / str(seed)
 
-        dry = files.set_up(state_dir, dry_run=True)
+        dry = files.set_up(directory, dry_run=True)
         assert files.wrong([files.before]) == "", f"seed {seed}"
-        real = files.set_up(state_dir)
+        real = files.set_up(directory)
 
         assert ended(dry) == ended(real), f"seed {seed}"
         assert (dry.diff or "") == diff_of(files), f"seed {seed}"

@@ -5,16 +5,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from schema import validate
 
+from runbook.commands.history.options import HistoryOptions
+from runbook.commands.history.result import PastRun
 from runbook.commands.history.steps import history
-from runbook.console import document, validate
-from runbook.listings import Listing, Run
-from runbook.model import TaskResult
+from runbook.commands.run_context import RunContext
+from runbook.console import document
+from runbook.model import CommandResult
 from runbook.observer import NullObserver
 from runbook.runs.run_log import RunLog, all_runs, begin_run
+from runbook.settings import STATE_DIR
 
 
-def result(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - the fields of a TaskResult
+def result(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - the fields of a CommandResult
     fields = {
         "task": "verify",
         "target": "live",
@@ -25,20 +29,20 @@ def result(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - the fields of a 
         "exit_code": 0,
         "steps": (),
     }
-    return document(TaskResult(**(fields | changes)))
+    return document(CommandResult(**(fields | changes)))
 
 
-def runs(state_dir: Path) -> dict[str, Run]:
-    found = history(state_dir, target="live", observer=NullObserver())
+def runs(folder: Path) -> dict[str, PastRun]:
+    context = RunContext("history", screen=NullObserver(), directory=folder, is_recorded=False)
+    found = history(context, HistoryOptions())
     validate(document(found))
-    assert isinstance(found, Listing)
     assert found.runs is not None
     return {run.run_id: run for run in found.runs}
 
 
 @pytest.fixture
 def record(tmp_path: Path) -> RunLog:
-    return begin_run(tmp_path, task="run", target="live")
+    return begin_run(tmp_path / STATE_DIR, task="run", target="live")
 
 
 def test_no_runs(tmp_path: Path) -> None:
@@ -70,7 +74,7 @@ def test_an_unfinished_run(tmp_path: Path, record: RunLog) -> None:
 def test_an_altered_record(tmp_path: Path, record: RunLog) -> None:
     """A failure that was edited into a success is listed as a broken record, beside the whole ones."""
     record.append("result", result(outcome="failed"))
-    whole = begin_run(tmp_path, task="verify", target="live")
+    whole = begin_run(tmp_path / STATE_DIR, task="verify", target="live")
     whole.append("result", result())
     path = record.folder / "record.jsonl"
     path.write_text(path.read_text().replace('"failed"', '"ok"'))
@@ -84,8 +88,8 @@ def test_an_altered_record(tmp_path: Path, record: RunLog) -> None:
 
 def test_a_folder_without_a_record(tmp_path: Path, record: RunLog) -> None:
     """An empty folder, and a file that does not belong there, do not hide the runs."""
-    (tmp_path / "runs" / "20250101-000000-0000").mkdir()
-    (tmp_path / "runs" / "notes.txt").write_text("mine")
+    (tmp_path / STATE_DIR / "runs" / "20250101-000000-0000").mkdir()
+    (tmp_path / STATE_DIR / "runs" / "notes.txt").write_text("mine")
 
     found = runs(tmp_path)
 
@@ -97,4 +101,4 @@ def test_looking_leaves_no_trace(tmp_path: Path, record: RunLog) -> None:
     """Listing the runs adds none."""
     runs(tmp_path)
 
-    assert [record.run_id] == [one.run_id for one in all_runs(tmp_path)]
+    assert [record.run_id] == [one.run_id for one in all_runs(tmp_path / STATE_DIR)]

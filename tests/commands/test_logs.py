@@ -7,13 +7,14 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
+from schema import validate
 
+from runbook.commands.logs.options import LogsOptions
 from runbook.commands.logs.steps import followed, logs
-from runbook.console import document, validate
+from runbook.commands.run_context import RunContext
+from runbook.console import document
 from runbook.errors import RunbookError, UsageError
-from runbook.listings import Listing
 from runbook.observer import NullObserver
-from runbook.runs.null_run import NullRun
 from runbook.settings import Target
 from runbook.systems.processes.client import ProcessRuntime
 from runbook.systems.processes.launcher import Launch, Launcher
@@ -51,10 +52,13 @@ def runtime(launcher: Launcher, tmp_path: Path) -> Runtime:
     return ProcessRuntime(launcher.root)
 
 
+def context_of(runtime: Runtime) -> RunContext:
+    return RunContext("logs", screen=NullObserver(), target=TARGET, runtime=runtime, is_recorded=False)
+
+
 def read(runtime: Runtime, *, since: str | None = None, tail: int | None = None) -> list[str]:
-    found = logs(TARGET, runtime, record=NullRun(), observer=NullObserver(), since=since, tail=tail)
+    found = logs(context_of(runtime), LogsOptions(since=since, tail=tail))
     validate(document(found))
-    assert isinstance(found, Listing)
     assert found.lines is not None
     return [line.text.rpartition(" ")[2] for line in found.lines]
 
@@ -76,7 +80,10 @@ def test_lines(runtime: Runtime, since: str | None, tail: int | None, expected: 
 
 def test_following(runtime: Runtime) -> None:
     """Lines come one by one, from the time that was asked for."""
-    lines = [line.text.rpartition(" ")[2] for line in islice(followed(TARGET, runtime, since="90m"), 2)]
+    lines = [
+        line.text.rpartition(" ")[2]
+        for line in islice(followed(context_of(runtime), datetime.now(UTC) - timedelta(minutes=90)), 2)
+    ]
 
     assert lines == ["24", "25"]
 
@@ -86,13 +93,13 @@ def test_no_sink(launcher: Launcher, tmp_path: Path) -> None:
     launcher.start("crm-event-sink", Launch(command=("true",), directory=str(tmp_path)))
     runtime = ProcessRuntime(launcher.root)
 
-    found = logs(TARGET, runtime, record=NullRun(), observer=NullObserver())
+    found = logs(context_of(runtime), LogsOptions())
 
     assert found.exit_code == 1
     assert found.problem is not None
     assert "nearest: crm-event-sink" in found.problem.seen
     with pytest.raises(RunbookError, match="crm-event-sink"):
-        followed(TARGET, runtime)
+        followed(context_of(runtime), None)
 
 
 @pytest.mark.parametrize("tail", [0, -1, 100_001])

@@ -8,13 +8,14 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from schema import validate
 
+from runbook.commands.metrics.options import MetricsOptions
+from runbook.commands.metrics.result import MetricsResult
 from runbook.commands.metrics.steps import QUESTIONS, metrics
-from runbook.console import document, validate
-from runbook.listings import Listing
-from runbook.model import TaskResult
+from runbook.commands.run_context import RunContext
+from runbook.console import document
 from runbook.observer import NullObserver
-from runbook.runs.null_run import NullRun
 from runbook.settings import Target
 
 RUNBOOK = (
@@ -64,9 +65,10 @@ def url() -> Iterator[str]:
     thread.join()
 
 
-def asked(url: str) -> TaskResult:
+def asked(url: str) -> MetricsResult:
     target = Target.from_tables("test", {"prometheus": {"url": url}}, source="test")
-    found = metrics(target, record=NullRun(), observer=NullObserver())
+    context = RunContext("metrics", screen=NullObserver(), target=target, is_recorded=False)
+    found = metrics(context, MetricsOptions())
     validate(document(found))
     return found
 
@@ -80,7 +82,6 @@ def test_answers(url: str) -> None:
     """Every query is answered with its series; a metric's own name is not repeated as a label."""
     found = asked(url)
 
-    assert isinstance(found, Listing)
     assert found.answers is not None
     shown: list[list[tuple[dict[str, str], Any]]] = [
         [(series.labels, str(series.value)) for series in answer.series] for answer in found.answers
@@ -98,7 +99,6 @@ def test_no_series(url: str) -> None:
     """An empty answer is an answer, with its likely reasons beside it."""
     found = asked(url)
 
-    assert isinstance(found, Listing)
     assert found.answers is not None
     assert "no event" in found.answers[2].note
 
@@ -107,6 +107,5 @@ def test_prometheus_is_down() -> None:
     """A refused connection is a named problem; what was not answered is not shown as empty."""
     found = asked("http://127.0.0.1:9")
 
-    assert isinstance(found, Listing)
     assert (found.outcome, found.exit_code, found.answers) == ("failed", 1, ())
     assert found.problem is not None

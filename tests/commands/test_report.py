@@ -7,12 +7,12 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from everything import Everything
 
 from runbook.commands.report.html import write_report
 from runbook.commands.report.timeline import WIDTH, timeline
 from runbook.console import document
 from runbook.errors import RunbookError
-from runbook.listings import Part
 from runbook.model import (
     CheckResult,
     Created,
@@ -23,8 +23,8 @@ from runbook.model import (
     LedgerRow,
     LedgerSum,
     Problem,
+    ServiceStatus,
     StepResult,
-    TaskResult,
     Verdict,
 )
 from runbook.runs.run_log import RunLog, begin_run
@@ -33,7 +33,7 @@ SENT = datetime(2025, 11, 3, 19, 48, 51, tzinfo=UTC)
 EVIL = '<script>alert("x")</script><img src=http://evil/ onerror=x> \' & \x1b[31m {{ page }}'
 
 
-def result(label: str = "Grafana Event Test 1") -> TaskResult:
+def result(label: str = "Grafana Event Test 1") -> Everything:
     """Return a verify result in which `label` stands wherever a text from outside may stand."""
     seen = (Evidence(source=label, saw=label),)
     created = Created(
@@ -51,7 +51,7 @@ def result(label: str = "Grafana Event Test 1") -> TaskResult:
         HopSight(hop="/metrics", outcome="ok", saw=label),
         HopSight(hop=f"panel {label}", outcome="failed", saw=label, at=SENT + timedelta(seconds=12.5)),
     )
-    return TaskResult(
+    return Everything(
         task="verify",
         target="live",
         run_id="r",
@@ -105,8 +105,12 @@ def page(record: RunLog, tmp_path: Path) -> Seen:
 def test_a_whole_run(record: RunLog, tmp_path: Path) -> None:
     """Verdict, criteria, ledger with times, sums, checks, diff, steps, parts, versions and backups are all there."""
     parts = (
-        Part(name="kafka", plays="Kafka: a mock cluster", kind="stand-in", running=True, pid=1, address="127.0.0.1:1"),
-        Part(name="prometheus", plays="Prometheus", kind="real", running=True, pid=2, address="http://127.0.0.1:2"),
+        ServiceStatus(
+            name="kafka", plays="Kafka: a mock cluster", kind="stand-in", running=True, pid=1, address="127.0.0.1:1"
+        ),
+        ServiceStatus(
+            name="prometheus", plays="Prometheus", kind="real", running=True, pid=2, address="http://127.0.0.1:2"
+        ),
     )
     record.append("stack", {"parts": parts})
     record.append("versions", {"Prometheus": "2.42.0"})

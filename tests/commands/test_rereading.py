@@ -8,13 +8,13 @@ from installation import Installation
 from setups import Watcher, contents, outcomes, roll_back, set_up
 
 from runbook.errors import RunbookError
-from runbook.model import StepResult, TaskResult
+from runbook.model import CommandResult, StepResult
 from runbook.runs.run_log import RunLog
 
 UNREADABLE = RunbookError("the image has no cat", where="docker exec", fix="none")
 
 
-def step(result: TaskResult, name: str) -> StepResult:
+def step(result: CommandResult, name: str) -> StepResult:
     return next(step for step in result.steps if step.step == name)
 
 

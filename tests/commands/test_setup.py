@@ -11,14 +11,17 @@ import pytest
 import yaml
 from installation import Installation
 from loopback import Reply
-from setups import Watcher, contents, files, killed_while_writing, outcomes, set_up, state_of
+from setups import Watcher, contents, context_of, files, killed_while_writing, outcomes, set_up, state_of
 
+from runbook.commands.run_context import RunContext
+from runbook.commands.troubleshoot.options import TroubleshootOptions
 from runbook.commands.troubleshoot.steps import troubleshoot
+from runbook.commands.verify.options import VerifyOptions
 from runbook.commands.verify.steps import verify
 from runbook.errors import UsageError
 from runbook.files.file_discovery import found_files
 from runbook.interrupts import Interrupted
-from runbook.runs.run_log import all_runs, begin_run
+from runbook.runs.run_log import all_runs
 from runbook.settings import Target
 
 
@@ -74,7 +77,7 @@ def test_a_declined_question_leaves_everything(installed: Installation) -> None:
 
     result = set_up(installed, answer=False)
 
-    assert (result.outcome, result.exit_code) == ("pending", 2)
+    assert (result.outcome, result.exit_code) == ("cancelled", 1)
     assert (files(installed), installed.restarted) == (before, [])
 
 
@@ -344,19 +347,20 @@ def test_a_symbolic_link_is_followed_and_said(installed: Installation, tmp_path:
     assert b"CRM Events Ingested" in installed.dashboard.read_bytes()
 
 
-@pytest.mark.parametrize("look", [troubleshoot, verify])
-def test_who_only_looks_is_told_what_a_kill_left(installed: Installation, look: Callable[..., object]) -> None:
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda context: troubleshoot(context, TroubleshootOptions()),
+        lambda context: verify(context, VerifyOptions()),
+    ],
+    ids=["troubleshoot", "verify"],
+)
+def test_who_only_looks_is_told_what_a_kill_left(installed: Installation, look: Callable[[RunContext], object]) -> None:
     """Nothing is written by them, and nothing is hidden either."""
     killed_while_writing(installed)
     before, watcher = files(installed), Watcher()
 
-    look(
-        installed.target,
-        runtime=installed,
-        state_dir=state_of(installed),
-        record=begin_run(state_of(installed), task="look", target="small"),
-        observer=watcher,
-    )
+    look(context_of("look", installed, watcher))
 
     assert "was killed while it wrote" in watcher.notes[0]
     assert files(installed) == before

@@ -17,8 +17,9 @@ from chain import Chain
 from loopback import Loopback, Reply
 
 from runbook.commands.traffic.counter_snapshot import Count, Position, Snapshot
+from runbook.commands.traffic.result import TrafficResult
 from runbook.commands.traffic.steps import _is_of_an_earlier_process
-from runbook.model import Created, TaskResult
+from runbook.model import Created
 from runbook.runs.run_log import all_runs, open_run
 from runbook.settings import Target
 from runbook.systems.kafka.client import Kafka
@@ -61,7 +62,7 @@ def failing_gateway(server: Loopback, target: Target, *, passes: int, then: Repl
     return with_url(target, "gateway", server.url)
 
 
-def created(chain: Chain, result: TaskResult) -> tuple[Created, ...]:
+def created(chain: Chain, result: TrafficResult) -> tuple[Created, ...]:
     """Return what the ledger holds, after looking that the record holds the same."""
     assert result.ledger is not None
     rows = tuple(row.created for row in result.ledger.rows)
@@ -235,7 +236,7 @@ def test_an_interrupt_between_two_requests_loses_no_created_id(chain: Chain, num
     ids = {row["id"] for row in document["ledger"]["rows"]}
     assert (process.returncode, document["outcome"]) == (130, "interrupted")
     assert 5 <= len(ids) < 500
-    assert "inv verify" in document["error"]["fix"]
+    assert "verify --target local" in document["error"]["fix"]
     proven = chain.verify(document["run_id"])
     assert proven.ledger is not None
     assert proven.ledger.proven == len(proven.ledger.rows) == len(ids)

@@ -10,13 +10,14 @@ from chain import Chain
 from loopback import Loopback, Reply
 
 from runbook.commands.traffic.counter_snapshot import sampled_snapshot
-from runbook.commands.traffic.traffic_run import Baseline, Sent, sent_run
+from runbook.commands.traffic.traffic_run import Baseline, TrafficRun, traffic_run
 from runbook.commands.verify.counters import CountsSeen
 from runbook.commands.verify.events import EventsSeen
 from runbook.commands.verify.panels import panels_seen
+from runbook.commands.verify.result import VerifyResult
 from runbook.errors import RunbookError, UnreachableError
 from runbook.local_stack import stack
-from runbook.model import Created, TaskResult
+from runbook.model import Created
 from runbook.observer import NullObserver
 from runbook.runs.run_log import begin_run, open_run
 from runbook.settings import STACK_DIR, Target
@@ -32,16 +33,16 @@ def changed(target: Target, group: str, **fields: str) -> Target:
     return replace(target, **{group: getattr(target, group).model_copy(update=fields)})
 
 
-def hops(result: TaskResult) -> list[dict[str, str]]:
+def hops(result: VerifyResult) -> list[dict[str, str]]:
     assert result.ledger is not None
     return [{hop.hop: hop.outcome for hop in row.hops} for row in result.ledger.rows]
 
 
-def outcomes(result: TaskResult) -> dict[str, str]:
+def outcomes(result: VerifyResult) -> dict[str, str]:
     return {step.step: step.outcome for step in result.steps}
 
 
-def sums(result: TaskResult) -> list[tuple[str, str, int, int | None, int | None]]:
+def sums(result: VerifyResult) -> list[tuple[str, str, int, int | None, int | None]]:
     assert result.ledger is not None
     return [(one.source, one.topic, one.ours, one.others, one.delta) for one in result.ledger.sums]
 
@@ -286,7 +287,7 @@ def test_a_run_of_yesterday_is_asked_for_at_its_own_time() -> None:
         answered_at=at + timedelta(seconds=1),
         status=200,
     )
-    sent = Sent(
+    sent = TrafficRun(
         run_id="r",
         wanted=1,
         created=(lead,),
@@ -331,4 +332,4 @@ def test_a_record_without_traffic_has_nothing_to_prove(tmp_path: Path) -> None:
     record.append("traffic", {"leads": 5, "jobs": 2, "rate": None})
 
     with pytest.raises(RunbookError, match="created no lead and no job"):
-        sent_run(tmp_path, target="local", run_id=record.run_id)
+        traffic_run(tmp_path, target="local", run_id=record.run_id)

@@ -3,8 +3,11 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from everything import Everything
 
-from runbook.listings import Answer, Line, Listing, Part, Run, Series, Silenced
+from runbook.commands.history.result import PastRun
+from runbook.commands.metrics.result import QueryAnswer, SeriesValue
+from runbook.commands.silence.result import Silenced
 from runbook.model import (
     CheckResult,
     Created,
@@ -15,10 +18,11 @@ from runbook.model import (
     Ledger,
     LedgerRow,
     LedgerSum,
+    Line,
     Problem,
+    ServiceStatus,
     Sight,
     StepResult,
-    TaskResult,
     Verdict,
 )
 
@@ -66,14 +70,14 @@ def evidence(saw: str, source: str = "POST :3000/api/ds/query") -> tuple[Evidenc
 
 
 @pytest.fixture
-def healthy() -> TaskResult:
+def healthy() -> Everything:
     rows = (*(row("lead", number) for number in range(1, 6)), row("job", 1), row("job", 2))
     sums = (
         total("sink /metrics", "lead", 5, 5),
         total("sink /metrics", "job", 2, 2),
         total("Prometheus", "lead", 5, 5),
     )
-    return TaskResult(
+    return Everything(
         task="verify",
         target="live",
         run_id=RUN_ID,
@@ -91,9 +95,9 @@ def healthy() -> TaskResult:
 
 
 @pytest.fixture
-def failing() -> TaskResult:
+def failing() -> Everything:
     refused = evidence('lastError "connection refused"', "GET :9090/api/v1/targets")
-    return TaskResult(
+    return Everything(
         task="troubleshoot",
         target="live",
         run_id=RUN_ID,
@@ -148,8 +152,8 @@ def failing() -> TaskResult:
 
 
 @pytest.fixture
-def listing() -> Listing:
-    return Listing(
+def listing() -> Everything:
+    return Everything(
         task="stack.status",
         target="local",
         run_id="",
@@ -159,7 +163,7 @@ def listing() -> Listing:
         exit_code=0,
         steps=(),
         parts=(
-            Part(
+            ServiceStatus(
                 name="kafka",
                 plays="Kafka: librdkafka's mock cluster",
                 kind="stand-in",
@@ -167,7 +171,7 @@ def listing() -> Listing:
                 pid=4242,
                 address="127.0.0.1:19092",
             ),
-            Part(
+            ServiceStatus(
                 name="prometheus",
                 plays="Prometheus",
                 kind="real",
@@ -178,7 +182,7 @@ def listing() -> Listing:
             ),
         ),
         runs=(
-            Run(
+            PastRun(
                 run_id=RUN_ID,
                 record="finished",
                 task="troubleshoot",
@@ -187,19 +191,21 @@ def listing() -> Listing:
                 started_at=SENT,
                 duration_s=61.5,
             ),
-            Run(run_id="20251103-200000-cd34", record="broken", note="The record was altered"),
+            PastRun(run_id="20251103-200000-cd34", record="broken", note="The record was altered"),
         ),
         answers=(
-            Answer(
+            QueryAnswer(
                 title="Events per second by topic",
                 expr="sum by (topic) (rate(crm_events_ingested_total[5m]))",
                 unit="events/s",
                 series=(
-                    Series(labels={"topic": "apexflow.jobs.created"}, at=SENT, value=float("nan")),
-                    Series(labels={"topic": "apexflow.leads.created"}, at=SENT, value=0.016),
+                    SeriesValue(labels={"topic": "apexflow.jobs.created"}, at=SENT, value=float("nan")),
+                    SeriesValue(labels={"topic": "apexflow.leads.created"}, at=SENT, value=0.016),
                 ),
             ),
-            Answer(title="Raw totals", expr="crm_events_ingested_total", unit="events", series=(), note="not scraped"),
+            QueryAnswer(
+                title="Raw totals", expr="crm_events_ingested_total", unit="events", series=(), note="not scraped"
+            ),
         ),
         silences=(
             Silenced(id="6c0b", alert="CrmEventsSinkDown", author="ana", reason="move", state="active", ends_at=SENT),

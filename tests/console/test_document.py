@@ -1,4 +1,4 @@
-"""The JSON view: one document per result, and a schema that leaves no room."""
+"""The JSON view: one document per result; the tests hold the schema without room for fields that it does not name."""
 
 import json
 from dataclasses import fields, replace
@@ -6,15 +6,18 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from everything import Everything
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import ValidationError
+from schema import validate
 
-from runbook import listings, model
-from runbook.console import document, json_text, schema, validate
+from runbook import model
+from runbook.commands.history.result import PastRun
+from runbook.commands.metrics.result import QueryAnswer, SeriesValue
+from runbook.commands.silence.result import Silenced
+from runbook.console import document, json_text, schema
 from runbook.errors import ExitCode
-from runbook.listings import Listing
-from runbook.model import TaskResult
 
 RECORDS = {
     "evidence": model.Evidence,
@@ -25,12 +28,12 @@ RECORDS = {
     "sum": model.LedgerSum,
     "check": model.CheckResult,
     "verdict": model.Verdict,
-    "part": listings.Part,
-    "run": listings.Run,
-    "series": listings.Series,
-    "answer": listings.Answer,
-    "silence": listings.Silenced,
-    "line": listings.Line,
+    "part": model.ServiceStatus,
+    "run": PastRun,
+    "series": SeriesValue,
+    "answer": QueryAnswer,
+    "silence": Silenced,
+    "line": model.Line,
 }
 
 
@@ -40,7 +43,7 @@ def test_every_result_is_a_valid_document(name: str, request: pytest.FixtureRequ
     validate(json.loads(json_text(request.getfixturevalue(name))))
 
 
-def test_a_task_without_a_part_has_no_such_field(healthy: TaskResult) -> None:
+def test_a_task_without_a_part_has_no_such_field(healthy: Everything) -> None:
     """Absent means: this task has none; null would leave that open."""
     bare = replace(healthy, criteria=None, ledger=None)
 
@@ -49,15 +52,15 @@ def test_a_task_without_a_part_has_no_such_field(healthy: TaskResult) -> None:
     }  # fmt: skip
 
 
-def test_an_empty_list_was_looked_for(healthy: TaskResult) -> None:
+def test_an_empty_list_was_looked_for(healthy: Everything) -> None:
     """No silences found is an answer, unlike no silences asked for."""
-    found = document(Listing.of(healthy, silences=()))
+    found = document(replace(healthy, silences=()))
 
     assert found["silences"] == []
     assert "runs" not in found
 
 
-def test_the_ledger_says_what_follows_from_its_rows(failing: TaskResult) -> None:
+def test_the_ledger_says_what_follows_from_its_rows(failing: Everything) -> None:
     """A reader of the document need not know how an outcome is made of hops."""
     ledger = document(failing)["ledger"]
 
@@ -74,14 +77,14 @@ def test_the_ledger_says_what_follows_from_its_rows(failing: TaskResult) -> None
     }
 
 
-def test_times_are_utc(healthy: TaskResult) -> None:
+def test_times_are_utc(healthy: Everything) -> None:
     """A time that came with another offset is told in UTC, with Z."""
     there = datetime(2025, 11, 3, 21, 0, tzinfo=timezone(timedelta(hours=2)))
 
     assert document(replace(healthy, started_at=there))["started_at"] == "2025-11-03T19:00:00.000Z"
 
 
-def test_nan_is_null(listing: Listing) -> None:
+def test_nan_is_null(listing: Everything) -> None:
     """JSON has no NaN; a document with one would be refused by every strict parser."""
     series = document(listing)["answers"][0]["series"]
 
@@ -91,7 +94,7 @@ def test_nan_is_null(listing: Listing) -> None:
 @pytest.mark.parametrize(
     "broken",
     [
-        {"schema": 2},
+        {"schema": 1},
         {"outcome": "probably fine"},
         {"exit_code": 7},
         {"started_at": "2025-11-03T19:48:51"},
@@ -103,14 +106,14 @@ def test_nan_is_null(listing: Listing) -> None:
     ],
     ids=lambda broken: next(iter(broken)),
 )
-def test_a_broken_document_fails(healthy: TaskResult, broken: dict[str, Any]) -> None:
+def test_a_broken_document_fails(healthy: Everything, broken: dict[str, Any]) -> None:
     """The schema refuses unknown fields, unknown words, and times without an offset."""
     with pytest.raises(ValidationError):
         validate(document(healthy) | broken)
 
 
 @pytest.mark.parametrize("name", ["task", "steps", "exit_code"])
-def test_a_missing_field_fails(healthy: TaskResult, name: str) -> None:
+def test_a_missing_field_fails(healthy: Everything, name: str) -> None:
     found = document(healthy)
     del found[name]
 
@@ -142,9 +145,9 @@ _ROWS = st.builds(model.LedgerRow, created=_CREATED, hops=st.tuples(st.builds(mo
 _LEDGERS = st.builds(
     model.Ledger, rows=st.tuples(_ROWS), sums=st.tuples(st.builds(model.LedgerSum, ours=st.integers(0)))
 )
-_SERIES = st.builds(listings.Series, at=_TIMES, value=st.floats())
+_SERIES = st.builds(SeriesValue, at=_TIMES, value=st.floats())
 _RESULTS = st.builds(
-    Listing,
+    Everything,
     task=st.sampled_from(["verify", "stack.up"]),
     started_at=_TIMES,
     duration_s=_SPANS,
@@ -153,16 +156,16 @@ _RESULTS = st.builds(
     steps=st.tuples(_STEPS),
     ledger=st.none() | _LEDGERS,
     criteria=st.none() | st.tuples(st.builds(model.Criterion, number=st.integers(1, 5))),
-    runs=st.none() | st.tuples(st.builds(listings.Run, started_at=st.none() | _TIMES, duration_s=st.none() | _SPANS)),
-    answers=st.none() | st.tuples(st.builds(listings.Answer, series=st.tuples(_SERIES))),
-    silences=st.none() | st.tuples(st.builds(listings.Silenced, ends_at=_TIMES)),
-    lines=st.none() | st.tuples(st.builds(listings.Line, at=st.none() | _TIMES)),
+    runs=st.none() | st.tuples(st.builds(PastRun, started_at=st.none() | _TIMES, duration_s=st.none() | _SPANS)),
+    answers=st.none() | st.tuples(st.builds(QueryAnswer, series=st.tuples(_SERIES))),
+    silences=st.none() | st.tuples(st.builds(Silenced, ends_at=_TIMES)),
+    lines=st.none() | st.tuples(st.builds(model.Line, at=st.none() | _TIMES)),
 )
 
 
 @given(_RESULTS)
 @settings(max_examples=60, deadline=None)
-def test_any_result_is_a_valid_document(result: Listing) -> None:
+def test_any_result_is_a_valid_document(result: Everything) -> None:
     """Whatever the texts, times and figures: the document is valid, pure ASCII, and one JSON value."""
     text = json_text(result)
 

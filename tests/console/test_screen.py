@@ -11,12 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from everything import Everything
 from rich.console import Console
+from schema import validate
 
-from runbook.console import Screen, validate
+from runbook.console import Screen
 from runbook.errors import RunbookError, UsageError
-from runbook.listings import Line, Listing
-from runbook.model import Created, HopSight, Ledger, LedgerRow, StepResult, TaskResult
+from runbook.model import Created, HopSight, Ledger, LedgerRow, Line, StepResult
 
 GOLDEN = Path(__file__).parent / "golden"
 ROOT = Path(__file__).parents[2]
@@ -50,7 +51,7 @@ def screen(out: io.StringIO) -> Screen:
 @pytest.mark.parametrize("name", ["healthy", "failing", "listing"])
 def test_the_end_of_a_task(name: str, screen: Screen, out: io.StringIO, request: pytest.FixtureRequest) -> None:
     """What an operator reads at 80 columns is exactly the golden file."""
-    screen.shows(request.getfixturevalue(name), record=Path(".runbook/runs/20251103-194851-ab12"))
+    screen.shows(request.getfixturevalue(name), run_folder=Path(".runbook/runs/20251103-194851-ab12"))
 
     assert (GOLDEN / f"{name}.txt").read_text(encoding="utf-8") == out.getvalue()
 
@@ -82,7 +83,7 @@ def test_a_task_at_work(screen: Screen, out: io.StringIO) -> None:
     assert expected == out.getvalue()
 
 
-def test_the_width_holds(screen: Screen, out: io.StringIO, failing: TaskResult) -> None:
+def test_the_width_holds(screen: Screen, out: io.StringIO, failing: Everything) -> None:
     """Nothing is wider than 80 columns but what must stay in one piece to be copied."""
     screen.shows(failing)
 
@@ -106,7 +107,7 @@ def test_what_must_stay_in_one_piece(screen: Screen, out: io.StringIO) -> None:
     assert all(line.startswith("     word") for line in lines[3:])
 
 
-def test_many_rows(screen: Screen, out: io.StringIO, healthy: TaskResult) -> None:
+def test_many_rows(screen: Screen, out: io.StringIO, healthy: Everything) -> None:
     """Of a thousand rows the one that is not proven is shown, and the count of those left out."""
     assert healthy.ledger is not None
     proven = healthy.ledger.rows[0]
@@ -125,7 +126,7 @@ def _numbered(row: LedgerRow, number: int) -> LedgerRow:
     return replace(row, created=created)
 
 
-def test_a_ledger_of_traffic_alone(screen: Screen, out: io.StringIO, healthy: TaskResult) -> None:
+def test_a_ledger_of_traffic_alone(screen: Screen, out: io.StringIO, healthy: Everything) -> None:
     """What only the API has answered is not called proven to the panel."""
     assert healthy.ledger is not None
     rows = tuple(replace(row, hops=row.hops[:1]) for row in healthy.ledger.rows)
@@ -138,7 +139,7 @@ def test_a_ledger_of_traffic_alone(screen: Screen, out: io.StringIO, healthy: Ta
 HARMFUL = f"{ESC}[2J{ESC}]0;title\x07[bold red]x[/] [link=http://evil]y[/link] \u202egnp.exe :smile: \\[z] \r\x9b31m"
 
 
-def test_text_from_outside_is_only_text(screen: Screen, out: io.StringIO, failing: TaskResult) -> None:
+def test_text_from_outside_is_only_text(screen: Screen, out: io.StringIO, failing: Everything) -> None:
     """Neither rich's markup nor a terminal's escape sequences work from a log line, a label or an error body."""
     steps = (replace(failing.steps[0], reason=HARMFUL, step=HARMFUL),)
     checks = tuple(replace(check, claim=HARMFUL, hop=HARMFUL) for check in failing.checks or ())
@@ -155,7 +156,7 @@ def test_text_from_outside_is_only_text(screen: Screen, out: io.StringIO, failin
     assert "\\x1b[2J\\x1b]0;title\\x07[bold red]x[/] [link=http://evil]y[/link] \\u202egnp.exe :smile: \\[z]" in shown
 
 
-def test_colours_hide_nothing(failing: TaskResult) -> None:
+def test_colours_hide_nothing(failing: Everything) -> None:
     """On a colour terminal the same words appear, with styles around them and no other escape."""
     plain, coloured = io.StringIO(), io.StringIO()
     Screen(Console(file=plain, width=80)).shows(failing)
@@ -172,7 +173,7 @@ def _without_styles(text: str) -> str:
     return parts[0] + "".join(part.split("m", 1)[1] for part in parts[1:])
 
 
-def test_json_is_one_document(failing: TaskResult) -> None:
+def test_json_is_one_document(failing: Everything) -> None:
     """With `--json` standard output holds one valid document, and the human reads on the other output."""
     human, documents = io.StringIO(), io.StringIO()
     screen = Screen(Console(file=human, width=80), documents=documents)
@@ -272,10 +273,10 @@ def test_a_reader_that_has_gone() -> None:
     assert (done.returncode, done.stderr) == (0, "reached the end\n")
 
 
-def test_listing_of_nothing(screen: Screen, out: io.StringIO, healthy: TaskResult) -> None:
+def test_listing_of_nothing(screen: Screen, out: io.StringIO, healthy: Everything) -> None:
     """What was looked for and not found is said in words."""
     bare = replace(healthy, criteria=None, ledger=None)
-    screen.shows(Listing.of(bare, parts=(), runs=(), silences=()))
+    screen.shows(replace(bare, parts=(), runs=(), silences=()))
 
     for words in ("The local stack is not up.", "No runs so far.", "No silence."):
         assert words in out.getvalue()

@@ -6,17 +6,16 @@ import pytest
 import requests
 from contract_parts import HTTP_TIMEOUT_S
 
-from runbook.commands.run.steps import run
-from runbook.commands.setup.steps import SetupOptions
-from runbook.commands.traffic.steps import TrafficOptions
+from runbook.commands.run.options import RunOptions
+from runbook.commands.run.result import RunResult
+from runbook.commands.run.steps import run_all
+from runbook.commands.run_context import RunContext
+from runbook.commands.troubleshoot.options import TroubleshootOptions
 from runbook.commands.troubleshoot.steps import troubleshoot
 from runbook.errors import ExitCode
 from runbook.local_stack import stack
-from runbook.model import TaskResult
 from runbook.observer import NullObserver
-from runbook.runs.run_log import begin_run
-from runbook.settings import LOCAL, STACK_DIR, STATE_DIR, load_target
-from runbook.systems.processes.client import ProcessRuntime
+from runbook.settings import LOCAL, load_target
 
 pytestmark = [pytest.mark.real, pytest.mark.stack, pytest.mark.xdist_group("real parts")]
 
@@ -44,17 +43,9 @@ def test_a_real_part_that_was_killed_is_named_and_comes_back(real_stack: Path, n
     assert _run(real_stack).exit_code == ExitCode.OK
 
 
-def _run(directory: Path) -> TaskResult:
-    return run(
-        load_target(LOCAL, directory=directory),
-        SetupOptions(timeout_s=60),
-        TrafficOptions(leads=5, jobs=2, timeout_s=60),
-        runtime=ProcessRuntime(directory / STACK_DIR),
-        state_dir=directory / STATE_DIR,
-        record=begin_run(directory / STATE_DIR, task="run", target=LOCAL),
-        observer=NullObserver(),
-        confirm=lambda _: True,
-    )
+def _run(directory: Path) -> RunResult:
+    context = RunContext("run", screen=NullObserver(), target=LOCAL, directory=directory)
+    return run_all(context, RunOptions(leads=5, jobs=2, timeout_s=60))
 
 
 def _journalled(directory: Path, count: int) -> list[str]:
@@ -65,13 +56,8 @@ def _journalled(directory: Path, count: int) -> list[str]:
 
 
 def _verdict(directory: Path) -> tuple[str, str]:
-    result = troubleshoot(
-        load_target(LOCAL, directory=directory),
-        ProcessRuntime(directory / STACK_DIR),
-        state_dir=directory / STATE_DIR,
-        observer=NullObserver(),
-        record=begin_run(directory / STATE_DIR, task="troubleshoot", target=LOCAL),
-    )
+    context = RunContext("troubleshoot", screen=NullObserver(), target=LOCAL, directory=directory)
+    result = troubleshoot(context, TroubleshootOptions())
     assert result.verdict is not None
     assert not result.also
     return result.verdict.outcome, result.verdict.code

@@ -10,8 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from runbook.commands.setup.steps import SetupOptions, setup
-from runbook.commands.traffic.steps import TrafficOptions, traffic
+from runbook.commands.run_context import RunContext
+from runbook.commands.setup.options import SetupOptions
+from runbook.commands.setup.result import SetupResult
+from runbook.commands.setup.steps import setup
+from runbook.commands.traffic.options import TrafficOptions
+from runbook.commands.traffic.result import TrafficResult
+from runbook.commands.traffic.steps import traffic
+from runbook.commands.troubleshoot.options import TroubleshootOptions
+from runbook.commands.troubleshoot.result import TroubleshootResult
 from runbook.commands.troubleshoot.steps import troubleshoot
 from runbook.diagnosis.flow import CHECKS
 from runbook.errors import ExitCode, RunbookError, UsageError
@@ -20,11 +27,8 @@ from runbook.local_stack.fault_injection import break_stack, mend_stack
 from runbook.local_stack.fault_injector import Patient
 from runbook.local_stack.injections import INJECTIONS
 from runbook.local_stack.tools import found_tools
-from runbook.model import TaskResult
 from runbook.observer import NullObserver
-from runbook.runs.run_log import begin_run
-from runbook.settings import LOCAL, STACK_DIR, STATE_DIR, Target, load_target
-from runbook.systems.processes.client import ProcessRuntime
+from runbook.settings import LOCAL, STACK_DIR, Target, load_target
 from runbook.waiting import Pending, wait_until
 
 pytestmark = pytest.mark.stack
@@ -42,41 +46,23 @@ class Installation:
     def target(self) -> Target:
         return load_target(LOCAL, directory=self.directory)
 
-    @property
-    def runtime(self) -> ProcessRuntime:
-        return ProcessRuntime(self.directory / STACK_DIR)
+    def context(self, command: str) -> RunContext:
+        return RunContext(command, screen=NullObserver(), target=LOCAL, directory=self.directory)
 
-    @property
-    def state_dir(self) -> Path:
-        return self.directory / STATE_DIR
+    def troubleshoot(self, hop: str | None = None) -> TroubleshootResult:
+        return troubleshoot(self.context("troubleshoot"), TroubleshootOptions(hop=hop))
 
-    def troubleshoot(self, hop: str | None = None) -> TaskResult:
-        record = begin_run(self.state_dir, task="troubleshoot", target=LOCAL)
-        return troubleshoot(
-            self.target, self.runtime, state_dir=self.state_dir, observer=NullObserver(), record=record, hop=hop
-        )
+    def set_up(self) -> SetupResult:
+        return setup(self.context("setup"), SetupOptions())
 
-    def set_up(self) -> TaskResult:
-        return setup(
-            self.target,
-            SetupOptions(),
-            runtime=self.runtime,
-            state_dir=self.state_dir,
-            record=begin_run(self.state_dir, task="setup", target=LOCAL),
-            observer=NullObserver(),
-            confirm=lambda _: True,
-        )
+    def send(self, leads: int) -> TrafficResult:
+        return traffic(self.context("traffic"), TrafficOptions(leads=leads))
 
-    def send(self, leads: int) -> TaskResult:
-        record = begin_run(self.state_dir, task="traffic", target=LOCAL)
-        options = TrafficOptions(leads=leads)
-        return traffic(self.target, options, state_dir=self.state_dir, record=record, observer=NullObserver())
-
-    def mend(self) -> TaskResult:
+    def mend(self) -> TroubleshootResult:
         """Mend, and wait until it is healthy again."""
         mend_stack(self.directory, NullObserver())
 
-        def healthy() -> TaskResult | Pending:
+        def healthy() -> TroubleshootResult | Pending:
             result = self.troubleshoot()
             return result if result.outcome == "healthy" else Pending(str(result.verdict))
 
@@ -104,7 +90,7 @@ def ready(installation: Installation) -> Installation:
     return installation
 
 
-def named(result: TaskResult) -> tuple[str, str, list[str]]:
+def named(result: TroubleshootResult) -> tuple[str, str, list[str]]:
     assert result.verdict is not None
     return result.verdict.outcome, result.verdict.code, [fault.code for fault in result.also or ()]
 

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from runbook.commands.stack.steps import containers_up, stack_up
+from runbook.commands.run_context import RunContext
+from runbook.commands.stack.options import UpOptions
+from runbook.commands.stack.steps import up
 from runbook.errors import ExitCode, RunbookError
 from runbook.local_stack import kafka, keycloak, real_images
 from runbook.local_stack.image_tags import CHECKOUT, IMAGES
@@ -84,8 +86,9 @@ def test_each_program_is_named_with_its_version() -> None:
 
 def test_a_wish_that_is_not_understood_is_refused_in_the_same_words(tmp_path: Path) -> None:
     """Before anything else is looked for: no engine is asked."""
-    in_containers = containers_up(tmp_path, observer=NullObserver(), real="kafka=mock")
-    as_processes = stack_up(tmp_path, observer=NullObserver(), real="kafka=mock")
+    context = RunContext("stack.up", screen=NullObserver(), target="local", directory=tmp_path, is_recorded=False)
+    in_containers = up(context, UpOptions(with_="kafka=mock", docker=True))
+    as_processes = up(context, UpOptions(with_="kafka=mock"))
 
     assert in_containers.exit_code == as_processes.exit_code == ExitCode.USAGE
     assert in_containers.problem == as_processes.problem

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from runbook.errors import RunbookError
-from runbook.local_stack.service_spec import Part
+from runbook.local_stack.service_spec import ServiceSpec
 from runbook.local_stack.startup import bring_up
 from runbook.observer import NullObserver
 from runbook.systems.processes.launcher import Launch, Launcher
 
-Parts = Callable[..., Part]
+Parts = Callable[..., ServiceSpec]
 
 ANNOUNCES = "import pathlib, signal, sys; print('up'); pathlib.Path(sys.argv[1]).touch(); signal.pause()"
 
@@ -33,10 +33,10 @@ class Listener(NullObserver):
 def part(tmp_path: Path) -> Parts:
     """Return a part that is ready when its file is there."""
 
-    def made(name: str, *needs: str, code: str = ANNOUNCES, **options: Any) -> Part:  # noqa: ANN401 - fields of Part
+    def made(name: str, *needs: str, code: str = ANNOUNCES, **options: Any) -> ServiceSpec:  # noqa: ANN401 - fields of ServiceSpec
         ready = tmp_path / name
         command = (sys.executable, "-u", "-S", "-c", code, str(ready))
-        return Part(
+        return ServiceSpec(
             name=name,
             plays=f"the part of {name}",
             kind="stand-in",

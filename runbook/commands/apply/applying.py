@@ -108,7 +108,9 @@ class Applying:
         return RunbookError(
             f"{error.seen}. {'The files are as before, but then' if are_back else 'And then'}: "
             f"{'; '.join(one.seen for one in failed)}",
-            where="; ".join((error.where, *(one.where for one in failed), f"record {self.task_run.record.folder}")),
+            where="; ".join(
+                (error.where, *(one.where for one in failed), f"record {self.task_run.context.run_log.folder}")
+            ),
             fix=failed[0].fix,
         )
 

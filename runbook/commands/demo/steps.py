@@ -1,37 +1,36 @@
-"""The demo: the whole runbook on a local stack that lives as long as the demo."""
+"""The whole runbook on a local stack that is up as long as the demo."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-
+from runbook.commands.demo.options import DemoOptions
+from runbook.commands.run.result import RunResult
+from runbook.commands.run.steps import run_all
+from runbook.commands.run_context import RunContext
 from runbook.commands.stack.steps import SCRAPE_NOTE
 from runbook.commands.task_run import StepOutput, TaskRun
 from runbook.interrupts import uninterrupted
+from runbook.invocation import inv
 from runbook.local_stack import stack
-from runbook.observer import Observer
-from runbook.runs.run_log import RunLog
+from runbook.settings import LOCAL
 
 
-@contextmanager
-def demo_stack(directory: Path, *, record: RunLog, observer: Observer, keep: bool) -> Iterator[None]:
-    """Have a local stack up inside the block. One that was up before is used, and left up."""
-    was_up = bool(stack.status(directory))
-    task_run = TaskRun("demo", target="local", record=record, observer=observer)
+def demo(context: RunContext, options: DemoOptions) -> RunResult:
+    """Start the local stack, carry out the runbook on it, and stop it; one that was up before is used, and left up."""
+    was_up = bool(stack.status(context.directory))
     try:
-        task_run.step("local stack", 0, lambda: _up(directory, record, observer))
-        yield
+        TaskRun("demo", context).step("local stack", 0, lambda: _up(context))
+        return run_all(context, options.of_run)
     finally:
-        if keep or was_up:
-            observer.says("the local stack stays up: inv stack.status, inv stack.down")
+        if options.keep or was_up:
+            commands = ", ".join((inv("troubleshoot", target=LOCAL), inv("stack.status"), inv("stack.down")))
+            context.screen.says(f"the local stack stays up as target {LOCAL}: {commands}")
         else:
             with uninterrupted():
-                stack.down(directory, observer)
+                stack.down(context.directory, context.screen)
 
 
-def _up(directory: Path, record: RunLog, observer: Observer) -> StepOutput[None]:
-    parts = stack.up(directory, observer)
-    record.append("stack", {"parts": list(parts)})
-    real = [part.plays for part in parts if part.kind == "real"]
-    played = [part.plays for part in parts if part.kind != "real"]
-    reason = f"real: {', '.join(real)}; stand-ins: {', '.join(played)}; {SCRAPE_NOTE}"
+def _up(context: RunContext) -> StepOutput[None]:
+    services = stack.up(context.directory, context.screen)
+    context.run_log.append("stack", {"parts": list(services)})
+    real = [service.plays for service in services if service.kind == "real"]
+    fakes = [service.plays for service in services if service.kind != "real"]
+    reason = f"real: {', '.join(real)}; stand-ins: {', '.join(fakes)}; {SCRAPE_NOTE}"
     return StepOutput(value=None, outcome="ok", reason=reason)

@@ -1,15 +1,16 @@
 """The sink's lines, as `docker logs` shows them, from whatever runs the sink."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
+from runbook.commands.logs.options import LogsOptions
+from runbook.commands.logs.result import LogsResult
+from runbook.commands.run_context import RunContext
 from runbook.commands.task_run import StepOutput, TaskRun
 from runbook.durations import parsed_since
 from runbook.errors import ExitCode, RunbookError, UsageError
-from runbook.listings import Line, Listing
-from runbook.model import Evidence, TaskResult
-from runbook.observer import Observer
-from runbook.runs.run_log import RunLog
+from runbook.model import Evidence, Line
 from runbook.settings import Target
 from runbook.systems.runtime import LogLine, Runtime, Service
 
@@ -18,32 +19,28 @@ TAIL = 20  # the runbook's own
 MOST_LINES = 100_000
 
 
-def logs(
-    target: Target,
-    runtime: Runtime,
-    *,
-    record: RunLog,
-    observer: Observer,
-    since: str | None = None,
-    tail: int | None = None,
-) -> TaskResult:
-    """Return the sink's lines since a time, or the last ones. Raises UsageError for a senseless `since` or `tail`."""
-    start = _start(since)
-    count = _count(tail, since)
-    task_run = TaskRun("logs", target=target.name, record=record, observer=observer)
+def logs(context: RunContext, options: LogsOptions) -> LogsResult:
+    """Show the sink's lines since a time, or the last ones; with `follow`, go on until Ctrl-C.
+
+    Raises UsageError for a senseless `since` or `tail`.
+    """
+    start, count = _start(options.since), _count(options.tail, options.since)
+    if options.follow and not options.json:
+        for line in followed(context, start):
+            context.screen.shows_line(line)
+    task_run = TaskRun("logs", context)
     try:
-        lines = task_run.step("logs", STEP, lambda: _read(target, runtime, start, count))
+        lines = task_run.step("logs", STEP, lambda: _read(context.target, context.runtime, start, count))
     except RunbookError as error:
-        return task_run.failure(error)
-    return Listing.of(task_run.result("ok", ExitCode.OK), lines=lines)
+        return task_run.failure(LogsResult, error)
+    return replace(task_run.result(LogsResult, "ok", ExitCode.OK), lines=lines)
 
 
-def followed(target: Target, runtime: Runtime, *, since: str | None = None) -> Iterator[Line]:
+def followed(context: RunContext, since: datetime | None) -> Iterator[Line]:
     """Yield the sink's lines as they come, until the caller stops; those since a time first."""
-    service = _service(target)
-    start = _start(since)
-    _found(runtime, service)
-    return (_line(line) for line in runtime.follow(service, since=start))
+    service = _service(context.target)
+    _found(context.runtime, service)
+    return (_line(line) for line in context.runtime.follow(service, since=since))
 
 
 def _read(target: Target, runtime: Runtime, since: datetime | None, tail: int | None) -> StepOutput[tuple[Line, ...]]:

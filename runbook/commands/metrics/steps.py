@@ -1,15 +1,14 @@
 """The runbook's "Metrics Reference": its queries, answered by Prometheus now."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
+from runbook.commands.metrics.options import MetricsOptions
+from runbook.commands.metrics.result import MetricsResult, QueryAnswer, SeriesValue
+from runbook.commands.run_context import RunContext
 from runbook.commands.task_run import StepOutput, TaskRun
 from runbook.errors import ExitCode, RunbookError
-from runbook.listings import Answer, Listing, Series
-from runbook.model import Evidence, TaskResult
-from runbook.observer import Observer
-from runbook.runs.run_log import RunLog
-from runbook.settings import Target
+from runbook.model import Evidence
 from runbook.systems.prometheus.client import Prometheus
 from runbook.systems.prometheus.records import Sample
 
@@ -31,7 +30,7 @@ QUESTIONS = (
         title="Events per second by topic",
         expr="sum by (topic) (rate(crm_events_ingested_total[5m]))",
         unit="events/s",
-        note="0 again five minutes after the last event",
+        note="it falls back to 0 five minutes after the last event",
     ),
     Question(
         title="Total events in the last hour by tenant",
@@ -54,25 +53,25 @@ QUESTIONS = (
 )
 
 
-def metrics(target: Target, *, record: RunLog, observer: Observer) -> TaskResult:
+def metrics(context: RunContext, _options: MetricsOptions) -> MetricsResult:
     """Ask every question of the runbook; a query without a series is an answer, not a failure."""
-    task_run = TaskRun("metrics", target=target.name, record=record, observer=observer)
-    prometheus = Prometheus(target.prometheus)
-    answers: list[Answer] = []
+    task_run = TaskRun("metrics", context)
+    prometheus = Prometheus(context.target.prometheus)
+    answers: list[QueryAnswer] = []
     try:
         answers.extend(task_run.step(item.title, STEP, partial(_asked, prometheus, item)) for item in QUESTIONS)
     except RunbookError as error:
-        return Listing.of(task_run.failure(error), answers=tuple(answers))
-    return Listing.of(task_run.result("ok", ExitCode.OK), answers=tuple(answers))
+        return replace(task_run.failure(MetricsResult, error), answers=tuple(answers))
+    return replace(task_run.result(MetricsResult, "ok", ExitCode.OK), answers=tuple(answers))
 
 
-def _asked(prometheus: Prometheus, question: Question) -> StepOutput[Answer]:
+def _asked(prometheus: Prometheus, question: Question) -> StepOutput[QueryAnswer]:
     samples = prometheus.query(question.expr)
-    answer = Answer(
+    answer = QueryAnswer(
         title=question.title,
         expr=question.expr,
         unit=question.unit,
-        series=tuple(Series(labels=_named(sample), at=sample.at, value=sample.value) for sample in samples),
+        series=tuple(SeriesValue(labels=_named(sample), at=sample.at, value=sample.value) for sample in samples),
         note=question.note if samples else "the sink has counted no event yet, or Prometheus does not scrape it",
     )
     evidence = Evidence(source=question.expr, saw=f"{len(samples) or 'no'} series")

@@ -2,18 +2,18 @@
 
 import webbrowser
 
+from runbook.commands.open.options import OpenOptions
+from runbook.commands.run_context import RunContext
 from runbook.commands.task_run import StepOutput, TaskRun
 from runbook.errors import ExitCode
-from runbook.model import TaskResult
-from runbook.observer import Observer
-from runbook.runs.null_run import NullRun
-from runbook.settings import Target
+from runbook.model import CommandResult
 from runbook.systems.http import shown_url
 
 
-def opened(target: Target, *, observer: Observer) -> TaskResult:
+def open_dashboard(context: RunContext, _options: OpenOptions) -> CommandResult:
     """Hand the dashboard's address to the browser of this machine; the address is printed in any case."""
-    task_run = TaskRun("open", target=target.name, record=NullRun(), observer=observer)
+    task_run = TaskRun("open", context)
+    target = context.target
     url = f"{target.grafana.url}/d/{target.grafana.dashboard_uid}"
     shown = f"{shown_url(target.grafana.url)}/d/{target.grafana.dashboard_uid}"
 
@@ -22,4 +22,4 @@ def opened(target: Target, *, observer: Observer) -> TaskResult:
         return StepOutput(value=None, outcome="ok", reason=shown if is_open else f"no browser here; open {shown}")
 
     task_run.step("open", 6, handed_over)
-    return task_run.result("ok", ExitCode.OK)
+    return task_run.result(CommandResult, "ok", ExitCode.OK)

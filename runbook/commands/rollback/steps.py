@@ -10,32 +10,18 @@ from runbook.commands.apply.replacing import REPLACES, Replacing
 from runbook.commands.apply.rereading import Rereading
 from runbook.commands.apply.restored import Restored
 from runbook.commands.apply.services import Services
-from runbook.commands.setup.steps import Confirm
+from runbook.commands.rollback.options import RollbackOptions
+from runbook.commands.rollback.result import RollbackResult
+from runbook.commands.run_context import RunContext
 from runbook.commands.task_run import StepOutput, TaskRun
 from runbook.errors import DocumentError, ExitCode, RunbookError
 from runbook.files.plan import Kind, Plan
 from runbook.files.threeway import three_way
 from runbook.files.writing import read_document
-from runbook.locks import files_lock, target_lock
-from runbook.model import Evidence, TaskResult
-from runbook.observer import Observer
+from runbook.locks import files_lock
+from runbook.model import Evidence
 from runbook.runs.run_log import RunEvent, RunLog, all_runs, digest, open_run
 from runbook.settings import Target
-from runbook.systems.runtime import Runtime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RollbackOptions:
-    """What `rollback` was asked for.
-
-    `run_id` None: the last setup that wrote and was not undone; `force`: also over later changes; without `restart`
-    the files are put back, and nobody reads them now.
-    """
-
-    run_id: str | None = None
-    force: bool = False
-    restart: bool = True
-    timeout_s: float = 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,37 +36,29 @@ class _Return:
         return self.three_way or self.plan.diff()
 
 
-def rollback(
-    target: Target,
-    options: RollbackOptions,
-    *,
-    runtime: Runtime,
-    state_dir: Path,
-    record: RunLog,
-    observer: Observer,
-    confirm: Confirm,
-) -> TaskResult:
+def rollback(context: RunContext, options: RollbackOptions) -> RollbackResult:
     """Put back what a setup changed, have it read again, and prove that the old state is served.
 
     Refused, with no file touched, when a service that must read it is not there, or when somebody changed a file since
-    that setup; `force` gives their change up (the record keeps a copy). What does not come to be served is undone.
+    that setup; `force` gives their change up (the run keeps a copy). What does not come to be served is undone.
     """
-    task_run = TaskRun("rollback", target=target.name, record=record, observer=observer)
+    task_run = TaskRun("rollback", context)
+    target, runtime, screen = context.target, context.runtime, context.screen
     services = Services(target, runtime, timeout_s=options.timeout_s)
-    replacing = Replacing.of(record, state_dir)
+    replacing = Replacing.of(context.run_log, context.state_dir)
     diff: str | None = None
     try:
         with ExitStack() as held:
-            held.enter_context(target_lock(state_dir, target=target.name))
+            held.enter_context(context.locked())
             replacing.settle(task_run)
-            setup = _setup_record(state_dir, target, options.run_id)
+            setup = _setup_record(context.state_dir, target, options.run_id)
             for note in held.enter_context(files_lock([Path(event.data["file"]) for event in setup.events(REPLACES)])):
-                observer.says(note)
+                screen.says(note)
             returns = task_run.step("plan", 1, lambda: _returns(setup))
             diff = "".join(one.diff for one in returns)
-            observer.shows_diff(diff)
+            screen.shows_diff(diff)
             if not returns:
-                return task_run.result("unchanged", ExitCode.OK, diff="")
+                return replace(task_run.result(RollbackResult, "unchanged", ExitCode.OK), diff="")
             if not options.force:
                 _refuse_changed(returns, setup)
             restored = Restored(target=target, services=services)
@@ -88,15 +66,15 @@ def rollback(
             for part in parts:
                 if part.is_reread:
                     services.must_exist(part.service)
-            if not confirm(_question(returns, parts, target)):
-                return task_run.result("pending", ExitCode.CHANGES_PENDING, diff=diff)
+            if not screen.confirm(_question(returns, parts, target)):
+                return replace(task_run.declined(RollbackResult), diff=diff)
             rereading = Rereading(target=target, runtime=runtime, services=services)
             Applying(
                 task_run=task_run, replacing=replacing, rereading=rereading, restored=restored, parts=parts
             ).apply()
     except RunbookError as error:
-        return task_run.failure(error, diff=diff)
-    return task_run.result("changed", ExitCode.OK, diff=diff)
+        return replace(task_run.failure(RollbackResult, error), diff=diff)
+    return replace(task_run.result(RollbackResult, "changed", ExitCode.OK), diff=diff)
 
 
 def _setup_record(state_dir: Path, target: Target, run_id: str | None) -> RunLog:

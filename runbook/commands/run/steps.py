@@ -1,70 +1,48 @@
-"""Steps 1 to 6 as one record: setup, traffic, verify."""
+"""Steps 1 to 6 as one run: setup, traffic, verify."""
 
-from dataclasses import replace
-from pathlib import Path
-
-from runbook.commands.setup.steps import Confirm, SetupOptions, setup
-from runbook.commands.traffic.steps import TrafficOptions, traffic
+from runbook.commands.run.options import RunOptions
+from runbook.commands.run.result import RunResult
+from runbook.commands.run_context import RunContext
+from runbook.commands.setup.result import SetupResult
+from runbook.commands.setup.steps import setup
+from runbook.commands.traffic.result import TrafficResult
+from runbook.commands.traffic.steps import traffic
+from runbook.commands.verify.result import VerifyResult
 from runbook.commands.verify.steps import verify
 from runbook.errors import ExitCode
-from runbook.model import TaskResult
-from runbook.observer import Observer
-from runbook.runs.run_log import RunLog
-from runbook.settings import Target
-from runbook.systems.runtime import Runtime
 
 
-def run(
-    target: Target,
-    setup_options: SetupOptions,
-    traffic_options: TrafficOptions,
-    *,
-    runtime: Runtime,
-    state_dir: Path,
-    record: RunLog,
-    observer: Observer,
-    confirm: Confirm,
-) -> TaskResult:
-    """Carry out the runbook; the first task that does not end well ends the run with its exit code.
+def run_all(context: RunContext, options: RunOptions) -> RunResult:
+    """Carry out the runbook under one lock; the first command that does not end well ends the run with its exit code.
 
     Traffic that an error stopped half-way is still verified: what was created is accounted for.
     """
-    begun = setup(
-        target,
-        setup_options,
-        runtime=runtime,
-        state_dir=state_dir,
-        record=record,
-        observer=observer,
-        confirm=confirm,
-    )
-    if begun.exit_code:
-        return replace(begun, task="run")
-    sent = traffic(target, traffic_options, state_dir=state_dir, record=record, observer=observer)
-    steps = begun.steps + sent.steps
-    if sent.exit_code == ExitCode.INTERRUPTED or sent.ledger is None or not sent.ledger.rows:
-        duration_s = round(begun.duration_s + sent.duration_s, 3)
-        return replace(
-            sent, task="run", started_at=begun.started_at, duration_s=duration_s, steps=steps, diff=begun.diff
-        )
-    proven = verify(
-        target,
-        runtime=runtime,
-        state_dir=state_dir,
-        record=record,
-        observer=observer,
-        run_id=record.run_id,
-        timeout_s=traffic_options.timeout_s,
-    )
-    worst = sent if sent.exit_code else proven
-    return replace(
-        proven,
+    with context.locked():
+        applied = setup(context, options.of_setup)
+        if applied.exit_code:
+            return _result(applied, diff=applied.diff)
+        sent = traffic(context, options.of_traffic)
+        if sent.exit_code == ExitCode.INTERRUPTED or sent.ledger is None or not sent.ledger.rows:
+            return _result(applied, sent, diff=applied.diff)
+        proven = verify(context, options.of_verify(context.run_log.run_id))
+        return _result(applied, sent, proven, diff=applied.diff)
+
+
+def _result(*parts: SetupResult | TrafficResult | VerifyResult, diff: str | None) -> RunResult:
+    """Put the results of the commands together: the first one that failed decides, the last ledger stands."""
+    first, last = parts[0], parts[-1]
+    worst = next((part for part in parts if part.exit_code), last)
+    return RunResult(
         task="run",
-        started_at=begun.started_at,
-        duration_s=round(begun.duration_s + sent.duration_s + proven.duration_s, 3),
+        target=last.target,
+        run_id=last.run_id,
+        started_at=first.started_at,
+        duration_s=round(sum(part.duration_s for part in parts), 3),
         outcome=worst.outcome,
         exit_code=worst.exit_code,
         problem=worst.problem,
-        steps=steps + proven.steps,
-        diff=begun.diff,
+        steps=tuple(step for part in parts for step in part.steps),
+        diff=diff,
+        criteria=last.criteria if isinstance(last, VerifyResult) else None,
+        ledger=None if isinstance(last, SetupResult) else last.ledger,
     )

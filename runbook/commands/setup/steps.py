@@ -4,10 +4,8 @@ The plan that `--dry-run` prints is the object that apply executes. What does no
 old bytes are put back, read again, and proven to be served. An interrupt is undone in the same way.
 """
 
-from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 from runbook.commands.apply.applying import Applying, Part
 from runbook.commands.apply.replacing import Replacing
@@ -15,6 +13,9 @@ from runbook.commands.apply.rereading import Rereading
 from runbook.commands.apply.restored import Restored
 from runbook.commands.apply.services import Services
 from runbook.commands.apply.serving import Serving
+from runbook.commands.run_context import RunContext
+from runbook.commands.setup.options import SetupOptions
+from runbook.commands.setup.result import SetupResult
 from runbook.commands.task_run import StepOutput, TaskRun
 from runbook.errors import ExitCode, RunbookError
 from runbook.files.compare import Datasource
@@ -25,32 +26,12 @@ from runbook.files.plan import Plan
 from runbook.files.rules import plan_rules
 from runbook.files.wanted_rule import WantedRule
 from runbook.files.writing import read_document
-from runbook.locks import files_lock, target_lock
-from runbook.model import Evidence, TaskResult
-from runbook.observer import Observer
-from runbook.runs.run_log import RunLog
+from runbook.locks import files_lock
+from runbook.model import Evidence
 from runbook.settings import Target
 from runbook.systems.grafana.client import Grafana
 from runbook.systems.http import shown_url
 from runbook.systems.runtime import Runtime, Service
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SetupOptions:
-    """What `setup` was asked for; the paths override the settings of the target."""
-
-    dashboard: Path | None = None
-    rules: Path | None = None
-    monitoring_dir: Path | None = None
-    datasource_uid: str | None = None
-    dry_run: bool = False
-    restart: bool = True
-    verbatim: bool = False
-    strip_bom: bool = False
-    with_absent_alert: bool = False
-    renumber: bool = False
-    move_alert: bool = False
-    timeout_s: float = 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,30 +75,19 @@ class Planned:
     panels: WantedPanels
 
 
-Confirm = Callable[[str], bool]
+def setup(context: RunContext, options: SetupOptions) -> SetupResult:
+    """Apply panels 20 and 21 and the alert rule to the target, and prove them served.
 
-
-def setup(
-    target: Target,
-    options: SetupOptions,
-    *,
-    runtime: Runtime,
-    state_dir: Path,
-    record: RunLog,
-    observer: Observer,
-    confirm: Confirm,
-) -> TaskResult:
-    """Apply panels 20 and 21 and the alert rule to `target`, and prove them served.
-
-    Exit code 0: served, or there was nothing to do; 1: refused, nothing was written; 2: a dry run with changes;
-    6: not served in time, the files are as before, and so is what is served.
+    Exit code 0: served, or there was nothing to do; 1: refused or declined, nothing was written; 2: a dry run with
+    changes; 6: not served in time, the files are as before, and so is what is served.
     """
-    task_run = TaskRun("setup", target=target.name, record=record, observer=observer)
+    task_run = TaskRun("setup", context)
+    target, runtime, screen = context.target, context.runtime, context.screen
     plan: SetupPlan | None = None
-    replacing = Replacing.of(record, state_dir)
+    replacing = Replacing.of(context.run_log, context.state_dir)
     try:
         with ExitStack() as held:
-            held.enter_context(target_lock(state_dir, target=target.name))
+            held.enter_context(context.locked())
             replacing.settle(task_run, only_look=options.dry_run)
             files = task_run.step("files", 0, lambda: _files(target, options, runtime))
             notes = held.enter_context(files_lock((files.dashboard, files.rules)))
@@ -126,14 +96,16 @@ def setup(
             planned = task_run.step("plan", 1, lambda: _planned(files, wanted, options))
             serving = Serving(target, services, planned.panels, wanted.rules)
             plan = task_run.step("services", 1, lambda: _plan(planned, options, services, serving))
-            record.append("plan", {"diff": plan.diff})
-            observer.shows_diff(plan.diff)
+            context.run_log.append("plan", {"diff": plan.diff})
+            screen.shows_diff(plan.diff)
             for note in (*files.links, *notes, *plan.dashboard.notes, *plan.rules.notes):
-                observer.says(note)
+                screen.says(note)
             if plan.is_empty:
-                return task_run.result("unchanged", ExitCode.OK, diff="")
-            if options.dry_run or not confirm(_question(plan, target)):
-                return task_run.result("pending", ExitCode.CHANGES_PENDING, diff=plan.diff)
+                return replace(task_run.result(SetupResult, "unchanged", ExitCode.OK), diff="")
+            if options.dry_run:
+                return replace(task_run.result(SetupResult, "pending", ExitCode.CHANGES_PENDING), diff=plan.diff)
+            if not screen.confirm(_question(plan, target)):
+                return replace(task_run.declined(SetupResult), diff=plan.diff)
             Applying(
                 task_run=task_run,
                 replacing=replacing,
@@ -142,8 +114,8 @@ def setup(
                 parts=_parts(plan, services, serving, is_served=options.restart),
             ).apply()
     except RunbookError as error:
-        return task_run.failure(error, diff=plan.diff if plan else None)
-    return task_run.result("changed", ExitCode.OK, diff=plan.diff)
+        return replace(task_run.failure(SetupResult, error), diff=plan.diff if plan else None)
+    return replace(task_run.result(SetupResult, "changed", ExitCode.OK), diff=plan.diff)
 
 
 def _files(target: Target, options: SetupOptions, runtime: Runtime) -> StepOutput[Files]:

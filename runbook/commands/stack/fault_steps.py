@@ -1,31 +1,40 @@
 """Faults for practice: injected into the local stack and taken back. Any other target is refused."""
 
-from pathlib import Path
+from collections.abc import Callable
 
-from runbook.commands.stack.steps import ended
+from runbook.commands.run_context import RunContext
+from runbook.commands.stack.options import BreakOptions, MendOptions
+from runbook.commands.stack.result import StackResult
 from runbook.commands.task_run import StepOutput, TaskRun
-from runbook.local_stack import fault_injection as faults
-from runbook.model import TaskResult
-from runbook.observer import Observer
-from runbook.runs.null_run import NullRun
+from runbook.errors import ExitCode, RunbookError
+from runbook.local_stack import fault_injection
 from runbook.settings import LOCAL
 
 
-def stack_break(directory: Path, code: str, *, target: str, observer: Observer) -> TaskResult:
+def break_stack(context: RunContext, options: BreakOptions) -> StackResult:
     """Inject a fault; any target but the local stack is refused."""
-    task_run = TaskRun("stack.break", target=LOCAL, record=NullRun(), observer=observer)
 
     def work() -> StepOutput[None]:
-        return StepOutput(value=None, outcome="changed", reason=faults.break_stack(directory, code, target=target))
+        done = fault_injection.break_stack(context.directory, options.code, target=options.target or LOCAL)
+        return StepOutput(value=None, outcome="changed", reason=done)
 
-    return ended(task_run, f"break {code}", work)
+    return _carried_out("stack.break", context, work)
 
 
-def stack_mend(directory: Path, *, observer: Observer) -> TaskResult:
+def mend_stack(context: RunContext, _options: MendOptions) -> StackResult:
     """Take the injected fault back."""
-    task_run = TaskRun("stack.mend", target=LOCAL, record=NullRun(), observer=observer)
 
     def work() -> StepOutput[None]:
-        return StepOutput(value=None, outcome="changed", reason=", ".join(faults.mend_stack(directory, observer)))
+        undone = fault_injection.mend_stack(context.directory, context.screen)
+        return StepOutput(value=None, outcome="changed", reason=", ".join(undone))
 
-    return ended(task_run, "mend", work)
+    return _carried_out("stack.mend", context, work)
+
+
+def _carried_out(name: str, context: RunContext, work: Callable[[], StepOutput[None]]) -> StackResult:
+    task_run = TaskRun(name, context)
+    try:
+        task_run.step(name, 0, work)
+    except RunbookError as error:
+        return task_run.failure(StackResult, error)
+    return task_run.result(StackResult, task_run.steps[-1].outcome, ExitCode.OK)

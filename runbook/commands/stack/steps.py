@@ -1,139 +1,92 @@
-"""The tasks of the local stack as results: what came up, and what runs."""
+"""The commands of the local stacks: target `local` (processes) and target `docker` (containers)."""
 
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import replace
 
+from runbook.commands.run_context import RunContext
+from runbook.commands.stack.options import StackOptions, UpOptions
+from runbook.commands.stack.result import StackResult
 from runbook.commands.task_run import StepOutput, TaskRun
 from runbook.errors import ExitCode, RunbookError, UsageError
-from runbook.listings import Listing, Part
+from runbook.invocation import inv
 from runbook.local_stack import docker_stack, stack
 from runbook.local_stack.images import built_images
 from runbook.local_stack.real import all_there_is, wanted_real
 from runbook.local_stack.real_images import looks
-from runbook.model import TaskResult
+from runbook.model import ServiceStatus
 from runbook.observer import Observer
-from runbook.runs.null_run import NullRun
 from runbook.settings import DOCKER, LOCAL
 
 SCRAPE_NOTE = "scrape and evaluation every 2 s here, 10 s in a real installation"
 
-
-def stack_up(directory: Path, *, observer: Observer, real: str = "", everything: bool = False) -> TaskResult:
-    """Start the stack, or what is missing of it; `real` names real programs, `everything` means all there are."""
-
-    def work() -> StepOutput[tuple[Part, ...]]:
-        names = wanted_real(real) if real else frozenset()
-        parts = stack.up(directory, observer, real=names | (all_there_is(observer.says) if everything else frozenset()))
-        return StepOutput(value=parts, outcome="ok", reason=f"{len(parts)} parts are up; {SCRAPE_NOTE}")
-
-    return _listed("stack.up", observer, work)
+Services = tuple[ServiceStatus, ...] | None
 
 
-def containers_up(directory: Path, *, observer: Observer, real: str = "", everything: bool = False) -> TaskResult:
-    """Start the stack in containers, from images that are built here; `real` and `everything` as in `stack_up`."""
-    task_run = TaskRun("stack.up", target=DOCKER, record=NullRun(), observer=observer)
-
-    def work() -> StepOutput[None]:
-        names = wanted_real(real) if real else frozenset()
-        path = docker_stack.up(directory, observer, real=names | _real_images(observer, everything=everything))
-        return StepOutput(value=None, outcome="changed", reason=f"target {DOCKER} is up, see {path}")
-
-    return ended(task_run, "stack.up", work)
+def up(context: RunContext, options: UpOptions) -> StackResult:
+    """Start the stack, or what is missing of it."""
+    return _carried_out("stack.up", context, lambda: (_containers_up if options.docker else _up)(context, options))
 
 
-def containers_down(directory: Path, *, observer: Observer) -> TaskResult:
-    """Remove the stack's containers, networks and volumes."""
-    task_run = TaskRun("stack.down", target=DOCKER, record=NullRun(), observer=observer)
-
-    def work() -> StepOutput[None]:
-        has_run = docker_stack.down(directory, observer)
-        return StepOutput(
-            value=None, outcome="changed" if has_run else "unchanged", reason="no container of it is left"
-        )
-
-    return ended(task_run, "stack.down", work)
-
-
-def stack_status(directory: Path, *, observer: Observer) -> TaskResult:
-    """Show every part; exit code 1 when one of them does not run."""
-
-    def work() -> StepOutput[tuple[Part, ...]]:
-        parts = stack.status(directory)
-        if not parts:
-            raise UsageError("The local stack is not up", where=str(directory), fix="inv stack.up")
-        down = [part.name for part in parts if not part.running]
-        reason = f"not running: {', '.join(down)}" if down else f"{len(parts)} parts run; {SCRAPE_NOTE}"
-        return StepOutput(value=parts, outcome="failed" if down else "ok", reason=reason)
-
-    return _listed("stack.status", observer, work)
-
-
-def containers_status(directory: Path, *, observer: Observer) -> TaskResult:
-    """Show every container; exit code 1 when one of them does not run, or is missing."""
-
-    def work() -> StepOutput[tuple[Part, ...]]:
-        parts = docker_stack.status(directory)
-        if not parts:
-            raise UsageError("The stack in containers is not up", where=str(directory), fix="inv stack.up --docker")
-        running = {part.name for part in parts if part.running}
-        down = [name for name in docker_stack.services(directory) if name not in running]
-        reason = f"not running: {', '.join(down)}" if down else f"{len(parts)} containers run"
-        return StepOutput(value=parts, outcome="failed" if down else "ok", reason=reason)
-
-    return _listed("stack.status", observer, work, target=DOCKER)
-
-
-def images(*, observer: Observer, everything: bool = False) -> TaskResult:
-    """Build the images of the stack in containers that are not there yet; `everything`: also of the real programs."""
-    task_run = TaskRun("dev.images", target=DOCKER, record=NullRun(), observer=observer)
-
-    def work() -> StepOutput[None]:
-        said: list[str] = []
-
-        def says(text: str) -> None:
-            said.append(text)
-            observer.says(text)
-
-        real = _real_images(observer, everything=everything)
-        found = sorted(built_images(says, real).values())
-        return StepOutput(value=None, outcome="changed" if said else "unchanged", reason=", ".join(found))
-
-    return ended(task_run, "images", work)
-
-
-def _real_images(observer: Observer, *, everything: bool) -> frozenset[str]:
-    return all_there_is(observer.says, looks()) if everything else frozenset()
-
-
-def stack_down(directory: Path, *, observer: Observer) -> TaskResult:
+def down(context: RunContext, options: StackOptions) -> StackResult:
     """End everything that belongs to the stack."""
-    task_run = TaskRun("stack.down", target=LOCAL, record=NullRun(), observer=observer)
 
-    def work() -> StepOutput[None]:
-        has_run = stack.down(directory, observer)
-        return StepOutput(value=None, outcome="changed" if has_run else "unchanged", reason="nothing of the stack runs")
+    def work() -> StepOutput[Services]:
+        has_run = (docker_stack if options.docker else stack).down(context.directory, context.screen)
+        what = "container" if options.docker else "process"
+        reason = f"no {what} of the stack is left"
+        return StepOutput(value=None, outcome="changed" if has_run else "unchanged", reason=reason)
 
-    return ended(task_run, "stack.down", work)
+    return _carried_out("stack.down", context, work)
 
 
-def _listed(
-    task: str, observer: Observer, work: Callable[[], StepOutput[tuple[Part, ...]]], *, target: str = LOCAL
-) -> TaskResult:
-    task_run = TaskRun(task, target=target, record=NullRun(), observer=observer)
+def status(context: RunContext, options: StackOptions) -> StackResult:
+    """Show every service; exit code 1 when one of them does not run, or is missing."""
+
+    def work() -> StepOutput[Services]:
+        services = (docker_stack if options.docker else stack).status(context.directory)
+        if not services:
+            fix = inv("stack.up --docker" if options.docker else "stack.up")
+            raise UsageError("The local stack is not up", where=str(context.directory), fix=fix)
+        running = {service.name for service in services if service.running}
+        wanted = docker_stack.services(context.directory) if options.docker else [one.name for one in services]
+        down = [name for name in wanted if name not in running]
+        reason = f"not running: {', '.join(down)}" if down else f"{len(services)} services run"
+        return StepOutput(value=services, outcome="failed" if down else "ok", reason=reason)
+
+    return _carried_out("stack.status", context, work)
+
+
+def images(screen: Observer, *, everything: bool = False) -> tuple[str, ...]:
+    """Build the images of the stack in containers that are not there yet; return their names."""
+    return tuple(sorted(built_images(screen.says, _real_images(screen, everything=everything)).values()))
+
+
+def _up(context: RunContext, options: UpOptions) -> StepOutput[Services]:
+    names = wanted_real(options.with_) if options.with_ else frozenset()
+    found = all_there_is(context.screen.says) if options.real else frozenset()
+    services = stack.up(context.directory, context.screen, real=names | found)
+    use = f"use it with --target {LOCAL}: {inv('setup', target=LOCAL)}"
+    return StepOutput(value=services, outcome="ok", reason=f"{len(services)} services are up; {SCRAPE_NOTE}; {use}")
+
+
+def _containers_up(context: RunContext, options: UpOptions) -> StepOutput[Services]:
+    names = wanted_real(options.with_) if options.with_ else frozenset()
+    real = names | _real_images(context.screen, everything=options.real)
+    path = docker_stack.up(context.directory, context.screen, real=real)
+    reason = f"target {DOCKER} is up, its settings are in {path}; use it: {inv('setup', target=DOCKER)}"
+    return StepOutput(value=None, outcome="changed", reason=reason)
+
+
+def _real_images(screen: Observer, *, everything: bool) -> frozenset[str]:
+    return all_there_is(screen.says, looks()) if everything else frozenset()
+
+
+def _carried_out(name: str, context: RunContext, work: Callable[[], StepOutput[Services]]) -> StackResult:
+    task_run = TaskRun(name, context)
     try:
-        parts = task_run.step(task, 0, work)
+        services = task_run.step(name, 0, work)
     except RunbookError as error:
-        return task_run.failure(error)
-    is_well = task_run.steps[-1].outcome != "failed"
-    result = task_run.result("ok" if is_well else "failed", ExitCode.OK if is_well else ExitCode.PROBLEM)
-    return Listing.of(result, parts=parts)
-
-
-def ended(task_run: TaskRun, step: str, work: Callable[[], StepOutput[None]]) -> TaskResult:
-    """Return the result of a task of one step."""
-    try:
-        task_run.step(step, 0, work)
-    except RunbookError as error:
-        return task_run.failure(error)
+        return task_run.failure(StackResult, error)
     outcome = task_run.steps[-1].outcome
-    return task_run.result(outcome, ExitCode.OK)
+    code = ExitCode.PROBLEM if outcome == "failed" else ExitCode.OK
+    return replace(task_run.result(StackResult, outcome, code), parts=services)

@@ -5,22 +5,18 @@ A request is never cut in two by an interrupt, and never repeated: a second POST
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from runbook.commands.run_context import RunContext
 from runbook.commands.task_run import StepOutput
-from runbook.errors import AnswerError, RunbookError, UnreachableError, UsageError
+from runbook.commands.traffic.options import TrafficOptions
+from runbook.errors import AnswerError, RunbookError, UnreachableError
 from runbook.interrupts import uninterrupted
 from runbook.model import Created, EntityKind
-from runbook.observer import Observer
-from runbook.runs.run_log import RunLog
-from runbook.settings import Target
 from runbook.systems.gateway.client import EntityAnswer, Gateway
 from runbook.systems.keycloak.client import Keycloak, Token
 from runbook.waiting import Pace
 
-MOST_ENTITIES = 100_000
-MOST_PER_SECOND = 10_000
 _ANSWER_S = 15.0
 _TOKEN_LEFT = timedelta(seconds=20)
 """A token with less life left is renewed: it must outlive the request and a difference of clocks."""
@@ -30,45 +26,17 @@ _CLIENT_ERROR = 4
 """First digit of the statuses by which an API says that it did nothing."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrafficOptions:
-    """How much is sent: leads, jobs on those leads, and at most `rate` requests a second (None: no limit)."""
-
-    leads: int = 5
-    jobs: int = 2
-    rate: float | None = None
-    timeout_s: float = 60.0
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be sent."""
-        for name, value, low in (("--leads", self.leads, 1), ("--jobs", self.jobs, 0)):
-            if not low <= value <= MOST_ENTITIES:
-                raise UsageError(f"{name} is {value}", where=f"option {name}", fix=f"choose {low} to {MOST_ENTITIES}")
-        if self.rate is not None and not 0 < self.rate <= MOST_PER_SECOND:
-            fix = f"choose more than 0, at most {MOST_PER_SECOND}"
-            raise UsageError(f"--rate is {self.rate:g}", where="option --rate", fix=fix)
-
-
-class Sender:
+class LeadSender:
     """Sends the leads, then the jobs on those leads, and records each answer before the next request."""
 
-    def __init__(
-        self,
-        *,
-        target: Target,
-        token: Token,
-        options: TrafficOptions,
-        record: RunLog,
-        observer: Observer,
-        created: list[Created],
-    ) -> None:
+    def __init__(self, *, context: RunContext, token: Token, options: TrafficOptions, created: list[Created]) -> None:
         """Take the token to begin with; `created` grows with every answer."""
-        self._target = target
+        self._target = context.target
+        self._run_log = context.run_log
+        self._screen = context.screen
         self._token = token
-        self._gateway = Gateway(target.gateway, token.value, timeout_s=min(options.timeout_s, _ANSWER_S))
+        self._gateway = Gateway(context.target.gateway, token.value, timeout_s=min(options.timeout_s, _ANSWER_S))
         self._options = options
-        self._record = record
-        self._observer = observer
         self._created = created
         self._pace = Pace(options.rate)
 
@@ -108,10 +76,10 @@ class Sender:
         return self._gateway
 
     def _email(self, number: int) -> str:
-        return f"grafana{number}+{self._record.run_id}@test.com"
+        return f"grafana{number}+{self._run_log.run_id}@test.com"
 
     def _title(self, number: int) -> str:
-        return f"Dashboard Test Job {number} {self._record.run_id}"
+        return f"Dashboard Test Job {number} {self._run_log.run_id}"
 
     def _send(
         self,
@@ -138,9 +106,10 @@ class Sender:
                     status=answer.status,
                 )
                 self._created.append(entity)
-                self._record.append("created", entity)
-            self._observer.progresses(f"{kind}s", number, total)
-        reason = f"created {total} {kind}s: id {_ids(kind, self._created)}" if total else f"no {kind}s wanted"
+                self._run_log.append("created", entity)
+            self._screen.progresses(f"{kind}s", number, total)
+        noun = kind if total == 1 else f"{kind}s"
+        reason = f"created {total} {noun}: id {_ids(kind, self._created)}" if total else f"no {noun} asked for"
         return StepOutput(value=None, outcome="ok", reason=reason)
 
 

@@ -5,21 +5,23 @@ accounts for what exists. Creating is never repeated by itself, because a second
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from http import HTTPStatus
-from pathlib import Path
 from typing import TypeVar
 
+from runbook.commands.run_context import RunContext
 from runbook.commands.task_run import StepOutput, TaskRun
 from runbook.commands.traffic.counter_snapshot import Position, Snapshot, sampled_snapshot, snapshot_of_page
-from runbook.commands.traffic.lead_sender import Sender, TrafficOptions
+from runbook.commands.traffic.lead_sender import LeadSender
+from runbook.commands.traffic.options import TrafficOptions
+from runbook.commands.traffic.result import TrafficResult
 from runbook.commands.traffic.traffic_run import Baseline
 from runbook.commands.verify.ledger import api_sight
 from runbook.errors import AnswerError, ExitCode, RunbookError
 from runbook.interrupts import Interrupted
-from runbook.locks import target_lock
-from runbook.model import Created, Evidence, Ledger, LedgerRow, Problem, TaskResult
-from runbook.observer import Observer
+from runbook.invocation import inv
+from runbook.model import Created, Evidence, Ledger, LedgerRow, Problem
 from runbook.runs.run_log import RunLog
 from runbook.settings import Target
 from runbook.systems.http import shown_url
@@ -30,44 +32,40 @@ from runbook.systems.prometheus.client import Prometheus
 from runbook.systems.sink.client import Sink
 from runbook.waiting import Pending, wait_until
 
-__all__ = ["TrafficOptions", "traffic"]
-
 T = TypeVar("T")
 
 _FIRST_SAMPLE_S = 30.0
 
 
-def traffic(
-    target: Target, options: TrafficOptions, *, state_dir: Path, record: RunLog, observer: Observer
-) -> TaskResult:
-    """Create the leads and jobs on `target`; the result's ledger holds what the API answered.
+def traffic(context: RunContext, options: TrafficOptions) -> TrafficResult:
+    """Create the leads and jobs on the target; the result's ledger holds what the API answered.
 
     Exit code 1 if creation stopped half-way, 130 if it was interrupted: the ledger then holds what was created
     until then.
     """
-    task_run = TaskRun("traffic", target=target.name, record=record, observer=observer)
+    task_run = TaskRun("traffic", context)
+    target, run_log = context.target, context.run_log
     created: list[Created] = []
     try:
-        with target_lock(state_dir, target=target.name):
-            record.append("traffic", {"leads": options.leads, "jobs": options.jobs, "rate": options.rate})
+        with context.locked():
+            run_log.append("traffic", {"leads": options.leads, "jobs": options.jobs, "rate": options.rate})
             token = task_run.step("token", 4, lambda: _token(target))
-            task_run.step("baseline", 4, lambda: _baseline(target, record, options.timeout_s))
-            sender = Sender(
-                target=target, token=token, options=options, record=record, observer=observer, created=created
-            )
+            task_run.step("baseline", 4, lambda: _baseline(target, run_log, options.timeout_s))
+            sender = LeadSender(context=context, token=token, options=options, created=created)
             task_run.step("leads", 4, sender.leads)
             task_run.step("jobs", 4, sender.jobs)
     except Interrupted:
         problem = Problem(
             seen=f"Interrupted between two requests: {len(created)} of {options.leads + options.jobs} were created",
-            where=str(record.folder),
-            fix=f"inv verify --target {target.name} --run {record.run_id} accounts for what was created",
+            where=str(run_log.folder),
+            fix=f"{inv(f'verify --run {run_log.run_id}')} accounts for what was created",
         )
-        return task_run.result("interrupted", ExitCode.INTERRUPTED, problem=problem, ledger=_ledger(record, created))
+        result = task_run.result(TrafficResult, "interrupted", ExitCode.INTERRUPTED, problem=problem)
+        return replace(result, ledger=_ledger(run_log, created))
     except RunbookError as error:
-        _record_problem(record, error)
-        return task_run.failure(error, ledger=_ledger(record, created))
-    return task_run.result("ok", ExitCode.OK, ledger=_ledger(record, created))
+        _record_problem(run_log, error)
+        return replace(task_run.failure(TrafficResult, error), ledger=_ledger(run_log, created))
+    return replace(task_run.result(TrafficResult, "ok", ExitCode.OK), ledger=_ledger(run_log, created))
 
 
 def _token(target: Target) -> StepOutput[Token]:
@@ -77,14 +75,14 @@ def _token(target: Target) -> StepOutput[Token]:
         raise RunbookError(
             f"The token of {target.keycloak.username} names no tenant: there is no claim tenant_id",
             where=where,
-            fix="add a mapper for tenant_id to the client in Keycloak, then inv traffic",
+            fix=f"add a mapper for tenant_id to the client in Keycloak, then {inv('traffic')}",
         )
     seen = Evidence(source=where, saw=f"tenant {token.tenant_id}, issuer {token.issuer}, until {token.expires_at}")
     reason = f"{target.keycloak.username} works for tenant {token.tenant_id}"
     return StepOutput(value=token, outcome="ok", reason=reason, evidence=(seen,))
 
 
-def _baseline(target: Target, record: RunLog, timeout_s: float) -> StepOutput[Baseline]:
+def _baseline(target: Target, run_log: RunLog, timeout_s: float) -> StepOutput[Baseline]:
     """Read what stands before the first request; what cannot be read is said, and does not stop the traffic."""
     missing: list[Evidence] = []
     page = _read(missing, lambda: snapshot_of_page(Sink(target.sink).page()))
@@ -94,9 +92,9 @@ def _baseline(target: Target, record: RunLog, timeout_s: float) -> StepOutput[Ba
         sampled=_read(missing, lambda: _samples(target, page, timeout_s)),
         end_offsets=_read(missing, lambda: _end_offsets(target.kafka)),
     )
-    record.append("baseline", baseline)
+    run_log.append("baseline", baseline)
     if missing:
-        reason = "sent all the same; the sums that need what could not be read will be not checked"
+        reason = "the leads and jobs are sent; verify cannot check the sums that need what could not be read here"
         return StepOutput(value=baseline, outcome="not_checked", reason=reason, evidence=tuple(missing))
     return StepOutput(value=baseline, outcome="ok", reason="counters, samples and end offsets before the first request")
 
@@ -131,7 +129,7 @@ def _samples(target: Target, page: Snapshot | None, timeout_s: float) -> Snapsho
         what=f"A first sample of job {target.prometheus.job}",
         deadline_s=min(timeout_s, _FIRST_SAMPLE_S),
         where=f"{shown_url(target.prometheus.url)}/api/v1/targets",
-        fix="inv troubleshoot --hop prometheus",
+        fix=inv("troubleshoot --hop prometheus"),
         every_s=0.2,
     )
 
@@ -151,17 +149,17 @@ def _end_offsets(settings: KafkaSettings) -> tuple[Position, ...]:
     return tuple(Position(topic=topic, partition=part, offset=end) for (topic, part), end in sorted(ends.items()))
 
 
-def _record_problem(record: RunLog, error: RunbookError) -> None:
+def _record_problem(run_log: RunLog, error: RunbookError) -> None:
     """Keep what ended the traffic: `troubleshoot` reads a 409 from here instead of making one."""
     is_duplicate = isinstance(error, AnswerError) and error.status == HTTPStatus.CONFLICT
     status = error.status if isinstance(error, AnswerError) else None
     code = "GW_DUPLICATE" if is_duplicate else ""
-    record.append(
+    run_log.append(
         "problem", {"code": code, "seen": error.seen, "where": error.where, "fix": error.fix, "status": status}
     )
 
 
-def _ledger(record: RunLog, created: list[Created]) -> Ledger:
+def _ledger(run_log: RunLog, created: list[Created]) -> Ledger:
     """Return the first column of the ledger: what the API answered."""
     rows = tuple(LedgerRow(created=entity, hops=(api_sight(entity),)) for entity in created)
-    return Ledger(run_id=record.run_id, rows=rows)
+    return Ledger(run_id=run_log.run_id, rows=rows)

@@ -1,4 +1,4 @@
-"""The traffic run that is to be proven, as its record tells it."""
+"""The traffic run that is to be proven, as its run_log tells it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,6 +8,7 @@ import msgspec
 
 from runbook.commands.traffic.counter_snapshot import Position, Snapshot
 from runbook.errors import RunbookError
+from runbook.invocation import inv
 from runbook.model import Created
 from runbook.runs.run_log import RunLog, last_run, open_run
 
@@ -23,7 +24,7 @@ class Baseline:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sent:
+class TrafficRun:
     """One traffic run: what was wanted, what was created, and what stood before."""
 
     run_id: str
@@ -54,32 +55,32 @@ class Sent:
         return min((offset for offset in known if offset is not None), default=None)
 
 
-def sent_run(state_dir: Path, *, target: str, run_id: str | None) -> Sent:
+def traffic_run(state_dir: Path, *, target: str, run_id: str | None) -> TrafficRun:
     """Return the traffic run `run_id`, or the newest one on the target.
 
     Raises RunbookError when there is none, or when it created nothing: then there is nothing to prove.
     """
     if run_id:
-        record: RunLog | None = open_run(state_dir, run_id, target=target)
+        run_log: RunLog | None = open_run(state_dir, run_id, target=target)
     else:
-        record = last_run(state_dir, target=target, holding="traffic")
-    if record is None:
+        run_log = last_run(state_dir, target=target, holding="traffic")
+    if run_log is None:
         raise RunbookError(
             f"There is no traffic run on target {target!r} yet",
             where=str(state_dir / "runs"),
-            fix=f"inv traffic --target {target}, then inv verify --target {target}",
+            fix=f"{inv('traffic')}, then {inv('verify')}",
         )
-    begun, created = record.events("traffic"), record.events("created")
+    begun, created = run_log.events("traffic"), run_log.events("created")
     if not begun or not created:
         raise RunbookError(
-            f"Run {record.run_id} created no lead and no job: there is nothing to prove",
-            where=str(record.folder),
-            fix=f"inv traffic --target {target}, then inv verify --target {target}",
+            f"Run {run_log.run_id} created no lead and no job: there is nothing to prove",
+            where=str(run_log.folder),
+            fix=f"{inv('traffic')}, then {inv('verify')}",
         )
-    baselines = record.events("baseline")
+    baselines = run_log.events("baseline")
     nothing = Baseline(at=begun[0].at, page=None, sampled=None, end_offsets=None)
-    return Sent(
-        run_id=record.run_id,
+    return TrafficRun(
+        run_id=run_log.run_id,
         wanted=begun[0].data["leads"] + begun[0].data["jobs"],
         created=tuple(msgspec.convert(event.data, Created) for event in created),
         baseline=msgspec.convert(baselines[0].data, Baseline) if baselines else nothing,

@@ -1,19 +1,18 @@
 """The runbook's Troubleshooting: walk the hops, name the first broken one, print the fix. Changes nothing."""
 
-from pathlib import Path
+from dataclasses import replace
 
 from runbook.commands.apply.replacing import warn_of_unfinished
+from runbook.commands.run_context import RunContext
 from runbook.commands.task_run import StepOutput, TaskRun
+from runbook.commands.troubleshoot.options import TroubleshootOptions
+from runbook.commands.troubleshoot.result import TroubleshootResult
 from runbook.diagnosis.engine import Examined
 from runbook.diagnosis.facts import Facts
 from runbook.diagnosis.flow import graph_of
 from runbook.diagnosis.verdict import verdict
 from runbook.errors import ExitCode, RunbookError
-from runbook.model import Evidence, StepOutcome, TaskResult, Verdict
-from runbook.observer import Observer
-from runbook.runs.run_log import RunLog
-from runbook.settings import Target
-from runbook.systems.runtime import Runtime
+from runbook.model import Evidence, StepOutcome, Verdict
 
 _STEP = 5  # the runbook's troubleshooting follows its step "Verify Sink is Processing Events"
 _READING_S = 3.0
@@ -28,41 +27,28 @@ _OUTCOMES: dict[str, StepOutcome] = {"healthy": "ok", "fault": "failed", "inconc
 Examination = tuple[tuple[Examined[Facts], ...], Verdict, tuple[Verdict, ...]]
 
 
-def troubleshoot(
-    target: Target,
-    runtime: Runtime,
-    *,
-    state_dir: Path,
-    observer: Observer,
-    record: RunLog,
-    hop: str | None = None,
-    deadline_s: float = 20.0,
-) -> TaskResult:
-    """Look at every hop of `target`, or at one with what it needs, within `deadline_s` seconds.
+def troubleshoot(context: RunContext, options: TroubleshootOptions) -> TroubleshootResult:
+    """Look at every hop of the target, or at one with what it needs, within the time-out.
 
     Exit code 0 healthy, 1 a fault was named, 3 inconclusive. An unknown hop ends it with UsageError's code.
     """
-    warn_of_unfinished(state_dir, observer)
-    task_run = TaskRun("troubleshoot", target=target.name, record=record, observer=observer)
+    deadline_s = options.timeout_s
+    warn_of_unfinished(context.state_dir, context.screen)
+    task_run = TaskRun("troubleshoot", context)
     facts = Facts(
-        target,
-        runtime,
-        state_dir=state_dir,
+        context.target,
+        context.runtime,
+        state_dir=context.state_dir,
         timeout_s=min(_READING_S, deadline_s),
         patience_s=_PATIENCE * deadline_s,
     )
     try:
-        examined, judged, also = task_run.step("hops", _STEP, lambda: _examined(facts, hop, deadline_s))
+        examined, judged, also = task_run.step("hops", _STEP, lambda: _examined(facts, options.hop, deadline_s))
     except RunbookError as error:
-        return task_run.failure(error)
-    record.append("verdict", judged)
-    return task_run.result(
-        judged.outcome,
-        _EXIT_CODES[judged.outcome],
-        verdict=judged,
-        also=also,
-        checks=tuple(one.result for one in examined),
-    )
+        return task_run.failure(TroubleshootResult, error)
+    context.run_log.append("verdict", judged)
+    result = task_run.result(TroubleshootResult, judged.outcome, _EXIT_CODES[judged.outcome])
+    return replace(result, verdict=judged, also=also, checks=tuple(one.result for one in examined))
 
 
 def _examined(facts: Facts, hop: str | None, deadline_s: float) -> StepOutput[Examination]:

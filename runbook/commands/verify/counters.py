@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 from runbook.commands.task_run import StepOutput
 from runbook.commands.traffic.counter_snapshot import POSITION, Snapshot, sampled_snapshot, snapshot_of_page
-from runbook.commands.traffic.traffic_run import Sent
+from runbook.commands.traffic.traffic_run import TrafficRun
 from runbook.commands.verify.events import EVERY_S, EventsSeen, events_since, sink_service
 from runbook.commands.verify.ledger import CLOCK_TOLERANCE, Key, covers, sums, unread_sums
 from runbook.errors import RunbookError
+from runbook.invocation import inv
 from runbook.model import Evidence, LedgerSum
 from runbook.settings import Target
 from runbook.systems.http import shown_url
@@ -38,7 +39,7 @@ class CountsSeen:
 
 
 def sink_counts(
-    target: Target, sent: Sent, events: EventsSeen | None, runtime: Runtime, timeout_s: float
+    target: Target, sent: TrafficRun, events: EventsSeen | None, runtime: Runtime, timeout_s: float
 ) -> StepOutput[CountsSeen]:
     """Read the sink's page until its counters account for every event since the baseline."""
     sink = Sink(target.sink)
@@ -55,7 +56,7 @@ def sink_counts(
 
 
 def prometheus_counts(
-    target: Target, sent: Sent, events: EventsSeen | None, runtime: Runtime, timeout_s: float
+    target: Target, sent: TrafficRun, events: EventsSeen | None, runtime: Runtime, timeout_s: float
 ) -> StepOutput[CountsSeen]:
     """Read Prometheus's samples until they account for every event since the baseline."""
     prometheus = Prometheus(target.prometheus)
@@ -67,7 +68,7 @@ def prometheus_counts(
             raise RunbookError(
                 f"Prometheus holds no fresh sample of job {job}",
                 where=f"{shown_url(target.prometheus.url)}/api/v1/query",
-                fix="inv troubleshoot --hop prometheus",
+                fix=inv("troubleshoot --hop prometheus"),
             )
         return found
 
@@ -83,7 +84,7 @@ class _Closing:
     """Reads a counter until every event of the run is counted and every sum closes, or the time is over."""
 
     target: Target
-    sent: Sent
+    sent: TrafficRun
     runtime: Runtime
     timeout_s: float
 
@@ -130,7 +131,7 @@ class _Closing:
         return events.every if is_known else events_since(self.target, self.sent, self.timeout_s)
 
 
-def _first_scrapes(prometheus: Prometheus, job: str, sent: Sent, events: EventsSeen) -> dict[Key, datetime]:
+def _first_scrapes(prometheus: Prometheus, job: str, sent: TrafficRun, events: EventsSeen) -> dict[Key, datetime]:
     """Return, per event, the time of the first scrape whose position had passed it."""
     end = min(datetime.now(UTC), sent.ended_at + _SCRAPED_WITHIN)
     window_s = (end - sent.started_at + _MARGIN).total_seconds()
@@ -153,7 +154,7 @@ def _counted(seen: CountsSeen, source: str, closing: _Closing) -> StepOutput[Cou
     if restarted_at:
         saw = f"the sink was started at {moment(restarted_at)}, after the baseline: its counters began at 0 again"
         evidence = (Evidence(source=source, saw=saw),)
-        return StepOutput(value=seen, outcome="not_checked", reason=f"no sum can be closed: {saw}", evidence=evidence)
+        return StepOutput(value=seen, outcome="not_checked", reason=f"not checked: {saw}", evidence=evidence)
     saw = "; ".join(
         f"{total.topic}: {total.ours} ours + {_shown(total.others)} others, counted {_shown(total.delta)}"
         for total in seen.sums
@@ -161,7 +162,7 @@ def _counted(seen: CountsSeen, source: str, closing: _Closing) -> StepOutput[Cou
     outcomes = {total.outcome for total in seen.sums}
     evidence = (Evidence(source=source, saw=saw),)
     if "not_checked" in outcomes and "failed" not in outcomes:
-        return StepOutput(value=seen, outcome="not_checked", reason=f"no sum can be closed: {saw}", evidence=evidence)
+        return StepOutput(value=seen, outcome="not_checked", reason=f"not checked: {saw}", evidence=evidence)
     return StepOutput(value=seen, outcome="failed" if "failed" in outcomes else "ok", reason=saw, evidence=evidence)
 
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from runbook.commands.task_run import StepOutput
-from runbook.commands.traffic.traffic_run import Sent
+from runbook.commands.traffic.traffic_run import TrafficRun
 from runbook.commands.verify.ledger import (
     CLOCK_TOLERANCE,
     Key,
@@ -60,7 +60,7 @@ class AlertSeen:
     is_firing: bool
 
 
-def kafka_events(target: Target, sent: Sent, timeout_s: float) -> StepOutput[EventsSeen]:
+def kafka_events(target: Target, sent: TrafficRun, timeout_s: float) -> StepOutput[EventsSeen]:
     """Find the event of every entity; some may still be in ApexFlow's outbox."""
 
     def look() -> tuple[EventsSeen, bool]:
@@ -76,7 +76,7 @@ def kafka_events(target: Target, sent: Sent, timeout_s: float) -> StepOutput[Eve
     return looked(seen, is_complete, saw, source=f"Kafka at {target.kafka.bootstrap}")
 
 
-def events_since(target: Target, sent: Sent, timeout_s: float) -> tuple[CrmEvent, ...]:
+def events_since(target: Target, sent: TrafficRun, timeout_s: float) -> tuple[CrmEvent, ...]:
     """Return every event of both topics since the baseline of the run.
 
     Raises RunbookError where Kafka no longer holds the first of them: they are not lost, but can no longer be shown.
@@ -90,7 +90,7 @@ def events_since(target: Target, sent: Sent, timeout_s: float) -> tuple[CrmEvent
 
 
 def sink_lines(
-    target: Target, sent: Sent, events: EventsSeen | None, runtime: Runtime, timeout_s: float
+    target: Target, sent: TrafficRun, events: EventsSeen | None, runtime: Runtime, timeout_s: float
 ) -> StepOutput[tuple[Received, ...]]:
     """Find the sink's line for every event of the run; without the events, as many lines as there should be."""
     service = sink_service(target)
@@ -114,7 +114,7 @@ def sink_service(target: Target) -> Service:
     return Service(name=target.sink.service, container=target.sink.container)
 
 
-def log_since(sent: Sent) -> datetime:
+def log_since(sent: TrafficRun) -> datetime:
     """Return the time from which lines of the log can tell of events of the run."""
     return sent.started_at - CLOCK_TOLERANCE
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from runbook.commands.task_run import StepOutput
-from runbook.commands.traffic.traffic_run import Sent
+from runbook.commands.traffic.traffic_run import TrafficRun
 from runbook.commands.verify.counters import CountsSeen
 from runbook.commands.verify.events import EVERY_S, EventsSeen, looked
 from runbook.commands.verify.ledger import CLOCK_TOLERANCE, first_point, produced_at
@@ -49,7 +49,7 @@ class PanelsSeen:
 
 
 def panels_seen(
-    target: Target, sent: Sent, events: EventsSeen | None, samples: CountsSeen | None, timeout_s: float
+    target: Target, sent: TrafficRun, events: EventsSeen | None, samples: CountsSeen | None, timeout_s: float
 ) -> StepOutput[PanelsSeen]:
     """Ask Grafana for panels 20 and 21 by their own served queries until they show the run.
 
@@ -112,7 +112,7 @@ def _datasource_uid(grafana: Grafana, target: Target) -> str:
     return found[0].uid
 
 
-def _asked(grafana: Grafana, uid: str, panel: Mapping[str, Any], sent: Sent) -> tuple[PanelFrame, ...]:
+def _asked(grafana: Grafana, uid: str, panel: Mapping[str, Any], sent: TrafficRun) -> tuple[PanelFrame, ...]:
     """Ask for a panel as it was at the time of the run: later its window of 5 minutes is empty."""
     end = min(datetime.now(UTC), sent.ended_at + _PANEL_WINDOW - _MARGIN)
     targets = [{**one, "intervalMs": 1000, "maxDataPoints": 1000} for one in panel.get("targets", [])]

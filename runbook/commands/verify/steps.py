@@ -4,12 +4,12 @@ Nothing is taken for granted: a hop that cannot be read is not checked, a sum mu
 zero is never the only proof.
 """
 
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 from runbook.commands.apply.replacing import warn_of_unfinished
+from runbook.commands.run_context import RunContext
 from runbook.commands.task_run import StepOutput, TaskRun
-from runbook.commands.traffic.traffic_run import Sent, sent_run
+from runbook.commands.traffic.traffic_run import TrafficRun, traffic_run
 from runbook.commands.verify.counters import CountsSeen, prometheus_counts, sink_counts
 from runbook.commands.verify.events import AlertSeen, EventsSeen, alert_rule, kafka_events, log_since, sink_lines
 from runbook.commands.verify.ledger import (
@@ -22,15 +22,14 @@ from runbook.commands.verify.ledger import (
     panel_sight,
     unread_sums,
 )
+from runbook.commands.verify.options import VerifyOptions
 from runbook.commands.verify.panels import PanelsSeen, panels_seen
+from runbook.commands.verify.result import VerifyResult
 from runbook.errors import ExitCode, RunbookError
-from runbook.model import Created, Criterion, Evidence, HopSight, Ledger, LedgerRow, Sight, TaskResult
+from runbook.model import Created, Criterion, Evidence, HopSight, Ledger, LedgerRow, Sight
 from runbook.names import ALERT
-from runbook.observer import Observer
-from runbook.runs.run_log import RunLog
 from runbook.settings import Target
 from runbook.systems.http import shown_url
-from runbook.systems.runtime import Runtime
 
 CLAIMS = {
     1: "Panel 20 shows timeseries lines for both lead and job events",
@@ -53,26 +52,18 @@ class Seen:
     alert: AlertSeen | None
 
 
-def verify(
-    target: Target,
-    *,
-    runtime: Runtime,
-    state_dir: Path,
-    record: RunLog,
-    observer: Observer,
-    run_id: str | None = None,
-    timeout_s: float = 60.0,
-) -> TaskResult:
-    """Prove the traffic run `run_id`, or the newest one on this target; `timeout_s` bounds the wait at each hop.
+def verify(context: RunContext, options: VerifyOptions) -> VerifyResult:
+    """Prove a traffic run; the time-out bounds the wait at each hop.
 
     Exit code 0: every criterion and every row proven; 1: something failed; 3: something could not be checked.
     """
-    warn_of_unfinished(state_dir, observer)
-    task_run = TaskRun("verify", target=target.name, record=record, observer=observer)
+    target, runtime, timeout_s = context.target, context.runtime, options.timeout_s
+    warn_of_unfinished(context.state_dir, context.screen)
+    task_run = TaskRun("verify", context)
     try:
-        sent = task_run.step("traffic run", 5, lambda: _sent(state_dir, target, run_id))
+        sent = task_run.step("traffic run", 5, lambda: _sent(context, options.run_id))
     except RunbookError as error:
-        return task_run.failure(error)
+        return task_run.failure(VerifyResult, error)
     events = task_run.look("Kafka", 5, lambda: kafka_events(target, sent, timeout_s))
     lines = task_run.look("sink log", 5, lambda: sink_lines(target, sent, events, runtime, timeout_s))
     page = task_run.look("sink metrics", 5, lambda: sink_counts(target, sent, events, runtime, timeout_s))
@@ -81,16 +72,18 @@ def verify(
     alert = task_run.look("alert rule", 2, lambda: alert_rule(target, timeout_s))
     seen = Seen(events=events, lines=lines, page=page, samples=samples, panels=panels, alert=alert)
     criteria, ledger = judged(target, seen), followed(sent, seen)
-    worst = {criterion.outcome for criterion in criteria} | {ledger.outcome}
-    if "failed" in worst:
-        return task_run.result("failed", ExitCode.PROBLEM, criteria=criteria, ledger=ledger)
-    if "not_checked" in worst:
-        return task_run.result("inconclusive", ExitCode.INCONCLUSIVE, criteria=criteria, ledger=ledger)
-    return task_run.result("ok", ExitCode.OK, criteria=criteria, ledger=ledger)
+    outcome, code = _worst({criterion.outcome for criterion in criteria} | {ledger.outcome})
+    return replace(task_run.result(VerifyResult, outcome, code), criteria=criteria, ledger=ledger)
 
 
-def _sent(state_dir: Path, target: Target, run_id: str | None) -> StepOutput[Sent]:
-    sent = sent_run(state_dir, target=target.name, run_id=run_id)
+def _worst(outcomes: set[Sight]) -> tuple[str, ExitCode]:
+    if "failed" in outcomes:
+        return "failed", ExitCode.PROBLEM
+    return ("inconclusive", ExitCode.INCONCLUSIVE) if "not_checked" in outcomes else ("ok", ExitCode.OK)
+
+
+def _sent(context: RunContext, run_id: str | None) -> StepOutput[TrafficRun]:
+    sent = traffic_run(context.state_dir, target=context.target.name, run_id=run_id)
     reason = f"run {sent.run_id}: {len(sent.created)} of {sent.wanted} entities were created"
     return StepOutput(value=sent, outcome="ok", reason=reason)
 
@@ -164,7 +157,7 @@ def _unread(number: int) -> Criterion:
     return Criterion(number=number, claim=CLAIMS[number], outcome="not_checked", evidence=(unread,))
 
 
-def followed(sent: Sent, seen: Seen) -> Ledger:
+def followed(sent: TrafficRun, seen: Seen) -> Ledger:
     """Return every row through every hop, and the sums of both counters."""
     by_sink = seen.page.sums if seen.page else unread_sums("sink", sent.created)
     by_prometheus = seen.samples.sums if seen.samples else unread_sums("Prometheus", sent.created)

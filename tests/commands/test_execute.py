@@ -9,52 +9,56 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from schema import validate
 
-from runbook.console import validate
 from runbook.runs.run_log import all_runs
 
 PROGRAM = """
 import resource, signal, sys, time
-from runbook.errors import ExitCode, LockedError, RolledBackError, RunbookError
+from runbook.commands.execute import execute
+from runbook.commands.task_run import TaskRun
+from runbook.errors import ExitCode, LockedError, RunbookError
 from runbook.interrupts import become_interruptible
-from runbook.commands.session import carry_out
+from runbook.model import CommandResult
 
 become_interruptible()
 
-def fine(session):
-    session.record.append("note", {})
-    return session.result("ok", ExitCode.OK)
+def ok(context):
+    return TaskRun("setup", context).result(CommandResult, "ok", ExitCode.OK)
 
-def looks_only(session):
-    return session.result("ok", ExitCode.OK)
+def fine(context):
+    context.run_log.append("note", {})
+    return ok(context)
 
-def refused(session):
-    session.record
+def refused(context):
+    context.run_log
     raise RunbookError("It was refused", where="there", fix="do this")
 
-def locked(session):
+def locked(context):
     raise LockedError("Another run", where="lock", fix="wait")
 
-def wrong_settings(session):
-    session.target
-    session.record
+def wrong_settings(context):
+    context.target
+    context.run_log
 
-def broken(session):
-    session.record
+def broken(context):
+    context.run_log
     return 1 / 0
 
-def waits(session):
-    session.record
-    session.screen.says("waiting")
+def waits(context):
+    context.run_log
+    context.screen.says("waiting")
     signal.pause()
 
-def full_disk(session):
-    size = (session.record.folder / "record.jsonl").stat().st_size
+def full_disk(context):
+    size = (context.run_log.folder / "record.jsonl").stat().st_size
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-    return session.result("ok", ExitCode.OK)
+    return ok(context)
 
-json, reports = "--json" in sys.argv, "--report" in sys.argv
-carry_out("setup", globals()[sys.argv[1]], target=sys.argv[2], json=json, reports=reports)
+work, target, *options = sys.argv[1:]
+kept = work != "looks_only"
+sys.exit(execute("setup", globals().get(work, ok), target=target, json="--json" in options, is_recorded=kept,
+                 has_report="--report" in options))
 """
 
 
@@ -117,7 +121,7 @@ def test_on_a_screen_it_is_three_parts(program: list[str], tmp_path: Path, work:
     done = run(program, tmp_path, work, "live")
 
     assert done.returncode != 0
-    assert "Fix: " in done.stdout
+    assert "Fix: " in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
 
 
@@ -148,7 +152,7 @@ def test_a_defect_keeps_its_trace_in_a_file(program: list[str], tmp_path: Path) 
     """The screen names the place in one line; the trace is for the maintainers."""
     done = run(program, tmp_path, "broken", "live")
 
-    assert "defect of this tool" in done.stdout
+    assert "defect of this tool" in done.stderr
     assert "ZeroDivisionError" in (tmp_path / ".runbook" / "defects" / "trace.txt").read_text()
 
 

@@ -1,0 +1,94 @@
+"""What every command does around its work: context, run log, result, report, exit code. Nothing else gets out."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from runbook.commands.run_context import RunContext
+from runbook.console import Screen, defect, document, make_screen
+from runbook.errors import ExitCode, RunbookError
+from runbook.interrupts import Interrupted, uninterrupted
+from runbook.invocation import inv, works_on
+from runbook.model import CommandResult, Problem
+from runbook.runs.run_log import RunLog
+from runbook.settings import option_for
+
+Work = Callable[[RunContext], CommandResult]
+
+
+def execute(
+    command: str,
+    work: Work,
+    *,
+    target: str | None = None,
+    json: bool = False,
+    yes: bool = False,
+    is_recorded: bool = True,
+    has_report: bool = False,
+) -> int:
+    """Do the work of a command, show and record its result, and return its exit code.
+
+    With `has_report`, the evidence of the run is written beside its log.
+    """
+    screen = make_screen(json=json, yes=yes)
+    context = RunContext(command, target=target, screen=screen, is_recorded=is_recorded)
+    works_on(option_for(context.target_name))
+    began, started_at = time.monotonic(), datetime.now(UTC)
+
+    def ended(outcome: str, exit_code: ExitCode, problem: Problem) -> CommandResult:
+        return CommandResult(
+            task=command,
+            target=context.target_name,
+            run_id=context.begun_run_log.run_id if context.begun_run_log else "",
+            started_at=started_at,
+            duration_s=round(time.monotonic() - began, 3),
+            outcome=outcome,
+            exit_code=int(exit_code),
+            steps=(),
+            problem=problem,
+        )
+
+    try:
+        result = work(context)
+    except Interrupted:
+        where = str(context.begun_run_log.folder if context.begun_run_log else context.directory)
+        problem = Problem(seen="Interrupted; nothing was left half done", where=where, fix=inv(command))
+        result = ended("interrupted", ExitCode.INTERRUPTED, problem)
+    except RunbookError as error:
+        result = ended("failed", error.exit_code, context.problem(error))
+    except Exception as error:  # noqa: BLE001 - the one place where nothing may get out as a bare traceback
+        problem = context.problem(defect(error, context.state_dir / "defects"))
+        result = ended("failed", ExitCode.PROBLEM, problem)
+    with uninterrupted():
+        return _shown(context, screen, result, has_report=has_report)
+
+
+def _shown(context: RunContext, screen: Screen, result: CommandResult, *, has_report: bool) -> int:
+    run_log = context.begun_run_log
+    if run_log:
+        result = _recorded(run_log, replace(result, task=context.command, run_id=run_log.run_id))
+        if has_report:
+            screen.says(_reported(run_log))
+    screen.shows(result, run_folder=run_log.folder if run_log else None)
+    return result.exit_code
+
+
+def _recorded(run_log: RunLog, result: CommandResult) -> CommandResult:
+    """Keep the result; what cannot be kept is no success."""
+    try:
+        run_log.append("result", document(result))
+    except RunbookError as error:
+        if result.exit_code == ExitCode.OK:
+            problem = Problem(seen=error.seen, where=error.where, fix=error.fix)
+            return replace(result, outcome="failed", exit_code=int(error.exit_code), problem=problem)
+    return result
+
+
+def _reported(run_log: RunLog) -> str:
+    from runbook.commands.report.html import write_report
+
+    try:
+        return f"report: {write_report(run_log, run_log.folder)}"
+    except (RunbookError, OSError) as error:
+        return f"the report could not be written: {error}"

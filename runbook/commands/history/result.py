@@ -1,0 +1,41 @@
+"""What `history` came to."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Literal
+
+from runbook.model import CommandResult
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+RunOutcome = Literal["finished", "unfinished", "broken"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastRun:
+    """One earlier run. `record` says what its record is worth, `note` why it is not "finished"."""
+
+    run_id: str
+    record: RunOutcome
+    task: str = ""
+    target: str = ""
+    outcome: str = ""
+    started_at: datetime | None = None
+    duration_s: float | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryResult(CommandResult):
+    """The runs, newest first."""
+
+    runs: tuple[PastRun, ...] | None = None
+
+    def views(self) -> Iterator["RenderableType"]:
+        """Yield what is listed."""
+        from runbook.commands.history.view import runs_view
+
+        if self.runs is not None:
+            yield runs_view(self.runs)

@@ -1,0 +1,45 @@
+"""What `metrics` came to."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from runbook.model import CommandResult
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesValue:
+    """One series of an answer. `value` is a float as Prometheus gives it: NaN and infinities too."""
+
+    labels: dict[str, str]
+    at: datetime
+    value: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueryAnswer:
+    """One query of the runbook and what Prometheus answered now; `unit` is that of the values."""
+
+    title: str
+    expr: str
+    unit: str
+    series: tuple[SeriesValue, ...]
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricsResult(CommandResult):
+    """Every query with its answer."""
+
+    answers: tuple[QueryAnswer, ...] | None = None
+
+    def views(self) -> Iterator["RenderableType"]:
+        """Yield what is listed."""
+        from runbook.commands.metrics.view import answers_view
+
+        if self.answers is not None:
+            yield answers_view(self.answers)

@@ -1,0 +1,102 @@
+"""What one command works with: target, runtime, run log, screen and lock as one object."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+
+from runbook.errors import RunbookError, UnreachableError
+from runbook.invocation import inv
+from runbook.locks import target_lock
+from runbook.model import Problem
+from runbook.observer import Observer
+from runbook.runs.null_run import NullRun
+from runbook.runs.run_log import RunLog, begin_run
+from runbook.settings import DEFAULT_TARGET, LOCAL, STACK_DIR, STACKS, STATE_DIR, Target, load_target, target_name
+from runbook.systems.runtime import Runtime
+
+
+class RunContext:
+    """One command at work. Settings, runtime and run log are made when they are first asked for."""
+
+    def __init__(
+        self,
+        command: str,
+        *,
+        screen: Observer,
+        target: str | Target | None = None,
+        directory: Path | None = None,
+        runtime: Runtime | None = None,
+        run_log: RunLog | None = None,
+        is_recorded: bool = True,
+    ) -> None:
+        """Take the command's name, who watches it, and the target (None: `RUNBOOK_TARGET`, else `live`).
+
+        A command that is not recorded keeps no run log: looking does not fill the history.
+        """
+        self.command = command
+        self.screen = screen
+        self.directory = directory or Path.cwd()
+        self.state_dir = self.directory / STATE_DIR
+        self.target_name = target.name if isinstance(target, Target) else target_name(target)
+        self._given_target = target if isinstance(target, Target) else None
+        self._given_runtime = runtime
+        self._is_recorded = is_recorded
+        self._is_locked = False
+        if run_log is not None:
+            self.__dict__["run_log"] = run_log
+
+    @cached_property
+    def target(self) -> Target:
+        """The settings of the target. Raises UsageError."""
+        return self._given_target or load_target(self.target_name, directory=self.directory)
+
+    @cached_property
+    def runtime(self) -> Runtime:
+        """What runs the services of the target."""
+        if self._given_runtime is not None:
+            return self._given_runtime
+        if self.target.runtime.kind == "processes":
+            from runbook.systems.processes.client import ProcessRuntime
+
+            return ProcessRuntime(self.directory / STACK_DIR)
+        from runbook.systems.docker.client import DockerRuntime
+
+        return DockerRuntime(self.target.runtime)
+
+    @cached_property
+    def run_log(self) -> RunLog:
+        """The log of this run, begun when it is first asked for. Raises RunbookError if it cannot be written."""
+        if not self._is_recorded:
+            return NullRun()
+        return begin_run(self.state_dir, task=self.command, target=self.target_name)
+
+    @property
+    def begun_run_log(self) -> RunLog | None:
+        """The log of this run if there is one by now."""
+        run_log: RunLog | None = self.__dict__.get("run_log")
+        return None if isinstance(run_log, NullRun) else run_log
+
+    def problem(self, error: RunbookError) -> Problem:
+        """Return an error in its three parts; one that `live` cannot be reached says where a local stack is up."""
+        is_up = (self.directory / STACKS[LOCAL][0] / "target.toml").is_file()
+        if self.target_name != DEFAULT_TARGET or not isinstance(error, UnreachableError) or not is_up:
+            return Problem(seen=error.seen, where=error.where, fix=error.fix)
+        hint = f"; a local stack is up here: {inv(self.command, target=LOCAL)}"
+        return Problem(seen=error.seen, where=error.where, fix=error.fix + hint)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the target's lock. A command within a command that holds it goes on under the same lock.
+
+        Raises LockedError, which names the holder.
+        """
+        if self._is_locked:
+            yield
+            return
+        with target_lock(self.state_dir, target=self.target_name):
+            self._is_locked = True
+            try:
+                yield
+            finally:
+                self._is_locked = False
