@@ -367,7 +367,7 @@ def demo(
     help={
         "with": "real programs for these parts: kafka=real,keycloak=real,postgres=real",
         "real": "real programs wherever they can be had",
-        "docker": "in containers, as target docker",
+        "docker": "in containers, as target docker, with the images of monitoring/compose.yaml or of its variables",
         "json": _COMMON["json"],
     }
 )
@@ -448,18 +448,6 @@ def bench(context: Context, name: str) -> None:
     if name not in known:
         raise Exit(f"There is no benchmark {name!r}\n{_ROOT / 'benchmarks'}\nFix: choose one of {known}", code=4)
     _python(context, f"-m benchmarks.{name} {shlex.join(shlex.split(context.remainder))}")
-
-
-@task(help={"real": "also those of the real programs, wherever they can be had", "json": _COMMON["json"]})
-def images(_context: Context, real: bool = False, json: bool = False) -> None:
-    """Build the images of the stack in containers; what is unchanged is not built again."""
-
-    def work(session: "Session") -> "TaskResult":
-        from runbook.commands.stack.steps import images
-
-        return images(observer=session.screen, everything=real)
-
-    _carry_out("dev.images", work, target="docker", json=json)
 
 
 @task()
@@ -567,7 +555,7 @@ namespace = Collection(
     test,
 )
 namespace.add_collection(Collection("stack", up, down, status, break_, mend))
-namespace.add_collection(Collection("dev", lint, bench, images, docs))
+namespace.add_collection(Collection("dev", lint, bench, docs))
 
 
 def _refuse(seen: str) -> NoReturn:

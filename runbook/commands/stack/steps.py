@@ -5,11 +5,10 @@ from pathlib import Path
 
 from runbook.commands.task_run import StepOutput, TaskRun
 from runbook.errors import ExitCode, RunbookError, UsageError
+from runbook.invocation import inv
 from runbook.listings import Listing, Part
 from runbook.local_stack import docker_stack, stack
-from runbook.local_stack.images import built_images
 from runbook.local_stack.real import all_there_is, wanted_real
-from runbook.local_stack.real_images import looks
 from runbook.model import TaskResult
 from runbook.observer import Observer
 from runbook.runs.null_run import NullRun
@@ -30,12 +29,17 @@ def stack_up(directory: Path, *, observer: Observer, real: str = "", everything:
 
 
 def containers_up(directory: Path, *, observer: Observer, real: str = "", everything: bool = False) -> TaskResult:
-    """Start the stack in containers, from images that are built here; `real` and `everything` as in `stack_up`."""
+    """Start the stack in containers; `real` and `everything` are refused, for there the images decide."""
     task_run = TaskRun("stack.up", target=DOCKER, record=NullRun(), observer=observer)
 
     def work() -> StepOutput[None]:
-        names = wanted_real(real) if real else frozenset()
-        path = docker_stack.up(directory, observer, real=names | _real_images(observer, everything=everything))
+        if real or everything:
+            raise UsageError(
+                "--with and --real choose programs of the stack without Docker; in containers the images decide",
+                where=f"option --docker beside {'--with' if real else '--real'}",
+                fix=f"name the image: KAFKA_IMAGE=IMAGE {inv('stack.up --docker')}; see docs/DOCKER.md, Images",
+            )
+        path = docker_stack.up(directory, observer)
         return StepOutput(value=None, outcome="changed", reason=f"target {DOCKER} is up, see {path}")
 
     return ended(task_run, "stack.up", work)
@@ -81,28 +85,6 @@ def containers_status(directory: Path, *, observer: Observer) -> TaskResult:
         return StepOutput(value=parts, outcome="failed" if down else "ok", reason=reason)
 
     return _listed("stack.status", observer, work, target=DOCKER)
-
-
-def images(*, observer: Observer, everything: bool = False) -> TaskResult:
-    """Build the images of the stack in containers that are not there yet; `everything`: also of the real programs."""
-    task_run = TaskRun("dev.images", target=DOCKER, record=NullRun(), observer=observer)
-
-    def work() -> StepOutput[None]:
-        said: list[str] = []
-
-        def says(text: str) -> None:
-            said.append(text)
-            observer.says(text)
-
-        real = _real_images(observer, everything=everything)
-        found = sorted(built_images(says, real).values())
-        return StepOutput(value=None, outcome="changed" if said else "unchanged", reason=", ".join(found))
-
-    return ended(task_run, "images", work)
-
-
-def _real_images(observer: Observer, *, everything: bool) -> frozenset[str]:
-    return all_there_is(observer.says, looks()) if everything else frozenset()
 
 
 def stack_down(directory: Path, *, observer: Observer) -> TaskResult:
