@@ -1,15 +1,15 @@
 """Containers for tests: whether an engine answers here, and small ones that run a few lines of Python."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from uuid import uuid4
 
 import pytest
+from images.build import built_images
 
 from runbook.errors import RunbookError
 from runbook.local_stack.engine import compose_command, docker
-from runbook.local_stack.images import built_images
 from runbook.systems.runtime import Service
 
 Starting = Callable[..., Service]
@@ -26,11 +26,14 @@ def need_an_engine() -> None:
         pytest.skip(f"Docker cannot be used here: {error.seen.splitlines()[-1]}")
 
 
-def images_of_the_stack() -> dict[str, str]:
-    """Return the images, built now if this machine has not built them before; skip where they cannot be made."""
+def images_of_the_stack(real: Collection[str] = ()) -> dict[str, str]:
+    """Return the variables for the stack in containers, with images that are built now unless this engine has them.
+
+    `real` names the parts that real programs play. Skips where the images cannot be made.
+    """
     need_an_engine()
     try:
-        return built_images(print)
+        return built_images(print, real)
     except RunbookError as error:
         pytest.skip(f"The images cannot be made here: {error.seen.splitlines()[-1]}")
 

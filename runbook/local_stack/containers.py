@@ -1,6 +1,6 @@
 """The containers of the Docker stack by name, and whether each of them is ready."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
 
@@ -23,10 +23,10 @@ SERVICES: Final[Mapping[str, str]] = {
     "apexflow": "aether-apexflow",
     "crm-events-sink": "aether-crm-events-sink",
 }
-"""Compose service -> container. ApexFlow's database is SQLite inside its stand-in, and nobody asks the exporter."""
+"""Compose service -> container. Nobody asks the exporter: it is not started."""
 
 DATABASE: Final[Mapping[str, str]] = {"apexflow-db": "aether-apexflow-db"}
-"""The same for the real PostgreSQL, if it is asked for: ApexFlow's database, and the sink's journal."""
+"""The same for PostgreSQL: ApexFlow's database, and the sink's journal."""
 
 NAMES: Final = {**SERVICES, **DATABASE}
 _READY_S: Final = 180.0
@@ -36,7 +36,7 @@ Ports = Mapping[str, int]
 Probe = Callable[[], str]
 
 
-def probes(ports: Ports, real: Collection[str]) -> dict[str, Probe]:
+def probes(ports: Ports) -> dict[str, Probe]:
     """Return for each service what says why it is not ready; nobody asks those that are published nowhere."""
     addresses = {
         "keycloak": f"{local_url(ports['KEYCLOAK'])}/realms/aetherlink",
@@ -46,16 +46,15 @@ def probes(ports: Ports, real: Collection[str]) -> dict[str, Probe]:
         "prometheus": f"{local_url(ports['PROMETHEUS'])}/-/ready",
         "grafana": f"{local_url(ports['GRAFANA'])}/api/health",
     }
-    kafka = f"127.0.0.1:{ports['KAFKA']}"
     return {
-        "kafka": partial(_missing_topics, kafka) if "kafka" in real else partial(missing_for, f"tcp://{kafka}"),
+        "kafka": partial(_missing_topics, f"127.0.0.1:{ports['KAFKA']}"),
         "apexflow-db": _missing_login,
         **{name: partial(missing_for, address) for name, address in addresses.items()},
     }
 
 
 def _missing_topics(address: str) -> str:
-    """Say what keeps a real broker from having the topics, or nothing: the sink, a consumer, creates none."""
+    """Say what keeps the broker from having the topics, or nothing: the sink, a consumer, creates none."""
     missing = missing_for(f"kafka://{address}")
     if not missing:
         create_topics(address, TOPICS)

@@ -1,4 +1,4 @@
-"""The stack in containers: monitoring/ as it is, 10 s between scrapes, with images of our own where none can be pulled.
+"""The stack in containers: monitoring/ as it is, 10 s between scrapes, with the images that its compose file names.
 
 Names, labels, networks and single-file mounts are those of an installation in the field, so whatever is proven here
 is proven for target `live`. Since the names are fixed, there is one such stack per engine, and it is refused where
@@ -12,7 +12,7 @@ import os
 import random
 import secrets
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -20,8 +20,8 @@ from runbook.errors import RunbookError
 from runbook.interrupts import uninterrupted
 from runbook.local_stack.containers import DATABASE, NAMES, SERVICES, Ports, await_containers, probes
 from runbook.local_stack.engine import compose_command, docker, listed, run
-from runbook.local_stack.image_tags import CHECKOUT
-from runbook.local_stack.images import built_images, played_by
+from runbook.local_stack.images import KIND_LABEL, PLAYS_LABEL, named_images, pull_missing, variables
+from runbook.local_stack.installation import reference
 from runbook.local_stack.ports import is_taken
 from runbook.local_stack.service_spec import local_url
 from runbook.local_stack.target import Tables, toml
@@ -32,9 +32,12 @@ from runbook.settings import DOCKER, STACKS, STATE_DIR
 from runbook.systems.processes.launcher import write_private
 
 FOLDER: Final = STACKS[DOCKER][0]
-_REAL: Final = {"kafka": "kafka", "keycloak": "keycloak", "postgres": "apexflow-db"}  # started first: others need them
+_FIRST: Final = ("kafka", "keycloak", "apexflow-db")  # others need them when they start
 _STORED: Final = {"apexflow": "its data in {}", "crm-events-sink": "its journal in {}"}
-_DATABASE_ADDRESS: Final = "apexflow-db:5432/postgres"  # ApexFlow in the schema public, the journal in its own
+_DATABASE: Final = "apexflow-db"
+_DATABASE_ADDRESS: Final = f"{_DATABASE}:5432/postgres"  # ApexFlow in the schema public, the journal in its own
+_DATABASE_URL: Final = "APEXFLOW_DATABASE_URL"
+_COMPOSE: Final = "compose.yaml"
 _VARIABLES: Final = ".env"
 _PORTS: Final = ("PROMETHEUS", "ALERTMANAGER", "GRAFANA", "KAFKA", "KEYCLOAK", "TRAEFIK", "SINK_METRICS", "SINK_HTTP")
 _CHOICE: Final = range(20_000, 32_000)  # as in ports.py: below what systems hand to outgoing connections
@@ -42,20 +45,22 @@ _PROJECT: Final = "com.docker.compose.project"
 _REMOVE: Final = {"container": ("rm", "--force", "--volumes"), "network": ("rm",), "volume": ("rm",)}  # in this order
 
 
-def up(directory: Path, observer: Observer, *, real: Collection[str] = ()) -> Path:
-    """Bring the stack of a working directory up, anew if it was up before; return the settings of target `docker`.
+def up(directory: Path, observer: Observer, *, environment: Mapping[str, str] = os.environ) -> Path:
+    """Bring the stack of a working directory up, new if it was up before; return the settings of target `docker`.
 
-    `real` names the parts that the real programs play (real.REAL). Raises UsageError when Docker or the images cannot
-    be had, RunbookError when a real program is missing, a container of another installation has one of the names, or
-    a part does not become ready: nothing of the stack is left then.
+    `environment` may hold the variables of monitoring/compose.yaml. Its ports are chosen here, and its passwords where
+    the environment has none. Raises UsageError without Docker or without an image of AetherLink's own, RunbookError
+    when an image cannot be pulled, a container of another installation has one of the names, or a part does not become
+    ready: nothing of the stack is left then. What was up before stays up when images are missing.
     """
     with target_lock(directory / STATE_DIR, target=DOCKER):
         compose = compose_command()
         _refuse_another_installation(directory)
-        images = built_images(observer.says, real)
+        images = named_images(reference() / _COMPOSE, environment)
+        pull_missing([images[service] for service in _services(environment)], observer)
         _end(directory)
         try:
-            return _started(directory, compose, images, observer, real)
+            return _started(directory, compose, environment, observer)
         except BaseException:
             with uninterrupted():
                 _end(directory)
@@ -73,26 +78,36 @@ def down(directory: Path, observer: Observer) -> bool:
 def status(directory: Path) -> tuple[ServiceStatus, ...]:
     """Return every container of the stack as the engine has it now; nothing if there is none."""
     label = f"label={_PROJECT}={project(directory)}"
-    lines = docker("container", "ls", "--all", "--filter", label, "--format", "{{json .}}").splitlines()
-    containers = {container["Names"]: container for container in map(json.loads, lines)}
+    shown = "\t".join((f'{{{{.Label "{PLAYS_LABEL}"}}}}', f'{{{{.Label "{KIND_LABEL}"}}}}', "{{json .}}"))
+    lines = docker("container", "ls", "--all", "--filter", label, "--format", shown).splitlines()
+    containers = {}
+    for line in lines:
+        plays, kind, told = line.split("\t", 2)
+        container = json.loads(told)
+        containers[container["Names"]] = container | {"plays": plays or container["Image"], "kind": kind}
     wanted = services(directory)
     return tuple(_part(service, containers[name], wanted) for service, name in wanted.items() if name in containers)
 
 
 def services(directory: Path) -> Mapping[str, str]:
     """Return compose service -> container of the stack in this directory."""
-    variables = directory / FOLDER / "monitoring" / _VARIABLES
-    has_database = variables.exists() and "APEXFLOW_DB_IMAGE=" in variables.read_text(encoding="utf-8")
-    return {**SERVICES, **(DATABASE if has_database else {})}
+    written = directory / FOLDER / "monitoring" / _VARIABLES
+    lines = written.read_text(encoding="utf-8").splitlines() if written.exists() else []
+    return _services(dict(line.split("=", 1) for line in lines))
 
 
-def _part(service: str, container: Mapping[str, str], wanted: Collection[str]) -> ServiceStatus:
-    plays, kind = played_by(container["Image"])
-    stored = _STORED.get(service, "").format("PostgreSQL" if DATABASE.keys() <= set(wanted) else "SQLite")
+def _services(environment: Mapping[str, str]) -> Mapping[str, str]:
+    """Return compose service -> container. Where ApexFlow has its data elsewhere, no database is started."""
+    address = environment.get(_DATABASE_URL) or _DATABASE
+    return {**SERVICES, **(DATABASE if _DATABASE in address else {})}
+
+
+def _part(service: str, container: Mapping[str, str], wanted: Mapping[str, str]) -> ServiceStatus:
+    stored = _STORED.get(service, "").format("PostgreSQL" if _DATABASE in wanted else "SQLite")
     return ServiceStatus(
         name=service,
-        plays=f"{container['Names']}: {plays}",
-        kind=kind,
+        plays=f"{container['Names']}: {container['plays']}",
+        kind="stand-in" if container["kind"] == "stand-in" else "real",
         running=container["State"] == "running",
         pid=None,
         address=next((port for port in container["Ports"].split(", ") if "->" in port), "").partition("->")[0],
@@ -105,22 +120,21 @@ def project(directory: Path) -> str:
     return f"crm-runbook-{hashlib.sha256(str(directory.resolve()).encode()).hexdigest()[:8]}"
 
 
-def _started(
-    directory: Path, compose: tuple[str, ...], images: Mapping[str, str], observer: Observer, real: Collection[str]
-) -> Path:
+def _started(directory: Path, compose: tuple[str, ...], environment: Mapping[str, str], observer: Observer) -> Path:
     folder = directory.resolve() / FOLDER
     monitoring = folder / "monitoring"
-    shutil.copytree(CHECKOUT / "monitoring", monitoring)
+    shutil.copytree(reference(), monitoring)
     ports = _free_ports()
-    variables = {"COMPOSE_PROJECT_NAME": project(directory), **images, **_secrets(real)}
-    variables |= {f"{name}_PORT": str(port) for name, port in ports.items()}
+    named = {name: environment[name] for name in sorted(variables(monitoring / _COMPOSE)) if environment.get(name)}
+    chosen = {"COMPOSE_PROJECT_NAME": project(directory), **_secrets(environment), **named}
+    chosen |= {f"{name}_PORT": str(port) for name, port in ports.items()}
     # Beside compose.yaml: `docker compose ps` in that folder then speaks of this stack.
-    write_private(monitoring / _VARIABLES, "".join(f"{name}={value}\n" for name, value in variables.items()).encode())
-    every = services(directory)
+    write_private(monitoring / _VARIABLES, "".join(f"{name}={value}\n" for name, value in chosen.items()).encode())
+    every = _services(environment)
     observer.says(f"starting {len(every)} containers ...")
-    awaited = probes(ports, real)
-    for some in filter(None, ([service for name, service in _REAL.items() if name in real], list(every))):
-        run((*_ending_with_us(), *compose, "up", "--detach", *some), directory=monitoring, environment=variables)
+    awaited = probes(ports)
+    for some in ([service for service in _FIRST if service in every], list(every)):
+        run((*_ending_with_us(), *compose, "up", "--detach", *some), directory=monitoring, environment=chosen)
         await_containers({service: awaited.pop(service) for service in some if service in awaited}, observer)
     write_private(folder / "target.toml", toml(_target(ports)))
     return folder / "target.toml"
@@ -131,17 +145,15 @@ def _ending_with_us() -> tuple[str, ...]:
     return ("setpriv", "--pdeathsig", "KILL", "--") if shutil.which("setpriv") else ()
 
 
-def _secrets(real: Collection[str]) -> dict[str, str]:
-    """Return the passwords of the real programs, and the addresses that need one."""
-    variables = {}
-    if "keycloak" in real:
-        variables["KEYCLOAK_ADMIN_PASSWORD"] = secrets.token_hex()
-    if "postgres" in real:
-        password = secrets.token_hex()
-        variables["APEXFLOW_DB_PASSWORD"] = password
-        variables["APEXFLOW_DATABASE_URL"] = f"postgresql://postgres@{_DATABASE_ADDRESS}"
-        variables["POSTGRES_DSN"] = f"postgresql://postgres:{password}@{_DATABASE_ADDRESS}"
-    return variables
+def _secrets(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return passwords, and the addresses that need one."""
+    found = {"KEYCLOAK_ADMIN_PASSWORD": secrets.token_hex()}
+    if _DATABASE in _services(environment):
+        password = environment.get("APEXFLOW_DB_PASSWORD") or secrets.token_hex()
+        found["APEXFLOW_DB_PASSWORD"] = password
+        found[_DATABASE_URL] = f"postgresql://postgres@{_DATABASE_ADDRESS}"
+        found["POSTGRES_DSN"] = f"postgresql://postgres:{password}@{_DATABASE_ADDRESS}"
+    return found
 
 
 def _free_ports() -> dict[str, int]:

@@ -18,12 +18,12 @@ _PACKAGE = Path(__file__).parent
 
 def copy_monitoring(layout: Layout, ports: Ports) -> None:
     """Copy monitoring/ and give the copy the local addresses and intervals. Raises RunbookError."""
-    shutil.copytree(_reference(), layout.monitoring)
+    shutil.copytree(reference(), layout.monitoring)
     for name, edits in _edits(layout, ports).items():
         _edit(layout.monitoring / name, edits)
 
 
-def _reference() -> Path:
+def reference() -> Path:
     """Return monitoring/ as the wheel carries it, else as it lies beside the package in a checkout."""
     places = (_PACKAGE / "monitoring", _PACKAGE.parents[1] / "monitoring")
     for place in places:
@@ -66,7 +66,7 @@ def _edit(path: Path, edits: Mapping[str, str]) -> None:
         if old not in text:
             raise RunbookError(
                 f"The reference installation no longer holds {old!r}",
-                where=str(_reference() / path.name),
+                where=str(reference() / path.name),
                 fix="restore monitoring/, or correct runbook/local_stack/installation.py",
             )
         text = text.replace(old, new)

@@ -83,7 +83,16 @@ def create_topics(address: str, topics: Sequence[str]) -> None:
     from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # exported, if not in __all__  # noqa: PLC0415 - see missing_metadata
 
     admin = AdminClient({"bootstrap.servers": address, "log_level": 0})
-    wanted = [NewTopic(name, num_partitions=PARTITIONS, replication_factor=1) for name in topics]
+    try:
+        there = admin.list_topics(timeout=_CREATED_S).topics
+    except KafkaException as error:
+        raise RunbookError(
+            f"The topics could not be listed: {error.args[0].str()}", where=address, fix="inv stack.up"
+        ) from None
+    new = [name for name in topics if name not in there]
+    wanted = [NewTopic(name, num_partitions=PARTITIONS, replication_factor=1) for name in new]
+    if not wanted:
+        return  # librdkafka refuses an empty list
     for name, created in admin.create_topics(wanted, request_timeout=_CREATED_S).items():
         try:
             created.result(_CREATED_S)

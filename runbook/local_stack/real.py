@@ -1,6 +1,6 @@
 """The parts that can be played by the real program instead of a stand-in, and where these programs come from."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -71,13 +71,10 @@ def found_programs(real: frozenset[str], says: Says) -> Programs:
     return Programs(**{name: _FINDERS[name](says) for name in sorted(real)})
 
 
-def all_there_is(says: Says, finders: Mapping[str, Callable[[Says], object]] = _FINDERS) -> frozenset[str]:
-    """Return the names of the real programs that are here or can be fetched, and say what is missing for the others.
-
-    `finders` say how each is looked for; one that is missing is a RunbookError.
-    """
+def all_there_is(says: Says) -> frozenset[str]:
+    """Return the names of the real programs that are here or can be fetched, and say what is missing for the others."""
     there = set()
-    for name, find in finders.items():
+    for name, find in _FINDERS.items():
         try:
             find(says)
             there.add(name)

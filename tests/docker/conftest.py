@@ -25,16 +25,16 @@ def engine() -> None:
 
 @pytest.fixture(scope="session")
 def images() -> dict[str, str]:
-    """Return the images of the stack."""
+    """Return the variables that name the images of the stack."""
     return images_of_the_stack()
 
 
 @pytest.fixture(scope="module")
-def stack(images: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:  # noqa: ARG001 - built before the stack's time counts
+def stack(images: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """Have the installation up for the tests of one module."""
     directory = tmp_path_factory.mktemp("installation")
     try:
-        docker_stack.up(directory, NullObserver())
+        docker_stack.up(directory, NullObserver(), environment=images)
         target = load_target(DOCKER, directory=directory)
         with contextlib.closing(DockerRuntime(target.runtime)) as runtime:
             yield Installation(directory, target, runtime)

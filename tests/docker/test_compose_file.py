@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 import yaml
+from images.build import SQLITE, VARIABLES
 
 from runbook.local_stack.containers import NAMES
-from runbook.local_stack.images import VARIABLES
 from runbook.settings import Target
 
 COMPOSE = Path(__file__).resolve().parents[2] / "monitoring/compose.yaml"
@@ -74,4 +74,4 @@ def test_stack_starts_services_of_the_file_with_images_that_it_knows(services: d
     text = COMPOSE.read_text(encoding="utf-8")
 
     assert {name: services[name]["container_name"] for name in NAMES} == NAMES
-    assert all(f"${{{variable}:-" in text for variable in VARIABLES)
+    assert all(f"${{{variable}:-" in text for variable in (*VARIABLES, *SQLITE))

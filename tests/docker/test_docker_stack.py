@@ -1,5 +1,6 @@
 """The stack in containers comes, goes, and leaves nothing, however it ends."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 from command_line import CHECKOUT
 from docker_parts import Installation
+from images.build import built_images
 
 from runbook.errors import RunbookError
 from runbook.local_stack import docker_stack
@@ -23,7 +25,6 @@ import sys
 from pathlib import Path
 from runbook.observer import NullObserver
 from runbook.local_stack import docker_stack
-from runbook.local_stack.containers import SERVICES
 docker_stack.up(Path(sys.argv[1]), NullObserver())
 """
 
@@ -33,10 +34,10 @@ def left(directory: Path) -> dict[str, list[str]]:
     return {kind: found for kind in ("container", "network", "volume") if (found := listed(kind, label))}
 
 
-@pytest.mark.usefixtures("images")
-def test_what_a_killed_start_left_is_removed(tmp_path: Path) -> None:
+def test_what_a_killed_start_left_is_removed(images: dict[str, str], tmp_path: Path) -> None:
     """SIGKILL while containers come up: `down` finds them by their label alone."""
-    starting = subprocess.Popen([sys.executable, "-c", UP, str(tmp_path)], cwd=CHECKOUT)
+    command = (sys.executable, "-c", UP, str(tmp_path))
+    starting = subprocess.Popen(command, cwd=CHECKOUT, env={**os.environ, **images})
 
     def probe() -> Pending | None:
         return None if "container" in left(tmp_path) else Pending("no container yet")
@@ -57,7 +58,7 @@ def test_installation_of_somebody_else_is_left_alone(images: dict[str, str], tmp
     docker("create", "--name", "aether-prom", images["PROMETHEUS_IMAGE"])
     try:
         with pytest.raises(RunbookError, match="aether-prom already"):
-            docker_stack.up(tmp_path, NullObserver())
+            docker_stack.up(tmp_path, NullObserver(), environment=images)
         assert left(tmp_path) == {}
         docker_stack.down(tmp_path, NullObserver())
         assert docker("container", "ls", "--all", "--quiet", "--filter", "name=^aether-prom$").strip()
@@ -66,12 +67,21 @@ def test_installation_of_somebody_else_is_left_alone(images: dict[str, str], tmp
 
 
 def test_unchanged_images_are_not_built_again(images: dict[str, str]) -> None:
-    from runbook.local_stack.images import built_images  # noqa: PLC0415 - read beside the fixture that uses it
-
     said: list[str] = []
 
     assert images == built_images(said.append)
     assert said == []
+
+
+def test_missing_images_are_named_before_anything_is_ended(stack: Installation) -> None:
+    """The official images it is, unless told otherwise; AetherLink's own are in no registry, and are not asked for."""
+    up = stack.does("stack.up", "--docker", target=False)
+
+    problem = up.document["error"]
+    assert (up.code, problem["where"]) == (4, "monitoring/compose.yaml")
+    assert "aetherlink/gateway:local, aetherlink/apexflow:local" in problem["seen"]
+    assert "GATEWAY_IMAGE=IMAGE APEXFLOW_IMAGE=IMAGE" in problem["fix"]
+    assert stack.does("stack.status", "--docker", target=False).code == 0
 
 
 def test_status_tells_what_runs_and_what_it_is(stack: Installation) -> None:

@@ -10,9 +10,9 @@ from uuid import uuid4
 
 import pytest
 from command_line import CHECKOUT
+from images.root_images import root_image
 
 from runbook.local_stack.engine import docker
-from runbook.local_stack.root_images import root_image
 
 sys.path.insert(0, str(CHECKOUT / "tests" / "sink"))
 

@@ -4,12 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 from command_line import given
+from containers import images_of_the_stack
 from journey_parts import KINDS, PARAMETERS, Installation
 
 from runbook.errors import RunbookError
-from runbook.local_stack.engine import compose_command, docker
 from runbook.local_stack.real import REAL, found_programs
-from runbook.local_stack.real_images import real_image
 from runbook.local_stack.tools import found_tools
 
 
@@ -17,12 +16,16 @@ from runbook.local_stack.tools import found_tools
 def installation(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """One of each kind; what this machine cannot have is skipped with the reason."""
     kind: str = request.param
-    _skip_without(kind)
     options, target, folder, programs = KINDS[kind]
+    real = REAL if programs == "real" else ()
+    variables = images_of_the_stack(real) if "--docker" in options else _without_docker(kind)
     directory = tmp_path_factory.mktemp(kind)
     down = [option for option in options if option == "--docker"]
     try:
-        up = given(directory, "stack.up", *options)
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in variables.items():
+                patch.setenv(name, value)
+            up = given(directory, "stack.up", *options)
         assert up.code == 0, up.document
         yield Installation(directory=directory, target=target, folder=folder, programs=programs)
     finally:
@@ -30,17 +33,12 @@ def installation(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     assert ended.code == 0, ended.document
 
 
-def _skip_without(kind: str) -> None:
+def _without_docker(kind: str) -> dict[str, str]:
+    """Return no variables; skip where a program is missing."""
     try:
-        if kind.startswith("docker"):
-            docker("info")
-            compose_command()
-        else:
-            found_tools(print)
+        found_tools(print)
         if kind == "real":
             found_programs(REAL, print)
-        if kind == "docker-real":
-            for name in REAL:
-                real_image(name).look(print)
     except RunbookError as error:
         pytest.skip(f"no {kind} installation here: {error.seen.splitlines()[-1]}")
+    return {}

@@ -47,12 +47,11 @@ class Installation:
         return Counter(row["topic"] for row in rows)
 
 
-ALL_REAL = ("--with", "kafka=real,keycloak=real,postgres=real")
 KINDS = {
     "embedded": ((), "local", ".stack", "stand-in"),
     "real": (("--real",), "local", ".stack", "real"),
     "docker": (("--docker",), "docker", ".stack-docker", "stand-in"),
-    "docker-real": (("--docker", *ALL_REAL), "docker", ".stack-docker", "real"),
+    "docker-real": (("--docker",), "docker", ".stack-docker", "real"),
 }
 PARAMETERS = (
     "embedded",

@@ -10,11 +10,8 @@ from runbook.commands.task_run import StepOutput, TaskRun
 from runbook.errors import ExitCode, RunbookError, UsageError
 from runbook.invocation import inv
 from runbook.local_stack import docker_stack, stack
-from runbook.local_stack.images import built_images
 from runbook.local_stack.real import all_there_is, wanted_real
-from runbook.local_stack.real_images import looks
 from runbook.model import ServiceStatus
-from runbook.observer import Observer
 from runbook.settings import DOCKER, LOCAL
 
 SCRAPE_NOTE = "scrape and evaluation every 2 s here, 10 s in a real installation"
@@ -56,11 +53,6 @@ def status(context: RunContext, options: StackOptions) -> StackResult:
     return _carried_out("stack.status", context, work)
 
 
-def images(screen: Observer, *, everything: bool = False) -> tuple[str, ...]:
-    """Build the images of the stack in containers that are not there yet; return their names."""
-    return tuple(sorted(built_images(screen.says, _real_images(screen, everything=everything)).values()))
-
-
 def _up(context: RunContext, options: UpOptions) -> StepOutput[Services]:
     names = wanted_real(options.with_) if options.with_ else frozenset()
     found = all_there_is(context.screen.says) if options.real else frozenset()
@@ -70,15 +62,15 @@ def _up(context: RunContext, options: UpOptions) -> StepOutput[Services]:
 
 
 def _containers_up(context: RunContext, options: UpOptions) -> StepOutput[Services]:
-    names = wanted_real(options.with_) if options.with_ else frozenset()
-    real = names | _real_images(context.screen, everything=options.real)
-    path = docker_stack.up(context.directory, context.screen, real=real)
+    if options.with_ or options.real:
+        raise UsageError(
+            "--with and --real choose programs of the stack without Docker; in containers the images decide",
+            where=f"option --docker beside {'--with' if options.with_ else '--real'}",
+            fix=f"name the image: KAFKA_IMAGE=IMAGE {inv('stack.up --docker')}; see docs/DOCKER.md, Images",
+        )
+    path = docker_stack.up(context.directory, context.screen)
     reason = f"target {DOCKER} is up, its settings are in {path}; use it: {inv('setup', target=DOCKER)}"
     return StepOutput(value=None, outcome="changed", reason=reason)
-
-
-def _real_images(screen: Observer, *, everything: bool) -> frozenset[str]:
-    return all_there_is(screen.says, looks()) if everything else frozenset()
 
 
 def _carried_out(name: str, context: RunContext, work: Callable[[], StepOutput[Services]]) -> StackResult:

@@ -4,23 +4,21 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
-from runbook.commands.run_context import RunContext
-from runbook.commands.stack.options import UpOptions
-from runbook.commands.stack.steps import up
-from runbook.errors import ExitCode, RunbookError
-from runbook.local_stack import kafka, keycloak, real_images
-from runbook.local_stack.image_tags import CHECKOUT, IMAGES
-from runbook.local_stack.images import VARIABLES, built_images, played_by
+from images import real_images
+from images.build import SQLITE, VARIABLES, built_images
+from images.real_images import _argument_file, real_image
+from images.tags import CHECKOUT, IMAGES
+from runbook.errors import RunbookError
+from runbook.local_stack import kafka, keycloak
 from runbook.local_stack.maven import INSTALL, pinned_version
-from runbook.local_stack.real import REAL, all_there_is
-from runbook.local_stack.real_images import _argument_file, looks, real_image
-from runbook.observer import NullObserver
+from runbook.local_stack.real import REAL
 
 # Stands in for Java: notes what it is given, a call a line.
 JAVA = '#!/bin/sh\necho "$@" >>"$CALLS"\n'
@@ -45,12 +43,11 @@ def no_java(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("no_images", "no_java")
 def test_what_is_missing_is_said_with_its_package() -> None:
     """PostgreSQL comes with the root file system; Kafka and Keycloak come by Maven."""
-    said: list[str] = []
-
-    assert all_there_is(said.append, looks()) == {"postgres"}
-    assert said == [f"no real {name}: Java is not here ({INSTALL})" for name in ("kafka", "keycloak")]
-    with pytest.raises(RunbookError, match="Java is not here"):
-        real_image("kafka").look(print)
+    real_image("postgres").look(print)
+    for name in ("kafka", "keycloak"):
+        with pytest.raises(RunbookError, match="Java is not here") as caught:
+            real_image(name).look(print)
+        assert caught.value.fix == INSTALL
 
 
 @pytest.mark.usefixtures("no_images", "no_java")
@@ -58,11 +55,12 @@ def test_an_image_that_is_named_or_built_needs_no_java(monkeypatch: pytest.Monke
     monkeypatch.setenv("KEYCLOAK_IMAGE", "quay.io/keycloak/keycloak:26.0")
     monkeypatch.setattr(real_images, "is_there", lambda image: image == real_image("kafka").tag)
 
-    assert all_there_is(print, looks()) == REAL
+    for name in REAL:
+        real_image(name).look(print)
 
 
 def test_images_that_are_all_named_are_taken_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is built, and no engine is asked; without the wish the database's image is nobody's."""
+    """Nothing is built, and no engine is asked. Without the real PostgreSQL there is no database to start."""
     named = {variable: f"registry.example/{part}:1" for variable, part in VARIABLES.items()}
     database = {"APEXFLOW_DB_IMAGE": "postgres:16"}
     for variable, image in (named | database).items():
@@ -70,28 +68,50 @@ def test_images_that_are_all_named_are_taken_as_they_are(monkeypatch: pytest.Mon
     monkeypatch.setenv("PATH", "")
 
     assert built_images(print, REAL) == named | database
-    assert built_images(print) == named
-    assert played_by("postgres:16") == ("postgres:16", "real")
+    assert built_images(print) == named | SQLITE
 
 
-def test_each_program_is_named_with_its_version() -> None:
-    """By the image that a container has: of the stand-ins nothing is claimed."""
-    assert [played_by(real_image(name).tag) for name in ("kafka", "keycloak", "postgres")] == [
-        (f"Apache Kafka {pinned_version(kafka.POM)}", "real"),
-        (f"Keycloak {pinned_version(keycloak.POM)}", "real"),
-        ("PostgreSQL 15", "real"),
+def builder(*options: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the program as docs/DOCKER.md has it, with neither Docker nor Java."""
+    command = [sys.executable, "-m", "tests.images", *options]
+    env = {"PATH": "", **environment}
+    return subprocess.run(command, cwd=CHECKOUT, env=env, capture_output=True, text=True, check=False)
+
+
+def test_builder_prints_the_variables_for_the_stack() -> None:
+    named = {variable: f"registry.example/{part}:1" for variable, part in VARIABLES.items()}
+
+    done = builder(**named)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert dict(line.split("=", 1) for line in done.stdout.splitlines()) == named | SQLITE
+
+
+def test_builder_without_an_engine_says_so_and_prints_no_variable() -> None:
+    done = builder("--real", "kafka")
+
+    assert (done.returncode, done.stdout) == (4, "")
+    assert done.stderr == "There is no program docker\nPATH\nFix: apt-get install docker.io\n"
+
+
+def test_each_image_says_what_is_inside() -> None:
+    """By the labels that stack.status reads: a stand-in says so, and the real programs are given their versions."""
+    labels = {
+        part: (IMAGES / part / "Dockerfile").read_text(encoding="utf-8").count("LABEL crm-events-runbook.plays=")
+        for part in VARIABLES.values()
+    }
+    assert set(labels.values()) == {1}
+    stand_ins = [
+        part
+        for part in VARIABLES.values()
+        if " crm-events-runbook.kind=stand-in\n" in (IMAGES / part / "Dockerfile").read_text(encoding="utf-8")
     ]
-    assert played_by("crm-events-runbook/kafka:1")[1] == played_by("crm-events-runbook/keycloak:1")[1] == "stand-in"
-
-
-def test_a_wish_that_is_not_understood_is_refused_in_the_same_words(tmp_path: Path) -> None:
-    """Before anything else is looked for: no engine is asked."""
-    context = RunContext("stack.up", screen=NullObserver(), target="local", directory=tmp_path, is_recorded=False)
-    in_containers = up(context, UpOptions(with_="kafka=mock", docker=True))
-    as_processes = up(context, UpOptions(with_="kafka=mock"))
-
-    assert in_containers.exit_code == as_processes.exit_code == ExitCode.USAGE
-    assert in_containers.problem == as_processes.problem
+    assert set(VARIABLES.values()) - set(stand_ins) == {"prometheus", "alertmanager", "sink"}
+    assert [real_image(name).plays for name in ("kafka", "keycloak", "postgres")] == [
+        f"Apache Kafka {pinned_version(kafka.POM)}",
+        f"Keycloak {pinned_version(keycloak.POM)}",
+        "PostgreSQL 15",
+    ]
 
 
 def command_of_kafka(port: str) -> list[str]:

@@ -1,6 +1,6 @@
 """The images of the real Kafka, Keycloak and PostgreSQL, for an engine that can pull none.
 
-The folders of tests/images say how each starts; the programs are those of the processes (kafka.py, keycloak.py), and
+The folders beside this file say how each starts; the programs are those of the processes (kafka.py, keycloak.py), and
 Debian's for PostgreSQL. Each tag is known without the programs: what was built once needs neither Java nor Maven.
 """
 
@@ -15,9 +15,10 @@ from types import MappingProxyType
 from typing import Final
 
 from runbook.local_stack import kafka, keycloak
-from runbook.local_stack.image_tags import IMAGES, contents, is_there, tag
 from runbook.local_stack.maven import pinned_version
-from runbook.local_stack.root_images import REAL_ROOT
+
+from .root_images import REAL_ROOT
+from .tags import IMAGES, contents, is_there, tag
 
 Says = Callable[[str], None]
 
@@ -69,11 +70,6 @@ class RealImage:
 def real_image(name: str) -> RealImage:
     """Return the image of one name in real.REAL."""
     return _IMAGES[name]()
-
-
-def looks() -> Mapping[str, Callable[[Says], object]]:
-    """Return how each image's programs are looked for, as real.all_there_is wants it."""
-    return {name: real_image(name).look for name in _IMAGES}
 
 
 def _kafka() -> RealImage:

@@ -8,7 +8,7 @@ from typing import Final
 from runbook.local_stack.engine import docker
 
 CHECKOUT: Final = Path(__file__).resolve().parents[2]
-IMAGES: Final = CHECKOUT / "tests" / "images"
+IMAGES: Final = Path(__file__).parent
 REPOSITORY: Final = "crm-events-runbook"
 _CHARACTERS: Final = 16
 

@@ -14,7 +14,8 @@ from typing import Final
 from runbook.errors import UsageError
 from runbook.local_stack.engine import docker
 from runbook.local_stack.fetching import cache_root, fetched_once, run_fetcher
-from runbook.local_stack.image_tags import is_there, tag
+
+from .tags import is_there, tag
 
 Says = Callable[[str], None]
 
