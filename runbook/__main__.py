@@ -23,7 +23,7 @@ def main() -> None:
 def _typed() -> str:
     """Return the program's name as it was typed."""
     name = Path(sys.argv[0]).name
-    return "python -m runbook" if name == "__main__.py" else name.removesuffix(".exe")
+    return "inv" if name == "__main__.py" else name.removesuffix(".exe")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ Every command that a message, a fix or a note prints is made by `inv`: it names 
 """
 
 import os
+import shlex
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,7 +27,7 @@ _current: Final = _Invocation()
 
 def called_as(program: str) -> None:
     """Note the program that the operator typed; `CRM_RUNBOOK_PROGRAM` goes first."""
-    _current.program = os.environ.get(PROGRAM_VARIABLE) or program
+    _current.program = shlex.quote(os.environ.get(PROGRAM_VARIABLE) or program)
 
 
 def works_on(target: str) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
+from typing import Final
 
 from runbook.errors import RunbookError, UnreachableError
 from runbook.invocation import inv
@@ -14,6 +15,9 @@ from runbook.runs.null_run import NullRun
 from runbook.runs.run_log import RunLog, begin_run
 from runbook.settings import DEFAULT_TARGET, LOCAL, STACK_DIR, STACKS, STATE_DIR, Target, load_target, target_name
 from runbook.systems.runtime import Runtime
+
+CHECKOUT: Final = Path(__file__).resolve().parents[2]
+"""Where this program's own files are: a checkout, or the folder of an installed package."""
 
 
 class RunContext:
@@ -78,12 +82,24 @@ class RunContext:
         return None if isinstance(run_log, NullRun) else run_log
 
     def problem(self, error: RunbookError) -> Problem:
-        """Return an error in its three parts; one that `live` cannot be reached says where a local stack is up."""
+        """Return an error in its three parts; its fix says where a stack or runs are that may have been meant."""
+        fix = f"{error.fix}{self._local_stack_hint(error)}{self._checkout_hint(error)}"
+        return Problem(seen=error.seen, where=error.where, fix=fix)
+
+    def _local_stack_hint(self, error: RunbookError) -> str:
+        """Say that a local stack is up here, for an unreachable `live` that nobody asked for by name."""
         is_up = (self.directory / STACKS[LOCAL][0] / "target.toml").is_file()
         if self.target_name != DEFAULT_TARGET or not isinstance(error, UnreachableError) or not is_up:
-            return Problem(seen=error.seen, where=error.where, fix=error.fix)
-        hint = f"; a local stack is up here: {inv(self.command, target=LOCAL)}"
-        return Problem(seen=error.seen, where=error.where, fix=error.fix + hint)
+            return ""
+        return f"; a local stack is up here: {inv(self.command, target=LOCAL)}"
+
+    def _checkout_hint(self, error: RunbookError) -> str:
+        """Say that the checkout has what was looked for in this folder: its stack, or its runs."""
+        for name in (STACK_DIR, STATE_DIR):
+            is_there = self.directory != CHECKOUT and (CHECKOUT / name).is_dir()
+            if is_there and str(self.directory / name) in error.where:
+                return f"; those of the checkout are in {CHECKOUT / name}: cd {CHECKOUT}"
+        return ""
 
     @contextmanager
     def locked(self) -> Iterator[None]:

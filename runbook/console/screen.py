@@ -83,7 +83,7 @@ class Screen:
             self._print("")
             self._print(view)
         if result.problem is not None:
-            self._print("")
+            self._print("", on=self._errors)
             self._print(problem_view(result.problem), on=self._errors)
         if result.task != NO_COMMAND:
             self._print("")

@@ -102,6 +102,20 @@ def test_without_the_venv_module_it_says_what_to_install(folder: Path) -> None:
     assert not (clone / ".venv").exists()
 
 
+def test_in_a_checkout_that_cannot_be_written_it_says_so(folder: Path) -> None:
+    """Exit code 4, not the shell's own 2, which means changes pending."""
+    clone = a_clone(folder)
+    user = as_user(folder)
+    clone.chmod(0o555)
+
+    done = Runner(environment=fresh(folder), user=user).inv(clone, "--list")
+
+    clone.chmod(0o755)
+    assert done.returncode == 4
+    assert "this checkout cannot be written" in done.stderr
+    assert "Fix: run ./inv once as its owner" in done.stderr
+
+
 @pytest.mark.stack
 @pytest.mark.timeout(600)
 def test_fresh_clones_demonstrate_the_runbook_for_any_user_at_once_and_again(folder: Path) -> None:

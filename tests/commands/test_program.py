@@ -1,0 +1,161 @@
+"""The command line as it is typed: several commands, Invoke's own options, mistakes, and who reads the output."""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from installation import Installation, an_installation, looks_of
+from schema import validate
+
+PROGRAM = Path(sys.executable).parent / "inv"
+_CLOSED = "http://127.0.0.1:1"
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Iterator[Installation]:
+    with an_installation(tmp_path) as found:
+        yield found
+
+
+def typed(
+    line: str, folder: Path, *, environment: dict[str, str] | None = None, answer: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Type a line in a folder; nothing of this run's own settings goes along."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("RUNBOOK_", "DOCKER_"))}
+    return subprocess.run(
+        [PROGRAM, *shlex.split(line)],
+        cwd=folder,
+        env={**kept, **(environment or {})},
+        input=answer,
+        stdin=subprocess.DEVNULL if answer is None else None,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def settings_of(installed: Installation) -> dict[str, str]:
+    return {
+        "RUNBOOK_FILES_MONITORING_DIR": str(installed.folder),
+        "RUNBOOK_GRAFANA_URL": installed.grafana.url,
+        "RUNBOOK_PROMETHEUS_URL": installed.prometheus.url,
+        "RUNBOOK_KEYCLOAK_URL": _CLOSED,
+    }
+
+
+@pytest.mark.parametrize(
+    ("line", "near"),
+    [
+        ("verfy", "inv verify"),
+        ("stack.upp", "inv stack.up"),
+        ("verify --tagret x", "--target"),
+        ("setup --dryrun", "--dry-run"),
+        ("--help verfy", "inv verify"),
+        ("stack.break KC_DWN", "KC_DOWN"),
+    ],
+)
+def test_a_misspelt_word_gets_the_nearest_ones(tmp_path: Path, line: str, near: str) -> None:
+    done = typed(line, tmp_path)
+
+    assert done.returncode == 4
+    assert near in done.stderr.partition("Fix: ")[2]
+    assert "Traceback" not in done.stderr
+
+
+def test_a_mistake_with_json_is_one_document(tmp_path: Path) -> None:
+    done = typed("verify --json --tagret x", tmp_path)
+
+    document = json.loads(done.stdout)
+    validate(document)
+    assert (document["exit_code"], document["error"]["seen"]) == (4, "There is no option --tagret")
+
+
+@pytest.mark.parametrize("option", ["--echo", "--debug", "--pty", "--config x", "--warn-only", "-T 5", "--hide out"])
+def test_an_option_of_invoke_that_would_not_be_heeded_is_refused(tmp_path: Path, option: str) -> None:
+    """Before: it was offered, taken, and had no effect."""
+    done = typed(f"{option} history", tmp_path)
+
+    assert done.returncode == 4
+    assert "means nothing here" in done.stderr
+
+
+def test_dry_is_the_dry_run_of_setup(tmp_path: Path, installed: Installation) -> None:
+    """`inv --dry setup --yes` writes nothing and ends as a dry run does."""
+    before = looks_of(installed.dashboard, installed.rules)
+
+    done = typed("--dry setup --yes --no-restart --datasource-uid PBFA", tmp_path, environment=settings_of(installed))
+
+    assert done.returncode == 2, done.stderr
+    assert "+++" in done.stdout
+    assert looks_of(installed.dashboard, installed.rules) == before
+
+
+def test_dry_of_anything_else_is_refused(tmp_path: Path) -> None:
+    assert typed("--dry traffic", tmp_path).returncode == 4
+
+
+def test_commands_run_in_order_until_one_fails(tmp_path: Path, installed: Installation) -> None:
+    """The first one that does not end with 0 is the last, and its exit code is that of the line."""
+    done = typed(
+        "setup --yes --no-restart --datasource-uid PBFA traffic verify", tmp_path, environment=settings_of(installed)
+    )
+
+    assert done.returncode == 1
+    ends = [line.partition(":")[0] for line in done.stdout.splitlines() if " exit code " in line]
+    assert ends == ["setup on live", "traffic on live"]
+
+
+def test_json_is_one_document_so_it_takes_one_command(tmp_path: Path) -> None:
+    done = typed("history --json metrics --json", tmp_path)
+
+    assert done.returncode == 4
+    document = json.loads(done.stdout)
+    assert "more than one command" in document["error"]["seen"]
+
+
+@pytest.mark.parametrize("line", ["--help", "--list"])
+def test_a_reader_that_leaves_causes_no_trace(tmp_path: Path, line: str) -> None:
+    """As `inv --help | head -1` does."""
+    read, write = os.pipe()
+    os.close(read)  # the reader has gone before anything is written: no race about when
+
+    done = subprocess.run([PROGRAM, line], cwd=tmp_path, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+
+    assert "Traceback" not in done.stderr
+    assert "BrokenPipe" not in done.stderr
+
+
+def test_help_names_the_program_and_every_option_once(tmp_path: Path) -> None:
+    done = typed("--help traffic", tmp_path)
+
+    assert done.returncode == 0
+    assert done.stdout.startswith("Usage: inv traffic [--options]\n")
+    assert done.stdout.count("--leads") == 1
+    assert "how many leads (5)" in done.stdout
+
+
+def test_a_local_stack_is_hinted_at_where_live_cannot_be_reached(tmp_path: Path) -> None:
+    """After `stack.up`, the next command without a target goes to `live`, whose Docker engine is not there."""
+    (tmp_path / ".stack").mkdir()
+    (tmp_path / ".stack" / "target.toml").write_text("", encoding="utf-8")
+
+    done = typed("logs", tmp_path, environment={"DOCKER_HOST": "unix:///nowhere/docker.sock"})
+
+    assert done.returncode == 1
+    assert "a local stack is up here: inv logs --target local" in done.stderr
+
+
+def test_printed_commands_name_the_target(tmp_path: Path, installed: Installation) -> None:
+    (tmp_path / "runbook.toml").write_text("[targets.staging]\n", encoding="utf-8")
+
+    done = typed("verify --target staging", tmp_path, environment=settings_of(installed))
+
+    assert done.returncode == 1
+    assert "inv traffic --target staging" in done.stderr
