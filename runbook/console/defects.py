@@ -5,6 +5,7 @@ import traceback
 from pathlib import Path
 
 from runbook.errors import RunbookError
+from runbook.invocation import inv
 
 
 class DefectError(RunbookError):
@@ -17,7 +18,7 @@ def defect(error: BaseException, folder: Path) -> DefectError:
     return DefectError(
         f"This is a defect of this tool, not of the installation: {type(error).__name__}: {error}",
         where=f"{_place(error)}; {kept}",
-        fix="give that trace to the maintainers; inv troubleshoot does not need the step that failed",
+        fix=f"give that trace to the maintainers; {inv('troubleshoot')} does not need the step that failed",
     )
 
 

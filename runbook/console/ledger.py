@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from runbook.console.views import STYLES, heading, quiet_table, word
+from runbook.invocation import inv
 from runbook.model import HopSight, Ledger, LedgerRow, LedgerSum
 from runbook.wording import span, visible, visible_line
 
@@ -20,7 +21,7 @@ def ledger_view(ledger: Ledger) -> RenderableType:
     parts: list[RenderableType] = [heading(title), _table(rows)]
     left = len(ledger.rows) - len(rows)
     if left:
-        parts.append(Text(f"and {left} more; inv report shows up to 1000, the record all", style="dim"))
+        parts.append(Text(f"and {left} more; {inv('report')} shows up to 1000, the run log all", style="dim"))
     parts.extend(_shortfalls(rows))
     if ledger.sums:
         parts.extend(("", heading("Sums: ours + others = delta of the counter"), _sums(ledger.sums)))

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Final
 
 from runbook.errors import RunbookError, WaitError
+from runbook.invocation import inv
 from runbook.local_stack.engine import docker
 from runbook.local_stack.kafka import create_topics
 from runbook.local_stack.readiness import missing_for
@@ -93,5 +94,5 @@ def _did_not_come(service: str, probe: Probe) -> RunbookError:
     return RunbookError(
         f"{NAMES[service]} did not come up within {_READY_S:g} s: {probe()}\n{words.rstrip()}",
         where=f"container {NAMES[service]}",
-        fix="see the lines above; then inv stack.up --docker",
+        fix=f"see the lines above; then {inv('stack.up --docker')}",
     )

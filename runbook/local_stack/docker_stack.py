@@ -18,6 +18,7 @@ from typing import Final
 
 from runbook.errors import RunbookError
 from runbook.interrupts import uninterrupted
+from runbook.invocation import inv
 from runbook.local_stack.containers import DATABASE, NAMES, SERVICES, Ports, await_containers, probes
 from runbook.local_stack.engine import compose_command, docker, listed, run
 from runbook.local_stack.images import KIND_LABEL, PLAYS_LABEL, named_images, pull_missing, variables
@@ -187,7 +188,7 @@ def _refuse_another_installation(directory: Path) -> None:
             raise RunbookError(
                 f"This engine has a container {container['Names']} already, and it is not of this stack",
                 where=f"{container['Image']}, {container['Status']}",
-                fix="use another engine (DOCKER_HOST), or the stack without Docker: inv stack.up",
+                fix=f"use another engine (DOCKER_HOST), or the stack without Docker: {inv('stack.up')}",
             )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from runbook.errors import RunbookError
+from runbook.invocation import inv
 from runbook.local_stack.layout import Layout
 from runbook.local_stack.maven import JVM_OPTIONS, JavaProgram, found_java_program
 from runbook.local_stack.ports import Ports
@@ -87,7 +88,7 @@ def create_topics(address: str, topics: Sequence[str]) -> None:
         there = admin.list_topics(timeout=_CREATED_S).topics
     except KafkaException as error:
         raise RunbookError(
-            f"The topics could not be listed: {error.args[0].str()}", where=address, fix="inv stack.up"
+            f"The topics could not be listed: {error.args[0].str()}", where=address, fix=inv("stack.up")
         ) from None
     new = [name for name in topics if name not in there]
     wanted = [NewTopic(name, num_partitions=PARTITIONS, replication_factor=1) for name in new]
@@ -101,7 +102,7 @@ def create_topics(address: str, topics: Sequence[str]) -> None:
             if isinstance(said, KafkaError) and said.code() == KafkaError.TOPIC_ALREADY_EXISTS:
                 continue
             raise RunbookError(
-                f"The topic {name} could not be created: {said or 'no answer'}", where=address, fix="inv stack.up"
+                f"The topic {name} could not be created: {said or 'no answer'}", where=address, fix=inv("stack.up")
             ) from None
 
 

@@ -10,6 +10,7 @@ import msgspec
 
 from runbook.errors import LockedError, RunbookError, UsageError, WaitError
 from runbook.interrupts import uninterrupted
+from runbook.invocation import inv
 from runbook.local_stack.installation import copy_monitoring
 from runbook.local_stack.layout import Layout
 from runbook.local_stack.ports import Ports
@@ -160,7 +161,7 @@ def _refuse_others(plan: StackPlan, real: frozenset[str], layout: Layout) -> Non
         raise UsageError(
             f"The local stack is up already, with stand-ins for {', '.join(lacking)}",
             where=str(layout.root),
-            fix=f"inv stack.down, then inv stack.up --with {wanted}",
+            fix=f"{inv('stack.down')}, then {inv(f'stack.up --with {wanted}')}",
         )
 
 
@@ -230,7 +231,7 @@ def _address(part: ServiceSpec) -> str:
 def _planned(layout: Layout, name: str) -> ServiceSpec:
     plan = _saved_plan(layout)
     if plan is None:
-        raise UsageError("The local stack is not up", where=str(layout.root), fix="inv stack.up")
+        raise UsageError("The local stack is not up", where=str(layout.root), fix=inv("stack.up"))
     try:
         return plan.part(name)
     except KeyError:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Collection, Sequence
 
 from runbook.errors import RunbookError, WaitError
+from runbook.invocation import inv
 from runbook.local_stack.kafka import create_topics
 from runbook.local_stack.ports import is_taken
 from runbook.local_stack.readiness import missing_for
@@ -41,7 +42,7 @@ def _carry_through(coming: "_Coming") -> None:
             deadline_s=coming.patience_s,
             every_s=_LOOK_EVERY_S,
             where="the local stack",
-            fix="inv stack.up",
+            fix=inv("stack.up"),
         )
     except WaitError:
         raise coming.failure() from None
@@ -93,7 +94,7 @@ class _Coming:
         return RunbookError(
             f"{part.name} did not come up: {saw}\n{lines or '  (its log is empty)'}",
             where=str(log),
-            fix="see the lines above; then inv stack.up",
+            fix=f"see the lines above; then {inv('stack.up')}",
         )
 
     def _start(self, part: ServiceSpec) -> None:
@@ -102,7 +103,7 @@ class _Coming:
                 raise RunbookError(
                     f"{part.name} cannot be started: something else listens on its port {port}",
                     where=f"127.0.0.1:{port}",
-                    fix="inv stack.down, then inv stack.up, which chooses other ports",
+                    fix=f"{inv('stack.down')}, then {inv('stack.up')}, which chooses other ports",
                 )
         self._launcher.start(part.name, part.launch)
         self._waiting.remove(part)

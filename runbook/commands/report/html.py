@@ -10,6 +10,7 @@ import jinja2
 
 from runbook.commands.report.timeline import Timeline, timeline
 from runbook.errors import RunbookError
+from runbook.invocation import inv
 from runbook.runs.run_log import RunEvent, RunLog
 from runbook.wording import moment, span, visible
 
@@ -103,7 +104,7 @@ def _begin(events: tuple[RunEvent, ...], record: RunLog) -> RunEvent:
     raise RunbookError(
         "The record does not hold the beginning of a run",
         where=str(record.folder),
-        fix="inv history shows the runs that can be reported",
+        fix=f"{inv('history')} shows the runs that can be reported",
     )
 
 

@@ -14,6 +14,7 @@ from runbook.errors import RunbookError
 from runbook.files.compare import Datasource
 from runbook.files.desired import wanted_panels
 from runbook.files.recognised import present
+from runbook.invocation import inv
 from runbook.settings import Target
 from runbook.systems.grafana.client import Frame as PanelFrame
 from runbook.systems.grafana.client import Grafana
@@ -92,9 +93,7 @@ def _served_panels(grafana: Grafana, target: Target) -> dict[int, Mapping[str, A
     found = present(dashboard.panels if dashboard else (), wanted_panels(Datasource()).panels)
     for number in (BY_TOPIC, TOP_TENANTS):
         if number not in found:
-            raise RunbookError(
-                f"Grafana serves no panel {number}", where=where, fix=f"inv setup --target {target.name}"
-            )
+            raise RunbookError(f"Grafana serves no panel {number}", where=where, fix=inv("setup"))
     return found
 
 
