@@ -70,6 +70,8 @@ def _shown(context: RunContext, screen: Screen, result: CommandResult, *, has_re
         result = _recorded(run_log, replace(result, task=context.command, run_id=run_log.run_id))
         if has_report:
             screen.says(_reported(run_log))
+    if result.exit_code and result.problem is None and context.local_stack_hint:
+        screen.says(context.local_stack_hint)
     screen.shows(result, run_folder=run_log.folder if run_log else None)
     return result.exit_code
 

@@ -83,22 +83,24 @@ class RunContext:
 
     def problem(self, error: RunbookError) -> Problem:
         """Return an error in its three parts; its fix says where a stack or runs are that may have been meant."""
-        fix = f"{error.fix}{self._local_stack_hint(error)}{self._checkout_hint(error)}"
+        hint = self.local_stack_hint if isinstance(error, UnreachableError) else ""
+        fix = "; ".join(part for part in (error.fix, hint, self._checkout_hint(error)) if part)
         return Problem(seen=error.seen, where=error.where, fix=fix)
 
-    def _local_stack_hint(self, error: RunbookError) -> str:
-        """Say that a local stack is up here, for an unreachable `live` that nobody asked for by name."""
+    @property
+    def local_stack_hint(self) -> str:
+        """Where the target is `live` and a local stack is up here: how it is reached. Else nothing."""
         is_up = (self.directory / STACKS[LOCAL][0] / "target.toml").is_file()
-        if self.target_name != DEFAULT_TARGET or not isinstance(error, UnreachableError) or not is_up:
+        if self.target_name != DEFAULT_TARGET or not is_up:
             return ""
-        return f"; a local stack is up here: {inv(self.command, target=LOCAL)}"
+        return f"a local stack is up here: {inv(self.command, target=LOCAL)}"
 
     def _checkout_hint(self, error: RunbookError) -> str:
         """Say that the checkout has what was looked for in this folder: its stack, or its runs."""
         for name in (STACK_DIR, STATE_DIR):
             is_there = self.directory != CHECKOUT and (CHECKOUT / name).is_dir()
             if is_there and str(self.directory / name) in error.where:
-                return f"; those of the checkout are in {CHECKOUT / name}: cd {CHECKOUT}"
+                return f"those of the checkout are in {CHECKOUT / name}: cd {CHECKOUT}"
         return ""
 
     @contextmanager

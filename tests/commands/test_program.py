@@ -146,10 +146,18 @@ def test_a_local_stack_is_hinted_at_where_live_cannot_be_reached(tmp_path: Path)
     (tmp_path / ".stack").mkdir()
     (tmp_path / ".stack" / "target.toml").write_text("", encoding="utf-8")
 
-    done = typed("logs", tmp_path, environment={"DOCKER_HOST": "unix:///nowhere/docker.sock"})
+    nowhere = {"DOCKER_HOST": "unix:///nowhere/docker.sock"}
+    closed = {
+        f"RUNBOOK_{name}_URL": _CLOSED for name in ("KEYCLOAK", "GATEWAY", "PROMETHEUS", "GRAFANA", "ALERTMANAGER")
+    }
+    ports = {"RUNBOOK_SINK_METRICS_URL": f"{_CLOSED}/metrics", "RUNBOOK_KAFKA_BOOTSTRAP": "127.0.0.1:1"}
 
-    assert done.returncode == 1
-    assert "a local stack is up here: inv logs --target local" in done.stderr
+    logs = typed("logs", tmp_path, environment=nowhere)
+    diagnosis = typed("troubleshoot --timeout 3", tmp_path, environment=nowhere | closed | ports)
+
+    assert (logs.returncode, diagnosis.returncode) == (1, 1)
+    assert "a local stack is up here: inv logs --target local" in logs.stderr
+    assert "a local stack is up here: inv troubleshoot --target local" in diagnosis.stdout
 
 
 def test_printed_commands_name_the_target(tmp_path: Path, installed: Installation) -> None:
