@@ -17,8 +17,8 @@ from mock_kafka import MockKafka
 from sink_process import LEADS, SinkProcess, wait_until
 
 from sink.journal import journal_reader
-from sink.journal.model import JournalAwayError
-from sink.journal.reading import Reader
+from sink.journal.model import JournalUnavailableError
+from sink.journal.reader import JournalReader
 from sink.journal.settings import journal_settings
 
 _RECOVERY_S: Final = 60.0  # a broker holds a dead member's place for the session; then its partitions move
@@ -239,11 +239,11 @@ class Chaos:
         """Return the offsets that the journal has come to; none before a sink has made it."""
         try:
             with self._reader() as reader:
-                return {place.partition[1]: place.position.next_offset for place in reader.places()}
-        except JournalAwayError:
+                return {partition.number: partition.position.next_offset for partition in reader.partitions()}
+        except JournalUnavailableError:
             return {}
 
     @contextmanager
-    def _reader(self) -> Iterator[Reader]:
+    def _reader(self) -> Iterator[JournalReader]:
         with closing(journal_reader(journal_settings(self.journal.env(), ""))) as reader:
             yield reader

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 from confluent_kafka import KafkaError, Message, Producer
 from sink_process import event
 
-from sink.journal.reading import Reader
+from sink.journal.reader import JournalReader
 
 BAD: Final = b'{"tenant_id": "acme"'
 
@@ -46,13 +46,13 @@ class Audit:
         self.missing = 0
         self.duplicate = 0
 
-    def counts(self, reader: Reader, settle: Callable[[], None]) -> None:
+    def counts(self, reader: JournalReader, settle: Callable[[], None]) -> None:
         """Compare the counts by tenant with what lies before the stored positions.
 
         The journal is read first, and only then the ledger settles: while other sinks go on, the journal may already
         have counted what the ledger has not yet heard of.
         """
-        positions = {place.partition[1]: place.position.next_offset for place in reader.places()}
+        positions = {partition.number: partition.position.next_offset for partition in reader.partitions()}
         totals = reader.totals()
         settle()
         counted: Counter[str | None] = Counter({tenant: n for (tenant, _), n in totals.ingested.items()})
@@ -61,7 +61,7 @@ class Audit:
         self.missing = max(self.missing, (self._expected - counted).total())
         self.duplicate = max(self.duplicate, (counted - self._expected).total())
 
-    def rows(self, reader: Reader) -> None:
+    def rows(self, reader: JournalReader) -> None:
         """Compare the offsets of the kept messages, and their tenants, with the ledger."""
         kept = {partition: bytearray(len(entered)) for partition, entered in self._ledger.tenants.items()}
         duplicate = 0

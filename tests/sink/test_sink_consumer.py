@@ -129,16 +129,16 @@ def test_dead_letter_refused(kafka: MockKafka) -> None:
     kafka.send(LEADS, [b"{}", event("acme")], partition=0)  # the good one may come in a batch of its own
     kafka.refuse_produce(TOPIC_AUTHORIZATION_FAILED, 1_000)
     with running(kafka.bootstrap, TOPICS=LEADS) as sink:
-        wait_until(lambda: "Topic authorization failed" in sink.pulse.not_ready())
+        wait_until(lambda: "Topic authorization failed" in sink.health.not_ready())
         assert sink.samples().passed() == sink.samples().counted() == 0
-        assert not sink.pulse.stalled()
+        assert not sink.health.stalled()
     with running(kafka.bootstrap, TOPICS=LEADS) as sink:
-        wait_until(lambda: sink.pulse.blocked)
+        wait_until(lambda: sink.health.blocked_by)
         kafka.accept_produce()
         kafka.send(LEADS, [event("acme")] * 3, partition=1)
         wait_until(lambda: sink.samples().passed() == 5)
         assert sink.samples().counted() == 5
-        assert not sink.pulse.not_ready()
+        assert not sink.health.not_ready()
     assert kafka.read(DLQ, 1)[0].value() == b"{}"
 
 
@@ -150,10 +150,10 @@ def test_rebalance_while_refused(kafka: MockKafka) -> None:
         kafka.send(LEADS, [b"{}", event("acme")], partition=partition)
     kafka.refuse_produce(TOPIC_AUTHORIZATION_FAILED, 1_000)
     with running(kafka.bootstrap, TOPICS=LEADS) as first:
-        wait_until(lambda: first.pulse.blocked)
+        wait_until(lambda: first.health.blocked_by)
         with running(kafka.bootstrap, TOPICS=LEADS) as second:
-            wait_until(lambda: first.pulse.assigned == second.pulse.assigned == 1)
-            wait_until(lambda: first.pulse.blocked and second.pulse.blocked)
+            wait_until(lambda: first.health.assigned == second.health.assigned == 1)
+            wait_until(lambda: first.health.blocked_by and second.health.blocked_by)
             kafka.accept_produce()
             wait_until(lambda: first.samples().passed() + second.samples().passed() == 4)
             assert first.samples().counted() == second.samples().counted() == 2
@@ -188,15 +188,15 @@ def test_rebalance_under_load(kafka: MockKafka) -> None:
 
     producing = threading.Thread(target=load)
     with running(kafka.bootstrap, TOPICS=LEADS) as first:
-        wait_until(lambda: first.pulse.assigned == 6)
+        wait_until(lambda: first.health.assigned == 6)
         producing.start()
         gone = 0.0
         for _ in range(2):
             with running(kafka.bootstrap, TOPICS=LEADS) as second:
-                wait_until(lambda: first.pulse.assigned == second.pulse.assigned == 3)
+                wait_until(lambda: first.health.assigned == second.health.assigned == 3)
                 wait_until(lambda: second.samples().counted() > 0)
             gone += second.samples().counted()
-            wait_until(lambda: first.pulse.assigned == 6)
+            wait_until(lambda: first.health.assigned == 6)
         stop.set()
         producing.join()
         wait_until(lambda: first.samples().passed() == total)
@@ -208,11 +208,11 @@ def test_rebalance_of_one(kafka: MockKafka, group: str) -> None:
     """A rebalance that gives a process its own partitions back counts nothing twice, even if a commit is refused."""
     kafka.create(LEADS, 4)
     with running(kafka.bootstrap, group=group) as sink:
-        wait_until(lambda: sink.pulse.assigned == 4)
+        wait_until(lambda: sink.health.assigned == 4)
         kafka.send(LEADS, [event("acme")] * 300)
         kafka.create(JOBS, 4)
         kafka.send(LEADS, [event("acme")] * 300)
-        wait_until(lambda: sink.pulse.assigned == 8)
+        wait_until(lambda: sink.health.assigned == 8)
         kafka.send(JOBS, [event("acme")] * 100)
         wait_until(lambda: sink.samples().passed() == 700)
         assert sink.samples().counted() == 700

@@ -1,4 +1,4 @@
-"""Messages that Apache Kafka deletes before they are counted, and topics made anew, while the sink is there or away."""
+"""Messages that Apache Kafka deletes before they are counted, and topics recreated, while the sink is there or away."""
 
 import os
 import signal
@@ -88,7 +88,7 @@ def test_deleted_under_a_reader_that_lags(real_kafka: RealKafka, topic: str, rea
 
 
 @pytest.mark.parametrize("group", ["eager", "cooperative", "KIP-848"])
-def test_topic_made_anew_under_the_reader(real_kafka: RealKafka, topic: str, reader: SinkProcess, group: str) -> None:
+def test_topic_recreated_under_the_reader(real_kafka: RealKafka, topic: str, reader: SinkProcess, group: str) -> None:
     """Its offsets begin again: what was counted stays, and every event of the new one is counted once.
 
     The sink has no time to commit its last events, so that its commit goes to the new topic, past that one's end.
@@ -96,28 +96,28 @@ def test_topic_made_anew_under_the_reader(real_kafka: RealKafka, topic: str, rea
     reader.env = {n: v for n, v in reader.env.items() if n not in CLASSIC} | GROUPS[group]
     _count(real_kafka, topic, reader, 100)
     os.kill(reader.pid, signal.SIGSTOP)
-    real_kafka.make_anew(topic, 1)
+    real_kafka.recreate(topic, 1)
     real_kafka.send(topic, [event("acme")] * 50)
     os.kill(reader.pid, signal.SIGCONT)
     wait_until(lambda: reader.samples().passed() == 50, 60)
     real_kafka.send(topic, [event("acme")] * 20)
     wait_until(lambda: reader.samples().passed() == 70)
     assert (reader.samples().counted(), _lost(reader, topic)) == (170, 0)
-    _is_told(reader, "the topic was made anew")
+    _is_told(reader, "the topic was recreated")
 
 
 @pytest.mark.parametrize("reader", ["journal"], indirect=True)
-def test_topic_made_anew_while_stopped(real_kafka: RealKafka, topic: str, reader: SinkProcess) -> None:
+def test_topic_recreated_while_stopped(real_kafka: RealKafka, topic: str, reader: SinkProcess) -> None:
     """The journal is ahead of the new topic, which is counted from its start."""
     _count(real_kafka, topic, reader, 100)
     assert reader.stop() == 0
-    real_kafka.make_anew(topic, 1)
+    real_kafka.recreate(topic, 1)
     real_kafka.send(topic, [event("acme")] * 50)
     reader.take_ports()
     reader.start_ready()
     wait_until(lambda: reader.samples().passed() == 50)
     assert reader.samples().counted() == 150
-    _is_told(reader, "the topic was made anew")
+    _is_told(reader, "the topic was recreated")
 
 
 def _count(real_kafka: RealKafka, topic: str, reader: SinkProcess, events: int) -> None:

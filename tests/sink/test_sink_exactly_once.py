@@ -15,9 +15,9 @@ from postgres_server import PostgresServer
 from running import Running, running
 from sink_process import JOBS, LEADS, SCRAPE, SinkProcess, event, wait_until
 
-from sink.health import Pulse, health_routes
-from sink.journal.model import Entry
-from sink.pages import Request
+from sink.health import Health, health_routes
+from sink.http_server import Request
+from sink.journal.model import JournalEntry
 
 
 def test_restart_goes_on(kafka: MockKafka, journal_address: JournalAddress) -> None:
@@ -80,7 +80,7 @@ def test_journal_away(kafka: MockKafka, sink: SinkProcess, tmp_path: Path) -> No
     wait_until(lambda: sink.status("/readyz") == 200)
     wait_until(lambda: sink.samples().passed() == 7)
     assert sink.samples().counted() == 7
-    assert any("the journal is away" in line and "database is locked" in line for line in sink.lines())
+    assert any("the journal is not available" in line and "database is locked" in line for line in sink.lines())
 
 
 def test_postgres_freezes(kafka: MockKafka, sink: SinkProcess, postgres: PostgresServer) -> None:
@@ -111,17 +111,17 @@ def test_postgres_freezes(kafka: MockKafka, sink: SinkProcess, postgres: Postgre
     assert "never-shown" not in "".join(sink.lines())
 
 
-def test_overtaken(kafka: MockKafka, journal_address: JournalAddress) -> None:
+def test_fenced(kafka: MockKafka, journal_address: JournalAddress) -> None:
     """Somebody else counts events of our partition: we let our batch go, and go on after theirs."""
     kafka.create(LEADS, 1)
     journal, other = journal_address.opened(), journal_address.new()
-    if not journal.is_total:
+    if not journal.restores_totals:
         other.open()
     with running(kafka.bootstrap, journal, TOPICS=LEADS) as sink:
         kafka.send(LEADS, [event("acme")] * 2)
         wait_until(lambda: sink.samples().passed() == 2)
-        entry = Entry(moves={(LEADS, 0): (2, 5)}, ingested={("theirs", LEADS): 3}, rejected={})
-        (journal if journal.is_total else other).write(entry)
+        entry = JournalEntry(moves={(LEADS, 0): (2, 5)}, ingested={("theirs", LEADS): 3}, rejected={})
+        (journal if journal.restores_totals else other).write(entry)
         kafka.send(LEADS, [event("acme")] * 10)
         wait_until(lambda: sink.samples().passed() == 12)
         assert sink.samples().ingested() == {("acme", LEADS): 9.0}
@@ -146,7 +146,7 @@ def test_sums_over_two_sinks(kafka: MockKafka, postgres: PostgresServer, group: 
         with running(kafka.bootstrap, second_journal, group=group, TOPICS=LEADS) as second:
             for _ in range(5):
                 kafka.send(LEADS, [event(f"t{n % 3}") for n in range(100)])
-            wait_until(lambda: second.pulse.assigned == 2)
+            wait_until(lambda: second.health.assigned == 2)
             for partition in range(4):
                 kafka.send(LEADS, [event(f"t{n % 3}") for n in range(125)], partition=partition)
             wait_until(lambda: first.samples().counted() + second.samples().counted() == 1_500)
@@ -176,7 +176,7 @@ def test_sums_over_four_sinks(kafka: MockKafka, postgres: PostgresServer) -> Non
             for _ in range(4):
                 journal = group.enter_context(closing(address.opened()))
                 members.append(group.enter_context(running(kafka.bootstrap, journal, TOPICS=LEADS)))
-                wait_until(lambda: {member.pulse.assigned for member in members} == {12 // len(members)})
+                wait_until(lambda: {member.health.assigned for member in members} == {12 // len(members)})
             wait_until(lambda: all(member.samples().counted() for member in members))
     finally:
         stop.set()
@@ -196,7 +196,7 @@ def test_clock_jumps(kafka: MockKafka, tmp_path: Path, monkeypatch: pytest.Monke
         for total, jump_s[0] in ((5, 0.0), (10, -86_400.0), (15, 86_400.0)):
             kafka.send(LEADS, [event("acme")] * 5)
             wait_until(lambda: sink.samples().passed() == total)  # noqa: B023  # called at once
-            assert not sink.pulse.not_ready()
+            assert not sink.health.not_ready()
         shown_at = sink.samples().by_name["crm_events_last_progress_timestamp_seconds"][()]
         assert shown_at > real() + 80_000  # the jump did arrive
     journal.close()
@@ -208,19 +208,19 @@ def test_stalled_loop(kafka: MockKafka, tmp_path: Path) -> None:
     """A loop that hangs in its journal is not live once its own clock is 30 s on, and is again when it comes round."""
     kafka.create(LEADS, 1)
     ahead_s, hung, released = [0.0], threading.Event(), threading.Event()
-    pulse = Pulse(clock=lambda: time.monotonic() + ahead_s[0])
+    health = Health(clock=lambda: time.monotonic() + ahead_s[0])
     journal = sqlite_address(tmp_path).opened()
-    livez = health_routes(pulse)["GET /livez"]
-    request = Request(headers={}, query="", last="livez", client="127.0.0.1")
+    livez = health_routes(health)["GET /livez"]
+    request = Request(headers={}, query="", last_segment="livez", client="127.0.0.1")
     write = journal.write
 
-    def hanging(entry: Entry) -> None:
+    def hanging(entry: JournalEntry) -> None:
         hung.set()
         assert released.wait(60)
         write(entry)
 
     journal.write = hanging
-    with running(kafka.bootstrap, journal, pulse=pulse, TOPICS=LEADS) as sink:
+    with running(kafka.bootstrap, journal, health=health, TOPICS=LEADS) as sink:
         try:
             kafka.send(LEADS, [event("acme")])
             assert hung.wait(20)

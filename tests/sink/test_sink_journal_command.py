@@ -10,13 +10,14 @@ from http import HTTPStatus
 
 import psycopg
 import pytest
-from journals import JournalAddress, stretch
+from journals import JournalAddress, message_run
 from sink_process import JOBS, LEADS, event
 
-from sink.decoding import Reason
+from sink.command_line import parsed
+from sink.decoding import RejectReason
+from sink.http_server import HttpServer, Response
 from sink.journal.command import journal_command
-from sink.journal.model import Entry, Position
-from sink.pages import Page, PageServer
+from sink.journal.model import JournalEntry, Position
 
 LEADS_PAGE = """\
 crm_events_ingested_total{tenant_id="acme",topic="apexflow.leads.created"} %d
@@ -32,20 +33,20 @@ def filled(journal_address: JournalAddress) -> JournalAddress:
     """Two leads of two tenants, a job of the first lead, and a message that is none."""
     journal = journal_address.opened()
     start = Position(next_offset=0, cluster="c")
-    journal.place({(LEADS, 0): (None, start), (JOBS, 0): (None, Position(next_offset=6, cluster="c"))})
+    journal.set_positions({(LEADS, 0): (None, start), (JOBS, 0): (None, Position(next_offset=6, cluster="c"))})
     job = b'{"id": 3, "tenant_id": "acme", "lead_id": 17, "event_type": "job.created"}'
-    stretches = [
-        stretch(
+    runs = [
+        message_run(
             LEADS,
             (0, "acme", "lead.created", None, b"acme:lead:17", event("acme")),
             (1, "b", "lead.created", None, b"b:lead:18", event("b")),
-            (2, None, None, Reason.EMPTY, None, b"\xff"),
+            (2, None, None, RejectReason.EMPTY, None, b"\xff"),
         ),
-        stretch(JOBS, (6, "acme", "job.created", None, b"acme:job:3", job)),
+        message_run(JOBS, (6, "acme", "job.created", None, b"acme:job:3", job)),
     ]
     ingested = {("acme", LEADS): 1, ("b", LEADS): 1, ("acme", JOBS): 1}
-    moves = {(LEADS, 0): (0, 3), (JOBS, 0): (6, 7)}
-    journal.write(Entry(moves=moves, ingested=ingested, rejected={(LEADS, Reason.EMPTY): 1}, stretches=stretches))
+    moves, rejected = {(LEADS, 0): (0, 3), (JOBS, 0): (6, 7)}, {(LEADS, RejectReason.EMPTY): 1}
+    journal.write(JournalEntry(moves=moves, ingested=ingested, rejected=rejected, message_runs=runs))
     journal.close()
     return journal_address
 
@@ -53,7 +54,7 @@ def filled(journal_address: JournalAddress) -> JournalAddress:
 def told(address: JournalAddress, *arguments: str) -> tuple[int, str]:
     """Run the command and return its exit code and what it wrote."""
     out = io.StringIO()
-    return journal_command(arguments, address.env(), out), out.getvalue()
+    return journal_command(parsed(["journal", *arguments]), address.env(), out), out.getvalue()
 
 
 def test_show(filled: JournalAddress) -> None:
@@ -62,7 +63,7 @@ def test_show(filled: JournalAddress) -> None:
     assert code == 0
     assert "group crm-events-sink" in text
     assert f"{JOBS} partition 0: next offset 7, 1 passed" in text
-    assert f"{LEADS}: 2 events of 2 tenants, 3 messages kept" in text
+    assert f"{LEADS}: 2 events of 2 tenants, 3 messages stored" in text
     assert f"{LEADS}: 1 rejected, empty" in text
 
 
@@ -87,9 +88,9 @@ def pages() -> Iterator[dict[str, str]]:
     """A server of one page, whose text is the entry "text"; "url" is its address."""
     shown = {"text": ""}
     routes = {
-        "GET /metrics": lambda _: Page(status=HTTPStatus.OK, content_type="text/plain", body=shown["text"].encode())
+        "GET /metrics": lambda _: Response(status=HTTPStatus.OK, content_type="text/plain", body=shown["text"].encode())
     }
-    server = PageServer("127.0.0.1", 0, routes)
+    server = HttpServer("127.0.0.1", 0, routes)
     shown["url"] = f"http://127.0.0.1:{server.port}/metrics"
     yield shown
     server.shutdown()
@@ -126,10 +127,10 @@ def test_export_of_a_lead(filled: JournalAddress) -> None:
 
 
 def test_refused(filled: JournalAddress, capsys: pytest.CaptureFixture[str]) -> None:
-    """No journal, a journal that is not there, and a wrong option each have their words and exit code."""
-    assert journal_command(["show"], {"SINK_JOURNAL": "none"}) == 4
-    assert journal_command(["show"], {"SINK_JOURNAL": "sqlite:/no/such/file"}) == 1
-    with pytest.raises(SystemExit) as usage:
-        told(filled, "repair")
-    assert usage.value.code == 4
-    assert "unable to open database file" in capsys.readouterr().err
+    """No journal, a journal that is not there, and an address that is no URL each have their message and exit code."""
+    assert told(JournalAddress("none"), "show") == (4, "")
+    assert told(JournalAddress("sqlite:/no/such/file"), "show") == (1, "")
+    assert told(filled, "verify", "--metrics", "9105")[0] == 1
+    errors = capsys.readouterr().err
+    for text in ("SINK_JOURNAL is 'none'", "unable to open database file", "--metrics is '9105'"):
+        assert text in errors
