@@ -52,9 +52,9 @@ REAL_GROUP: Final = {"KAFKA_SESSION_TIMEOUT_MS": "1000", "KAFKA_HEARTBEAT_INTERV
 """What the members are told of their group: the shortest session that each broker bears."""
 
 
-def broken(variant: str) -> tuple[str, ...]:
-    """Return the command of a sink with a deliberate mistake."""
-    return (str(Path(__file__).with_name("broken_sink.py")), variant)
+def broken(variant: str, stop_file: Path | None = None) -> tuple[str, ...]:
+    """Return the command of a sink with a deliberate mistake; see there for the file."""
+    return (str(Path(__file__).with_name("broken_sink.py")), variant, *([str(stop_file)] if stop_file else []))
 
 
 @dataclass(slots=True)
@@ -101,6 +101,7 @@ class Chaos:
     is_static: bool = False  # members keep their place in the group by a name (KIP-345)
     sinks: int = 1
     command: Sequence[str] = _SINK
+    stop_file: Path | None = None  # kill a broken sink between its two transactions, not at a random moment
     partitions: int = 8
     per_s: int = 1000
     rows: bool = True  # keep every message, and compare offset by offset
@@ -157,7 +158,7 @@ class Chaos:
         wait_until(ledger.ends)
         self._wait_until_counted(ledger.ends(), processes)
         while self._result.kills < self.kills and not (self.until_wrong and not self._result.exact):
-            threading.Event().wait(self._random.uniform(0, 0.15))
+            self._wait_for_the_moment()
             victim = self._random.choice(processes)
             victim.kill()
             killed_at = time.monotonic()
@@ -174,6 +175,13 @@ class Chaos:
             self._wait_until_counted(written, processes)
             self._result.recovered_s.append(time.monotonic() - killed_at)
             self.progress(self._result)
+
+    def _wait_for_the_moment(self) -> None:
+        if self.stop_file is None:
+            threading.Event().wait(self._random.uniform(0, 0.15))
+        else:
+            self.stop_file.touch()
+            wait_until(lambda: not self.stop_file.exists())  # it is deleted between the two transactions
 
     def _check(self, audit: Audit, load: Load, *, rows: bool = False) -> None:
         with self._reader() as reader:
