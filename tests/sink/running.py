@@ -1,4 +1,4 @@
-"""The sink's loop in a thread of the test process, for what is better seen from inside."""
+"""The sink's poll loop in a thread of the test process, and the load for it."""
 
 import tempfile
 import threading
@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sink_process import Samples
+from confluent_kafka import Consumer, TopicPartition
+from mock_kafka import MockKafka
+from sink_process import Samples, event
 
 from sink.consumer import EventConsumer
 from sink.health import Health
@@ -67,3 +69,30 @@ def running(
             thread.join(20)
             log.close(5)
         assert not thread.is_alive()
+
+
+@contextmanager
+def load(kafka: MockKafka, topic: str) -> Iterator[list[int]]:
+    """Write events until the block ends; yield the numbers of those that are acknowledged."""
+    sent, stop = list[int](), threading.Event()
+
+    def write() -> None:
+        while not stop.wait(0.01):  # the mock broker keeps 5 MiB of each partition
+            kafka.send(topic, [event(f"tenant-{n % 7}") for n in range(100)])
+            sent.append(100)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        yield sent
+    finally:
+        stop.set()
+        thread.join()
+
+
+def committed_offsets(kafka: MockKafka, topic: str, partitions: int) -> int:
+    """Return the sum of the group's commits, as the broker has them."""
+    reader = Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": "crm-events-sink", "log_level": 0})
+    answer = reader.committed([TopicPartition(topic, n) for n in range(partitions)], timeout=10)
+    reader.close()
+    return sum(max(p.offset, 0) for p in answer)

@@ -148,7 +148,7 @@ class SinkProcess:
             self.process = None
 
 
-def wait_until(probe: Callable[[], object], deadline_s: float = 20.0, *, every_s: float = 0.02) -> None:
+def wait_until(probe: Callable[[], object], deadline_s: float = 60.0, *, every_s: float = 0.02) -> None:
     """Wait until the probe says yes, or fail with its last answer."""
     until, pause = time.monotonic() + deadline_s, threading.Event()
     while not (seen := probe()):

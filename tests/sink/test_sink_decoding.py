@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sink.decoding import DecodedBatch, Event, RejectReason, decode_batch, decode_one
@@ -31,6 +31,7 @@ def one_by_one(batch: Sequence[bytes | None]) -> DecodedBatch:
     )
 
 
+@settings(deadline=None)  # a busy machine may interrupt any example
 @given(st.lists(values, min_size=1, max_size=8))
 @example([GOOD] * 3)
 @example([GOOD + GOOD, b""])

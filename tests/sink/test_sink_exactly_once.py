@@ -12,7 +12,7 @@ from confluent_kafka import Consumer, TopicPartition
 from journals import JournalAddress, sqlite_address
 from mock_kafka import MockKafka
 from postgres_server import PostgresServer
-from running import Running, running
+from running import Running, load, running
 from sink_process import JOBS, LEADS, SCRAPE, SinkProcess, event, wait_until
 
 from sink.health import Health, health_routes
@@ -162,25 +162,13 @@ def test_sums_over_two_sinks(kafka: MockKafka, postgres: PostgresServer, group: 
 def test_sums_over_four_sinks(kafka: MockKafka, postgres: PostgresServer) -> None:
     """Four sinks join one after the other under load, and leave again: their counters add up to what was sent."""
     kafka.create(LEADS, 12)
-    address, sent, stop = JournalAddress(postgres.new_database()), list[int](), threading.Event()
-
-    def load() -> None:
-        while not stop.wait(0.02):
-            kafka.send(LEADS, [event(f"t{n % 3}") for n in range(50)])
-            sent.append(50)
-
-    producing, members = threading.Thread(target=load), list[Running]()
-    producing.start()
-    try:
-        with ExitStack() as group:
-            for _ in range(4):
-                journal = group.enter_context(closing(address.opened()))
-                members.append(group.enter_context(running(kafka.bootstrap, journal, TOPICS=LEADS)))
-                wait_until(lambda: {member.health.assigned for member in members} == {12 // len(members)})
-            wait_until(lambda: all(member.samples().counted() for member in members))
-    finally:
-        stop.set()
-        producing.join()
+    address, members = JournalAddress(postgres.new_database()), list[Running]()
+    with load(kafka, LEADS) as sent, ExitStack() as group:
+        for _ in range(4):
+            journal = group.enter_context(closing(address.opened()))
+            members.append(group.enter_context(running(kafka.bootstrap, journal, TOPICS=LEADS)))
+            wait_until(lambda: {member.health.assigned for member in members} == {12 // len(members)})
+        wait_until(lambda: all(member.samples().counted() for member in members))
     with closing(address.opened()) as journal, running(kafka.bootstrap, journal, TOPICS=LEADS) as rest:
         wait_until(lambda: rest.samples().passed() == sum(sent))
         assert sum(member.samples().counted() for member in (*members, rest)) == sum(sent)
@@ -205,10 +193,10 @@ def test_clock_jumps(kafka: MockKafka, tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_stalled_loop(kafka: MockKafka, tmp_path: Path) -> None:
-    """A loop that hangs in its journal is not live once its own clock is 30 s on, and is again when it comes round."""
+    """A loop that hangs in its journal is not live when its own clock has advanced by 30 s; it is again afterwards."""
     kafka.create(LEADS, 1)
-    ahead_s, hung, released = [0.0], threading.Event(), threading.Event()
-    health = Health(clock=lambda: time.monotonic() + ahead_s[0])
+    now_s, hung, released = [0.0], threading.Event(), threading.Event()
+    health = Health(clock=lambda: now_s[0])
     journal = sqlite_address(tmp_path).opened()
     livez = health_routes(health)["GET /livez"]
     request = Request(headers={}, query="", last_segment="livez", client="127.0.0.1")
@@ -225,7 +213,7 @@ def test_stalled_loop(kafka: MockKafka, tmp_path: Path) -> None:
             kafka.send(LEADS, [event("acme")])
             assert hung.wait(20)
             assert livez(request).status == HTTPStatus.OK
-            ahead_s[0] = 31.0
+            now_s[0] = 31.0
             assert livez(request).status == HTTPStatus.SERVICE_UNAVAILABLE
         finally:
             released.set()

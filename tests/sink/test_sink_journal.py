@@ -298,10 +298,10 @@ def test_two_sinks_share_a_database(postgres: PostgresServer) -> None:
 
 def test_frozen_server(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that does not answer is away after seconds, not for ever, and what it did not take was not counted."""
-    monkeypatch.setattr("sink.journal.postgres_reader.ANSWER_S", 0.5)
-    monkeypatch.setattr("sink.journal.postgres_reader._CONNECT_S", 2)
     journal = JournalAddress(postgres.new_database()).opened()
     journal.set_positions({P0: (None, Position(next_offset=0, cluster="c"))})
+    monkeypatch.setattr("sink.journal.postgres_reader.ANSWER_S", 0.5)
+    monkeypatch.setattr("sink.journal.postgres_reader._CONNECT_S", 2)
     postgres.freeze()
     try:
         with pytest.raises(JournalUnavailableError):
@@ -310,6 +310,7 @@ def test_frozen_server(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
             journal.reconnect()
     finally:
         postgres.thaw()
+        monkeypatch.undo()  # the server that answers has the usual time for it
     assert journal.reconnect() == bool(journal.totals().ingested)
     journal.close()
 
