@@ -76,7 +76,7 @@ class SinkProcess:
         self.take_ports()
 
     def take_ports(self) -> None:
-        """Take ports that are free now; those of a process that was killed may be somebody else's by now."""
+        """Take ports that are free now; those of a killed process may be in use by now."""
         self.prom_port, self.http_port = free_ports(2)
         self.env |= {"PROM_PORT": str(self.prom_port), "HTTP_PORT": str(self.http_port)}
 

@@ -10,7 +10,7 @@ from postgres_server import PostgresServer
 
 
 def test_killed_again_and_again(tmp_path: Path) -> None:
-    """50 times kill -9 under load, with strangers in the group: nothing missing, nothing twice, no total goes back."""
+    """50 times kill -9 under load, while other members join: nothing missing, nothing twice, no total decreases."""
     result = Chaos(journal=sqlite_address(tmp_path), kills=50).run()
     assert result.exact, result
     assert result.kills == 50
@@ -35,6 +35,6 @@ def test_two_transactions_are_caught(tmp_path: Path, variant: str) -> None:
 
 
 def test_two_sinks_killed_in_turn(postgres: PostgresServer) -> None:
-    """Two sinks share a database and a group, and either is killed: their partitions move, and the books stay right."""
+    """Two sinks share a database and a group, and either is killed: their partitions move, and all counts are right."""
     result = Chaos(journal=JournalAddress(postgres.new_database()), kills=10, sinks=2).run()
     assert result.exact, result

@@ -1,4 +1,4 @@
-"""Checkpoints beside the loop: they happen, the log stays short, and a kill in the middle of one costs nothing."""
+"""Checkpoints beside the loop: they are made, the log stays short, and a kill during one loses nothing."""
 
 import os
 import signal
@@ -90,7 +90,7 @@ def test_small_entries_are_copied_too(tmp_path: Path) -> None:
 
 
 def test_log_stays_short_under_load(tmp_path: Path) -> None:
-    """A log that is written to all the time is begun anew, too."""
+    """SQLite starts the log over, also when it is written all the time."""
     with closing(opened(tmp_path)) as journal:
         for number in range(3 * MAX_WAL_BYTES // (2 * SIZE)):
             journal.write(entry(number))

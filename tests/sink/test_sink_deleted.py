@@ -41,7 +41,7 @@ def reader(real_kafka: RealKafka, topic: str, tmp_path: Path, request: pytest.Fi
 
 
 def test_deleted_while_stopped(real_kafka: RealKafka, topic: str, reader: SinkProcess) -> None:
-    """The gap is in the log and in a counter that a scrape has seen at 0 before; counting goes on after it."""
+    """The gap is in the log and in a counter that a scrape has seen at 0 before; counting continues after it."""
     _count(real_kafka, topic, reader, 100)
     assert reader.stop() == 0
     real_kafka.send(topic, [event("acme")] * 100)
@@ -51,14 +51,14 @@ def test_deleted_while_stopped(real_kafka: RealKafka, topic: str, reader: SinkPr
     wait_until(lambda: reader.samples().passed() == 200)
     seen = [reader.samples(SCRAPE).by_name["crm_events_lost_total"][topic,] for _ in range(2)]
     assert seen == [0, 50]
-    _is_told(reader, "Kafka deleted offsets 100 to 149 before they were counted")
+    _wait_for_line(reader, "Kafka deleted offsets 100 to 149 before they were counted")
 
 
 @pytest.mark.parametrize("reader", ["journal"], indirect=True)
 def test_deleted_while_the_journal_is_away(
     real_kafka: RealKafka, topic: str, reader: SinkProcess, tmp_path: Path
 ) -> None:
-    """Reading is paused, and what it was to go on with is gone when it does."""
+    """Reading is paused, and the next offset is deleted meanwhile."""
     _count(real_kafka, topic, reader, 100)
     with closing(sqlite3.connect(tmp_path / "journal.sqlite", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -68,7 +68,7 @@ def test_deleted_while_the_journal_is_away(
         other.execute("ROLLBACK")
     wait_until(lambda: reader.samples().passed() == 200)
     assert (reader.samples().counted(), _lost(reader, topic)) == (150, 50)
-    _is_told(reader, "Kafka deleted offsets 100 to 149 before they were counted")
+    _wait_for_line(reader, "Kafka deleted offsets 100 to 149 before they were counted")
 
 
 def test_deleted_under_a_reader_that_lags(real_kafka: RealKafka, topic: str, reader: SinkProcess) -> None:
@@ -86,7 +86,7 @@ def test_deleted_under_a_reader_that_lags(real_kafka: RealKafka, topic: str, rea
     lost = _lost(reader, topic)
     assert lost > 0
     assert reader.samples().counted() + lost == 1_501
-    _is_told(reader, " to 1499 before they were counted")
+    _wait_for_line(reader, " to 1499 before they were counted")
 
 
 @pytest.mark.parametrize("group", ["eager", "cooperative", "KIP-848"])
@@ -105,7 +105,7 @@ def test_topic_recreated_under_the_reader(real_kafka: RealKafka, topic: str, rea
     real_kafka.send(topic, [event("acme")] * 20)
     wait_until(lambda: reader.samples().passed() == 70)
     assert (reader.samples().counted(), _lost(reader, topic)) == (170, 0)
-    _is_told(reader, "the topic was recreated")
+    _wait_for_line(reader, "the topic was recreated")
 
 
 @pytest.mark.parametrize("reader", ["journal"], indirect=True)
@@ -119,7 +119,7 @@ def test_topic_recreated_while_stopped(real_kafka: RealKafka, topic: str, reader
     reader.start_ready()
     wait_until(lambda: reader.samples().passed() == 50)
     assert reader.samples().counted() == 150
-    _is_told(reader, "the topic was recreated")
+    _wait_for_line(reader, "the topic was recreated")
 
 
 def _count(real_kafka: RealKafka, topic: str, reader: SinkProcess, events: int) -> None:
@@ -134,5 +134,5 @@ def _lost(reader: SinkProcess, topic: str) -> float:
     return reader.samples().by_name["crm_events_lost_total"][topic,]
 
 
-def _is_told(reader: SinkProcess, text: str) -> None:
+def _wait_for_line(reader: SinkProcess, text: str) -> None:
     wait_until(lambda: any(text in line for line in reader.lines()))

@@ -1,4 +1,4 @@
-"""The pages of the sink before this one: newest events, rejected messages, and an event once more."""
+"""The HTTP API of the previous sink: newest events, rejected messages, and replays."""
 
 import json
 from collections.abc import Iterator

@@ -21,7 +21,7 @@ from sink.journal.model import JournalEntry
 
 
 def test_restart_goes_on(kafka: MockKafka, journal_address: JournalAddress) -> None:
-    """The journal, not Kafka's commit, says where to start: also if the commit is behind, ahead or gone."""
+    """Reading starts at the journal's position, also if Kafka's commit is behind, ahead or missing."""
     kafka.create(LEADS, 1)
     kafka.send(LEADS, [event("acme")] * 5)
     for wrong_commit, total in ((2, 5), (8, 10), (0, 15)):
@@ -35,7 +35,7 @@ def test_restart_goes_on(kafka: MockKafka, journal_address: JournalAddress) -> N
 
 
 def test_first_start_takes_over(kafka: MockKafka, journal_address: JournalAddress) -> None:
-    """A new journal begins where the group's commit is: what the sink before this one has counted is not counted."""
+    """A new journal begins where the group's commit is: what the previous sink has counted is not counted."""
     kafka.create(LEADS, 1)
     kafka.send(LEADS, [event("acme")] * 5)
     _commit(kafka, 3)
@@ -64,19 +64,19 @@ def test_total_goes_on_over_a_restart(kafka: MockKafka, sink: SinkProcess, tmp_p
 
 
 def test_journal_away(kafka: MockKafka, sink: SinkProcess, tmp_path: Path) -> None:
-    """A journal that cannot be written: paused, not ready, alive, still a member; it goes on by itself, exactly."""
+    """A journal that cannot be written: paused, not ready, alive, still a member; it continues by itself, exactly."""
     kafka.create(LEADS, 2)
     path = tmp_path / "j"
     sink.env |= {"TOPICS": LEADS, "SINK_JOURNAL": f"sqlite:{path}"}
     sink.start_ready()
-    with closing(sqlite3.connect(path, isolation_level=None)) as somebody:
-        somebody.execute("BEGIN IMMEDIATE")
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
         kafka.send(LEADS, [event("acme")] * 7)
         wait_until(lambda: sink.status("/readyz") == 503)
         assert (sink.status("/livez"), sink.samples().counted()) == (200, 0)
         assert sink.samples().by_name["crm_events_journal_up"][()] == 0
         assert sink.samples().by_name["crm_events_assigned_partitions"][()] == 2
-        somebody.execute("ROLLBACK")
+        other.execute("ROLLBACK")
     wait_until(lambda: sink.status("/readyz") == 200)
     wait_until(lambda: sink.samples().passed() == 7)
     assert sink.samples().counted() == 7
@@ -112,7 +112,7 @@ def test_postgres_freezes(kafka: MockKafka, sink: SinkProcess, postgres: Postgre
 
 
 def test_fenced(kafka: MockKafka, journal_address: JournalAddress) -> None:
-    """Somebody else counts events of our partition: we let our batch go, and go on after theirs."""
+    """Another member counts events of our partition: our batch is not counted, and reading continues after theirs."""
     kafka.create(LEADS, 1)
     journal, other = journal_address.opened(), journal_address.new()
     if not journal.restores_totals:
@@ -260,7 +260,7 @@ def test_everything_is_kept(kafka: MockKafka, tmp_path: Path) -> None:
 
 
 def _commit(kafka: MockKafka, offset: int) -> None:
-    """Commit as a member of the group: the mock broker takes it from nobody else."""
+    """Commit as a member of the group: the mock broker refuses commits of others."""
     places: list[TopicPartition] = []
     properties = {
         "group.id": "crm-events-sink",

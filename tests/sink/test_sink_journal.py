@@ -61,7 +61,7 @@ def test_counts_and_positions_move_together(journal: Journal) -> None:
 
 
 def test_fence(journal: Journal) -> None:
-    """A writer that believes in another position writes nothing at all, also not for its other partitions."""
+    """A writer that has read another position writes nothing at all, also not for its other partitions."""
     journal.write(entry(0, 5))
     with pytest.raises(FencedError):
         journal.write(JournalEntry(moves={P1: (0, 3), P0: (4, 9)}, ingested={("b", LEADS): 8}, rejected={}))
@@ -70,8 +70,8 @@ def test_fence(journal: Journal) -> None:
     journal.write(entry(5, 6))
 
 
-def test_place_is_fenced(journal: Journal) -> None:
-    """A position that has changed since it was read is not replaced, and a known partition is not placed anew."""
+def test_set_positions_is_fenced(journal: Journal) -> None:
+    """A position that has changed since it was read is not replaced, and a stored one is not inserted again."""
     old, new = journal.positions([P0])[P0], Position(next_offset=3, epoch=1, cluster="c")
     journal.write(entry(0, 5))
     for before in (None, old):
@@ -137,7 +137,7 @@ def test_pruning_by_age(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_another_group(journal: Journal, journal_address: JournalAddress) -> None:
-    """A journal is one group's memory: another group's sink is refused."""
+    """A journal belongs to one group: a sink of another group is refused."""
     journal.close()
     other = journal_address.new(group_id="other")
     with pytest.raises(JournalUnusableError, match="belongs to GROUP_ID crm-events-sink, not other"):
@@ -178,7 +178,7 @@ EVERY_MESSAGE = (
 
 
 def test_sqlite_file_of_the_second_schema(tmp_path: Path) -> None:
-    """A file with a list of facts for each message goes on, too."""
+    """A file with a list of facts for each message is migrated, too."""
     old = tmp_path / "journal.sqlite"
     facts = (
         '[[6,"acme","lead.created",null,0,0,0,2],[8,null,null,"null_value",0,null,2,null],'
@@ -211,7 +211,7 @@ def test_sqlite_file_of_the_second_schema(tmp_path: Path) -> None:
 
 
 def test_sqlite_file_of_the_first_schema(tmp_path: Path) -> None:
-    """A file that an older sink has left goes on: its counts, positions and kept messages are what they were."""
+    """A file of an older sink is migrated: its counts, positions and messages are what they were."""
     old = tmp_path / "journal.sqlite"
     with closing(sqlite3.connect(old)) as db:
         db.executescript(f"{MIGRATIONS[0]}PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = 1;")
@@ -252,7 +252,7 @@ def test_reopened(journal: Journal, journal_address: JournalAddress) -> None:
 
 
 def test_one_process_at_a_time(tmp_path: Path) -> None:
-    """A file is written by one sink; a second one is told what to use instead. When the first ends, the next may."""
+    """A file is written by one sink. A second one is refused, with what to use instead, until the first ends."""
     first, second = sqlite_address(tmp_path).opened(), sqlite_address(tmp_path).new()
     with pytest.raises(JournalUnusableError, match=r"another sink uses .*; several sinks share a postgresql://"):
         second.open()
@@ -339,7 +339,7 @@ def test_lost_answer(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_no_secret_in_an_error(postgres: PostgresServer) -> None:
-    """What is said of an address holds no user and no password, whatever is wrong with it."""
+    """No message about an address has its user or password, whatever is wrong with it."""
     for address in (postgres.dsn("no_such_database"), "postgresql://u:never-shown@127.0.0.1:1/x"):
         journal = JournalAddress(address).new()
         with pytest.raises(JournalUnavailableError) as away:

@@ -51,7 +51,7 @@ def filled(journal_address: JournalAddress) -> JournalAddress:
     return journal_address
 
 
-def told(address: JournalAddress, *arguments: str) -> tuple[int, str]:
+def output(address: JournalAddress, *arguments: str) -> tuple[int, str]:
     """Run the command and return its exit code and what it wrote."""
     out = io.StringIO()
     return journal_command(parsed(["journal", *arguments]), address.env(), out), out.getvalue()
@@ -59,7 +59,7 @@ def told(address: JournalAddress, *arguments: str) -> tuple[int, str]:
 
 def test_show(filled: JournalAddress) -> None:
     """Positions, counts and kept messages, for people."""
-    code, text = told(filled, "show")
+    code, text = output(filled, "show")
     assert code == 0
     assert "group crm-events-sink" in text
     assert f"{JOBS} partition 0: next offset 7, 1 passed" in text
@@ -68,8 +68,8 @@ def test_show(filled: JournalAddress) -> None:
 
 
 def test_verify(filled: JournalAddress) -> None:
-    """Right sums are right; a count that somebody has changed is found."""
-    code, text = told(filled, "verify")
+    """Right sums are right; a changed count is found."""
+    code, text = output(filled, "verify")
     assert (code, text.count("ok "), text.count("WRONG")) == (0, 2, 0)
     change = "UPDATE {}ingested SET events = events + 1 WHERE tenant_id = 'b'"
     if filled.address.startswith("sqlite:"):
@@ -78,7 +78,7 @@ def test_verify(filled: JournalAddress) -> None:
     else:
         with psycopg.connect(filled.address) as db:
             db.execute(change.format("crm_events_sink."))
-    code, text = told(filled, "verify")
+    code, text = output(filled, "verify")
     assert (code, text.count("WRONG")) == (1, 1)
     assert "3 offsets passed, 4 messages counted" in text
 
@@ -103,13 +103,13 @@ def test_verify_against_a_page(
 ) -> None:
     """A page of a later moment agrees if it has grown by what it has passed; anything else is found."""
     pages["text"] = LEADS_PAGE % (counted, position)
-    code, text = told(filled, "verify", "--metrics", pages["url"])
+    code, text = output(filled, "verify", "--metrics", pages["url"])
     assert (code == 0) == right, text
 
 
 def test_export(filled: JournalAddress) -> None:
     """All messages, one document a line; what is no JSON object comes in base64."""
-    code, text = told(filled, "export")
+    code, text = output(filled, "export")
     lead, _, bad, job = (json.loads(line) for line in text.splitlines())
     assert code == 0
     assert (lead["tenant_id"], lead["key"], lead["value"]["id"]) == ("acme", "acme:lead:17", 17)
@@ -119,18 +119,18 @@ def test_export(filled: JournalAddress) -> None:
 
 def test_export_of_a_lead(filled: JournalAddress) -> None:
     """A lead's rows are its own events and its jobs'; CSV has a line of names."""
-    _, text = told(filled, "export", "--lead", "17", "--tenant", "acme", "--format", "csv")
+    _, text = output(filled, "export", "--lead", "17", "--tenant", "acme", "--format", "csv")
     rows = list(csv.DictReader(io.StringIO(text)))
     assert [row["key"] for row in rows] == ["acme:lead:17", "acme:job:3"]
     assert json.loads(rows[1]["value"])["lead_id"] == 17
-    assert told(filled, "export", "--lead", "7") == (0, "")
+    assert output(filled, "export", "--lead", "7") == (0, "")
 
 
 def test_refused(filled: JournalAddress, capsys: pytest.CaptureFixture[str]) -> None:
     """No journal, a journal that is not there, and an address that is no URL each have their message and exit code."""
-    assert told(JournalAddress("none"), "show") == (4, "")
-    assert told(JournalAddress("sqlite:/no/such/file"), "show") == (1, "")
-    assert told(filled, "verify", "--metrics", "9105")[0] == 1
+    assert output(JournalAddress("none"), "show") == (4, "")
+    assert output(JournalAddress("sqlite:/no/such/file"), "show") == (1, "")
+    assert output(filled, "verify", "--metrics", "9105")[0] == 1
     errors = capsys.readouterr().err
     for text in ("SINK_JOURNAL is 'none'", "unable to open database file", "--metrics is '9105'"):
         assert text in errors

@@ -1,4 +1,4 @@
-"""The log: exact lines, and never a reason to wait."""
+"""The log: exact lines, and never a reason to block."""
 
 import os
 import re

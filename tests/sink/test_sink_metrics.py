@@ -1,4 +1,4 @@
-"""The page of counters: one look at everything, and zero first."""
+"""The page /metrics: a snapshot, with new series at 0 first."""
 
 import threading
 from collections import Counter
@@ -113,7 +113,7 @@ def test_zero_first() -> None:
     metrics = new_metrics()
     count(metrics, "acme", 5)
     assert samples(metrics).ingested() == {("acme", LEADS): 5.0}
-    metrics.page(is_scrape=True)  # the connection broke: nobody has seen the zero
+    metrics.page(is_scrape=True)  # the connection broke: the client has not got the zero
     assert samples(metrics, scrape=True).ingested() == {("acme", LEADS): 0.0}
     count(metrics, "acme", 1)
     count(metrics, "late", 2)

@@ -61,7 +61,7 @@ def test_stop_under_load_and_restart(kafka: MockKafka, sink: SinkProcess, number
 
 
 def test_kafka_goes_and_comes_back(kafka: MockKafka, sink: SinkProcess) -> None:
-    """Without Kafka the process lives, is not ready and says so; when Kafka is back it goes on by itself."""
+    """Without Kafka the process lives, is not ready and says so; when Kafka is back it continues by itself."""
     kafka.create(LEADS, 2)
     kafka.create(JOBS, 2)
     sink.start_ready()
@@ -102,7 +102,7 @@ def test_topic_made_after_the_start(kafka: MockKafka, sink: SinkProcess) -> None
 
 
 def test_blocked_stdout(kafka: MockKafka, sink: SinkProcess) -> None:
-    """Nobody reads the log: everything is counted all the same, lines are dropped and counted, SIGTERM works."""
+    """Nobody reads the log: everything is counted nevertheless, lines are dropped and counted, SIGTERM works."""
     kafka.create(LEADS, 6)
     for partition in range(6):  # 24 MB of lines; twice 8 MiB wait in the sink; the mock broker keeps 5 MiB a partition
         kafka.send(LEADS, [event("acme", "x" * 2_000)] * 2_000, partition=partition)

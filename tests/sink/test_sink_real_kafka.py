@@ -67,7 +67,7 @@ def test_largest_message_as_a_dead_letter(real_kafka: RealKafka) -> None:
 
 @pytest.mark.parametrize("is_static", [False, True], ids=["dynamic", "static"])
 def test_killed_again_and_again(tmp_path: Path, *, is_static: bool) -> None:
-    """20 times kill -9 under load: nothing missing, nothing twice, no total goes back."""
+    """20 times kill -9 under load: nothing missing, nothing twice, no total decreases."""
     result = Chaos(
         journal=sqlite_address(tmp_path), kills=20, broker=RealKafka, group=REAL_GROUP, is_static=is_static
     ).run()
@@ -77,7 +77,7 @@ def test_killed_again_and_again(tmp_path: Path, *, is_static: bool) -> None:
 
 @pytest.mark.parametrize("strategy", ["range,roundrobin", "cooperative-sticky"])
 def test_two_sinks_killed_in_turn(postgres: PostgresServer, strategy: str) -> None:
-    """Their partitions move, eagerly or one by one, and the books stay right."""
+    """Their partitions move, eagerly or one by one, and all counts are right."""
     group = {**REAL_GROUP, "KAFKA_PARTITION_ASSIGNMENT_STRATEGY": strategy}
     journal = JournalAddress(postgres.new_database())
     result = Chaos(journal=journal, kills=10, sinks=2, broker=RealKafka, group=group).run()
