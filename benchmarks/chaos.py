@@ -1,4 +1,4 @@
-"""`python -m benchmarks.chaos`: kill the sink again and again under load, and audit its books after every kill.
+"""`python -m benchmarks.chaos`: kill the sink again and again under load, and audit its counts after every kill.
 
 The test run does the same 50 times (tests/sink/test_sink_chaos.py); this is the long run. It prints missing and
 duplicate events as integers, and how long it took from a kill until all that had been written by then was counted.
@@ -18,7 +18,7 @@ from runbook.errors import RunbookError
 
 CHECKOUT: Final = Path(__file__).parents[1]
 EXIT_CODES: Final = (
-    "exit codes: 0 every book is right; 1 something is missing, twice, or went back; 3 a program is not here; 4 usage"
+    "exit codes: 0 all counts are right; 1 something is missing, twice, or decreased; 3 a program is not here; 4 usage"
 )
 
 sys.path.insert(0, str(CHECKOUT / "tests" / "sink"))  # the brokers, the processes and the ledger of the tests

@@ -1,9 +1,8 @@
-"""`python -m benchmarks.day`: 24 simulated hours of the sink, idle and bursts by turns, in some minutes.
+"""`python -m benchmarks.day`: 24 simulated hours of the sink in some minutes, each with a burst and an idle time.
 
-Each hour is a burst of events and then silence. The sink keeps its messages and deletes old ones all the time; it is
-scraped as Prometheus does. Prints how its memory grows after the first six hours, in which its caches fill, and the
-longest time without progress while events waited. Every event must be counted. `--leaking` runs a sink that forgets
-nothing, which must be found.
+The sink stores its messages and deletes old ones all the time; it is scraped as Prometheus does. Prints how its memory
+grows after the first six hours, in which its caches fill, and the longest time without progress while events waited.
+Every event must be counted. `--leaking` runs a sink with a memory leak, which must be found.
 """
 
 import sys
@@ -40,9 +39,9 @@ from sink_process import LEADS, SCRAPE, SinkProcess, event, wait_until  # noqa: 
 
 @dataclass(slots=True)
 class Day:
-    """What was seen of a sink: its memory in MiB by the simulated hour, and how it went on."""
+    """What was measured of a sink."""
 
-    memory: list[tuple[float, float]] = field(default_factory=list)
+    memory: list[tuple[float, float]] = field(default_factory=list)  # simulated hour, MiB
     longest_stall_s: float = 0.0  # without progress while events waited
     sent: int = 0
     counted: int = 0
@@ -54,11 +53,15 @@ class Day:
         return linear_regression(hours, mib).slope * HOURS
 
     @property
+    def leaks(self) -> bool:
+        """Whether the memory grows."""
+        usual = median(mib for hour, mib in self.memory if hour >= WARM_HOURS)
+        return self.growth_mib > LARGEST_GROWTH * usual
+
+    @property
     def is_steady(self) -> bool:
         """Whether nothing grows, nothing stalled, and everything was counted."""
-        usual = median(mib for hour, mib in self.memory if hour >= WARM_HOURS)
-        grows = self.growth_mib > LARGEST_GROWTH * usual
-        return not grows and self.longest_stall_s <= LARGEST_STALL_S and self.counted == self.sent
+        return not self.leaks and self.longest_stall_s <= LARGEST_STALL_S and self.counted == self.sent
 
     def __str__(self) -> str:
         mib = [seen for _, seen in self.memory]
@@ -69,7 +72,7 @@ class Day:
 
 
 def live(sink: SinkProcess, kafka: MockKafka, *, hour_s: float, burst: int) -> Day:
-    """Let a started sink live through a day of such hours."""
+    """Run a started sink for a day of such hours."""
     day = Day()
     values = [event(f"tenant-{n}") for n in range(_TENANTS)] * (burst // _TENANTS + 1)
     process, began = psutil.Process(sink.pid), time.monotonic()
@@ -78,7 +81,7 @@ def live(sink: SinkProcess, kafka: MockKafka, *, hour_s: float, burst: int) -> D
         day.sent += burst
         progress_at = time.monotonic()
 
-        def looked() -> bool:
+        def is_over() -> bool:
             nonlocal progress_at
             now = time.monotonic()
             seen, waited = int(sink.samples(SCRAPE).passed()), day.counted < day.sent
@@ -86,10 +89,10 @@ def live(sink: SinkProcess, kafka: MockKafka, *, hour_s: float, burst: int) -> D
                 day.counted, progress_at = seen, now
             elif waited:
                 day.longest_stall_s = max(day.longest_stall_s, now - progress_at)
-            day.memory.append(((now - began) / hour_s, process.memory_info().rss / _MIB))
+            day.memory.append((hour, process.memory_info().rss / _MIB))  # noqa: B023  # called at once
             return now >= began + (hour + 1) * hour_s and day.counted >= day.sent  # noqa: B023  # called at once
 
-        wait_until(looked, 60 + hour_s, every_s=_EVERY_S)
+        wait_until(is_over, 60 + hour_s, every_s=_EVERY_S)
     day.counted = int(sink.samples().counted())
     return day
 
@@ -120,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = Parser(prog="python -m benchmarks.day", description=__doc__, epilog=EXIT_CODES)
     parser.add_argument("--minutes", type=float, default=5.0, help="for the day (default: %(default)s)")
     parser.add_argument("--burst", type=int, default=20_000, help="events at once, each hour (default: %(default)s)")
-    parser.add_argument("--leaking", action="store_true", help="a sink that keeps every event: exit code 1")
+    parser.add_argument("--leaking", action="store_true", help="a sink with a memory leak: exit code 1")
     options = parser.parse_args(arguments)
     print(this_machine(), flush=True)  # noqa: T201  # a command
     day = run(minutes=options.minutes, burst=options.burst, leaking=options.leaking)

@@ -40,7 +40,7 @@ from runbook.settings import LOCAL, Target, load_target
 from runbook.waiting import Pending, wait_until
 from runbook.wording import span
 from sink.journal import journal_reader
-from sink.journal.reading import Reader
+from sink.journal.reader import JournalReader
 from sink.journal.settings import journal_settings
 
 EXIT_CODES: Final = "exit codes: 0 every lead is proven; 1 one is not; 3 a program is not here; 4 usage"
@@ -185,7 +185,7 @@ def _time(outcome: Outcome, lead: Created, moments: dict[str, datetime | None]) 
 
 
 @contextmanager
-def _journal(layout: Layout) -> Iterator[Reader]:
+def _journal(layout: Layout) -> Iterator[JournalReader]:
     address = layout.journal_dsn.read_text("utf-8").strip()
     with closing(journal_reader(journal_settings({"SINK_JOURNAL": address}, ""))) as reader:
         yield reader

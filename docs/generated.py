@@ -14,9 +14,10 @@ from runbook.diagnosis.faults import FAULTS, IMPLEMENTED
 from runbook.errors import ExitCode
 from runbook.settings import Target
 from runbook.systems.settings_group import Group
+from sink.variables import VARIABLES
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = ("README.md", "docs/FAULTS.md", "docs/SETTINGS.md")
+DOCUMENTS = ("README.md", "docs/FAULTS.md", "docs/SETTINGS.md", "docs/SINK.md")
 
 
 def exit_codes() -> Iterator[str]:
@@ -65,11 +66,21 @@ def faults() -> Iterator[str]:
         yield f"| {fault.code} | {fault.hop} | {fault.diagnosis} | {fault.fix} | {checked} |"
 
 
+def sink_variables() -> Iterator[str]:
+    """The table of the sink's environment variables."""
+    yield "| variable | default | meaning |"
+    yield "|---|---|---|"
+    for variable in VARIABLES:
+        meaning = variable.meaning.replace("_", r"\_")
+        yield f"| `{variable.name}` | {_shown(variable.default)} | {meaning} |"
+
+
 PARTS: dict[str, Callable[[], Iterator[str]]] = {
     "exit codes": exit_codes,
     "commands": commands,
     "settings": settings,
     "faults": faults,
+    "sink variables": sink_variables,
 }
 
 

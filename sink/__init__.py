@@ -1,6 +1,6 @@
-"""The CRM Events Sink, a service of its own: it imports nothing of the runbook."""
+"""The CRM Events Sink, a service that imports nothing from the runbook."""
 
 from typing import Final
 
 VERSION: Final = "0.1.0"
-"""As in pyproject.toml; here too, because the image holds the code and no package."""
+"""The version in pyproject.toml. The image has the code, but no package that could tell it."""

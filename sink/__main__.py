@@ -1,7 +1,8 @@
-"""The CRM Events Sink: counts domain events from Kafka and shows the counts to Prometheus.
+"""The CRM Events Sink: counts domain events from Kafka and serves the counts to Prometheus.
 
-Exit codes: 0 stopped as asked, 1 a named problem, 4 settings, 130 or 143 a second SIGINT or SIGTERM. Kafka away at the
-stop is a problem as well: nobody has taken the last commit, and the log says what follows.
+Exit codes: 0 stopped by a signal, or done; 1 a problem, which stderr names; 4 a wrong argument or variable; 130 or 143
+ended by a second SIGINT or SIGTERM. A last commit that Kafka does not answer is a problem, too: the log says what it
+means for the counts.
 """
 
 import gc
@@ -18,151 +19,162 @@ from typing import Final
 from confluent_kafka import KafkaException, libversion
 
 from sink import VERSION
+from sink.command_line import EXIT_PROBLEM, EXIT_USAGE, parsed
 from sink.consumer import EventConsumer, FatalKafkaError
 from sink.environment import SettingsError
-from sink.event_pages import event_routes
+from sink.event_api import event_routes
 from sink.exposition import Format
-from sink.gauges import Build
-from sink.health import Pulse, health_routes
+from sink.health import Health, health_routes
+from sink.http_server import HttpServer, Request, Response, Route
 from sink.journal import new_journal
 from sink.journal.command import journal_command
-from sink.journal.model import Journal, JournalAwayError, JournalRefusedError
-from sink.log_lines import LogLines
-from sink.membership import KafkaAwayError
+from sink.journal.model import Journal, JournalUnavailableError, JournalUnusableError
+from sink.log_writer import LogWriter
+from sink.membership import KafkaUnavailableError
 from sink.metrics import Metrics
-from sink.pages import Page, PageServer, Request, Route
 from sink.settings import Settings, load_settings
+from sink.unlabelled_metrics import BuildInfo
 
-EXIT_PROBLEM: Final = 1
-EXIT_SETTINGS: Final = 4
-_LAST_LINES_S: Final = 0.5
+_FLUSH_LOG_S: Final = 0.5
 _STOP_WITHIN_S: Final = 4.0
 
 
 def main() -> int:
-    """Run the sink with the settings of the environment until SIGTERM or SIGINT; or `journal ...`, and end."""
-    if sys.argv[1:2] == ["journal"]:
-        return journal_command(sys.argv[2:], os.environ)
+    """Run the service until a signal stops it, or the command of the command line; return the exit code."""
+    try:
+        try:
+            options = parsed(sys.argv[1:])
+            return journal_command(options, os.environ, sys.stdout) if options.command else _run_service()
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:  # by `| head`; at the end Python flushes stdout again, and would show a traceback
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_PROBLEM
+
+
+def _run_service() -> int:
     try:
         settings = load_settings(os.environ)
         return serve(settings, _stop_on_signals(), new_journal(settings.journal))
     except SettingsError as error:
         print(f"crm-events-sink: {error}", file=sys.stderr)  # noqa: T201  # the log does not exist yet
-        return EXIT_SETTINGS
-    except (OSError, FatalKafkaError, JournalRefusedError) as error:
-        print(f"crm-events-sink: {error}", file=sys.stderr)  # noqa: T201  # the last words, also if stdout is blocked
+        return EXIT_USAGE
+    except (OSError, FatalKafkaError, JournalUnusableError) as error:
+        print(f"crm-events-sink: {error}", file=sys.stderr)  # noqa: T201  # stdout may be blocked
         return EXIT_PROBLEM
-    except KafkaAwayError as error:
-        print(f"crm-events-sink: {error}", file=sys.stderr)  # noqa: T201  # the last words, also if stdout is blocked
-        # Now, while the error's frames still hold the client: its destructor waits as long, and holds the interpreter.
+    except KafkaUnavailableError as error:
+        print(f"crm-events-sink: {error}", file=sys.stderr)  # noqa: T201  # stdout may be blocked
+        # Here, while the error's frames still hold the client: its destructor would block the interpreter for as long.
         os._exit(EXIT_PROBLEM)
 
 
 def serve(settings: Settings, stop: threading.Event, journal: Journal | None) -> int:
-    """Serve until `stop` is set, and close the journal.
+    """Run the service until `stop` is set, and close the journal.
 
-    Raises SettingsError, OSError for a port, FatalKafkaError, KafkaAwayError, JournalRefusedError.
+    Raises SettingsError, OSError for a port, FatalKafkaError, KafkaUnavailableError, JournalUnusableError.
     """
-    log, pulse = LogLines(sys.stdout.fileno()), Pulse()
+    log, health = LogWriter(sys.stdout.fileno()), Health()
     metrics = Metrics(
         topics=settings.topics,
         max_tenants=settings.max_tenants,
         dropped_lines=lambda: log.dropped,
-        build=_build(settings),
+        build=_build_info(settings),
     )
-    consumer = _consumer(settings, journal, metrics, pulse, log)
-    with ExitStack() as open_things:
-        open_things.callback(log.close, _LAST_LINES_S)
+    consumer = _consumer(settings, journal, metrics, health, log)
+    with ExitStack() as resources:
+        resources.callback(log.close, _FLUSH_LOG_S)
+        for warning in settings.warnings:
+            log.write(warning)
         if journal is not None:
-            open_things.callback(journal.close)
+            resources.callback(journal.close)
         _open(journal, metrics, log)
         for variable, port, routes in (
             ("PROM_PORT", settings.prom_port, {"GET /metrics": _metrics_route(metrics)}),
-            ("HTTP_PORT", settings.http_port, {**health_routes(pulse), **event_routes(settings)}),
+            ("HTTP_PORT", settings.http_port, {**health_routes(health), **event_routes(settings)}),
         ):
-            open_things.callback(_listen(variable, settings.bind, port, routes).server_close)
-        _spare_the_collector()
+            resources.callback(_listen(variable, settings.bind, port, routes).server_close)
+        tune_gc()
         consumer.run(stop)
     return 0
 
 
-def _spare_the_collector() -> None:
-    """Look for garbage in cycles seldom: 7 % of the loop's time went into looking at messages about to be freed anyway.
+def tune_gc() -> None:
+    """Run the cyclic garbage collector seldom: it took 7 % of the loop's time, for messages that are freed anyway.
 
-    The loop makes no cycles. What the pages make is still found, after 50,000 objects instead of 700.
+    The loop creates no cycles. Those of the HTTP server are still collected, after 50,000 objects instead of 700.
     """
     gc.freeze()
     gc.set_threshold(50_000)
 
 
-def _build(settings: Settings) -> Build:
-    return Build(
+def _build_info(settings: Settings) -> BuildInfo:
+    return BuildInfo(
         version=VERSION,
         librdkafka=libversion()[0],
         journal=settings.journal.kind,
-        keeps_rows=settings.journal.kind != "none" and settings.journal.keep_rows,
+        stores_messages=settings.journal.kind != "none" and settings.journal.stores_messages,
     )
 
 
-def _open(journal: Journal | None, metrics: Metrics, log: LogLines) -> None:
-    """Open the journal, before anybody can read a page: a total must never be seen to go back.
+def _open(journal: Journal | None, metrics: Metrics, log: LogWriter) -> None:
+    """Open the journal before the ports: a total on /metrics must never go back.
 
-    A journal that other processes write as well may be away, and is then waited for. Raises JournalRefusedError.
+    If other processes write the journal, too, it need not be available yet. Raises JournalUnusableError.
     """
     if journal is None:
-        log.say("Journal: none. Kafka's commits are the only memory: each event is counted at least once")
+        log.write("Journal: none. Only Kafka's commits are stored: each event is counted at least once")
         return
     try:
         journal.open()
-        if journal.is_total:
+        if journal.restores_totals:
             metrics.restore(journal.totals())
-    except JournalAwayError as error:
-        if journal.is_total:
-            raise JournalRefusedError(str(error)) from None
-        log.say(f"Journal: {error}")
-    kept = "counts and messages" if journal.keeps_rows else "counts"
-    log.say(f"Journal: {journal.name} keeps {kept}. Each event is counted exactly once")
+    except JournalUnavailableError as error:
+        if journal.restores_totals:
+            raise JournalUnusableError(str(error)) from None
+        log.write(f"Journal: {error}")
+    stored = "counts and messages" if journal.stores_messages else "counts"
+    log.write(f"Journal: {journal.name} stores {stored}. Each event is counted exactly once")
 
 
 def _consumer(
-    settings: Settings, journal: Journal | None, metrics: Metrics, pulse: Pulse, log: LogLines
+    settings: Settings, journal: Journal | None, metrics: Metrics, health: Health, log: LogWriter
 ) -> EventConsumer:
     try:
-        return EventConsumer(settings, journal=journal, metrics=metrics, pulse=pulse, log=log)
+        return EventConsumer(settings, journal=journal, metrics=metrics, health=health, log=log)
     except KafkaException as error:
-        said = error.args[0].str()
-        named = [key for key in settings.kafka if key in said]
+        text = error.args[0].str()
+        named = [key for key in settings.kafka if key in text]
         variables = ", ".join(f"KAFKA_{key.upper().replace('.', '_')}" for key in named) or "A KAFKA_ variable"
-        raise SettingsError(f"{variables}: allowed is what librdkafka knows, which says: {said}") from None
+        raise SettingsError(f"{variables}: librdkafka refuses it: {text}") from None
 
 
-def _listen(variable: str, bind: str, port: int, routes: Mapping[str, Route]) -> PageServer:
+def _listen(variable: str, bind: str, port: int, routes: Mapping[str, Route]) -> HttpServer:
     try:
-        return PageServer(bind, port, routes)
+        return HttpServer(bind, port, routes)
     except OSError as error:
         raise OSError(f"{variable}: cannot listen on {bind} port {port}: {error.strerror}") from None
 
 
 def _metrics_route(metrics: Metrics) -> Route:
-    def page(request: Request) -> Page:
+    def respond(request: Request) -> Response:
         page_format = Format.accepted(request.headers.get("Accept", ""))
-        scrape = "X-Prometheus-Scrape-Timeout-Seconds" in request.headers
-        shown = metrics.page(scrape=scrape, page_format=page_format)
-        return Page(
+        is_scrape = "X-Prometheus-Scrape-Timeout-Seconds" in request.headers
+        page = metrics.page(is_scrape=is_scrape, page_format=page_format)
+        return Response(
             status=HTTPStatus.OK,
             content_type=page_format.value,
-            body=shown.body,
-            sent=lambda: metrics.served(shown),
+            body=page.body,
+            on_sent=lambda: metrics.mark_served(page),
         )
 
-    return page
+    return respond
 
 
 def _stop_on_signals() -> threading.Event:
-    """Return a flag that the first SIGTERM or SIGINT sets; a second one ends the process at once.
+    """Return an event that the first SIGTERM or SIGINT sets. A second one ends the process at once.
 
-    So does the end of the patience: Docker would kill after 10 s. A thread does all this and not a handler, because
-    Python runs handlers in the main thread, which may be inside librdkafka.
+    So does a stop that takes longer than _STOP_WITHIN_S: Docker would kill the process after 10 s. This is a thread,
+    not a handler: Python runs handlers in the main thread, which may be inside librdkafka.
     """
     stop = threading.Event()
     reader, writer = os.pipe()

@@ -1,4 +1,4 @@
-"""From the bytes of Kafka messages to events, or to the reason why a message is none."""
+"""Decoding the values of Kafka messages: each is an event, or is rejected for a reason."""
 
 import re
 from collections.abc import Collection, Sequence
@@ -15,14 +15,14 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class Event(msgspec.Struct, gc=False):
-    """The two fields of a domain event that the sink needs; msgspec skips the others unread."""
+    """The two fields of a domain event that the sink needs; msgspec skips the others."""
 
     tenant_id: str
     event_type: str
 
 
-class Reason(StrEnum):
-    """Why a message is not an event: the label `reason` of crm_events_rejected_total."""
+class RejectReason(StrEnum):
+    """Why a message is rejected: the label `reason` of crm_events_rejected_total."""
 
     NULL = "null_value"
     EMPTY = "empty"
@@ -35,18 +35,18 @@ class Reason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Decoded:
-    """The events of a batch in its order, and by their index the messages that are none."""
+class DecodedBatch:
+    """The events in the order of their messages, and the rejected messages by their index."""
 
     events: list[Event]
-    rejected: dict[int, Reason]
+    rejected: dict[int, RejectReason]
 
     def tenants(self) -> list[str]:
-        """Return the events' tenants in their order."""
+        """Return the tenant of each event."""
         return [event.tenant_id for event in self.events]
 
     def types(self) -> list[str]:
-        """Return the events' types in their order."""
+        """Return the type of each event."""
         return [event.event_type for event in self.events]
 
 
@@ -54,41 +54,41 @@ _first, _last = itemgetter(0), itemgetter(-1)
 _decoder = msgspec.json.Decoder(Event)
 
 
-def decode_batch(values: Sequence[bytes | None]) -> Decoded:
-    """Decode a batch in one call where that is certain to be right, else value by value."""
-    events = _decoded_whole(values)
+def decode_batch(values: Sequence[bytes | None]) -> DecodedBatch:
+    """Decode all values in one call if that is certain to be right, else one by one."""
+    events = _decoded_at_once(values)
     if events is not None:
-        return Decoded(events=events, rejected={})
+        return DecodedBatch(events=events, rejected={})
     outcomes = [decode_one(value) for value in values]
-    return Decoded(
+    return DecodedBatch(
         events=[outcome for outcome in outcomes if isinstance(outcome, Event)],
-        rejected={index: outcome for index, outcome in enumerate(outcomes) if isinstance(outcome, Reason)},
+        rejected={index: outcome for index, outcome in enumerate(outcomes) if isinstance(outcome, RejectReason)},
     )
 
 
-def decode_one(value: bytes | None) -> Event | Reason:
-    """Decode one value: the definition of what an event is."""
+def decode_one(value: bytes | None) -> Event | RejectReason:
+    """Decode one value: this defines what an event is."""
     if value is None:
-        return Reason.NULL
+        return RejectReason.NULL
     if not value.strip():
-        return Reason.EMPTY
+        return RejectReason.EMPTY
     try:
         value.decode()
         event = _decoder.decode(value)
     except UnicodeDecodeError:
-        return Reason.NOT_UTF8
+        return RejectReason.NOT_UTF8
     except (msgspec.DecodeError, RecursionError):
         return _reason(value)
-    return event if _is_tenant(event.tenant_id) else Reason.BAD_TENANT
+    return event if _is_tenant(event.tenant_id) else RejectReason.BAD_TENANT
 
 
-def _decoded_whole(values: Sequence[bytes | None]) -> list[Event] | None:
-    r"""Decode the values as lines of one text, or return None if that could differ from one by one.
+def _decoded_at_once(values: Sequence[bytes | None]) -> list[Event] | None:
+    r"""Decode the values as lines of one text, or return None if that could differ from decoding them one by one.
 
-    The proof that each value gave one event: every value begins and ends with a brace, so all the separators are
-    `}\n{`, which cannot occur within a JSON value; hence each value holds whole objects. As there are as many results
-    as values, none holds two. Comparing the counts of lines and results is not enough: `{..}{..}` and an empty value
-    pass.
+    Proof that each value is one event: every value begins and ends with a brace, so all separators are `}\n{`, which
+    cannot occur within a JSON value; hence each value is one or more whole objects. There are as many results as
+    values, so none is two. Comparing the numbers of lines and results is not enough: `{..}{..}` and an empty value
+    would pass.
     """
     try:
         if set(map(_first, values)) != {ord("{")} or set(map(_last, values)) != {ord("}")}:  # type: ignore[arg-type]  # a null value raises TypeError
@@ -109,7 +109,7 @@ def _is_tenant(tenant_id: str) -> bool:
 
 
 def _are_tenants(names: Collection[str]) -> bool:
-    """Check many names in two steps of C: one by one, 500 of them take as long as their events' JSON."""
+    """Check many names with a few calls into C: checking 500 one by one takes as long as decoding their events."""
     lengths = set(map(len, names))
     if min(lengths) < 1 or max(lengths) > MAX_TENANT_CHARS:
         return False
@@ -117,14 +117,14 @@ def _are_tenants(names: Collection[str]) -> bool:
     return text.isprintable() or _CONTROL.search(text) is None
 
 
-def _reason(value: bytes) -> Reason:
-    """Say what is wrong with a value that is UTF-8, but no event."""
+def _reason(value: bytes) -> RejectReason:
+    """Return the reason for a value that is UTF-8, but not an event."""
     try:
         document = msgspec.json.decode(value)
     except (msgspec.DecodeError, RecursionError):
-        return Reason.NOT_JSON
+        return RejectReason.NOT_JSON
     if not isinstance(document, dict):
-        return Reason.NOT_OBJECT
+        return RejectReason.NOT_OBJECT
     if not document.keys() >= {"tenant_id", "event_type"}:
-        return Reason.MISSING_FIELD
-    return Reason.WRONG_TYPE
+        return RejectReason.MISSING_FIELD
+    return RejectReason.WRONG_TYPE

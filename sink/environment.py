@@ -1,46 +1,56 @@
-"""Reading variables of the environment, and the error that names the one that is wrong."""
+"""How an environment variable of the sink is declared, read and checked."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 
 class SettingsError(Exception):
-    """A variable of the environment that the sink cannot start with."""
+    """An environment variable that the sink cannot start with. The message never has the value of a secret."""
 
 
-def value(env: Mapping[str, str], name: str) -> str:
-    """Return a variable; unset and empty are the same, because compose files write `${NAME:-}` for both."""
-    return env.get(name, "").strip()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variable:
+    """A variable with its default and its meaning. A secret may also come from the file that NAME_FILE names.
+
+    Unset and empty are the same, because compose files write `${NAME:-}` for both.
+    """
+
+    name: str
+    default: str = ""
+    meaning: str
+    is_secret: bool = False
+
+    def text(self, env: Mapping[str, str]) -> str:
+        """Return the value, or the default."""
+        return env.get(self.name, "").strip() or self.default
+
+    def number(self, env: Mapping[str, str], highest: int) -> int:
+        """Return a whole number from 1 to the highest."""
+        seen = self.text(env)
+        if not (seen.isascii() and seen.isdigit() and 1 <= int(seen) <= highest):
+            raise SettingsError(f"{self.name} is {seen!r}; it must be a whole number from 1 to {highest}")
+        return int(seen)
+
+    def choice(self, env: Mapping[str, str], allowed: tuple[str, ...], default: str = "") -> str:
+        """Return one of the allowed words; `default` takes the place of the declared one."""
+        seen = env.get(self.name, "").strip() or default or self.default
+        if seen not in allowed:
+            raise SettingsError(f"{self.name} is {seen!r}; it must be {' or '.join(allowed)}")
+        return seen
+
+    def secret(self, env: Mapping[str, str]) -> str:
+        """Return the value of the variable, or the content of the file that NAME_FILE names, or nothing."""
+        direct, path = env.get(self.name, "").strip(), env.get(f"{self.name}_FILE", "").strip()
+        if direct and path:
+            raise SettingsError(f"{self.name} and {self.name}_FILE are both set; unset one of them")
+        return secret_from_file(f"{self.name}_FILE", Path(path)) if path else direct
 
 
-def number(env: Mapping[str, str], name: str, default: int, highest: int) -> int:
-    """Return a whole number from 1 to the highest."""
-    seen = value(env, name) or str(default)
-    if not (seen.isascii() and seen.isdigit() and 1 <= int(seen) <= highest):
-        raise SettingsError(f"{name} is {seen!r}; allowed is a whole number from 1 to {highest}")
-    return int(seen)
-
-
-def choice(env: Mapping[str, str], name: str, allowed: tuple[str, ...]) -> str:
-    """Return one of the allowed words; the first is the default."""
-    seen = value(env, name) or allowed[0]
-    if seen not in allowed:
-        raise SettingsError(f"{name} is {seen!r}; allowed is {' or '.join(allowed)}")
-    return seen
-
-
-def secret(env: Mapping[str, str], name: str) -> str:
-    """Return a secret from its variable, or from the file that NAME_FILE names; empty if there is neither."""
-    direct, path = value(env, name), value(env, f"{name}_FILE")
-    if direct and path:
-        raise SettingsError(f"{name} and {name}_FILE are both set; allowed is one of them")
-    return secret_from(f"{name}_FILE", Path(path)) if path else direct
-
-
-def secret_from(name: str, path: Path) -> str:
-    """Read a secret's file; its last newline is not part of it."""
+def secret_from_file(name: str, path: Path) -> str:
+    """Read the file that the variable `name` names; its last newline is not part of the secret."""
     try:
         return path.read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise SettingsError(f"{name} is {str(path)!r}; allowed is a readable file: {reason}") from None
+        raise SettingsError(f"{name} is {str(path)!r}; it must be a readable file: {reason}") from None

@@ -1,6 +1,6 @@
-"""The two text formats that Prometheus reads: its own, and OpenMetrics for whoever asks for it.
+"""The two text formats that Prometheus reads: its own, and OpenMetrics for a client that accepts it.
 
-Not `prometheus_client.generate_latest`, which takes 3.4 s for 100,000 series, longer than many a scrape waits: joining
+Not `prometheus_client.generate_latest`: it takes 3.4 s for 100,000 series, longer than many a scrape timeout. Joining
 label texts that were escaped once takes 0.06 s.
 """
 
@@ -16,40 +16,40 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 
 
 class Format(Enum):
-    """A text format, by the content type that announces it."""
+    """A text format, and its content type."""
 
     PROMETHEUS = CONTENT_TYPE_LATEST
     OPENMETRICS = OPENMETRICS_TYPE
 
     @classmethod
     def accepted(cls, accept: str) -> "Format":
-        """Return what a request's header Accept asks for. Prometheus puts OpenMetrics first."""
+        """Return the format that a request's header Accept prefers. Prometheus prefers OpenMetrics."""
         return cls.OPENMETRICS if "application/openmetrics-text" in accept else cls.PROMETHEUS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
-    """The samples of one metric: each its labels in braces (or nothing), and its value."""
+    """The metric family of one name. A sample is the labels in braces (or nothing), and the value."""
 
     name: str
     kind: str  # counter, gauge or histogram
-    meaning: str
-    samples: Sequence[tuple[str, float]]  # for a histogram the suffix of the name stands before the labels
-    is_whole: bool = False  # all values are int
+    help_text: str
+    samples: Sequence[tuple[str, float]]  # for a histogram the suffix of the name precedes the labels
+    is_integer: bool = False  # all values are int
 
     def text(self, page_format: Format) -> str:
-        """Write the family. In OpenMetrics a counter's family has no `_total`, only its samples have."""
-        bare = page_format is Format.OPENMETRICS and self.kind == "counter"
-        family = self.name.removesuffix("_total") if bare else self.name
-        # One call that formats everything: a third of the time that a text for each line takes.
-        line = f"{self.name}%s %d.0\n" if self.is_whole else f"{self.name}%s %r\n"
-        samples = self.samples if self.is_whole else ((labels, float(value)) for labels, value in self.samples)
+        """Return the lines of the family. In OpenMetrics a counter's family has no `_total`, only its samples have."""
+        is_counter = page_format is Format.OPENMETRICS and self.kind == "counter"
+        family = self.name.removesuffix("_total") if is_counter else self.name
+        # One call formats all lines: a third of the time that one call for each line takes.
+        line = f"{self.name}%s %d.0\n" if self.is_integer else f"{self.name}%s %r\n"
+        samples = self.samples if self.is_integer else ((labels, float(value)) for labels, value in self.samples)
         lines = line * len(self.samples) % tuple(chain.from_iterable(samples))
-        return f"# HELP {family} {self.meaning}\n# TYPE {family} {self.kind}\n{lines}"
+        return f"# HELP {family} {self.help_text}\n# TYPE {family} {self.kind}\n{lines}"
 
 
 def page_text(families: Iterable[Family], page_format: Format) -> bytes:
-    """Write the page, and after it what prometheus_client knows of the process and of Python."""
+    """Return the families, followed by those of prometheus_client about the process and Python."""
     text = "".join([family.text(page_format) for family in families])
     generate: Callable[[CollectorRegistry], bytes]  # not typed in the library
     generate = generate_openmetrics if page_format is Format.OPENMETRICS else generate_latest
@@ -57,12 +57,12 @@ def page_text(families: Iterable[Family], page_format: Format) -> bytes:
 
 
 def labels(**values: str) -> str:
-    r"""Write labels as the text format asks: backslash, quote and newline are escaped."""
+    r"""Return labels as the text formats require: backslash, quote and newline are escaped."""
     return "{" + ",".join(f'{name}="{_escaped(value)}"' for name, value in values.items()) + "}"
 
 
 class Histogram:
-    """Observations by upper bound. One observation may stand for many events, so that a batch costs one step."""
+    """Observations by upper bound. All events of a batch are one call."""
 
     def __init__(self, bounds: Sequence[float]) -> None:
         self._bounds = bounds
@@ -70,12 +70,12 @@ class Histogram:
         self._sum = 0.0
 
     def observe(self, value: float, times: int = 1) -> None:
-        """Count a value."""
+        """Count a value so many times."""
         self._counts[bisect_left(self._bounds, value)] += times
         self._sum += value * times
 
     def samples(self) -> list[tuple[str, float]]:
-        """Return the cumulative counts, the sum and the count."""
+        """Return the buckets, the sum and the count."""
         cumulative = list(accumulate(self._counts))
         names = [*(repr(float(bound)) for bound in self._bounds), "+Inf"]
         buckets = [(f"_bucket{labels(le=name)}", float(count)) for name, count in zip(names, cumulative, strict=True)]

@@ -1,4 +1,4 @@
-"""Is the sink alive, and does it do its work? Three small pages for probes and for people."""
+"""The health of the process: /health, /livez and /readyz."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -6,66 +6,66 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final
 
-from sink.pages import Page, Request, Route, json_page
+from sink.http_server import Request, Response, Route, json_response
 
 SERVICE: Final = "crm-events-sink"
 STALLED_AFTER_S: Final = 30.0
 
 
 @dataclass(slots=True, kw_only=True)
-class Pulse:
-    """What the poll loop knows about itself. It alone writes; each field is one assignment, so readers need no lock."""
+class Health:
+    """The state of the poll loop. Only the loop writes it; each change is one assignment, so readers need no lock."""
 
-    clock: Callable[[], float] = time.monotonic  # seconds; a clock that is set does not move it
-    beat_at: float = field(init=False)  # when the loop last came round
-    connected: bool = False  # a Kafka broker is connected
+    clock: Callable[[], float] = time.monotonic  # seconds; does not jump when the wall clock is set
+    last_iteration_at: float = field(init=False)
+    connected: bool = False  # to a Kafka broker
     assigned: int = 0  # partitions
-    blocked: str = ""  # why counting waits, or empty
+    blocked_by: str = ""  # why nothing is counted, or empty
 
     def __post_init__(self) -> None:
-        """Begin with a beat: a loop that has just been made has not stalled."""
-        self.beat()
+        """Start with an iteration: a loop that has just been created is not stalled."""
+        self.note_iteration()
 
-    def beat(self) -> None:
-        """Note that the loop has come round."""
-        self.beat_at = self.clock()
+    def note_iteration(self) -> None:
+        """Note that the loop has begun another iteration."""
+        self.last_iteration_at = self.clock()
 
     def stalled(self) -> str:
-        """Say for how long the loop has not come round, or nothing."""
-        silent_s = self.clock() - self.beat_at
-        return f"the poll loop has not come round for {silent_s:.0f} s" if silent_s > STALLED_AFTER_S else ""
+        """Return for how long the loop has not begun another iteration, or nothing if that is not long."""
+        passed_s = self.clock() - self.last_iteration_at
+        return f"the poll loop has been stalled for {passed_s:.0f} s" if passed_s > STALLED_AFTER_S else ""
 
-    def impaired(self) -> str:
-        """Say what keeps this process from its work, or nothing. Without partitions it is a healthy stand-by."""
-        return self.stalled() or ("" if self.connected else "Kafka is not connected") or self.blocked
+    def unhealthy(self) -> str:
+        """Return why this process does not work, or nothing. Without partitions it is a healthy stand-by."""
+        return self.stalled() or ("" if self.connected else "Kafka is not connected") or self.blocked_by
 
     def not_ready(self) -> str:
-        """Say why no event would be counted now, or nothing."""
-        return self.impaired() or ("" if self.assigned else "no partitions assigned")
+        """Return why no event would be counted now, or nothing."""
+        return self.unhealthy() or ("" if self.assigned else "no partitions assigned")
 
 
-def health_routes(pulse: Pulse) -> Mapping[str, Route]:
-    """Return /health (works, or why not), /livez (restart me?) and /readyz (are events being counted?)."""
+def health_routes(health: Health) -> Mapping[str, Route]:
+    """Return /health (does it work?), /livez (or must it be restarted?) and /readyz (are events counted?)."""
 
-    def health(_: Request) -> Page:
-        reason = pulse.impaired()
+    def respond(_: Request) -> Response:
+        reason = health.unhealthy()
         if reason:
             unhealthy = {"status": "unhealthy", "service": SERVICE, "reason": reason}
-            return json_page(HTTPStatus.SERVICE_UNAVAILABLE, unhealthy)
-        return json_page(HTTPStatus.OK, {"status": "healthy", "service": SERVICE})
+            return json_response(HTTPStatus.SERVICE_UNAVAILABLE, unhealthy)
+        return json_response(HTTPStatus.OK, {"status": "healthy", "service": SERVICE})
 
     return {
-        "GET /health": health,
-        "GET /livez": _probe("alive", pulse.stalled, pulse),
-        "GET /readyz": _probe("ready", pulse.not_ready, pulse),
+        "GET /health": respond,
+        "GET /livez": _probe("alive", health.stalled, health),
+        "GET /readyz": _probe("ready", health.not_ready, health),
     }
 
 
-def _probe(name: str, problem: Callable[[], str], pulse: Pulse) -> Route:
-    def probe(_: Request) -> Page:
+def _probe(name: str, problem: Callable[[], str], health: Health) -> Route:
+    def respond(_: Request) -> Response:
         reason = problem()
         if reason:
-            return json_page(HTTPStatus.SERVICE_UNAVAILABLE, {name: False, "reason": reason})
-        return json_page(HTTPStatus.OK, {name: True, "assigned_partitions": pulse.assigned})
+            return json_response(HTTPStatus.SERVICE_UNAVAILABLE, {name: False, "reason": reason})
+        return json_response(HTTPStatus.OK, {name: True, "assigned_partitions": health.assigned})
 
-    return probe
+    return respond

@@ -1,4 +1,4 @@
-"""The librdkafka properties that the sink runs with, and why they are not the library's own defaults."""
+"""The librdkafka properties of the sink, and why they differ from the library's defaults."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -7,22 +7,22 @@ from sink.settings import Settings
 
 Properties = Mapping[str, str | int | bool]
 
-# Each of these may be changed by its KAFKA_ variable.
+# A KAFKA_ variable may change each of these.
 _CONSUMER_DEFAULTS: Final[Properties] = {
     "client.id": "crm-events-sink",
-    "log_level": 2,  # librdkafka writes to stderr itself; its errors come to us as `error_cb`. `debug` makes it 7
-    "session.timeout.ms": 10_000,  # a killed sink holds its partitions this long
-    "heartbeat.interval.ms": 500,  # how soon a member learns of a rebalance, and there can be two in a recovery
-    "topic.metadata.refresh.interval.ms": 3_000,  # how soon a topic made after the start is noticed
+    "log_level": 2,  # for what librdkafka itself writes to stderr; we get its errors by `error_cb`. `debug` makes it 7
+    "session.timeout.ms": 10_000,  # the partitions of a killed sink wait this long
+    "heartbeat.interval.ms": 500,  # a member learns of a rebalance by a heartbeat; a recovery can take two rebalances
+    "topic.metadata.refresh.interval.ms": 3_000,  # how soon a topic created after the start is noticed
     "reconnect.backoff.max.ms": 1_000,
-    # Fetched ahead: default 64 MB. What lies in a short queue is still in the processor's cache when the loop takes it.
+    # Prefetched; default 64 MB. A short queue is still in the processor's cache when the loop takes it.
     "queued.max.messages.kbytes": 8192,
-    "fetch.queue.backoff.ms": 2,  # default 1000: a full local queue runs dry, 140k instead of 1,200k events/s
-    "fetch.wait.max.ms": 100,  # librdkafka's mock broker always waits this long; real ones answer at once
+    "fetch.queue.backoff.ms": 2,  # with the default of 1000 the local queue runs empty: 140k instead of 1,200k events/s
+    "fetch.wait.max.ms": 100,  # librdkafka's mock broker always waits this long; a real one answers at once
 }
 
-# With KIP-848 the broker decides these; librdkafka refuses them.
-_CLASSIC: Final = {"session.timeout.ms", "heartbeat.interval.ms"}
+# With KIP-848 these are settings of the broker; librdkafka refuses them.
+_NOT_IN_848: Final = {"session.timeout.ms", "heartbeat.interval.ms"}
 
 _PRODUCER_DEFAULTS: Final[Properties] = {
     "client.id": "crm-events-sink",
@@ -34,21 +34,23 @@ _PRODUCER_DEFAULTS: Final[Properties] = {
 
 
 def consumer_properties(settings: Settings) -> Properties:
-    """Return what the group member runs with; exact counting rests on the last lines."""
+    """Return the properties of the consumer. Exact counting depends on the last ones."""
     return {
-        **{name: value for name, value in _CONSUMER_DEFAULTS.items() if not (name in _CLASSIC and _is_848(settings))},
+        **{
+            name: value for name, value in _CONSUMER_DEFAULTS.items() if not (name in _NOT_IN_848 and _is_848(settings))
+        },
         **settings.kafka,
         "bootstrap.servers": settings.kafka_bootstrap,
         "group.id": settings.group_id,
         "statistics.interval.ms": 1_000,
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
-        "auto.offset.reset": "error",  # `Membership.locate` decides, and says what was lost
+        "auto.offset.reset": "error",  # `StartOffsets` decides, and logs what was lost
     }
 
 
 def is_cooperative(properties: Mapping[str, object]) -> bool:
-    """Say whether partitions come and go one by one: the cooperative strategy, or the protocol of KIP-848."""
+    """Say whether a rebalance moves single partitions: the cooperative strategy, or the protocol of KIP-848."""
     strategy, protocol = (properties.get(name) for name in ("partition.assignment.strategy", "group.protocol"))
     return protocol == "consumer" or "cooperative" in str(strategy)
 
@@ -58,7 +60,7 @@ def _is_848(settings: Settings) -> bool:
 
 
 def producer_properties(settings: Settings) -> Properties:
-    """Return what the writer of dead letters runs with."""
+    """Return the properties of the producers of dead letters and of replays."""
     return {
         **_PRODUCER_DEFAULTS,
         **settings.kafka,

@@ -1,4 +1,4 @@
-"""The ids of topics: a topic that is deleted and made anew keeps its name, and nothing else."""
+"""The ids of topics: a topic that is deleted and recreated has the same name and another id."""
 
 from collections.abc import Collection, Mapping
 
@@ -9,15 +9,17 @@ from sink.properties import Properties
 
 
 def topic_ids(properties: Properties, topics: Collection[str], timeout_s: float) -> Mapping[str, str]:
-    """Return the ids that Kafka tells. A consumer is not told them, so this asks with a client of its own.
+    """Return the ids by topic, as far as Kafka answers. A consumer cannot ask, so this creates an admin client.
 
-    Its connection is not kept: it is asked when partitions are assigned, which is seldom.
+    Its connection is closed again: partitions are seldom assigned.
     """
     found: dict[str, str] = {}
-    client = AdminClient(dict(properties))  # held until the answers are there, else they never come
+    client = AdminClient(dict(properties))  # referenced until the answers are there, else they never come
     for topic, answer in client.describe_topics(TopicCollection(list(topics)), request_timeout=timeout_s).items():
         try:
-            found[topic] = str(answer.result().topic_id)  # comes in any case: librdkafka gives up after the timeout
+            found[topic] = str(
+                answer.result().topic_id
+            )  # there is always an answer: librdkafka gives up after the timeout
         except KafkaException:
             continue
     return found

@@ -1,51 +1,55 @@
-"""What a journal is: the sink's memory, in which counts and positions move together.
+"""What a journal is: the sink's durable state, in which counts and positions are committed together.
 
-Kafka's commits cannot be made in one step with a count, so a sink that only has them counts some events twice, or
-never, when it is killed. A journal writes the counts of a batch, the offsets after it and (if asked) its messages in
-*one* database transaction, and reading starts where the journal says.
+Kafka cannot commit an offset and a count in one step. A sink that has only Kafka's commits counts some events twice, or
+never, when it is killed. A journal writes the counts of a batch, the offsets after it and (if configured) its messages
+in *one* database transaction, and reading starts at the journal's positions.
 
-*Fence.* Each transaction moves a partition from the offset that its writer believes in: `SET next = hi WHERE next =
+*Fencing.* Each transaction advances a partition from the offset that its writer has read: `SET next = hi WHERE next =
 lo`. If that matches no row, another member has counted since: nothing is written, and the writer reads the positions
-again. It is the last *stored* offset that is compared, for Kafka's offsets have gaps.
+again. The last *stored* offset is compared, because Kafka's offsets have gaps.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from sink.decoding import Reason
+from sink.decoding import RejectReason
 
 Partition = tuple[str, int]
 """A topic and the number of one of its partitions."""
 
 
-class JournalAwayError(Exception):
-    """The journal does not answer; it is tried again. The message is for the operator, and holds no secret."""
+class JournalUnavailableError(Exception):
+    """The journal does not answer; the sink tries again. The message is for the operator, and holds no secret."""
 
 
-class JournalRefusedError(Exception):
-    """This journal cannot be used by this sink; trying again does not help."""
+class JournalUnusableError(Exception):
+    """This sink cannot use this journal; trying again does not help."""
 
 
-class OvertakenError(Exception):
+class FencedError(Exception):
     """Another member has counted events of these partitions; nothing of this entry was written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
-    """Where the counting of a partition has come to.
+    """The offset of the next message to count in a partition.
 
-    `epoch` grows when the same offsets begin to mean other messages: the topic was made anew, or Kafka lost its end.
+    `epoch` grows when the same offsets begin to mean other messages: the topic was recreated, or Kafka lost its newest
+    messages.
     """
 
     next_offset: int
-    cluster: str  # the id of the Kafka cluster; empty if the broker tells none
+    cluster: str  # the id of the Kafka cluster; empty if the broker does not tell it
     epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stretch:
-    """Messages of one partition to keep, in the order of their offsets, by column: events, or with a reason none."""
+class MessageRun:
+    """Consecutive messages of one partition to store, by column, in the order of their offsets.
+
+    A message with a reason was rejected, and has no tenant and no type.
+    """
 
     topic: str
     partition: int
@@ -53,76 +57,79 @@ class Stretch:
     offsets: Sequence[int]
     tenants: Sequence[str | None]
     types: Sequence[str | None]
-    reasons: Sequence[Reason | None]
+    reasons: Sequence[RejectReason | None]
     keys: Sequence[bytes | None]
     values: Sequence[bytes | None]
 
-    def size(self) -> int:
-        """Return about how many bytes are kept."""
+    def value_bytes(self) -> int:
+        """Return the size of all values."""
         return sum(map(len, filter(None, self.values)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """All that one transaction writes. `moves` holds for each partition the offset before and after."""
+class JournalEntry:
+    """All that one transaction writes. `moves` has the offset before and after for each partition."""
 
     moves: Mapping[Partition, tuple[int, int]]
     ingested: Mapping[tuple[str, str], int]  # by tenant and topic
-    rejected: Mapping[tuple[str, Reason], int]  # by topic and reason
-    stretches: Sequence[Stretch] = ()
+    rejected: Mapping[tuple[str, RejectReason], int]  # by topic and reason
+    message_runs: Sequence[MessageRun] = ()
 
-    def messages(self) -> int:
-        """Return how many messages are kept."""
-        return sum(len(stretch.offsets) for stretch in self.stretches)
+    def message_count(self) -> int:
+        """Return how many messages are stored."""
+        return sum(len(run.offsets) for run in self.message_runs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Totals:
-    """Everything counted since the journal began, in the order in which it was first seen."""
+    """Everything counted since the journal was created, in the order in which it was first counted."""
 
     ingested: Mapping[tuple[str, str], int] = field(default_factory=dict)
     rejected: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
 
 class Journal(Protocol):
-    """The writing side, used by the thread of the loop alone."""
+    """The writing side, used by the thread of the poll loop alone."""
 
     name: str
-    """What the log calls it."""
-    keeps_rows: bool
-    """Whether `Entry.stretches` are wanted."""
-    is_total: bool
-    """Whether this process is the only writer, so that its counters go on from the journal's totals."""
+    """Its address without a password, for the log."""
+    stores_messages: bool
+    """Whether `JournalEntry.message_runs` are stored."""
+    restores_totals: bool
+    """Whether this process is the only writer, so that its counters continue from the journal's totals."""
 
     def open(self) -> None:
-        """Connect, and bring the schema up to date. Raises JournalAwayError, JournalRefusedError."""
+        """Connect, and migrate the schema. Raises JournalUnavailableError, JournalUnusableError."""
 
     def totals(self) -> Totals:
-        """Return everything counted. Raises JournalAwayError."""
+        """Return everything counted. Raises JournalUnavailableError."""
 
     def positions(self, partitions: Iterable[Partition]) -> dict[Partition, Position]:
-        """Return the positions that are known. Raises JournalAwayError."""
+        """Return the positions that are stored. Raises JournalUnavailableError."""
 
-    def place(self, changes: Mapping[Partition, tuple[Position | None, Position]]) -> None:
-        """Replace positions, from what was read (None: it is new) to what shall be.
+    def set_positions(self, changes: Mapping[Partition, tuple[Position | None, Position]]) -> None:
+        """Replace positions: for each partition the one that was read (None: not stored yet), and the new one.
 
-        Raises JournalAwayError, and OvertakenError if another member has changed one since it was read.
+        Raises JournalUnavailableError, and FencedError if another member has changed one since it was read.
         """
 
-    def write(self, entry: Entry) -> None:
-        """Write an entry in one transaction. Raises OvertakenError; JournalAwayError: then `settled` knows more."""
+    def write(self, entry: JournalEntry) -> None:
+        """Write an entry in one transaction.
 
-    def settled(self) -> bool:
-        """Connect again, and say whether the entry whose `write` found the journal away was written after all.
+        Raises FencedError, and JournalUnavailableError: then `reconnect` finds out whether the entry was committed.
+        """
 
-        Raises JournalAwayError while the journal is still away, or does not know it yet.
+    def reconnect(self) -> bool:
+        """Connect again, and return whether the entry whose `write` was not answered was committed.
+
+        Raises JournalUnavailableError while the journal does not answer, or does not know it yet.
         """
 
     def prune(self, most: int) -> int:
-        """Delete rows that are too old or too many, but no more than `most`; return how many.
+        """Delete messages that are too old or too many, from no more than `most` ids; return how many.
 
-        Raises JournalAwayError.
+        Raises JournalUnavailableError.
         """
 
     def close(self) -> None:
-        """Let go of the journal."""
+        """Close the connection, and release the lock if there is one."""

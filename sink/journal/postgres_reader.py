@@ -1,4 +1,4 @@
-"""How the PostgreSQL journal is connected to, and read."""
+"""How the sink connects to the PostgreSQL journal, and reads it."""
 
 import os
 import socket
@@ -11,13 +11,13 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from sink.environment import SettingsError
-from sink.journal.model import JournalAwayError
-from sink.journal.reading import Reader
+from sink.journal.model import JournalUnavailableError
+from sink.journal.reader import JournalReader
 
-ANSWER_S: Final = 5.0  # for one transaction; Kafka's group waits up to five minutes for a member that does not poll
+ANSWER_S: Final = 5.0  # for one transaction; Kafka's group keeps a member that does not poll for five minutes
 
 _CONNECT_S: Final = 3
-# An open transaction of a sink that is gone holds its locks, and our doubt about it, no longer than this.
+# An open transaction of a sink that was killed holds its locks, and stays in doubt, no longer than this.
 _SESSION: Final = """
 SET search_path TO crm_events_sink;
 SET statement_timeout = '4s';
@@ -26,61 +26,61 @@ SET idle_in_transaction_session_timeout = '5s'"""
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 
-def shown_name(dsn: str) -> str:
-    """Return the address without user and password. Raises SettingsError if it is none, and does not show it."""
+def redacted_address(dsn: str) -> str:
+    """Return the address without user and password. Raises SettingsError, without the address, if libpq refuses it."""
     try:
-        parts = conninfo_to_dict(dsn)
+        fields = conninfo_to_dict(dsn)
     except psycopg.Error:
         raise SettingsError(
-            "SINK_JOURNAL or POSTGRES_DSN is not an address that libpq reads; allowed is postgresql://USER@HOST/NAME"
+            "SINK_JOURNAL or POSTGRES_DSN is not an address that libpq can read; it must be like postgresql://USER@HOST/NAME"
         ) from None
-    return f"postgresql://{parts.get('host', '')}:{parts.get('port', 5432)}/{parts.get('dbname', '')}"
+    return f"postgresql://{fields.get('host', '')}:{fields.get('port', 5432)}/{fields.get('dbname', '')}"
 
 
 def connected(dsn: str, name: str) -> Connection:
-    """Connect, each statement its own transaction. Raises JournalAwayError."""
+    """Connect in autocommit mode. Raises JournalUnavailableError."""
     try:
         db = psycopg.connect(
             dsn, autocommit=True, connect_timeout=_CONNECT_S, application_name="crm-events-sink", prepare_threshold=2
         )
-        with answering(db, name):
+        with answer_deadline(db, name):
             db.execute(_SESSION)
     except psycopg.Error as error:
-        raise away(name, error) from None
+        raise unavailable(name, error) from None
     return db
 
 
 @contextmanager
-def answering(db: Connection, name: str) -> Iterator[None]:
-    """Turn errors into JournalAwayError, also a server that is frozen: libpq would wait for its answer for ever.
+def answer_deadline(db: Connection, name: str) -> Iterator[None]:
+    """Raise JournalUnavailableError for every error, and when the server does not answer within ANSWER_S.
 
-    Cutting the connection is what ends libpq's wait.
+    libpq waits for ever for a server that hangs; only closing the connection ends that.
     """
 
-    def cut() -> None:
+    def disconnect() -> None:
         with socket.socket(fileno=os.dup(db.fileno())) as connection:
             connection.shutdown(socket.SHUT_RDWR)
 
-    timer = threading.Timer(ANSWER_S, cut)
+    timer = threading.Timer(ANSWER_S, disconnect)
     try:
-        db.fileno()  # an OperationalError if it is closed
+        db.fileno()  # raises OperationalError if it is closed
         timer.start()
         yield
     except psycopg.Error as error:
-        raise away(name, error) from None
+        raise unavailable(name, error) from None
     finally:
         timer.cancel()
         if timer.ident is not None:
             timer.join()
 
 
-def away(name: str, error: psycopg.Error) -> JournalAwayError:
-    """Name the journal, and quote the first line of what the server or libpq says; neither shows a password."""
-    said = str(error).strip().splitlines()
-    return JournalAwayError(f"{name}: {said[0] if said else type(error).__name__}")
+def unavailable(name: str, error: psycopg.Error) -> JournalUnavailableError:
+    """Return the error with the journal's name and the first line from the server or libpq; neither has a password."""
+    lines = str(error).strip().splitlines()
+    return JournalUnavailableError(f"{name}: {lines[0] if lines else type(error).__name__}")
 
 
-class PostgresReader(Reader):
+class PostgresReader(JournalReader):
     """Reads over a connection."""
 
     def __init__(self, db: Connection, name: str) -> None:
@@ -92,16 +92,16 @@ class PostgresReader(Reader):
         self._db.close()
 
     def _all(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        # Every query is one of the constants in Reader, none of which holds a percent sign.
+        # Every query is one of JournalReader's; none of them has a percent sign.
         text: LiteralString = query.replace("?", "%s")
-        with answering(self._db, self._name):
+        with answer_deadline(self._db, self._name):
             return self._db.execute(text, values).fetchall()
 
 
 def postgres_reader(dsn: str) -> PostgresReader:
-    """Connect to read what is there at one moment. Raises JournalAwayError."""
-    name = shown_name(dsn)
+    """Connect, and begin a snapshot. Raises JournalUnavailableError."""
+    name = redacted_address(dsn)
     db = connected(dsn, name)
-    with answering(db, name):
+    with answer_deadline(db, name):
         db.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
     return PostgresReader(db, name)

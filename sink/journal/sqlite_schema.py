@@ -1,10 +1,10 @@
-"""The tables of the SQLite journal, and how those of an older sink are brought up to date."""
+"""The tables of the SQLite journal, and their migrations."""
 
 import sqlite3
 from pathlib import Path
 from typing import Final
 
-from sink.journal.model import JournalRefusedError
+from sink.journal.model import JournalUnusableError
 from sink.journal.sqlite_reader import APPLICATION_ID
 
 _SCHEMA_1: Final = """
@@ -23,8 +23,8 @@ CREATE TABLE message (
     received_us INTEGER NOT NULL, UNIQUE (topic, partition, epoch, "offset"));
 CREATE INDEX message_rejected ON message (id) WHERE reason IS NOT NULL;
 """
-# Messages are kept in stretches: a row for up to 500 messages of a partition that came together, because a row of its
-# own for each took five times as long to write. The view `message` shows each as a row.
+# A row of `stretch` is a message run: up to 500 consecutive messages of a partition that were fetched together. A row
+# for each message took five times as long to write. The view `message` shows one row for each message.
 _SCHEMA_2: Final = """
 CREATE TABLE stretch (
     id INTEGER PRIMARY KEY, topic TEXT NOT NULL, partition INTEGER NOT NULL, epoch INTEGER NOT NULL,
@@ -53,9 +53,9 @@ SELECT stretch.id + fact.key AS id, topic, partition, epoch, json_extract(fact.v
     received_us, stretch.id AS stretch_id
 FROM stretch, json_each(facts) AS fact;
 """
-# `facts` is JSON, so that SQL can read it: for each message its offset, tenant, type, reason (an empty list if there is
-# none), and begin and length of its key and of its value within `message_keys` and `message_values`. By column, which
-# takes a third of the time that a list for each message took.
+# `facts` is JSON, so that SQL can read it: offset, tenant, type and reason of each message (an empty list if none was
+# rejected), and start and length of its key in `message_keys` and of its value in `message_values`. One list for each
+# column takes a third of the time that one list for each message took.
 _SCHEMA_3: Final = """
 DROP VIEW message;
 UPDATE stretch SET facts = (
@@ -84,19 +84,19 @@ SELECT stretch.id + fact.key AS id, topic, partition, epoch, fact.value AS "offs
 FROM stretch, json_each(facts, '$.offset') AS fact;
 """
 MIGRATIONS: Final = {0: _SCHEMA_1, 1: _SCHEMA_2, 2: _SCHEMA_3}
-"""By the version that they start from. Each runs in a transaction of its own together with the new version's number."""
+"""By the version that they start from. Each runs in one transaction, which also sets the new version."""
 SCHEMA_VERSION: Final = len(MIGRATIONS)
 
 
 def migrate(db: sqlite3.Connection, path: Path) -> None:
-    """Make the tables, or bring them up to date. Raises JournalRefusedError for what is no journal, or a newer one."""
+    """Create or migrate the tables. Raises JournalUnusableError for another program's file, or a newer schema."""
     application, version = (db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version"))
     (tables,) = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     if tables and application != APPLICATION_ID:
-        raise JournalRefusedError(f"SINK_JOURNAL: {path} is a database of another program")
+        raise JournalUnusableError(f"SINK_JOURNAL: {path} is the database of another program; choose another file")
     if version > SCHEMA_VERSION:
-        raise JournalRefusedError(
-            f"SINK_JOURNAL: {path} has schema {version}, this sink knows {SCHEMA_VERSION}: start a newer sink"
+        raise JournalUnusableError(
+            f"SINK_JOURNAL: {path} has schema {version}, this sink knows {SCHEMA_VERSION}; start a newer sink"
         )
     for start in range(version, SCHEMA_VERSION):
         db.executescript(

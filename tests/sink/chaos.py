@@ -1,4 +1,4 @@
-"""Sinks that are killed again and again under load, while members of their group come and go; then the books."""
+"""Sinks that are killed again and again under load, while other members join and leave their group; then the audit."""
 
 import random
 import tempfile
@@ -17,17 +17,17 @@ from mock_kafka import MockKafka
 from sink_process import LEADS, SinkProcess, wait_until
 
 from sink.journal import journal_reader
-from sink.journal.model import JournalAwayError
-from sink.journal.reading import Reader
+from sink.journal.model import JournalUnavailableError
+from sink.journal.reader import JournalReader
 from sink.journal.settings import journal_settings
 
-_RECOVERY_S: Final = 60.0  # a broker holds a dead member's place for the session; then its partitions move
-_LOOK_EVERY_S: Final = 0.05
+_RECOVERY_S: Final = 60.0  # a dead member has its partitions until its session ends
+_PROBE_EVERY_S: Final = 0.05
 _SINK = ("-m", "sink")
 
 
 class Broker(Protocol):
-    """A broker of its own, as long as it is not closed."""
+    """A broker that only this run uses."""
 
     bootstrap: str
     producer: Producer
@@ -49,17 +49,17 @@ MOCK_GROUP: Final = {
     "KAFKA_FETCH_WAIT_MAX_MS": "20",
 }
 REAL_GROUP: Final = {"KAFKA_SESSION_TIMEOUT_MS": "1000", "KAFKA_HEARTBEAT_INTERVAL_MS": "100"}
-"""What the members are told of their group: the shortest session that each broker bears."""
+"""What the members use: the shortest session that each broker allows."""
 
 
-def broken(variant: str) -> tuple[str, ...]:
-    """Return the command of a sink with a deliberate mistake."""
-    return (str(Path(__file__).with_name("broken_sink.py")), variant)
+def broken(variant: str, stop_file: Path | None = None) -> tuple[str, ...]:
+    """Return the command of a sink with a deliberate mistake; see there for the file."""
+    return (str(Path(__file__).with_name("broken_sink.py")), variant, *([str(stop_file)] if stop_file else []))
 
 
 @dataclass(slots=True)
 class Result:
-    """What came of a run. Missing and duplicate must be 0."""
+    """The result of a run. Missing and duplicate must be 0."""
 
     kills: int = 0
     rebalances: int = 0
@@ -72,11 +72,11 @@ class Result:
 
     @property
     def exact(self) -> bool:
-        """Whether the books are right."""
+        """Whether all counts are right."""
         return not (self.missing or self.duplicate or self.went_back)
 
     def __add__(self, other: Self) -> "Result":
-        """Return the books of two runs as those of one."""
+        """Return the sums of two runs."""
         mine, its = astuple(self), astuple(other)
         return Result(*(one + two for one, two in zip(mine, its, strict=True)))
 
@@ -98,9 +98,10 @@ class Chaos:
     kills: int
     broker: Callable[[], Broker] = MockKafka
     group: Mapping[str, str] = field(default_factory=lambda: MOCK_GROUP)
-    is_static: bool = False  # members keep their place in the group by a name (KIP-345)
+    is_static: bool = False  # members have a name, by which they get their partitions back (KIP-345)
     sinks: int = 1
     command: Sequence[str] = _SINK
+    stop_file: Path | None = None  # kill a broken sink between its two transactions, not at a random moment
     partitions: int = 8
     per_s: int = 1000
     rows: bool = True  # keep every message, and compare offset by offset
@@ -157,7 +158,7 @@ class Chaos:
         wait_until(ledger.ends)
         self._wait_until_counted(ledger.ends(), processes)
         while self._result.kills < self.kills and not (self.until_wrong and not self._result.exact):
-            threading.Event().wait(self._random.uniform(0, 0.15))
+            self._wait_for_the_moment()
             victim = self._random.choice(processes)
             victim.kill()
             killed_at = time.monotonic()
@@ -170,10 +171,17 @@ class Chaos:
                 threading.Event().wait(self._random.uniform(0, 1.5))
                 continue
             if self._random.random() < 0.15:
-                self._intrude(kafka)
+                self._join_and_leave(kafka)
             self._wait_until_counted(written, processes)
             self._result.recovered_s.append(time.monotonic() - killed_at)
             self.progress(self._result)
+
+    def _wait_for_the_moment(self) -> None:
+        if self.stop_file is None:
+            threading.Event().wait(self._random.uniform(0, 0.15))
+        else:
+            self.stop_file.touch()
+            wait_until(lambda: not self.stop_file.exists())  # it is deleted between the two transactions
 
     def _check(self, audit: Audit, load: Load, *, rows: bool = False) -> None:
         with self._reader() as reader:
@@ -183,9 +191,9 @@ class Chaos:
         self._result.missing = max(self._result.missing, audit.missing)
         self._result.duplicate = max(self._result.duplicate, audit.duplicate)
 
-    def _intrude(self, kafka: Broker) -> None:
-        """Join the group as somebody else, take partitions and give them back: two rebalances."""
-        intruder = Consumer(
+    def _join_and_leave(self, kafka: Broker) -> None:
+        """Join the group as another member, and leave it again: two rebalances."""
+        other = Consumer(
             {
                 "bootstrap.servers": kafka.bootstrap,
                 "group.id": "crm-events-sink",
@@ -194,28 +202,28 @@ class Chaos:
                 **{name.removeprefix("KAFKA_").lower().replace("_", "."): value for name, value in self.group.items()},
             }
         )
-        intruder.subscribe([LEADS])
+        other.subscribe([LEADS])
         until = time.monotonic() + self._random.uniform(0.1, 1.0)
         while time.monotonic() < until:
-            intruder.poll(0.02)
-        intruder.close()
+            other.poll(0.02)
+        other.close()
         self._result.rebalances += 1
 
     def _wait_until_counted(self, ends: Mapping[int, int], processes: list[SinkProcess]) -> None:
         def counted() -> bool:
-            self._look_at_pages(processes)
+            self._check_page(processes)
             return self._is_past(ends)
 
         try:
-            wait_until(counted, _RECOVERY_S, every_s=_LOOK_EVERY_S)
+            wait_until(counted, _RECOVERY_S, every_s=_PROBE_EVERY_S)
         except AssertionError as error:
             said = [line for process in processes for line in process.lines() if "Rejected" not in line][-20:]
             state = [(process.process and process.process.poll(), process.page("/readyz")) for process in processes]
             place = f"written {dict(ends)}, journal {self._positions()}"
             raise AssertionError(f"not all is counted after kill {self._result.kills}", place, state, *said) from error
 
-    def _look_at_pages(self, processes: list[SinkProcess]) -> None:
-        """A single sink goes on from the journal's totals, so no page may ever show less than one before."""
+    def _check_page(self, processes: list[SinkProcess]) -> None:
+        """Note a page that shows less than one before; the totals of a single sink never decrease."""
         if self.sinks > 1 or not processes[0].status("/livez"):
             return
         total = processes[0].samples().counted()
@@ -239,11 +247,11 @@ class Chaos:
         """Return the offsets that the journal has come to; none before a sink has made it."""
         try:
             with self._reader() as reader:
-                return {place.partition[1]: place.position.next_offset for place in reader.places()}
-        except JournalAwayError:
+                return {partition.number: partition.position.next_offset for partition in reader.partitions()}
+        except JournalUnavailableError:
             return {}
 
     @contextmanager
-    def _reader(self) -> Iterator[Reader]:
+    def _reader(self) -> Iterator[JournalReader]:
         with closing(journal_reader(journal_settings(self.journal.env(), ""))) as reader:
             yield reader

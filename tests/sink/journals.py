@@ -4,10 +4,10 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from sink.decoding import Reason
+from sink.decoding import RejectReason
 from sink.journal import journal_reader, new_journal
-from sink.journal.model import Journal, Stretch, Totals
-from sink.journal.reading import Place
+from sink.journal.model import Journal, MessageRun, Totals
+from sink.journal.reader import StoredPartition
 from sink.journal.settings import journal_settings
 
 
@@ -38,10 +38,10 @@ class JournalAddress:
         with closing(journal_reader(journal_settings(self.env(), ""))) as reader:
             return reader.totals()
 
-    def places(self) -> list[Place]:
+    def partitions(self) -> list[StoredPartition]:
         """Return the positions."""
         with closing(journal_reader(journal_settings(self.env(), ""))) as reader:
-            return reader.places()
+            return reader.partitions()
 
 
 def sqlite_address(folder: Path) -> JournalAddress:
@@ -49,12 +49,12 @@ def sqlite_address(folder: Path) -> JournalAddress:
     return JournalAddress(f"sqlite:{folder / 'journal.sqlite'}")
 
 
-def stretch(
-    topic: str, *messages: tuple[int, str | None, str | None, Reason | None, bytes | None, bytes | None]
-) -> Stretch:
+def message_run(
+    topic: str, *messages: tuple[int, str | None, str | None, RejectReason | None, bytes | None, bytes | None]
+) -> MessageRun:
     """Return messages of partition 0 to keep: offset, tenant, type, reason, key and value of each."""
     offsets, tenants, types, reasons, keys, values = zip(*messages, strict=True)
-    return Stretch(
+    return MessageRun(
         topic=topic,
         partition=0,
         offsets=offsets,

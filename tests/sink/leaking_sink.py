@@ -1,4 +1,4 @@
-"""The sink with a leak: `python leaking_sink.py`. It lets go of nothing; the simulated day must see it."""
+"""The sink with a memory leak: `python leaking_sink.py`. The simulated day must find it."""
 
 import sys
 
@@ -10,7 +10,7 @@ KEPT: list[Batch] = []
 
 
 class KeptBatch(Batch):
-    """Wrong on purpose: nobody lets go of it."""
+    """Wrong on purpose: it is never freed."""
 
     def __init__(self, **values: object) -> None:
         super().__init__(**values)

@@ -1,4 +1,4 @@
-"""What was really written to Kafka: the tenant of each acknowledged offset, and the load that writes it."""
+"""What was written to Kafka: the tenant of each acknowledged offset, and the load that writes it."""
 
 import random
 import threading
@@ -9,7 +9,7 @@ from typing import Final, Protocol
 from confluent_kafka import KafkaError, Message, Producer
 from sink_process import event
 
-from sink.journal.reading import Reader
+from sink.journal.reader import JournalReader
 
 BAD: Final = b'{"tenant_id": "acme"'
 
@@ -41,18 +41,18 @@ class Audit:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._passed: dict[int, int] = {}  # the positions of the last look
+        self._passed: dict[int, int] = {}  # the positions at the last comparison
         self._expected: Counter[str | None] = Counter()  # what lies before them
         self.missing = 0
         self.duplicate = 0
 
-    def counts(self, reader: Reader, settle: Callable[[], None]) -> None:
+    def counts(self, reader: JournalReader, settle: Callable[[], None]) -> None:
         """Compare the counts by tenant with what lies before the stored positions.
 
         The journal is read first, and only then the ledger settles: while other sinks go on, the journal may already
-        have counted what the ledger has not yet heard of.
+        have counted events whose acknowledgement is not yet in the ledger.
         """
-        positions = {place.partition[1]: place.position.next_offset for place in reader.places()}
+        positions = {partition.number: partition.position.next_offset for partition in reader.partitions()}
         totals = reader.totals()
         settle()
         counted: Counter[str | None] = Counter({tenant: n for (tenant, _), n in totals.ingested.items()})
@@ -61,7 +61,7 @@ class Audit:
         self.missing = max(self.missing, (self._expected - counted).total())
         self.duplicate = max(self.duplicate, (counted - self._expected).total())
 
-    def rows(self, reader: Reader) -> None:
+    def rows(self, reader: JournalReader) -> None:
         """Compare the offsets of the kept messages, and their tenants, with the ledger."""
         kept = {partition: bytearray(len(entered)) for partition, entered in self._ledger.tenants.items()}
         duplicate = 0
@@ -89,10 +89,10 @@ class Writable(Protocol):
 
 
 class Load:
-    """A thread that writes events, a few of them broken, until it is told to stop.
+    """A thread that writes events, a few of them broken, until `stop`.
 
     Each burst goes to one partition, as one batch: the mock broker looks for an offset in all the batches that it has
-    (rdkafka_mock.c, "FIXME: Maintain an index"), and with 10,000 of them in a partition it answers nobody in time.
+    (rdkafka_mock.c, "FIXME: Maintain an index"), and with 10,000 of them in a partition its answers are too late.
     """
 
     def __init__(self, kafka: Writable, ledger: Ledger, *, partitions: int, per_s: int, seed: int) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 import confluent_kafka
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, Producer, TopicPartition
 
+_PRODUCE, _OFFSET_COMMIT = 0, 8  # of the Kafka protocol
+
 
 class MockKafka:
     """One broker with groups, commits and rebalances. Its state lives as long as the object."""
@@ -38,12 +40,19 @@ class MockKafka:
 
     def refuse_produce(self, code: int, times: int) -> None:
         """Answer the next produce requests with a Kafka error code, whoever sends them."""
-        codes = [ctypes.c_int(code)] * times
-        self._lib.rd_kafka_mock_push_request_errors(self._cluster, 0, ctypes.c_size_t(times), *codes)
+        self._refuse(_PRODUCE, code, times)
 
     def accept_produce(self) -> None:
         """Forget the refusals that are left."""
-        self._lib.rd_kafka_mock_clear_request_errors(self._cluster, 0)
+        self._lib.rd_kafka_mock_clear_request_errors(self._cluster, _PRODUCE)
+
+    def refuse_commits(self, code: int, times: int) -> None:
+        """Answer the next commits with a Kafka error code, whoever sends them."""
+        self._refuse(_OFFSET_COMMIT, code, times)
+
+    def _refuse(self, request: int, code: int, times: int) -> None:
+        codes = [ctypes.c_int(code)] * times
+        self._lib.rd_kafka_mock_push_request_errors(self._cluster, request, ctypes.c_size_t(times), *codes)
 
     def read(self, topic: str, count: int) -> list[Message]:
         """Read that many messages from the start of a topic."""

@@ -71,8 +71,8 @@ class RealKafka:
         for deleted in admin.delete_records([TopicPartition(topic, partition, offset)]).values():
             deleted.result(_END_S)
 
-    def make_anew(self, topic: str, partitions: int) -> None:
-        """Delete a topic with all that is in it, and make one of the same name."""
+    def recreate(self, topic: str, partitions: int) -> None:
+        """Delete a topic with all its messages, and create one of the same name."""
         admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
         for deleted in admin.delete_topics([topic]).values():
             deleted.result(_END_S)
@@ -81,7 +81,7 @@ class RealKafka:
     def _is_created(self, topic: str, partitions: int) -> bool:
         try:
             self.create(topic, partitions)
-        except KafkaException as error:  # the old one is still going
+        except KafkaException as error:  # the old one is not deleted yet
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise
             return False

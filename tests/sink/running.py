@@ -1,4 +1,4 @@
-"""The sink's loop in a thread of the test process, for what is better seen from inside."""
+"""The sink's poll loop in a thread of the test process, and the load for it."""
 
 import tempfile
 import threading
@@ -7,12 +7,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sink_process import Samples
+from confluent_kafka import Consumer, TopicPartition
+from mock_kafka import MockKafka
+from sink_process import Samples, event
 
 from sink.consumer import EventConsumer
-from sink.health import Pulse
+from sink.health import Health
 from sink.journal.model import Journal
-from sink.log_lines import LogLines
+from sink.log_writer import LogWriter
 from sink.metrics import Metrics
 from sink.settings import load_settings
 
@@ -35,12 +37,12 @@ class Running:
     """A running loop, what it has counted, and the state that its health pages show."""
 
     metrics: Metrics
-    pulse: Pulse
+    health: Health
     log_path: Path
 
     def samples(self) -> Samples:
         """Return what a reader without the header of Prometheus sees."""
-        return Samples(self.metrics.page(scrape=False).body.decode())
+        return Samples(self.metrics.page(is_scrape=False).body.decode())
 
     def log(self) -> str:
         """Return the log so far."""
@@ -49,21 +51,48 @@ class Running:
 
 @contextmanager
 def running(
-    bootstrap: str, journal: Journal | None = None, *, group: str = "eager", pulse: Pulse | None = None, **env: str
+    bootstrap: str, journal: Journal | None = None, *, group: str = "eager", health: Health | None = None, **env: str
 ) -> Iterator[Running]:
     """Run the loop until the block ends, without a journal or with an open one; then it has left its group."""
     settings = load_settings({"KAFKA_BOOTSTRAP": bootstrap, **FAST, **GROUPS[group], **env})
-    stop, pulse = threading.Event(), pulse or Pulse()
+    stop, health = threading.Event(), health or Health()
     with tempfile.NamedTemporaryFile() as file:
-        log = LogLines(file.fileno())
+        log = LogWriter(file.fileno())
         metrics = Metrics(topics=settings.topics, max_tenants=settings.max_tenants, dropped_lines=lambda: log.dropped)
-        consumer = EventConsumer(settings, journal=journal, metrics=metrics, pulse=pulse, log=log)
+        consumer = EventConsumer(settings, journal=journal, metrics=metrics, health=health, log=log)
         thread = threading.Thread(target=consumer.run, args=(stop,))
         thread.start()
         try:
-            yield Running(metrics=metrics, pulse=pulse, log_path=Path(file.name))
+            yield Running(metrics=metrics, health=health, log_path=Path(file.name))
         finally:
             stop.set()
             thread.join(20)
             log.close(5)
         assert not thread.is_alive()
+
+
+@contextmanager
+def load(kafka: MockKafka, topic: str) -> Iterator[list[int]]:
+    """Write events until the block ends; yield the numbers of those that are acknowledged."""
+    sent, stop = list[int](), threading.Event()
+
+    def write() -> None:
+        while not stop.wait(0.01):  # the mock broker keeps 5 MiB of each partition
+            kafka.send(topic, [event(f"tenant-{n % 7}") for n in range(100)])
+            sent.append(100)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        yield sent
+    finally:
+        stop.set()
+        thread.join()
+
+
+def committed_offsets(kafka: MockKafka, topic: str, partitions: int) -> int:
+    """Return the sum of the group's commits, as the broker has them."""
+    reader = Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": "crm-events-sink", "log_level": 0})
+    answer = reader.committed([TopicPartition(topic, n) for n in range(partitions)], timeout=10)
+    reader.close()
+    return sum(max(p.offset, 0) for p in answer)

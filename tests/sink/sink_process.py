@@ -76,7 +76,7 @@ class SinkProcess:
         self.take_ports()
 
     def take_ports(self) -> None:
-        """Take ports that are free now; those of a process that was killed may be somebody else's by now."""
+        """Take ports that are free now; those of a killed process may be in use by now."""
         self.prom_port, self.http_port = free_ports(2)
         self.env |= {"PROM_PORT": str(self.prom_port), "HTTP_PORT": str(self.http_port)}
 
@@ -148,7 +148,7 @@ class SinkProcess:
             self.process = None
 
 
-def wait_until(probe: Callable[[], object], deadline_s: float = 20.0, *, every_s: float = 0.02) -> None:
+def wait_until(probe: Callable[[], object], deadline_s: float = 60.0, *, every_s: float = 0.02) -> None:
     """Wait until the probe says yes, or fail with its last answer."""
     until, pause = time.monotonic() + deadline_s, threading.Event()
     while not (seen := probe()):

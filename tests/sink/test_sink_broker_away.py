@@ -1,4 +1,4 @@
-"""Apache Kafka away for a minute, in the middle of a load: nobody has to do anything, and nothing is missing."""
+"""Apache Kafka away for a minute under load: the sink recovers by itself, and nothing is missing."""
 
 from collections.abc import Callable
 from contextlib import closing
@@ -29,7 +29,7 @@ WAYS: Final[dict[str, tuple[Callable[[RealKafka], None], Callable[[RealKafka], N
 
 @pytest.mark.parametrize("way", WAYS)
 def test_broker_away_for_a_minute(own_real_kafka: RealKafka, tmp_path: Path, way: str) -> None:
-    """All the time not ready, but alive, so that nobody restarts it; then the same process counts on, exactly."""
+    """All the time not ready, but alive, so that nothing restarts it; then the same process continues, exactly."""
     leave, come_back = WAYS[way]
     own_real_kafka.create(LEADS, 4)
     journal = sqlite_address(tmp_path)

@@ -1,13 +1,12 @@
 """The loop against a real broker: exact counts, whatever comes and whoever joins."""
 
-import threading
 from collections import Counter
 
 import pytest
 from confluent_kafka import KafkaError
 from mock_kafka import MockKafka
-from running import running
-from sink_process import JOBS, LEADS, event, wait_until
+from running import committed_offsets, load, running
+from sink_process import JOBS, LEADS, Samples, event, wait_until
 
 from sink.dead_letters import SHORTENED_BYTES
 
@@ -129,16 +128,16 @@ def test_dead_letter_refused(kafka: MockKafka) -> None:
     kafka.send(LEADS, [b"{}", event("acme")], partition=0)  # the good one may come in a batch of its own
     kafka.refuse_produce(TOPIC_AUTHORIZATION_FAILED, 1_000)
     with running(kafka.bootstrap, TOPICS=LEADS) as sink:
-        wait_until(lambda: "Topic authorization failed" in sink.pulse.not_ready())
+        wait_until(lambda: "Topic authorization failed" in sink.health.not_ready())
         assert sink.samples().passed() == sink.samples().counted() == 0
-        assert not sink.pulse.stalled()
+        assert not sink.health.stalled()
     with running(kafka.bootstrap, TOPICS=LEADS) as sink:
-        wait_until(lambda: sink.pulse.blocked)
+        wait_until(lambda: sink.health.blocked_by)
         kafka.accept_produce()
         kafka.send(LEADS, [event("acme")] * 3, partition=1)
         wait_until(lambda: sink.samples().passed() == 5)
         assert sink.samples().counted() == 5
-        assert not sink.pulse.not_ready()
+        assert not sink.health.not_ready()
     assert kafka.read(DLQ, 1)[0].value() == b"{}"
 
 
@@ -150,10 +149,10 @@ def test_rebalance_while_refused(kafka: MockKafka) -> None:
         kafka.send(LEADS, [b"{}", event("acme")], partition=partition)
     kafka.refuse_produce(TOPIC_AUTHORIZATION_FAILED, 1_000)
     with running(kafka.bootstrap, TOPICS=LEADS) as first:
-        wait_until(lambda: first.pulse.blocked)
+        wait_until(lambda: first.health.blocked_by)
         with running(kafka.bootstrap, TOPICS=LEADS) as second:
-            wait_until(lambda: first.pulse.assigned == second.pulse.assigned == 1)
-            wait_until(lambda: first.pulse.blocked and second.pulse.blocked)
+            wait_until(lambda: first.health.assigned == second.health.assigned == 1)
+            wait_until(lambda: first.health.blocked_by and second.health.blocked_by)
             kafka.accept_produce()
             wait_until(lambda: first.samples().passed() + second.samples().passed() == 4)
             assert first.samples().counted() == second.samples().counted() == 2
@@ -163,12 +162,25 @@ def test_pages_under_load(kafka: MockKafka) -> None:
     """Between any two pages the counters have grown by exactly the messages between their offsets."""
     kafka.create(LEADS, 4)
     kafka.send(LEADS, [b"{}" if n % 50 == 0 else event(f"tenant-{n % 7}") for n in range(100_000)])
-    with running(kafka.bootstrap, TOPICS=LEADS, SINK_DLQ_TOPIC="") as sink:
-        pages = [sink.samples()]
-        while pages[-1].counted() < 100_000:
-            pages.append(sink.samples())
+    pages: list[Samples] = []
+
+    def is_seen_at_work() -> bool:
+        pages.append(sink.samples())
+        return len({page.counted() for page in pages}) > 9 and pages[-1].counted() > 100_000
+
+    with running(kafka.bootstrap, TOPICS=LEADS, SINK_DLQ_TOPIC="") as sink, load(kafka, LEADS):
+        wait_until(is_seen_at_work)
     assert [page.counted() - page.passed() for page in pages] == [0.0] * len(pages)
-    assert len({page.counted() for page in pages}) > 3
+
+
+def test_stop_under_load_commits_what_was_counted(kafka: MockKafka, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loop is stopped while events flow: what it has counted is what the broker has as its commit."""
+    monkeypatch.setattr("sink.membership._LAST_COMMIT_S", 60.0)  # also on a busy machine
+    kafka.create(LEADS, 4)
+    with load(kafka, LEADS):
+        with running(kafka.bootstrap, TOPICS=LEADS) as sink:
+            wait_until(lambda: sink.samples().counted() > 0)
+        assert sink.samples().counted() == committed_offsets(kafka, LEADS, 4)
 
 
 def test_rebalance_under_load(kafka: MockKafka) -> None:
@@ -178,29 +190,18 @@ def test_rebalance_under_load(kafka: MockKafka) -> None:
     taken back, so the next member counts the events since its last commit again.
     """
     kafka.create(LEADS, 6)
-    total, stop = 0, threading.Event()
-
-    def load() -> None:
-        nonlocal total
-        while not stop.wait(0.01):  # the mock broker keeps 5 MiB per partition: do not fill it
-            kafka.send(LEADS, [event("acme")] * 100)
-            total += 100
-
-    producing = threading.Thread(target=load)
     with running(kafka.bootstrap, TOPICS=LEADS) as first:
-        wait_until(lambda: first.pulse.assigned == 6)
-        producing.start()
+        wait_until(lambda: first.health.assigned == 6)
         gone = 0.0
-        for _ in range(2):
-            with running(kafka.bootstrap, TOPICS=LEADS) as second:
-                wait_until(lambda: first.pulse.assigned == second.pulse.assigned == 3)
-                wait_until(lambda: second.samples().counted() > 0)
-            gone += second.samples().counted()
-            wait_until(lambda: first.pulse.assigned == 6)
-        stop.set()
-        producing.join()
-        wait_until(lambda: first.samples().passed() == total)
-        assert first.samples().counted() + gone >= total
+        with load(kafka, LEADS) as sent:
+            for _ in range(2):
+                with running(kafka.bootstrap, TOPICS=LEADS) as second:
+                    wait_until(lambda: first.health.assigned == second.health.assigned == 3)
+                    wait_until(lambda: second.samples().counted() > 0)
+                gone += second.samples().counted()
+                wait_until(lambda: first.health.assigned == 6)
+        wait_until(lambda: first.samples().passed() == sum(sent))
+        assert first.samples().counted() + gone >= sum(sent)
 
 
 @pytest.mark.parametrize("group", ["eager", "cooperative", "static"])  # KIP-848: the mock broker sees no new topic
@@ -208,11 +209,11 @@ def test_rebalance_of_one(kafka: MockKafka, group: str) -> None:
     """A rebalance that gives a process its own partitions back counts nothing twice, even if a commit is refused."""
     kafka.create(LEADS, 4)
     with running(kafka.bootstrap, group=group) as sink:
-        wait_until(lambda: sink.pulse.assigned == 4)
+        wait_until(lambda: sink.health.assigned == 4)
         kafka.send(LEADS, [event("acme")] * 300)
         kafka.create(JOBS, 4)
         kafka.send(LEADS, [event("acme")] * 300)
-        wait_until(lambda: sink.pulse.assigned == 8)
+        wait_until(lambda: sink.health.assigned == 8)
         kafka.send(JOBS, [event("acme")] * 100)
         wait_until(lambda: sink.samples().passed() == 700)
         assert sink.samples().counted() == 700

@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sink.decoding import Decoded, Event, Reason, decode_batch, decode_one
+from sink.decoding import DecodedBatch, Event, RejectReason, decode_batch, decode_one
 
 GOOD = b'{"tenant_id": "acme", "event_type": "lead.created"}'
 HEAD, TAIL = b'{"tenant_id": "acme", "event_type": "x", "more": ', b'{"tenant_id": "b", "event_type": "y"}}'
@@ -22,15 +22,16 @@ fragments = st.sampled_from(
 values = st.none() | st.just(GOOD) | st.lists(fragments, max_size=6).map(b"".join) | st.binary(max_size=12)
 
 
-def one_by_one(batch: Sequence[bytes | None]) -> Decoded:
+def one_by_one(batch: Sequence[bytes | None]) -> DecodedBatch:
     """Return what the definition says, value by value."""
     outcomes = [decode_one(value) for value in batch]
-    return Decoded(
+    return DecodedBatch(
         events=[o for o in outcomes if isinstance(o, Event)],
-        rejected={n: o for n, o in enumerate(outcomes) if isinstance(o, Reason)},
+        rejected={n: o for n, o in enumerate(outcomes) if isinstance(o, RejectReason)},
     )
 
 
+@settings(deadline=None)  # a busy machine may interrupt any example
 @given(st.lists(values, min_size=1, max_size=8))
 @example([GOOD] * 3)
 @example([GOOD + GOOD, b""])
@@ -56,23 +57,23 @@ def test_counting_newlines_is_not_enough(batch: list[bytes]) -> None:
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
-        (None, Reason.NULL),
-        (b"", Reason.EMPTY),
-        (b" \n", Reason.EMPTY),
-        (GOOD[:-1] + b', "name": "\xff"}', Reason.NOT_UTF8),
-        (b"\xef\xbb\xbf" + GOOD, Reason.NOT_JSON),
-        (GOOD + GOOD, Reason.NOT_JSON),
-        (b'{"tenant_id": "acme", "event_type": "x", "more": ' + b"[" * 100_000, Reason.NOT_JSON),
-        (b'"text"', Reason.NOT_OBJECT),
-        (b'{"tenant_id": "acme"}', Reason.MISSING_FIELD),
-        (b'{"tenant_id": null, "event_type": "x"}', Reason.WRONG_TYPE),
-        (b'{"tenant_id": "acme", "event_type": ["x"]}', Reason.WRONG_TYPE),
-        (b'{"tenant_id": "", "event_type": "x"}', Reason.BAD_TENANT),
-        (b'{"tenant_id": "a\\u0007", "event_type": "x"}', Reason.BAD_TENANT),
-        (b'{"tenant_id": "' + b"a" * 256 + b'", "event_type": "x"}', Reason.BAD_TENANT),
+        (None, RejectReason.NULL),
+        (b"", RejectReason.EMPTY),
+        (b" \n", RejectReason.EMPTY),
+        (GOOD[:-1] + b', "name": "\xff"}', RejectReason.NOT_UTF8),
+        (b"\xef\xbb\xbf" + GOOD, RejectReason.NOT_JSON),
+        (GOOD + GOOD, RejectReason.NOT_JSON),
+        (b'{"tenant_id": "acme", "event_type": "x", "more": ' + b"[" * 100_000, RejectReason.NOT_JSON),
+        (b'"text"', RejectReason.NOT_OBJECT),
+        (b'{"tenant_id": "acme"}', RejectReason.MISSING_FIELD),
+        (b'{"tenant_id": null, "event_type": "x"}', RejectReason.WRONG_TYPE),
+        (b'{"tenant_id": "acme", "event_type": ["x"]}', RejectReason.WRONG_TYPE),
+        (b'{"tenant_id": "", "event_type": "x"}', RejectReason.BAD_TENANT),
+        (b'{"tenant_id": "a\\u0007", "event_type": "x"}', RejectReason.BAD_TENANT),
+        (b'{"tenant_id": "' + b"a" * 256 + b'", "event_type": "x"}', RejectReason.BAD_TENANT),
     ],
 )
-def test_reason(value: bytes | None, reason: Reason) -> None:
+def test_reason(value: bytes | None, reason: RejectReason) -> None:
     """Each way of not being an event has its own reason, alone and among good events."""
     assert decode_one(value) == reason
     assert decode_batch([GOOD, value, GOOD]).rejected == {1: reason}

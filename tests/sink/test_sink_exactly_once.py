@@ -12,16 +12,16 @@ from confluent_kafka import Consumer, TopicPartition
 from journals import JournalAddress, sqlite_address
 from mock_kafka import MockKafka
 from postgres_server import PostgresServer
-from running import Running, running
+from running import Running, load, running
 from sink_process import JOBS, LEADS, SCRAPE, SinkProcess, event, wait_until
 
-from sink.health import Pulse, health_routes
-from sink.journal.model import Entry
-from sink.pages import Request
+from sink.health import Health, health_routes
+from sink.http_server import Request
+from sink.journal.model import JournalEntry
 
 
 def test_restart_goes_on(kafka: MockKafka, journal_address: JournalAddress) -> None:
-    """The journal, not Kafka's commit, says where to start: also if the commit is behind, ahead or gone."""
+    """Reading starts at the journal's position, also if Kafka's commit is behind, ahead or missing."""
     kafka.create(LEADS, 1)
     kafka.send(LEADS, [event("acme")] * 5)
     for wrong_commit, total in ((2, 5), (8, 10), (0, 15)):
@@ -35,7 +35,7 @@ def test_restart_goes_on(kafka: MockKafka, journal_address: JournalAddress) -> N
 
 
 def test_first_start_takes_over(kafka: MockKafka, journal_address: JournalAddress) -> None:
-    """A new journal begins where the group's commit is: what the sink before this one has counted is not counted."""
+    """A new journal begins where the group's commit is: what the previous sink has counted is not counted."""
     kafka.create(LEADS, 1)
     kafka.send(LEADS, [event("acme")] * 5)
     _commit(kafka, 3)
@@ -64,23 +64,23 @@ def test_total_goes_on_over_a_restart(kafka: MockKafka, sink: SinkProcess, tmp_p
 
 
 def test_journal_away(kafka: MockKafka, sink: SinkProcess, tmp_path: Path) -> None:
-    """A journal that cannot be written: paused, not ready, alive, still a member; it goes on by itself, exactly."""
+    """A journal that cannot be written: paused, not ready, alive, still a member; it continues by itself, exactly."""
     kafka.create(LEADS, 2)
     path = tmp_path / "j"
     sink.env |= {"TOPICS": LEADS, "SINK_JOURNAL": f"sqlite:{path}"}
     sink.start_ready()
-    with closing(sqlite3.connect(path, isolation_level=None)) as somebody:
-        somebody.execute("BEGIN IMMEDIATE")
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
         kafka.send(LEADS, [event("acme")] * 7)
         wait_until(lambda: sink.status("/readyz") == 503)
         assert (sink.status("/livez"), sink.samples().counted()) == (200, 0)
         assert sink.samples().by_name["crm_events_journal_up"][()] == 0
         assert sink.samples().by_name["crm_events_assigned_partitions"][()] == 2
-        somebody.execute("ROLLBACK")
+        other.execute("ROLLBACK")
     wait_until(lambda: sink.status("/readyz") == 200)
     wait_until(lambda: sink.samples().passed() == 7)
     assert sink.samples().counted() == 7
-    assert any("the journal is away" in line and "database is locked" in line for line in sink.lines())
+    assert any("the journal is not available" in line and "database is locked" in line for line in sink.lines())
 
 
 def test_postgres_freezes(kafka: MockKafka, sink: SinkProcess, postgres: PostgresServer) -> None:
@@ -111,17 +111,17 @@ def test_postgres_freezes(kafka: MockKafka, sink: SinkProcess, postgres: Postgre
     assert "never-shown" not in "".join(sink.lines())
 
 
-def test_overtaken(kafka: MockKafka, journal_address: JournalAddress) -> None:
-    """Somebody else counts events of our partition: we let our batch go, and go on after theirs."""
+def test_fenced(kafka: MockKafka, journal_address: JournalAddress) -> None:
+    """Another member counts events of our partition: our batch is not counted, and reading continues after theirs."""
     kafka.create(LEADS, 1)
     journal, other = journal_address.opened(), journal_address.new()
-    if not journal.is_total:
+    if not journal.restores_totals:
         other.open()
     with running(kafka.bootstrap, journal, TOPICS=LEADS) as sink:
         kafka.send(LEADS, [event("acme")] * 2)
         wait_until(lambda: sink.samples().passed() == 2)
-        entry = Entry(moves={(LEADS, 0): (2, 5)}, ingested={("theirs", LEADS): 3}, rejected={})
-        (journal if journal.is_total else other).write(entry)
+        entry = JournalEntry(moves={(LEADS, 0): (2, 5)}, ingested={("theirs", LEADS): 3}, rejected={})
+        (journal if journal.restores_totals else other).write(entry)
         kafka.send(LEADS, [event("acme")] * 10)
         wait_until(lambda: sink.samples().passed() == 12)
         assert sink.samples().ingested() == {("acme", LEADS): 9.0}
@@ -146,7 +146,7 @@ def test_sums_over_two_sinks(kafka: MockKafka, postgres: PostgresServer, group: 
         with running(kafka.bootstrap, second_journal, group=group, TOPICS=LEADS) as second:
             for _ in range(5):
                 kafka.send(LEADS, [event(f"t{n % 3}") for n in range(100)])
-            wait_until(lambda: second.pulse.assigned == 2)
+            wait_until(lambda: second.health.assigned == 2)
             for partition in range(4):
                 kafka.send(LEADS, [event(f"t{n % 3}") for n in range(125)], partition=partition)
             wait_until(lambda: first.samples().counted() + second.samples().counted() == 1_500)
@@ -162,25 +162,13 @@ def test_sums_over_two_sinks(kafka: MockKafka, postgres: PostgresServer, group: 
 def test_sums_over_four_sinks(kafka: MockKafka, postgres: PostgresServer) -> None:
     """Four sinks join one after the other under load, and leave again: their counters add up to what was sent."""
     kafka.create(LEADS, 12)
-    address, sent, stop = JournalAddress(postgres.new_database()), list[int](), threading.Event()
-
-    def load() -> None:
-        while not stop.wait(0.02):
-            kafka.send(LEADS, [event(f"t{n % 3}") for n in range(50)])
-            sent.append(50)
-
-    producing, members = threading.Thread(target=load), list[Running]()
-    producing.start()
-    try:
-        with ExitStack() as group:
-            for _ in range(4):
-                journal = group.enter_context(closing(address.opened()))
-                members.append(group.enter_context(running(kafka.bootstrap, journal, TOPICS=LEADS)))
-                wait_until(lambda: {member.pulse.assigned for member in members} == {12 // len(members)})
-            wait_until(lambda: all(member.samples().counted() for member in members))
-    finally:
-        stop.set()
-        producing.join()
+    address, members = JournalAddress(postgres.new_database()), list[Running]()
+    with load(kafka, LEADS) as sent, ExitStack() as group:
+        for _ in range(4):
+            journal = group.enter_context(closing(address.opened()))
+            members.append(group.enter_context(running(kafka.bootstrap, journal, TOPICS=LEADS)))
+            wait_until(lambda: {member.health.assigned for member in members} == {12 // len(members)})
+        wait_until(lambda: all(member.samples().counted() for member in members))
     with closing(address.opened()) as journal, running(kafka.bootstrap, journal, TOPICS=LEADS) as rest:
         wait_until(lambda: rest.samples().passed() == sum(sent))
         assert sum(member.samples().counted() for member in (*members, rest)) == sum(sent)
@@ -196,7 +184,7 @@ def test_clock_jumps(kafka: MockKafka, tmp_path: Path, monkeypatch: pytest.Monke
         for total, jump_s[0] in ((5, 0.0), (10, -86_400.0), (15, 86_400.0)):
             kafka.send(LEADS, [event("acme")] * 5)
             wait_until(lambda: sink.samples().passed() == total)  # noqa: B023  # called at once
-            assert not sink.pulse.not_ready()
+            assert not sink.health.not_ready()
         shown_at = sink.samples().by_name["crm_events_last_progress_timestamp_seconds"][()]
         assert shown_at > real() + 80_000  # the jump did arrive
     journal.close()
@@ -205,27 +193,27 @@ def test_clock_jumps(kafka: MockKafka, tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_stalled_loop(kafka: MockKafka, tmp_path: Path) -> None:
-    """A loop that hangs in its journal is not live once its own clock is 30 s on, and is again when it comes round."""
+    """A loop that hangs in its journal is not live when its own clock has advanced by 30 s; it is again afterwards."""
     kafka.create(LEADS, 1)
-    ahead_s, hung, released = [0.0], threading.Event(), threading.Event()
-    pulse = Pulse(clock=lambda: time.monotonic() + ahead_s[0])
+    now_s, hung, released = [0.0], threading.Event(), threading.Event()
+    health = Health(clock=lambda: now_s[0])
     journal = sqlite_address(tmp_path).opened()
-    livez = health_routes(pulse)["GET /livez"]
-    request = Request(headers={}, query="", last="livez", client="127.0.0.1")
+    livez = health_routes(health)["GET /livez"]
+    request = Request(headers={}, query="", last_segment="livez", client="127.0.0.1")
     write = journal.write
 
-    def hanging(entry: Entry) -> None:
+    def hanging(entry: JournalEntry) -> None:
         hung.set()
         assert released.wait(60)
         write(entry)
 
     journal.write = hanging
-    with running(kafka.bootstrap, journal, pulse=pulse, TOPICS=LEADS) as sink:
+    with running(kafka.bootstrap, journal, health=health, TOPICS=LEADS) as sink:
         try:
             kafka.send(LEADS, [event("acme")])
             assert hung.wait(20)
             assert livez(request).status == HTTPStatus.OK
-            ahead_s[0] = 31.0
+            now_s[0] = 31.0
             assert livez(request).status == HTTPStatus.SERVICE_UNAVAILABLE
         finally:
             released.set()
@@ -272,7 +260,7 @@ def test_everything_is_kept(kafka: MockKafka, tmp_path: Path) -> None:
 
 
 def _commit(kafka: MockKafka, offset: int) -> None:
-    """Commit as a member of the group: the mock broker takes it from nobody else."""
+    """Commit as a member of the group: the mock broker refuses commits of others."""
     places: list[TopicPartition] = []
     properties = {
         "group.id": "crm-events-sink",

@@ -5,18 +5,18 @@ from collections.abc import Iterator
 import pytest
 import requests
 
-from sink.health import STALLED_AFTER_S, Pulse, health_routes
-from sink.pages import PageServer
+from sink.health import STALLED_AFTER_S, Health, health_routes
+from sink.http_server import HttpServer
 
 
 @pytest.fixture
-def pulse() -> Pulse:
-    return Pulse(connected=True, assigned=4)
+def health() -> Health:
+    return Health(connected=True, assigned=4)
 
 
 @pytest.fixture
-def url(pulse: Pulse) -> Iterator[str]:
-    server = PageServer("127.0.0.1", 0, health_routes(pulse))
+def url(health: Health) -> Iterator[str]:
+    server = HttpServer("127.0.0.1", 0, health_routes(health))
     yield f"http://127.0.0.1:{server.port}"
     server.shutdown()
     server.server_close()
@@ -34,16 +34,16 @@ def test_healthy(url: str) -> None:
 @pytest.mark.parametrize(
     ("trouble", "statuses"),
     [
-        ({"beat_at": -STALLED_AFTER_S}, [503, 503, 503]),
+        ({"last_iteration_at": -STALLED_AFTER_S}, [503, 503, 503]),
         ({"connected": False}, [503, 200, 503]),
-        ({"blocked": "dead-letter topic x does not acknowledge"}, [503, 200, 503]),
+        ({"blocked_by": "dead-letter topic x does not acknowledge"}, [503, 200, 503]),
         ({"assigned": 0}, [200, 200, 503]),
     ],
 )
-def test_trouble(url: str, pulse: Pulse, trouble: dict[str, object], statuses: list[int]) -> None:
+def test_trouble(url: str, health: Health, trouble: dict[str, object], statuses: list[int]) -> None:
     """Each trouble shows on /health, /livez and /readyz as far as it matters there, with its reason."""
     for name, value in trouble.items():
-        setattr(pulse, name, value)
+        setattr(health, name, value)
     answers = [requests.get(f"{url}/{page}", timeout=5) for page in ("health", "livez", "readyz")]
     assert [answer.status_code for answer in answers] == statuses
     assert all(answer.json()["reason"] for answer in answers if answer.status_code == 503)

@@ -21,14 +21,14 @@ def test_version() -> None:
 
 
 def test_healthcheck(kafka: MockKafka, sink: SinkProcess) -> None:
-    """The image's own probe says yes to a live sink and no to a port where nobody is, without curl."""
+    """The image's own probe succeeds for a live sink and fails for a port without a listener; it needs no curl."""
     kafka.create(LEADS, 1)
     sink.start_ready()
     found = re.search(r"CMD (\[.*\])", DOCKERFILE)
     assert found is not None
     _, *arguments = json.loads(found[1])
-    (nobody,) = free_ports(1)
-    for port, healthy in ((sink.http_port, True), (nobody, False)):
+    (unused,) = free_ports(1)
+    for port, healthy in ((sink.http_port, True), (unused, False)):
         env = {**os.environ, "HTTP_PORT": str(port)}
         done = subprocess.run([sys.executable, *arguments], env=env, check=False, capture_output=True, timeout=20)
         assert (done.returncode == 0) == healthy

@@ -7,14 +7,21 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from journals import JournalAddress, sqlite_address, stretch
+from journals import JournalAddress, message_run, sqlite_address
 from postgres_server import PostgresServer
 from sink_process import JOBS, LEADS
 
-from sink.decoding import Reason
+from sink.decoding import RejectReason
 from sink.environment import SettingsError
 from sink.journal import journal_reader
-from sink.journal.model import Entry, Journal, JournalAwayError, JournalRefusedError, OvertakenError, Position
+from sink.journal.model import (
+    FencedError,
+    Journal,
+    JournalEntry,
+    JournalUnavailableError,
+    JournalUnusableError,
+    Position,
+)
 from sink.journal.settings import journal_settings
 from sink.journal.sqlite_reader import APPLICATION_ID, SqliteReader
 from sink.journal.sqlite_schema import MIGRATIONS
@@ -27,16 +34,18 @@ def journal(journal_address: JournalAddress) -> Iterator[Journal]:
     """An open journal that knows two partitions at 0, and keeps rows."""
     opened = journal_address.opened(SINK_JOURNAL_EVENTS="rows", SINK_JOURNAL_MAX_ROWS="10")
     start = Position(next_offset=0, cluster="c")
-    opened.place({P0: (None, start), P1: (None, start)})
+    opened.set_positions({P0: (None, start), P1: (None, start)})
     yield opened
     opened.close()
 
 
-def entry(low: int, high: int, tenant: str = "acme", rows: int = 0) -> Entry:
+def entry(low: int, high: int, tenant: str = "acme", rows: int = 0) -> JournalEntry:
     """Return an entry that moves partition 0."""
     kept = [(low + n, tenant, "lead.created", None, b"k", b"{}") for n in range(rows)]
-    stretches = [stretch(LEADS, *kept)] if kept else []
-    return Entry(moves={P0: (low, high)}, ingested={(tenant, LEADS): high - low}, rejected={}, stretches=stretches)
+    message_runs = [message_run(LEADS, *kept)] if kept else []
+    return JournalEntry(
+        moves={P0: (low, high)}, ingested={(tenant, LEADS): high - low}, rejected={}, message_runs=message_runs
+    )
 
 
 def test_counts_and_positions_move_together(journal: Journal) -> None:
@@ -44,43 +53,43 @@ def test_counts_and_positions_move_together(journal: Journal) -> None:
     journal.write(entry(0, 5, "late"))
     journal.write(entry(5, 7, "acme"))
     both = {("acme", LEADS): 1, ("late", LEADS): 1, ("new", JOBS): 3}
-    reasons = {(LEADS, Reason.EMPTY): 1, (JOBS, Reason.NULL): 2}
-    journal.write(Entry(moves={P0: (7, 9), P1: (0, 4)}, ingested=both, rejected=reasons))
+    reasons = {(LEADS, RejectReason.EMPTY): 1, (JOBS, RejectReason.NULL): 2}
+    journal.write(JournalEntry(moves={P0: (7, 9), P1: (0, 4)}, ingested=both, rejected=reasons))
     assert list(journal.totals().ingested.items()) == [(("late", LEADS), 6), (("acme", LEADS), 3), (("new", JOBS), 3)]
     assert journal.totals().rejected == {(LEADS, "empty"): 1, (JOBS, "null_value"): 2}
     assert {p: found.next_offset for p, found in journal.positions([P0, P1, (JOBS, 0)]).items()} == {P0: 9, P1: 4}
 
 
 def test_fence(journal: Journal) -> None:
-    """A writer that believes in another position writes nothing at all, also not for its other partitions."""
+    """A writer that has read another position writes nothing at all, also not for its other partitions."""
     journal.write(entry(0, 5))
-    with pytest.raises(OvertakenError):
-        journal.write(Entry(moves={P1: (0, 3), P0: (4, 9)}, ingested={("b", LEADS): 8}, rejected={}))
+    with pytest.raises(FencedError):
+        journal.write(JournalEntry(moves={P1: (0, 3), P0: (4, 9)}, ingested={("b", LEADS): 8}, rejected={}))
     assert journal.totals().ingested == {("acme", LEADS): 5}
     assert {p: found.next_offset for p, found in journal.positions([P0, P1]).items()} == {P0: 5, P1: 0}
     journal.write(entry(5, 6))
 
 
-def test_place_is_fenced(journal: Journal) -> None:
-    """A position that has changed since it was read is not replaced, and a known partition is not placed anew."""
+def test_set_positions_is_fenced(journal: Journal) -> None:
+    """A position that has changed since it was read is not replaced, and a stored one is not inserted again."""
     old, new = journal.positions([P0])[P0], Position(next_offset=3, epoch=1, cluster="c")
     journal.write(entry(0, 5))
     for before in (None, old):
-        with pytest.raises(OvertakenError):
-            journal.place({P0: (before, new)})
-    journal.place({P0: (Position(next_offset=5, cluster="c"), new)})
+        with pytest.raises(FencedError):
+            journal.set_positions({P0: (before, new)})
+    journal.set_positions({P0: (Position(next_offset=5, cluster="c"), new)})
     assert journal.positions([P0])[P0] == new
 
 
 def test_rows_come_back(journal: Journal, journal_address: JournalAddress) -> None:
     """A kept message is the one that was written, whatever its bytes; rejected ones are listed apart."""
-    kept = stretch(
+    kept = message_run(
         LEADS,
         (0, 'Łódź "\\', "lead.created", None, None, b"\x00\xff\n\\N"),
-        (1, None, None, Reason.EMPTY, b"\x00", b""),
+        (1, None, None, RejectReason.EMPTY, b"\x00", b""),
         (7, "acme", "x", None, b"", b"last"),
     )
-    journal.write(Entry(moves={P0: (0, 8)}, ingested={("acme", LEADS): 2}, rejected={}, stretches=[kept]))
+    journal.write(JournalEntry(moves={P0: (0, 8)}, ingested={("acme", LEADS): 2}, rejected={}, message_runs=[kept]))
     with closing(journal_reader(journal_settings(journal_address.env(), ""))) as reader:
         newest, event = reader.latest(5, rejected=False)
         (letter,) = reader.latest(5, rejected=True)
@@ -91,18 +100,18 @@ def test_rows_come_back(journal: Journal, journal_address: JournalAddress) -> No
         assert [reader.message(found.id) for found in (event, letter, newest)] == [event, letter, newest]
         assert reader.message(newest.id + 1) is None
         assert list(reader.messages()) == [event, letter, newest]
-        assert reader.kept_by_topic() == {LEADS: 3}
+        assert reader.messages_by_topic() == {LEADS: 3}
 
 
 def test_a_message_is_kept_once(journal: Journal) -> None:
     """The same offset twice is refused as a whole: a backstop, should the fence ever fail."""
     journal.write(entry(0, 5, rows=5))
-    again = Entry(
-        moves={P1: (0, 1)}, ingested={("acme", LEADS): 1}, rejected={}, stretches=entry(4, 6, rows=2).stretches
+    again = JournalEntry(
+        moves={P1: (0, 1)}, ingested={("acme", LEADS): 1}, rejected={}, message_runs=entry(4, 6, rows=2).message_runs
     )
-    with pytest.raises(JournalAwayError, match=r"(?i)unique"):
+    with pytest.raises(JournalUnavailableError, match=r"(?i)unique"):
         journal.write(again)
-    assert not journal.settled()
+    assert not journal.reconnect()
     assert journal.totals().ingested == {("acme", LEADS): 5}
 
 
@@ -128,10 +137,10 @@ def test_pruning_by_age(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_another_group(journal: Journal, journal_address: JournalAddress) -> None:
-    """A journal is one group's memory: another group's sink is refused."""
+    """A journal belongs to one group: a sink of another group is refused."""
     journal.close()
     other = journal_address.new(group_id="other")
-    with pytest.raises(JournalRefusedError, match="belongs to GROUP_ID crm-events-sink, not other"):
+    with pytest.raises(JournalUnusableError, match="belongs to GROUP_ID crm-events-sink, not other"):
         other.open()
     other.close()
 
@@ -139,21 +148,21 @@ def test_another_group(journal: Journal, journal_address: JournalAddress) -> Non
 def test_newer_schema(journal: Journal, journal_address: JournalAddress) -> None:
     """A journal that a newer sink has changed is refused, and left as it is."""
     journal.close()
-    if journal.is_total:
+    if journal.restores_totals:
         with closing(sqlite3.connect(journal_address.address.removeprefix("sqlite:"))) as db:
             db.execute("PRAGMA user_version = 99")
     else:
         with psycopg.connect(journal_address.address) as db:
             db.execute("UPDATE crm_events_sink.journal SET schema_version = 99")
-    with pytest.raises(JournalRefusedError, match=r"has schema 99, this sink knows \d: start a newer sink"):
+    with pytest.raises(JournalUnusableError, match=r"has schema 99, this sink knows \d; start a newer sink"):
         journal.open()
     journal.close()
 
 
-def test_sqlite_stretches_are_pruned_whole(tmp_path: Path) -> None:
+def test_sqlite_message_runs_are_pruned_whole(tmp_path: Path) -> None:
     """Messages that came together go together, when none of them is among the newest; the last ones always stay."""
     journal = sqlite_address(tmp_path).opened(SINK_JOURNAL_EVENTS="rows", SINK_JOURNAL_MAX_ROWS="10")
-    journal.place({P0: (None, Position(next_offset=0, cluster="c"))})
+    journal.set_positions({P0: (None, Position(next_offset=0, cluster="c"))})
     for low in range(0, 28, 7):
         journal.write(entry(low, low + 7, rows=7))
     assert [journal.prune(1) for _ in range(3)] == [7, 7, 0]
@@ -169,7 +178,7 @@ EVERY_MESSAGE = (
 
 
 def test_sqlite_file_of_the_second_schema(tmp_path: Path) -> None:
-    """A file with a list of facts for each message goes on, too."""
+    """A file with a list of facts for each message is migrated, too."""
     old = tmp_path / "journal.sqlite"
     facts = (
         '[[6,"acme","lead.created",null,0,0,0,2],[8,null,null,"null_value",0,null,2,null],'
@@ -202,7 +211,7 @@ def test_sqlite_file_of_the_second_schema(tmp_path: Path) -> None:
 
 
 def test_sqlite_file_of_the_first_schema(tmp_path: Path) -> None:
-    """A file that an older sink has left goes on: its counts, positions and kept messages are what they were."""
+    """A file of an older sink is migrated: its counts, positions and messages are what they were."""
     old = tmp_path / "journal.sqlite"
     with closing(sqlite3.connect(old)) as db:
         db.executescript(f"{MIGRATIONS[0]}PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = 1;")
@@ -243,9 +252,9 @@ def test_reopened(journal: Journal, journal_address: JournalAddress) -> None:
 
 
 def test_one_process_at_a_time(tmp_path: Path) -> None:
-    """A file is written by one sink; a second one is told what to use instead. When the first ends, the next may."""
+    """A file is written by one sink. A second one is refused, with what to use instead, until the first ends."""
     first, second = sqlite_address(tmp_path).opened(), sqlite_address(tmp_path).new()
-    with pytest.raises(JournalRefusedError, match=r"another sink is using .*; several sinks share a postgresql://"):
+    with pytest.raises(JournalUnusableError, match=r"another sink uses .*; several sinks share a postgresql://"):
         second.open()
     first.close()
     second.open()
@@ -257,7 +266,11 @@ def test_foreign_files(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("no database at all, but long enough to be looked at " * 20)
     with closing(sqlite3.connect(tmp_path / "other")) as db:
         db.execute("CREATE TABLE theirs (x)")
-    for name, error in (("text", JournalAwayError), ("other", JournalRefusedError), ("no/such", JournalRefusedError)):
+    for name, error in (
+        ("text", JournalUnavailableError),
+        ("other", JournalUnusableError),
+        ("no/such", JournalUnusableError),
+    ):
         journal = JournalAddress(f"sqlite:{tmp_path / name}").new()
         with pytest.raises(error):
             journal.open()
@@ -271,12 +284,12 @@ def test_two_sinks_share_a_database(postgres: PostgresServer) -> None:
     address = JournalAddress(postgres.new_database())
     first, second = address.opened(), address.opened()
     start = Position(next_offset=0, cluster="c")
-    first.place({P0: (None, start)})
-    second.place({P1: (None, start)})
+    first.set_positions({P0: (None, start)})
+    second.set_positions({P1: (None, start)})
     for n in range(20):
-        first.write(Entry(moves={P0: (n, n + 1)}, ingested={("a", LEADS): 1, ("b", LEADS): 1}, rejected={}))
-        second.write(Entry(moves={P1: (n, n + 1)}, ingested={("b", LEADS): 1, ("a", LEADS): 1}, rejected={}))
-    with pytest.raises(OvertakenError):
+        first.write(JournalEntry(moves={P0: (n, n + 1)}, ingested={("a", LEADS): 1, ("b", LEADS): 1}, rejected={}))
+        second.write(JournalEntry(moves={P1: (n, n + 1)}, ingested={("b", LEADS): 1, ("a", LEADS): 1}, rejected={}))
+    with pytest.raises(FencedError):
         second.write(entry(5, 6))
     assert first.totals().ingested == {("a", LEADS): 40, ("b", LEADS): 40}
     first.close()
@@ -285,26 +298,27 @@ def test_two_sinks_share_a_database(postgres: PostgresServer) -> None:
 
 def test_frozen_server(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that does not answer is away after seconds, not for ever, and what it did not take was not counted."""
+    journal = JournalAddress(postgres.new_database()).opened()
+    journal.set_positions({P0: (None, Position(next_offset=0, cluster="c"))})
     monkeypatch.setattr("sink.journal.postgres_reader.ANSWER_S", 0.5)
     monkeypatch.setattr("sink.journal.postgres_reader._CONNECT_S", 2)
-    journal = JournalAddress(postgres.new_database()).opened()
-    journal.place({P0: (None, Position(next_offset=0, cluster="c"))})
     postgres.freeze()
     try:
-        with pytest.raises(JournalAwayError):
+        with pytest.raises(JournalUnavailableError):
             journal.write(entry(0, 5))
-        with pytest.raises(JournalAwayError, match="timeout"):
-            journal.settled()
+        with pytest.raises(JournalUnavailableError, match="timeout"):
+            journal.reconnect()
     finally:
         postgres.thaw()
-    assert journal.settled() == bool(journal.totals().ingested)
+        monkeypatch.undo()  # the server that answers has the usual time for it
+    assert journal.reconnect() == bool(journal.totals().ingested)
     journal.close()
 
 
 def test_lost_answer(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """A commit that was not answered is looked up: it counts if it happened, and not if it did not."""
     journal = JournalAddress(postgres.new_database()).opened()
-    journal.place({P0: (None, Position(next_offset=0, cluster="c"))})
+    journal.set_positions({P0: (None, Position(next_offset=0, cluster="c"))})
     real_transaction = psycopg.Connection.transaction
 
     @contextmanager
@@ -315,20 +329,20 @@ def test_lost_answer(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) 
         raise psycopg.OperationalError("the connection is lost")
 
     monkeypatch.setattr(psycopg.Connection, "transaction", lost)
-    with pytest.raises(JournalAwayError, match="the connection is lost"):
+    with pytest.raises(JournalUnavailableError, match="the connection is lost"):
         journal.write(entry(0, 5))
     monkeypatch.undo()
-    assert journal.settled()
+    assert journal.reconnect()
     assert journal.totals().ingested == {("acme", LEADS): 5}
-    assert not journal.settled()
+    assert not journal.reconnect()
     journal.close()
 
 
 def test_no_secret_in_an_error(postgres: PostgresServer) -> None:
-    """What is said of an address holds no user and no password, whatever is wrong with it."""
+    """No message about an address has its user or password, whatever is wrong with it."""
     for address in (postgres.dsn("no_such_database"), "postgresql://u:never-shown@127.0.0.1:1/x"):
         journal = JournalAddress(address).new()
-        with pytest.raises(JournalAwayError) as away:
+        with pytest.raises(JournalUnavailableError) as away:
             journal.open()
         assert "never-shown" not in f"{away.value}{journal.name}"
     with pytest.raises(SettingsError) as refused:

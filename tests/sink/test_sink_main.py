@@ -14,8 +14,8 @@ from sink_process import LEADS, SCRAPE, Samples, event, free_ports, wait_until
 from sink.__main__ import serve
 from sink.consumer import EventConsumer, FatalKafkaError
 from sink.environment import SettingsError
-from sink.health import Pulse
-from sink.log_lines import LogLines
+from sink.health import Health
+from sink.log_writer import LogWriter
 from sink.metrics import Metrics
 from sink.settings import Settings, load_settings
 
@@ -80,8 +80,8 @@ def test_fatal_error(kafka: MockKafka) -> None:
         settings,
         journal=None,
         metrics=Metrics(topics=settings.topics, max_tenants=1, dropped_lines=lambda: 0),
-        pulse=Pulse(),
-        log=LogLines(devnull),
+        health=Health(),
+        log=LogWriter(devnull),
     )
     consumer._on_error(KafkaError(KafkaError._FENCED, "fenced by another instance", fatal=True))  # noqa: SLF001  # only librdkafka raises it
     with pytest.raises(FatalKafkaError, match="fenced by another instance"):

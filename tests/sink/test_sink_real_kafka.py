@@ -21,13 +21,13 @@ def test_partitions_that_are_added_are_read_from_their_start(real_kafka: RealKaf
     real_kafka.create(topic, 2)
     journal = sqlite_address(tmp_path).opened()
     with running(real_kafka.bootstrap, journal, group=group, GROUP_ID=topic, TOPICS=topic) as sink:
-        wait_until(lambda: sink.pulse.assigned == 2, 60)
+        wait_until(lambda: sink.health.assigned == 2, 60)
         real_kafka.send(topic, [event("acme")] * 300)
         wait_until(lambda: sink.samples().counted() == 300)
         real_kafka.grow(topic, 5)
         for partition in range(5):
             real_kafka.send(topic, [event("acme")] * 100, partition=partition)
-        wait_until(lambda: sink.pulse.assigned == 5, 60)
+        wait_until(lambda: sink.health.assigned == 5, 60)
         wait_until(lambda: sink.samples().passed() == 800)
         assert sink.samples().counted() == 800
     journal.close()
@@ -44,7 +44,7 @@ def test_a_topic_that_is_made_later_is_read_from_its_start(real_kafka: RealKafka
         wait_until(lambda: sink.samples().counted() == 10, 60)
         real_kafka.create(late, 2)
         real_kafka.send(late, [event("acme", "job.created")] * 20)
-        wait_until(lambda: sink.pulse.assigned == 3, 60)
+        wait_until(lambda: sink.health.assigned == 3, 60)
         wait_until(lambda: sink.samples().passed() == 30)
         assert sink.samples().ingested() == {("acme", topic): 10.0, ("acme", late): 20.0}
     journal.close()
@@ -67,7 +67,7 @@ def test_largest_message_as_a_dead_letter(real_kafka: RealKafka) -> None:
 
 @pytest.mark.parametrize("is_static", [False, True], ids=["dynamic", "static"])
 def test_killed_again_and_again(tmp_path: Path, *, is_static: bool) -> None:
-    """20 times kill -9 under load: nothing missing, nothing twice, no total goes back."""
+    """20 times kill -9 under load: nothing missing, nothing twice, no total decreases."""
     result = Chaos(
         journal=sqlite_address(tmp_path), kills=20, broker=RealKafka, group=REAL_GROUP, is_static=is_static
     ).run()
@@ -77,7 +77,7 @@ def test_killed_again_and_again(tmp_path: Path, *, is_static: bool) -> None:
 
 @pytest.mark.parametrize("strategy", ["range,roundrobin", "cooperative-sticky"])
 def test_two_sinks_killed_in_turn(postgres: PostgresServer, strategy: str) -> None:
-    """Their partitions move, eagerly or one by one, and the books stay right."""
+    """Their partitions move, eagerly or one by one, and all counts are right."""
     group = {**REAL_GROUP, "KAFKA_PARTITION_ASSIGNMENT_STRATEGY": strategy}
     journal = JournalAddress(postgres.new_database())
     result = Chaos(journal=journal, kills=10, sinks=2, broker=RealKafka, group=group).run()

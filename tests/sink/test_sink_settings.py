@@ -1,4 +1,4 @@
-"""Settings are checked at start, and every refusal names the variable, what was seen and what is allowed."""
+"""Settings are checked at start, and every refusal names the variable, its value and what it must be."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def test_defaults() -> None:
     assert settings.max_tenants == 10_000
     assert settings.dlq_topic == "crm-events-sink.dlq"
     assert (settings.journal.kind, settings.journal.path) == ("sqlite", Path("crm-events-sink.sqlite"))
-    assert not settings.journal.keep_rows
+    assert not settings.journal.stores_messages
     assert settings.api_token == ""
 
 
@@ -69,7 +69,7 @@ def test_secret_from_a_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("env", "kind", "keep_rows"),
+    ("env", "kind", "stores_messages"),
     [
         ({}, "sqlite", False),
         ({"SINK_JOURNAL": "sqlite:/data/j.db", "SINK_JOURNAL_EVENTS": "rows"}, "sqlite", True),
@@ -80,10 +80,10 @@ def test_secret_from_a_file(tmp_path: Path) -> None:
         ({"SINK_JOURNAL": "none", "POSTGRES_DSN": "postgresql://sink:pw@db/sink"}, "none", False),
     ],
 )
-def test_which_journal(env: dict[str, str], kind: str, *, keep_rows: bool) -> None:
+def test_which_journal(env: dict[str, str], kind: str, *, stores_messages: bool) -> None:
     """SINK_JOURNAL goes before POSTGRES_DSN; with that alone messages are kept, as they were; no password in repr."""
     settings = load_settings(env)
-    assert (settings.journal.kind, settings.journal.keep_rows) == (kind, keep_rows)
+    assert (settings.journal.kind, settings.journal.stores_messages) == (kind, stores_messages)
     assert "pw" not in repr(settings)
 
 
@@ -97,22 +97,25 @@ def test_journal_from_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("env", "said"),
     [
-        ({"PROM_PORT": "0"}, "PROM_PORT is '0'; allowed is a whole number from 1 to 65535"),
-        ({"HTTP_PORT": "٣"}, "HTTP_PORT is '٣'; allowed is a whole number from 1 to 65535"),
+        ({"PROM_PORT": "0"}, "PROM_PORT is '0'; it must be a whole number from 1 to 65535"),
+        ({"HTTP_PORT": "٣"}, "HTTP_PORT is '٣'; it must be a whole number from 1 to 65535"),
         ({"HTTP_PORT": "9105"}, "HTTP_PORT is 9105, and so is PROM_PORT; they must differ"),
-        ({"SINK_BIND": "everywhere"}, "SINK_BIND is 'everywhere'; allowed is an IP address"),
-        ({"SINK_LOG_EVENTS": "some"}, "SINK_LOG_EVENTS is 'some'; allowed is all or none"),
-        ({"SINK_MAX_TENANTS": "-1"}, "SINK_MAX_TENANTS is '-1'; allowed is a whole number"),
-        ({"KAFKA_BOOTSTRAP": "a:1,,b:2"}, "KAFKA_BOOTSTRAP is 'a:1,,b:2'; allowed is host:port"),
-        ({"TOPICS": "a,a"}, "TOPICS is 'a,a'; allowed are different topic names"),
-        ({"TOPICS": "^apexflow.*"}, "TOPICS is '^apexflow.*'; allowed are"),
-        ({"TOPICS": "a", "SINK_DLQ_TOPIC": "a"}, "SINK_DLQ_TOPIC is 'a'; allowed is a topic name not in TOPICS"),
-        ({"SINK_JOURNAL": "mysql://u:pw@db/x"}, "SINK_JOURNAL asks for 'mysql'; allowed is sqlite:PATH, postgresql"),
-        ({"SINK_JOURNAL": "user=u password=pw"}, "SINK_JOURNAL asks for 'something else'; allowed is sqlite:PATH"),
-        ({"POSTGRES_DSN": "sqlite:pw"}, "POSTGRES_DSN asks for 'sqlite'; allowed is postgresql://"),
-        ({"SINK_JOURNAL_EVENTS": "all"}, "SINK_JOURNAL_EVENTS is 'all'; allowed is counts or rows"),
-        ({"KAFKA_GROUP_ID": "x"}, "KAFKA_GROUP_ID is set; allowed is to leave it out: set GROUP_ID instead"),
-        ({"KAFKA_SASL_PASSWORD_FILE": "/no/such"}, "KAFKA_SASL_PASSWORD_FILE is '/no/such'; allowed is a readable"),
+        ({"SINK_BIND": "everywhere"}, "SINK_BIND is 'everywhere'; it must be an IP address"),
+        ({"SINK_LOG_EVENTS": "some"}, "SINK_LOG_EVENTS is 'some'; it must be all or none"),
+        ({"SINK_MAX_TENANTS": "-1"}, "SINK_MAX_TENANTS is '-1'; it must be a whole number"),
+        ({"KAFKA_BOOTSTRAP": "a:1,,b:2"}, "KAFKA_BOOTSTRAP is 'a:1,,b:2'; it must be host:port"),
+        ({"TOPICS": "a,a"}, "TOPICS is 'a,a'; it must be different topic names"),
+        ({"TOPICS": "^apexflow.*"}, "TOPICS is '^apexflow.*'; it must be"),
+        (
+            {"TOPICS": "a", "SINK_DLQ_TOPIC": "a"},
+            "SINK_DLQ_TOPIC is 'a'; it must be a topic name that is not in",
+        ),
+        ({"SINK_JOURNAL": "mysql://u:pw@db/x"}, "SINK_JOURNAL starts with 'mysql'; it must be sqlite:PATH, postgresql"),
+        ({"SINK_JOURNAL": "user=u password=pw"}, "SINK_JOURNAL starts with 'something else'; it must be sqlite:PATH"),
+        ({"POSTGRES_DSN": "sqlite:pw"}, "POSTGRES_DSN starts with 'sqlite'; it must be postgresql://"),
+        ({"SINK_JOURNAL_EVENTS": "all"}, "SINK_JOURNAL_EVENTS is 'all'; it must be counts or rows"),
+        ({"KAFKA_GROUP_ID": "x"}, "KAFKA_GROUP_ID is set; it must not be: set GROUP_ID instead"),
+        ({"KAFKA_SASL_PASSWORD_FILE": "/no/such"}, "KAFKA_SASL_PASSWORD_FILE is '/no/such'; it must be a readable"),
     ],
 )
 def test_refused(env: dict[str, str], said: str) -> None:

@@ -1,4 +1,4 @@
-"""The sink's log on stdout, which can never hold up the counting."""
+"""The sink's log on stdout, which never blocks the counting."""
 
 import os
 import select
@@ -11,75 +11,75 @@ from typing import Final
 
 from confluent_kafka import KafkaError
 
-# About 100,000 event lines. While stdout is blocked, what comes on top of this is dropped and counted.
+# About 100,000 event lines. While stdout is blocked, lines beyond this are dropped and counted.
 _LIMIT_BYTES: Final = 8 * 1024 * 1024
-_REPEAT_S: Final = 10.0
+_THROTTLE_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Received:
-    """Events that came together, by column and in their order."""
+class ReceivedEvents:
+    """Events that were fetched at once, by column and in their order."""
 
     types: Sequence[str]
     tenants: Sequence[str]
 
 
-class LogLines:
-    """A bounded queue of lines and one thread that writes them to a file descriptor.
+class LogWriter:
+    """A bounded queue of lines, and a thread that writes them to a file descriptor.
 
-    The thread writes to the descriptor itself: `sys.stdout` has a lock, and a write that hangs would hold it also when
-    the interpreter ends. A reader that has gone away costs the lines, never the process.
+    The thread writes to the descriptor itself: `sys.stdout` has a lock, and a write that hangs would still hold it when
+    the interpreter ends. If nobody reads stdout any more, the lines are lost, and the sink goes on.
     """
 
     def __init__(self, descriptor: int, *, limit_bytes: int = _LIMIT_BYTES) -> None:
         self._descriptor = descriptor
         self._limit_bytes = limit_bytes
         self._changed = threading.Condition()
-        self._waiting: list[tuple[Sequence[bytes], int]] = []
-        self._waiting_bytes = 0
+        self._queue: list[tuple[Sequence[bytes], int]] = []
+        self._queued_bytes = 0
         self._writing = False
         self._dropped = 0
         self._throttles: dict[str, Throttle] = {}
-        threading.Thread(target=self._write_forever, name="log-lines", daemon=True).start()
+        threading.Thread(target=self._write_forever, name="log-writer", daemon=True).start()
 
     @property
     def dropped(self) -> int:
         """How many lines were not written because stdout was blocked or closed."""
         return self._dropped
 
-    def events(self, received: Sequence[Received]) -> None:
-        """Write the line of each event, all with one time stamp."""
+    def write_events(self, received: Sequence[ReceivedEvents]) -> None:
+        """Write the line of each event, all with the same time."""
         lines = _LinesByType(f"[{_now()}] Received ")
         self._put(list(map(lines.of, received)), sum(len(events.tenants) for events in received))
 
-    def say(self, text: str) -> None:
+    def write(self, text: str) -> None:
         """Write one line with the time before it."""
         self._put([f"[{_now()}] {_escaped(text)}\n".encode()], 1)
 
-    def repeat(self, what: str, error: KafkaError, hint: str = "") -> None:
-        """Write an error that may come many times a second, and its hint: each kind of it at most once in 10 s."""
+    def write_throttled(self, what: str, error: KafkaError, hint: str = "") -> None:
+        """Write an error that may occur many times a second, and its hint, at most once in 10 s for each error code."""
         kind = f"{what}: {error.name()}"
-        throttle = self._throttles.setdefault(kind, Throttle(_REPEAT_S))
+        throttle = self._throttles.setdefault(kind, Throttle(_THROTTLE_S))
         if (line := throttle.passed(f"{kind}: {error.str()}{hint}")) is not None:
-            self.say(line)
+            self.write(line)
 
-    def headline(self, text: str) -> None:
-        """Write one line as it is: the start-up line, whose text people search for."""
+    def write_without_time(self, text: str) -> None:
+        """Write one line as it is: the start-up line, which people search for."""
         self._put([f"{_escaped(text)}\n".encode()], 1)
 
     def close(self, timeout_s: float) -> None:
         """Wait until everything is written, but no longer than the timeout."""
         with self._changed:
-            self._changed.wait_for(lambda: not (self._waiting or self._writing), timeout_s)
+            self._changed.wait_for(lambda: not (self._queue or self._writing), timeout_s)
 
     def _put(self, texts: Sequence[bytes], lines: int) -> None:
         size = sum(map(len, texts))
         with self._changed:
-            if self._waiting_bytes + size > self._limit_bytes:
+            if self._queued_bytes + size > self._limit_bytes:
                 self._dropped += lines
                 return
-            self._waiting.append((texts, lines))
-            self._waiting_bytes += size
+            self._queue.append((texts, lines))
+            self._queued_bytes += size
             self._changed.notify_all()
 
     def _write_forever(self) -> None:
@@ -87,26 +87,26 @@ class LogLines:
             with self._changed:
                 self._writing = False
                 self._changed.notify_all()
-                self._changed.wait_for(lambda: self._waiting)
-                taken, self._waiting, self._waiting_bytes, self._writing = self._waiting, [], 0, True
+                self._changed.wait_for(lambda: self._queue)
+                taken, self._queue, self._queued_bytes, self._writing = self._queue, [], 0, True
             if not _written(self._descriptor, b"".join([text for texts, _ in taken for text in texts])):
                 with self._changed:
                     self._dropped += sum(lines for _, lines in taken)
 
 
 class _LinesByType(dict[str, "_LinesByTenant"]):
-    """The lines of a batch: those of a type and tenant are the same, so each is put together once, when first met."""
+    """The lines of a batch. Lines of the same type and tenant are equal, so each is formatted once."""
 
     def __init__(self, start: str) -> None:
         super().__init__()
         self._start = start
 
-    def of(self, events: Received) -> bytes:
-        """Return the lines of some events; one call in C if they are of one type, as those of one topic are."""
+    def of(self, events: ReceivedEvents) -> bytes:
+        """Return the lines of some events: one call into C if they have one type, as those of one topic do."""
         types, tenants = events.types, events.tenants
         if types and types.count(types[0]) == len(types):
             return b"".join(map(self[types[0]].__getitem__, tenants))
-        return b"".join([self[kind][tenant] for kind, tenant in zip(types, tenants, strict=True)])
+        return b"".join([self[event_type][tenant] for event_type, tenant in zip(types, tenants, strict=True)])
 
     def __missing__(self, event_type: str) -> "_LinesByTenant":
         found = self[event_type] = _LinesByTenant(f"{self._start}{_escaped(event_type)} for tenant ")
@@ -130,25 +130,25 @@ class Throttle:
         self._period_s = period_s
         self._clock = clock
         self._next_at = float("-inf")
-        self._held_back = 0
+        self._omitted = 0
 
     def passed(self, text: str) -> str | None:
-        """Return the text to write, with the number of those held back before it, or None."""
+        """Return the text to write, with the number of messages omitted before it, or None."""
         if self._clock() < self._next_at:
-            self._held_back += 1
+            self._omitted += 1
             return None
-        suffix = f" ({self._held_back} more such messages before this one)" if self._held_back else ""
-        self._next_at, self._held_back = self._clock() + self._period_s, 0
+        suffix = f" (messages of this kind omitted before: {self._omitted})" if self._omitted else ""
+        self._next_at, self._omitted = self._clock() + self._period_s, 0
         return text + suffix
 
 
 def _now() -> str:
-    """Return the time as the runbook shows it: UTC, microseconds, no offset."""
+    """Return the time in the form that the runbook shows: UTC, microseconds, no offset."""
     return datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
 
 
 def _escaped(text: str) -> str:
-    r"""Write what is not printable as an escape, so that an event cannot forge a line: a newline becomes `\n`."""
+    r"""Escape what is not printable, so that an event cannot write a line of its own: a newline becomes `\n`."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
@@ -160,7 +160,7 @@ def _written(descriptor: int, text: bytes) -> bool:
     while rest:
         try:
             rest = rest[os.write(descriptor, rest) :]
-        except BlockingIOError:  # the descriptor came to us in non-blocking mode
+        except BlockingIOError:  # whoever started the sink has made the descriptor non-blocking
             select.select([], [descriptor], [])
         except OSError:
             return False

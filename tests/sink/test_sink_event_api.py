@@ -1,4 +1,4 @@
-"""The pages of the sink before this one: newest events, rejected messages, and an event once more."""
+"""The HTTP API of the previous sink: newest events, rejected messages, and replays."""
 
 import json
 from collections.abc import Iterator
@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 import requests
-from journals import JournalAddress, sqlite_address, stretch
+from journals import JournalAddress, message_run, sqlite_address
 from mock_kafka import MockKafka
 from sink_process import LEADS, event
 
-from sink.decoding import Reason
-from sink.event_pages import event_routes
-from sink.journal.model import Entry, Position
-from sink.pages import PageServer, Request, Route
+from sink.decoding import RejectReason
+from sink.event_api import event_routes
+from sink.http_server import HttpServer, Request, Route
+from sink.journal.model import JournalEntry, Position
 from sink.settings import load_settings
 
 KEY = b"acme:lead:17"
@@ -26,15 +26,15 @@ def filled(tmp_path: Path) -> JournalAddress:
     """A journal with three events and a rejected message."""
     address = sqlite_address(tmp_path)
     journal = address.opened()
-    journal.place({(LEADS, 0): (None, Position(next_offset=0, cluster="c"))})
+    journal.set_positions({(LEADS, 0): (None, Position(next_offset=0, cluster="c"))})
     events = [(n, "acme", "lead.created", None, KEY, event("acme")) for n in range(3)]
-    kept = stretch(LEADS, *events, (3, None, None, Reason.EMPTY, None, b""))
+    kept = message_run(LEADS, *events, (3, None, None, RejectReason.EMPTY, None, b""))
     journal.write(
-        Entry(
+        JournalEntry(
             moves={(LEADS, 0): (0, 4)},
             ingested={("acme", LEADS): 3},
-            rejected={(LEADS, Reason.EMPTY): 1},
-            stretches=[kept],
+            rejected={(LEADS, RejectReason.EMPTY): 1},
+            message_runs=[kept],
         )
     )
     journal.close()
@@ -46,7 +46,7 @@ def served(address: JournalAddress, kafka: MockKafka | None = None, **env: str) 
     """Serve the pages and yield their address."""
     bootstrap = kafka.bootstrap if kafka else "127.0.0.1:1"
     env = {"KAFKA_BOOTSTRAP": bootstrap, **address.env(SINK_JOURNAL_EVENTS="rows"), **env}
-    server = PageServer("127.0.0.1", 0, event_routes(load_settings(env)))
+    server = HttpServer("127.0.0.1", 0, event_routes(load_settings(env)))
     yield f"http://127.0.0.1:{server.port}"
     server.shutdown()
     server.server_close()
@@ -91,7 +91,7 @@ def test_replay_without_kafka(filled: JournalAddress) -> None:
     with served(filled, KAFKA_MESSAGE_TIMEOUT_MS="300") as url:
         answer = requests.post(f"{url}/replay/2", timeout=15)
     assert answer.status_code == 502
-    assert answer.json()["detail"].startswith("Kafka did not take it: ")
+    assert answer.json()["detail"].startswith("Kafka did not acknowledge it: ")
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_token(filled: JournalAddress, headers: dict[str, str], status: int) -> 
 def test_without_a_token(filled: JournalAddress, client: str, origin: str, status: int) -> None:
     """Without a token only a program on this host may replay: no other host, and no page in a browser."""
     route: Route = event_routes(load_settings(filled.env(SINK_JOURNAL_EVENTS="rows")))["POST /replay/"]
-    request = Request(headers={}, query="", last="99", client=client)
+    request = Request(headers={}, query="", last_segment="99", client=client)
     if origin:
         request = replace(request, headers={"Origin": origin})
     assert route(request).status == status

@@ -1,4 +1,4 @@
-"""A small HTTP server for pages that are made when they are asked for."""
+"""A small HTTP server with routes."""
 
 import json
 import sys
@@ -11,41 +11,41 @@ from socket import AF_INET, AF_INET6
 from socketserver import TCPServer, ThreadingMixIn
 from typing import Final
 
-_LARGEST_BODY: Final = 65_536
+_MAX_BODY_BYTES: Final = 65_536
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
-    """An answer; `sent` is called when it has been written to the reader."""
+class Response:
+    """An HTTP response; `on_sent` is called after the client's socket has taken all of it."""
 
     status: HTTPStatus
     content_type: str
     body: bytes
-    sent: Callable[[], None] | None = None
+    on_sent: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What was asked for, by whom. `last` is the last part of the path."""
+    """An HTTP request. `last_segment` is what follows the last slash of the path."""
 
     headers: Mapping[str, str]
     query: str
-    last: str
+    last_segment: str
     client: str  # an IP address
 
 
-Route = Callable[[Request], Page]
-"""Makes a page for a request."""
+Route = Callable[[Request], Response]
+"""Answers a request."""
 
 
-def json_page(status: HTTPStatus, document: object) -> Page:
-    """Write JSON without blanks: the `/health` of the sink before this one is compared as text."""
+def json_response(status: HTTPStatus, document: object) -> Response:
+    """Return a JSON response without blanks: clients compare the text of `/health` with that of the previous sink."""
     body = json.dumps(document, separators=(",", ":")).encode()
-    return Page(status=status, content_type="application/json", body=body)
+    return Response(status=status, content_type="application/json", body=body)
 
 
-class PageServer(ThreadingMixIn, TCPServer):
-    """Serves from daemon threads what its routes name, as "GET /path", or "POST /path/" for all that is directly below.
+class HttpServer(ThreadingMixIn, TCPServer):
+    """Serves its routes from daemon threads: "GET /path", or "POST /path/" for each path directly below.
 
     Raises OSError if the port is taken. Not `http.server.HTTPServer`: that one looks up the host's own name, which
     takes seconds where DNS is broken.
@@ -63,46 +63,48 @@ class PageServer(ThreadingMixIn, TCPServer):
 
     @property
     def port(self) -> int:
-        """The TCP port that is listened on."""
+        """The TCP port that it listens on."""
         return int(self.socket.getsockname()[1])
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Pass over a reader that went away; anything else is our mistake and shows its trace."""
+        """Ignore a client that has disconnected; anything else is a bug, and its traceback is printed."""
         if not isinstance(sys.exc_info()[1], OSError):
             super().handle_error(request, client_address)  # type: ignore[arg-type]  # typed as a socket there
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: PageServer
-    timeout = 10  # seconds for a reader that does not send its request
+    server: HttpServer
+    timeout = 10  # seconds for a client that does not send its request
 
     def do_GET(self) -> None:
-        self._answer("GET")
+        self._respond("GET")
 
     def do_POST(self) -> None:
         length = self.headers.get("Content-Length", "")
-        if length.isdecimal():  # no route wants a body, but a reader that is cut off while it sends loses the answer
-            self.rfile.read(min(int(length), _LARGEST_BODY))
-        self._answer("POST")
+        if length.isdecimal():  # no route uses the body, but a client that is cut off while sending gets no response
+            self.rfile.read(min(int(length), _MAX_BODY_BYTES))
+        self._respond("POST")
 
-    def _answer(self, method: str) -> None:
+    def _respond(self, method: str) -> None:
         path, _, query = self.path.partition("?")
-        parent, _, last = path.rpartition("/")
+        parent, _, last_segment = path.rpartition("/")
         routes = self.server.routes
         route = routes.get(f"{method} {path}") or routes.get(f"{method} {parent}/", _not_found)
         headers: Mapping[str, str] = self.headers  # type: ignore[assignment]  # an e-mail Message is no Mapping
-        page = route(Request(headers=headers, query=query, last=last, client=self.client_address[0]))
-        self.send_response(page.status)
-        self.send_header("Content-Type", page.content_type)
-        self.send_header("Content-Length", str(len(page.body)))
+        client = self.client_address[0]
+        response = route(Request(headers=headers, query=query, last_segment=last_segment, client=client))
+        self.send_response(response.status)
+        self.send_header("Content-Type", response.content_type)
+        self.send_header("Content-Length", str(len(response.body)))
         self.end_headers()
-        self.wfile.write(page.body)
-        if page.sent is not None:
-            page.sent()
+        self.wfile.write(response.body)
+        if response.on_sent is not None:
+            response.on_sent()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the name of the method that this replaces
-        """Write nothing: a line per request would bury the events."""
+        """Write nothing: a line for each request would hide the lines of the events."""
 
 
-def _not_found(_: Request) -> Page:
-    return Page(status=HTTPStatus.NOT_FOUND, content_type="text/plain; charset=utf-8", body=b"404 page not found\n")
+def _not_found(_: Request) -> Response:
+    body = b"404 page not found\n"
+    return Response(status=HTTPStatus.NOT_FOUND, content_type="text/plain; charset=utf-8", body=body)

@@ -3,7 +3,13 @@
 import pytest
 
 from sink.journal.model import Position
-from sink.starts import Identity, Offsets, is_made_anew, start_with_journal, start_without_journal
+from sink.start_offsets import (
+    PartitionOffsets,
+    TopicIdAndEpoch,
+    is_recreated,
+    start_with_journal,
+    start_without_journal,
+)
 
 STORED = Position(next_offset=50, epoch=2, cluster="c")
 
@@ -24,7 +30,7 @@ STORED = Position(next_offset=50, epoch=2, cluster="c")
     ],
     ids=[
         "new", "new-with-commit", "new-commit-expired", "journal-wins", "cluster-unknown", "expired",
-        "other-cluster", "other-cluster-with-commit", "topic-made-anew", "newest-lost",
+        "other-cluster", "other-cluster-with-commit", "topic-recreated", "newest-lost",
     ],
 )  # fmt: skip
 def test_where_to_start(
@@ -32,7 +38,9 @@ def test_where_to_start(
 ) -> None:
     """Commit, earliest and end against the stored position: offset and epoch of the start."""
     committed, earliest, end = known
-    found = start_with_journal(Offsets(committed=committed, earliest=earliest, end=end), cluster, stored).position
+    found = start_with_journal(
+        PartitionOffsets(committed=committed, earliest=earliest, end=end), cluster, stored
+    ).position
     assert (found.next_offset, found.epoch) == start
 
 
@@ -43,34 +51,34 @@ def test_where_to_start(
         ((30, 0, 90), 0, 30, ""),
         ((30, 0, 90), 40, 40, ""),
         ((30, 0, 20), 40, 20, "Kafka lost its newest messages: they end at 20, counted was up to 40"),
-        ((None, 0, 20), 40, 0, "the topic was made anew"),
+        ((None, 0, 20), 40, 0, "the topic was recreated"),
     ],
-    ids=["new", "commit", "commit-refused", "newest-lost", "topic-made-anew"],
+    ids=["new", "commit", "commit-refused", "newest-lost", "topic-recreated"],
 )
 def test_where_to_start_without_a_journal(
     known: tuple[int | None, int, int], counted: int, start: int, said: str
 ) -> None:
     """Commit, earliest and end against what this process has counted."""
     committed, earliest, end = known
-    found = start_without_journal(Offsets(committed=committed, earliest=earliest, end=end), counted)
-    assert (found.position.next_offset, found.remark, found.lost) == (start, said, 0)
+    found = start_without_journal(PartitionOffsets(committed=committed, earliest=earliest, end=end), counted)
+    assert (found.position.next_offset, found.note, found.lost) == (start, said, 0)
 
 
 def test_what_kafka_deleted_uncounted() -> None:
     """It is told how many offsets lie between the position and the earliest message there is."""
-    known = Offsets(committed=50, earliest=60, end=90)
+    known = PartitionOffsets(committed=50, earliest=60, end=90)
     for start in (start_with_journal(known, "c", STORED), start_without_journal(known, 50)):
         assert start.position.next_offset == 60
-        assert (start.lost, start.remark) == (10, "Kafka deleted offsets 50 to 59 before they were counted")
+        assert (start.lost, start.note) == (10, "Kafka deleted offsets 50 to 59 before they were counted")
 
 
 @pytest.mark.parametrize("end", [30, 90], ids=["before our position", "past our position"])
 def test_a_topic_with_another_id_is_read_from_its_start(end: int) -> None:
     """Even if it has grown past our position, or bears a commit of ours that was meant for the old one."""
-    known = Offsets(committed=50, earliest=0, end=end)
-    start = start_with_journal(known, "c", STORED, made_anew=True)
-    assert (start.position.next_offset, start.position.epoch, start.remark) == (0, 3, "the topic was made anew")
-    assert start_without_journal(known, 50, made_anew=True).position.next_offset == 0
+    known = PartitionOffsets(committed=50, earliest=0, end=end)
+    start = start_with_journal(known, "c", STORED, recreated=True)
+    assert (start.position.next_offset, start.position.epoch, start.note) == (0, 3, "the topic was recreated")
+    assert start_without_journal(known, 50, recreated=True).position.next_offset == 0
 
 
 @pytest.mark.parametrize(
@@ -85,6 +93,6 @@ def test_a_topic_with_another_id_is_read_from_its_start(end: int) -> None:
     ],
     ids=["another", "the same", "never seen", "not told before", "not told now", "another member has found out"],
 )
-def test_whether_a_topic_was_made_anew(seen: Identity | None, now: Identity, *, expected: bool) -> None:
+def test_whether_a_topic_was_recreated(seen: TopicIdAndEpoch | None, now: TopicIdAndEpoch, *, expected: bool) -> None:
     """It takes two ids, and a journal in which nobody has begun at the new topic's start."""
-    assert is_made_anew(seen, now) is expected
+    assert is_recreated(seen, now) is expected

@@ -1,4 +1,4 @@
-"""The log: exact lines, and never a reason to wait."""
+"""The log: exact lines, and never a reason to block."""
 
 import os
 import re
@@ -6,16 +6,19 @@ import threading
 
 import pytest
 
-from sink.log_lines import LogLines, Received, Throttle
+from sink.log_writer import LogWriter, ReceivedEvents, Throttle
 
 
 def test_event_lines() -> None:
     """One line per event in the runbook's form; what an event brings along cannot begin a line of its own."""
     reader, writer = os.pipe()
-    log = LogLines(writer)
-    mixed = Received(types=["lead.created", "a\nb"], tenants=["acme", "Łódź\u2028"])
-    none, alike = Received(types=[], tenants=[]), Received(types=["job.created"] * 3, tenants=["acme", "beta", "acme"])
-    log.events([mixed, none, alike])
+    log = LogWriter(writer)
+    mixed = ReceivedEvents(types=["lead.created", "a\nb"], tenants=["acme", "Łódź\u2028"])
+    none, alike = (
+        ReceivedEvents(types=[], tenants=[]),
+        ReceivedEvents(types=["job.created"] * 3, tenants=["acme", "beta", "acme"]),
+    )
+    log.write_events([mixed, none, alike])
     log.close(5)
     *lines, rest = os.read(reader, 10_000).decode().split("\n")
     assert [re.sub(r"^\[\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\]", "", line) for line in lines] == [
@@ -35,9 +38,9 @@ def test_slow_reader(*, blocking: bool) -> None:
     """While the reader sleeps, lines wait up to the limit, then they are dropped and counted; nothing is torn."""
     reader, writer = os.pipe()
     os.set_blocking(writer, blocking)
-    log = LogLines(writer, limit_bytes=200_000)
+    log = LogWriter(writer, limit_bytes=200_000)
     for number in range(20_000):
-        log.headline(f"line {number:>20}")
+        log.write_without_time(f"line {number:>20}")
     log.close(0.01)
     dropped = log.dropped
     assert dropped > 0
@@ -62,22 +65,22 @@ def test_reader_gone() -> None:
     """When nobody can read any more, lines are counted as dropped and nothing is raised."""
     reader, writer = os.pipe()
     os.close(reader)
-    log = LogLines(writer)
-    log.say("nobody hears this")
+    log = LogWriter(writer)
+    log.write("nobody hears this")
     log.close(5)
-    log.say("nor this")
+    log.write("nor this")
     log.close(5)
     assert log.dropped == 2
     os.close(writer)
 
 
 def test_throttle() -> None:
-    """Within the period one message passes; the first one after it tells how many were held back."""
+    """Within the period one message passes; the first one after it says how many were omitted."""
     now = [100.0]
     throttle = Throttle(10.0, clock=lambda: now[0])
     assert throttle.passed("first") == "first"
     assert throttle.passed("second") is None
     now[0] += 10
-    assert throttle.passed("third") == "third (1 more such messages before this one)"
+    assert throttle.passed("third") == "third (messages of this kind omitted before: 1)"
     now[0] += 10
     assert throttle.passed("fourth") == "fourth"

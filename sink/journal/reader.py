@@ -1,6 +1,6 @@
-"""Reading a journal, beside the sink that writes it or without one.
+"""Reading a journal, while a sink writes it or not.
 
-The tables are the same in each database, but for `message`: in PostgreSQL a table, in SQLite a view.
+The tables are the same in each database, except `message`: a table in PostgreSQL, a view in SQLite.
 """
 
 from abc import ABC, abstractmethod
@@ -12,17 +12,17 @@ from typing import Any, Final
 from sink.journal.model import Partition, Position, Totals
 
 _CHUNK_ROWS: Final = 1000
-_ROWS: Final = (
+_SELECT_MESSAGE: Final = (
     'SELECT id, topic, "partition", epoch, "offset", tenant_id, event_type, reason, "key", value, received_us'
     " FROM message"
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
-    """A message as it was kept, with its id in the journal. With a reason it is no event."""
+class StoredMessage:
+    """A message in the journal. One with a reason was rejected, and has no tenant and no type."""
 
-    id: int
+    id: int  # given by the journal
     topic: str
     partition: int
     epoch: int
@@ -36,35 +36,42 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """A partition's position, and the number of offsets that were passed since the journal began."""
+class StoredPartition:
+    """A partition's position, and the number of offsets passed since the journal was created."""
 
-    partition: Partition
+    topic: str
+    number: int
     position: Position
     passed: int
 
+    @property
+    def key(self) -> Partition:
+        """Return topic and number."""
+        return self.topic, self.number
 
-class Reader(ABC):
-    """One look at a journal: everything it returns is of one moment. Each method raises JournalAwayError."""
+
+class JournalReader(ABC):
+    """A snapshot of a journal: everything it returns is of one moment. Each method raises JournalUnavailableError."""
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
 
     @abstractmethod
     def _all(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         """Return the rows of a query, whose parameters are question marks."""
 
     def group(self) -> str:
-        """Return the consumer group whose memory this is."""
+        """Return the consumer group that this journal belongs to."""
         return str(self._all("SELECT consumer_group FROM journal")[0][0])
 
-    def places(self) -> list[Place]:
-        """Return every partition."""
+    def partitions(self) -> list[StoredPartition]:
+        """Return every partition, by topic and number."""
         query = 'SELECT topic, "partition", next, epoch, cluster, passed FROM position ORDER BY topic, "partition"'
         return [
-            Place(
-                partition=(topic, number),
+            StoredPartition(
+                topic=topic,
+                number=number,
                 position=Position(next_offset=next_offset, epoch=epoch, cluster=cluster),
                 passed=passed,
             )
@@ -72,7 +79,7 @@ class Reader(ABC):
         ]
 
     def totals(self) -> Totals:
-        """Return everything counted, in the order in which it was first seen."""
+        """Return everything counted, in the order in which it was first counted."""
         ingested = self._all("SELECT tenant_id, topic, events FROM ingested ORDER BY id")
         rejected = self._all("SELECT topic, reason, messages FROM rejected ORDER BY topic, reason")
         return Totals(
@@ -80,33 +87,33 @@ class Reader(ABC):
             rejected={(topic, reason): messages for topic, reason, messages in rejected},
         )
 
-    def kept_by_topic(self) -> dict[str, int]:
-        """Return how many messages are kept."""
+    def messages_by_topic(self) -> dict[str, int]:
+        """Return how many messages are stored, by topic."""
         return dict(self._all("SELECT topic, count(*) FROM message GROUP BY topic ORDER BY topic"))
 
-    def latest(self, limit: int, *, rejected: bool) -> list[Kept]:
+    def latest(self, limit: int, *, rejected: bool) -> list[StoredMessage]:
         """Return the newest events, or the newest rejected messages, newest first."""
-        which = "IS NOT NULL" if rejected else "IS NULL"
-        return self._kept(f"WHERE reason {which} ORDER BY id DESC LIMIT ?", limit)
+        condition = "IS NOT NULL" if rejected else "IS NULL"
+        return self._select(f"WHERE reason {condition} ORDER BY id DESC LIMIT ?", limit)
 
-    def message(self, number: int) -> Kept | None:
-        """Return one message by its id."""
-        return next(iter(self._kept("WHERE id = ?", number)), None)
+    def message(self, number: int) -> StoredMessage | None:
+        """Return the message with that id."""
+        return next(iter(self._select("WHERE id = ?", number)), None)
 
-    def messages(self) -> Iterator[Kept]:
-        """Return all messages, oldest first, read as they are needed."""
+    def messages(self) -> Iterator[StoredMessage]:
+        """Return all messages, oldest first, read in chunks."""
         after = 0
-        while chunk := self._kept(f"WHERE id > ? ORDER BY id LIMIT {_CHUNK_ROWS}", after):
+        while chunk := self._select(f"WHERE id > ? ORDER BY id LIMIT {_CHUNK_ROWS}", after):
             after = chunk[-1].id
             yield from chunk
 
-    def _kept(self, which: str, *values: object) -> list[Kept]:
-        return [_kept(row) for row in self._all(f"{_ROWS} {which}", *values)]
+    def _select(self, condition: str, *values: object) -> list[StoredMessage]:
+        return [_stored_message(row) for row in self._all(f"{_SELECT_MESSAGE} {condition}", *values)]
 
 
-def _kept(row: tuple[Any, ...]) -> Kept:
+def _stored_message(row: tuple[Any, ...]) -> StoredMessage:
     number, topic, partition, epoch, offset, tenant_id, event_type, reason, key, value, received_us = row
-    return Kept(
+    return StoredMessage(
         id=number,
         topic=topic,
         partition=partition,
