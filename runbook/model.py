@@ -1,12 +1,8 @@
 """The frozen records that every room speaks in. They hold facts and decisions."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
+from typing import Literal
 
 StepOutcome = Literal["changed", "unchanged", "ok", "failed", "not_checked", "rolled_back"]
 Sight = Literal["ok", "failed", "not_checked"]
@@ -189,7 +185,7 @@ class Line:
 class CommandResult:
     """What a command came to: the one object behind the screen, `--json`, the run log and the exit code.
 
-    Each command adds its own fields, and says how they are shown.
+    Each command adds its own fields; `views` in its view.py says how they are shown.
     """
 
     task: str
@@ -201,7 +197,3 @@ class CommandResult:
     exit_code: int
     steps: tuple[StepResult, ...]
     problem: Problem | None = None
-
-    def views(self) -> Iterator["RenderableType"]:
-        """Yield how the command's own fields are shown, from top to bottom."""
-        yield from ()

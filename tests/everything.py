@@ -2,27 +2,18 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import import_module
 
 from rich.console import RenderableType
 
-from runbook.commands.history.result import HistoryResult, PastRun
-from runbook.commands.logs.result import LogsResult
-from runbook.commands.metrics.result import MetricsResult, QueryAnswer
-from runbook.commands.silence.result import Silenced, SilenceResult
-from runbook.commands.stack.result import StackResult
-from runbook.commands.troubleshoot.result import TroubleshootResult
-from runbook.commands.verify.result import VerifyResult
+from runbook.commands.history.result import PastRun
+from runbook.commands.metrics.result import QueryAnswer
+from runbook.commands.silence.result import Silenced
 from runbook.model import CheckResult, CommandResult, Criterion, Ledger, Line, ServiceStatus, Verdict
 
-OF_COMMANDS = (
-    VerifyResult,
-    TroubleshootResult,
-    StackResult,
-    HistoryResult,
-    MetricsResult,
-    SilenceResult,
-    LogsResult,
-)
+VIEWS = tuple(import_module(f"runbook.commands.{name}.view").views for name in (
+    "verify", "troubleshoot", "stack", "history", "metrics", "silence", "logs",
+))  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +32,8 @@ class Everything(CommandResult):
     silences: tuple[Silenced, ...] | None = None
     lines: tuple[Line, ...] | None = None
 
-    def views(self) -> Iterator[RenderableType]:
-        """Yield what each command would show."""
-        for kind in OF_COMMANDS:
-            yield from kind.views(self)  # type: ignore[arg-type]  # it has that command's fields, and more
+
+def views(result: Everything) -> Iterator[RenderableType]:
+    """Yield what each command would show of its own fields."""
+    for of_command in VIEWS:
+        yield from of_command(result)

@@ -1,9 +1,13 @@
 """What every command does around its work: context, run log, result, report, exit code. Nothing else gets out."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
+from importlib import import_module
+from importlib.util import find_spec
+
+from rich.console import RenderableType
 
 from runbook.commands.run_context import RunContext
 from runbook.console import Screen, defect, document, make_screen
@@ -72,8 +76,17 @@ def _shown(context: RunContext, screen: Screen, result: CommandResult, *, has_re
             screen.says(_reported(run_log))
     if result.exit_code and result.problem is None and context.local_stack_hint:
         screen.says(context.local_stack_hint)
-    screen.shows(result, run_folder=run_log.folder if run_log else None)
+    screen.shows(result, views_of(result), run_folder=run_log.folder if run_log else None)
     return result.exit_code
+
+
+def views_of(result: CommandResult) -> Iterable[RenderableType]:
+    """Return how a command's own fields are shown: by `views` in the view.py beside its result, if it has one."""
+    package = type(result).__module__.rpartition(".")[0]
+    if find_spec(f"{package}.view") is None:
+        return ()
+    views: Callable[[CommandResult], Iterable[RenderableType]] = import_module(f"{package}.view").views
+    return views(result)
 
 
 def _recorded(run_log: RunLog, result: CommandResult) -> CommandResult:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, TextIO
 
@@ -76,10 +77,15 @@ class Screen:
         self._rest()
         self._print(step_view(result))
 
-    def shows(self, result: CommandResult, *, run_folder: Path | None = None) -> None:
-        """Print the end of a command; with `--json` its document goes to the other output, exactly once."""
+    def shows(
+        self, result: CommandResult, views: Iterable[RenderableType] = (), *, run_folder: Path | None = None
+    ) -> None:
+        """Print the end of a command, its own fields as `views`.
+
+        With `--json` its document goes to the other output, exactly once.
+        """
         self._rest()
-        for view in result.views():
+        for view in views:
             self._print("")
             self._print(view)
         if result.problem is not None:

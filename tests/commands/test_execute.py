@@ -5,13 +5,18 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import fields
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 from schema import validate
 
+from runbook.model import CommandResult
 from runbook.runs.run_log import all_runs
+
+COMMANDS = Path(__file__).parents[2] / "runbook" / "commands"
 
 PROGRAM = """
 import resource, signal, sys, time
@@ -185,3 +190,14 @@ def test_an_interrupt_is_exit_130_with_its_document(program: list[str], tmp_path
     assert "Traceback" not in stderr
     (record,) = all_runs(tmp_path / ".runbook")
     assert record.events("result")[0].data["outcome"] == "interrupted"
+
+
+@pytest.mark.parametrize("path", sorted(COMMANDS.glob("*/result.py")), ids=lambda path: path.parent.name)
+def test_a_result_with_fields_of_its_own_is_shown(path: Path) -> None:
+    """By `views` in the view.py beside it; the diff of setup and rollback was shown before the question."""
+    module = import_module(f"runbook.commands.{path.parent.name}.result")
+    kinds = [kind for kind in vars(module).values() if isinstance(kind, type) and issubclass(kind, CommandResult)]
+    (kind,) = [kind for kind in kinds if kind.__module__ == module.__name__]
+    own = {field.name for field in fields(kind)} - {field.name for field in fields(CommandResult)}
+
+    assert own == {"diff"} or (path.parent / "view.py").exists()

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from everything import Everything
+from everything import Everything, views
 from rich.console import Console
 from schema import validate
 
@@ -48,10 +48,14 @@ def screen(out: io.StringIO) -> Screen:
     return Screen(Console(file=out, width=80, markup=False, emoji=False, highlight=False))
 
 
+def show(screen: Screen, result: Everything, *, run_folder: Path | None = None) -> None:
+    screen.shows(result, views(result), run_folder=run_folder)
+
+
 @pytest.mark.parametrize("name", ["healthy", "failing", "listing"])
 def test_the_end_of_a_task(name: str, screen: Screen, out: io.StringIO, request: pytest.FixtureRequest) -> None:
     """What an operator reads at 80 columns is exactly the golden file."""
-    screen.shows(request.getfixturevalue(name), run_folder=Path(".runbook/runs/20251103-194851-ab12"))
+    show(screen, request.getfixturevalue(name), run_folder=Path(".runbook/runs/20251103-194851-ab12"))
 
     assert (GOLDEN / f"{name}.txt").read_text(encoding="utf-8") == out.getvalue()
 
@@ -85,7 +89,7 @@ def test_a_task_at_work(screen: Screen, out: io.StringIO) -> None:
 
 def test_the_width_holds(screen: Screen, out: io.StringIO, failing: Everything) -> None:
     """Nothing is wider than 80 columns but what must stay in one piece to be copied."""
-    screen.shows(failing)
+    show(screen, failing)
 
     wide = [line.strip() for line in out.getvalue().splitlines() if len(line) > 80]
 
@@ -114,7 +118,7 @@ def test_many_rows(screen: Screen, out: io.StringIO, healthy: Everything) -> Non
     lost = replace(proven, hops=(HopSight(hop="API", outcome="failed", saw="never answered"),))
     rows = tuple(_numbered(lost if number == 777 else proven, number) for number in range(1000))
 
-    screen.shows(replace(healthy, ledger=Ledger(run_id="r", rows=rows)))
+    show(screen, replace(healthy, ledger=Ledger(run_id="r", rows=rows)))
 
     assert "999 of 1000 proven" in out.getvalue()
     assert "lead 777 (Grafana Event Test 1) at API: failed, never answered" in out.getvalue()
@@ -131,7 +135,7 @@ def test_a_ledger_of_traffic_alone(screen: Screen, out: io.StringIO, healthy: Ev
     assert healthy.ledger is not None
     rows = tuple(replace(row, hops=row.hops[:1]) for row in healthy.ledger.rows)
 
-    screen.shows(replace(healthy, ledger=Ledger(run_id="r", rows=rows)))
+    show(screen, replace(healthy, ledger=Ledger(run_id="r", rows=rows)))
 
     assert "7 of 7 proven at API only" in out.getvalue()
 
@@ -149,7 +153,7 @@ def test_text_from_outside_is_only_text(screen: Screen, out: io.StringIO, failin
     screen.ends(steps[0])
     screen.shows_line(Line(text=HARMFUL))
     screen.shows_error(RunbookError(HARMFUL, where=HARMFUL, fix=HARMFUL))
-    screen.shows(replace(failing, steps=steps, checks=checks, task=HARMFUL, target=HARMFUL, run_id=HARMFUL))
+    show(screen, replace(failing, steps=steps, checks=checks, task=HARMFUL, target=HARMFUL, run_id=HARMFUL))
 
     shown = out.getvalue()
     assert [char for char in shown if not char.isprintable() and char != "\n"] == []
@@ -159,10 +163,9 @@ def test_text_from_outside_is_only_text(screen: Screen, out: io.StringIO, failin
 def test_colours_hide_nothing(failing: Everything) -> None:
     """On a colour terminal the same words appear, with styles around them and no other escape."""
     plain, coloured = io.StringIO(), io.StringIO()
-    Screen(Console(file=plain, width=80)).shows(failing)
-    Screen(Console(file=coloured, width=80, force_terminal=True, color_system="standard", no_color=False)).shows(
-        failing
-    )
+    show(Screen(Console(file=plain, width=80)), failing)
+    console = Console(file=coloured, width=80, force_terminal=True, color_system="standard", no_color=False)
+    show(Screen(console), failing)
 
     assert ESC in coloured.getvalue()
     assert plain.getvalue().split() == _without_styles(coloured.getvalue()).split()
@@ -181,7 +184,7 @@ def test_json_is_one_document(failing: Everything) -> None:
     screen.says("a note")
     screen.ends(failing.steps[0])
 
-    screen.shows(failing)
+    show(screen, failing)
 
     validate(json.loads(documents.getvalue()))
     assert "a note" in human.getvalue()
@@ -276,7 +279,7 @@ def test_a_reader_that_has_gone() -> None:
 def test_listing_of_nothing(screen: Screen, out: io.StringIO, healthy: Everything) -> None:
     """What was looked for and not found is said in words."""
     bare = replace(healthy, criteria=None, ledger=None)
-    screen.shows(replace(bare, parts=(), runs=(), silences=()))
+    show(screen, replace(bare, parts=(), runs=(), silences=()))
 
     for words in ("The local stack is not up.", "No runs so far.", "No silence."):
         assert words in out.getvalue()

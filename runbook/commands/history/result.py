@@ -1,14 +1,10 @@
 """What `history` came to."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from runbook.model import CommandResult
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
 
 RunOutcome = Literal["finished", "unfinished", "broken"]
 
@@ -32,10 +28,3 @@ class HistoryResult(CommandResult):
     """The runs, newest first."""
 
     runs: tuple[PastRun, ...] | None = None
-
-    def views(self) -> Iterator["RenderableType"]:
-        """Yield what is listed."""
-        from runbook.commands.history.view import runs_view
-
-        if self.runs is not None:
-            yield runs_view(self.runs)

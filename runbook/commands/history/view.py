@@ -1,14 +1,20 @@
 """How the runs so far are shown."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from runbook.commands.history.result import PastRun
+from runbook.commands.history.result import HistoryResult, PastRun
 from runbook.console.views import cell, named_table, word
 from runbook.wording import span, visible, visible_line
+
+
+def views(result: HistoryResult) -> Iterator[RenderableType]:
+    """Yield what the command shows, from top to bottom."""
+    if result.runs is not None:
+        yield runs_view(result.runs)
 
 
 def runs_view(runs: Sequence[PastRun]) -> RenderableType:

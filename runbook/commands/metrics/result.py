@@ -1,14 +1,9 @@
 """What `metrics` came to."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from runbook.model import CommandResult
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,10 +31,3 @@ class MetricsResult(CommandResult):
     """Every query with its answer."""
 
     answers: tuple[QueryAnswer, ...] | None = None
-
-    def views(self) -> Iterator["RenderableType"]:
-        """Yield what is listed."""
-        from runbook.commands.metrics.view import answers_view
-
-        if self.answers is not None:
-            yield answers_view(self.answers)

@@ -1,14 +1,20 @@
 """How answered queries are shown."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from runbook.commands.metrics.result import QueryAnswer
+from runbook.commands.metrics.result import MetricsResult, QueryAnswer
 from runbook.console.views import cell, heading, named_table
 from runbook.wording import visible, visible_line
+
+
+def views(result: MetricsResult) -> Iterator[RenderableType]:
+    """Yield what the command shows, from top to bottom."""
+    if result.answers is not None:
+        yield answers_view(result.answers)
 
 
 def answers_view(answers: Sequence[QueryAnswer]) -> RenderableType:

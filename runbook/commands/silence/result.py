@@ -1,14 +1,10 @@
 """What `silence` and `unsilence` came to."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from runbook.model import CommandResult
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
 
 SilenceState = Literal["pending", "active", "expired"]
 
@@ -30,10 +26,3 @@ class SilenceResult(CommandResult):
     """The silences that were made or ended."""
 
     silences: tuple[Silenced, ...] | None = None
-
-    def views(self) -> Iterator["RenderableType"]:
-        """Yield what is listed."""
-        from runbook.commands.silence.view import silences_view
-
-        if self.silences is not None:
-            yield silences_view(self.silences)

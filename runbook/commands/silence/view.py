@@ -1,12 +1,18 @@
 """How silences are shown."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from runbook.commands.silence.result import Silenced
+from runbook.commands.silence.result import Silenced, SilenceResult
 from runbook.wording import moment, visible, visible_line
+
+
+def views(result: SilenceResult) -> Iterator[RenderableType]:
+    """Yield what the command shows, from top to bottom."""
+    if result.silences is not None:
+        yield silences_view(result.silences)
 
 
 def silences_view(silences: Sequence[Silenced]) -> RenderableType:

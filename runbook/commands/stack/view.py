@@ -1,13 +1,20 @@
 """How the services of a local stack are shown."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich.console import RenderableType
 from rich.text import Text
 
+from runbook.commands.stack.result import StackResult
 from runbook.console.views import cell, named_table
 from runbook.model import ServiceStatus
 from runbook.wording import visible_line
+
+
+def views(result: StackResult) -> Iterator[RenderableType]:
+    """Yield what the command shows, from top to bottom."""
+    if result.parts is not None:
+        yield services_view(result.parts)
 
 
 def services_view(services: Sequence[ServiceStatus]) -> RenderableType:

@@ -6,10 +6,20 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from runbook.commands.troubleshoot.result import TroubleshootResult
 from runbook.console.views import INDENT, evidence_lines, fix_line, heading, indented, word
 from runbook.flow import HOPS
 from runbook.model import CheckResult, Verdict
 from runbook.wording import visible, visible_line
+
+
+def views(result: TroubleshootResult) -> Iterator[RenderableType]:
+    """Yield what the command shows, from top to bottom."""
+    if result.checks is not None:
+        yield checks_view(result.checks)
+    if result.verdict is not None:
+        yield verdict_view(result.verdict)
+    yield from (verdict_view(verdict, title="Also, independent of it") for verdict in result.also or ())
 
 
 def verdict_view(verdict: Verdict, *, title: str = "Verdict") -> RenderableType:

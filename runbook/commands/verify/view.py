@@ -6,10 +6,16 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from runbook.commands.verify.result import VerifyResult
 from runbook.console.ledger import ledger_view
 from runbook.console.views import evidence_lines, heading, word
 from runbook.model import Criterion, Ledger
 from runbook.wording import visible
+
+
+def views(result: VerifyResult) -> Iterator[RenderableType]:
+    """Yield what the command shows, from top to bottom."""
+    yield from proof_views(result.criteria, result.ledger)
 
 
 def proof_views(criteria: tuple[Criterion, ...] | None, ledger: Ledger | None) -> Iterator[RenderableType]:
