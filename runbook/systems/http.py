@@ -15,15 +15,15 @@ from datetime import UTC, datetime
 from html import escape, unescape
 from http.cookiejar import DefaultCookiePolicy
 from ipaddress import ip_address
-from typing import Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
 import msgspec
-import requests
-import urllib3
-from requests.auth import HTTPBasicAuth
 
 from runbook.errors import AnswerError, UnreachableError, UsageError
+
+if TYPE_CHECKING:
+    import requests
 
 T = TypeVar("T")
 
@@ -31,12 +31,6 @@ EXCERPT_CHARACTERS: Final = 200
 BODY_CHARACTERS: Final = 500
 _CHUNK_BYTES: Final = 65_536
 _SAFE_ATTEMPTS: Final = 3
-_BAD_ADDRESS: Final = (
-    requests.exceptions.InvalidURL,
-    requests.exceptions.MissingSchema,
-    requests.exceptions.InvalidSchema,
-)
-_FAILED: Final = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,17 +131,24 @@ class HttpClient:
         *,
         auth: tuple[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
+        secrets: tuple[str, ...] = (),
         timeout_s: float = 10.0,
         max_bytes: int = 20_000_000,
         fix: str,
     ) -> None:
-        """Keep the address and who we are there; `auth` is user and password for Basic."""
+        """Keep the address and who we are there; `auth` is user and password for Basic.
+
+        `secrets` are further texts that are never quoted.
+        """
+        import requests
+        from requests.auth import HTTPBasicAuth
+
         self._system = system
         self._base_url = base_url.rstrip("/")
         self._timeout_s = timeout_s
         self._max_bytes = max_bytes
         self._fix = fix
-        self._secrets = _secrets(self._base_url, auth, headers or {})
+        self._secrets = _secrets(self._base_url, auth, headers or {}, secrets)
         self._session = requests.Session()
         self._session.trust_env = False
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
@@ -200,6 +201,10 @@ class HttpClient:
         params: Mapping[str, str] | None = None,
         json: object = None,
     ) -> Answer:
+        from requests import RequestException
+        from requests.exceptions import InvalidSchema, InvalidURL, MissingSchema
+        from urllib3.exceptions import HTTPError
+
         url = self._base_url + path
         where = f"{method} {shown_url(url)}"
         limit_s = self._timeout_s if timeout_s is None else timeout_s
@@ -210,10 +215,10 @@ class HttpClient:
                 method, url, params=params, json=json, timeout=limit_s, allow_redirects=False, stream=True
             ) as response:
                 body = self._body(response, where, deadline)
-        except _BAD_ADDRESS:
+        except (InvalidSchema, InvalidURL, MissingSchema):
             seen = f"The address of {self._system} is not an http URL"
             raise UsageError(seen, where=where, fix=self._fix) from None
-        except _FAILED as error:
+        except (RequestException, HTTPError, OSError) as error:
             raise self._unreachable(error, where, limit_s) from None
         return Answer(
             system=self._system,
@@ -228,7 +233,7 @@ class HttpClient:
             secrets=self._secrets,
         )
 
-    def _body(self, response: requests.Response, where: str, deadline: float) -> bytes:
+    def _body(self, response: "requests.Response", where: str, deadline: float) -> bytes:
         """Read what has arrived, again and again, so that neither a huge nor an endless answer can hold us."""
         body = bytearray()
         while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=True):
@@ -260,13 +265,17 @@ class HttpClient:
 
 def failure_reason(error: BaseException) -> str:
     """Return the reason of UnreachableError for what requests, urllib3 or a socket raised."""
+    from requests import Timeout
+    from urllib3.exceptions import NameResolutionError, NewConnectionError
+    from urllib3.exceptions import TimeoutError as GaveUp
+
     found = causes(error)
-    if any(isinstance(cause, (urllib3.exceptions.NameResolutionError, socket.gaierror)) for cause in found):
+    if any(isinstance(cause, (NameResolutionError, socket.gaierror)) for cause in found):
         return "dns"
     # A refused connection is a NewConnectionError, which urllib3 derives from ConnectTimeoutError: ask for it first.
-    if any(isinstance(cause, (urllib3.exceptions.NewConnectionError, ConnectionRefusedError)) for cause in found):
+    if any(isinstance(cause, (NewConnectionError, ConnectionRefusedError)) for cause in found):
         return "refused"
-    if any(isinstance(cause, (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)) for cause in found):
+    if any(isinstance(cause, (Timeout, GaveUp, TimeoutError)) for cause in found):
         return "timeout"
     return "broken"
 
@@ -335,12 +344,19 @@ def secret_forms(*secrets: str) -> tuple[str, ...]:
     return tuple(sorted(forms, key=len, reverse=True))
 
 
-def _secrets(url: str, auth: tuple[str, str] | None, headers: Mapping[str, str]) -> tuple[str, ...]:
-    """Return what must never be quoted: passwords, Basic credentials and bearer tokens."""
+def login_forms(username: str, password: str) -> tuple[str, ...]:
+    """Return the forms of a password, and of user and password as basic authentication sends them."""
+    return secret_forms(password, base64.b64encode(f"{username}:{password}".encode()).decode())
+
+
+def _secrets(
+    url: str, auth: tuple[str, str] | None, headers: Mapping[str, str], others: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Return what must never be quoted: passwords, Basic credentials, bearer tokens, and `others`."""
     logins = [auth] if auth else []
     written = re.search(r"//([^:]*):(.*)@", url)
     if written:
         logins += [(written[1], written[2]), (unquote(written[1]), unquote(written[2]))]
-    basic = [base64.b64encode(":".join(login).encode()).decode() for login in logins]
     tokens = [value.rpartition(" ")[2] for name, value in headers.items() if name.lower() == "authorization"]
-    return secret_forms(*(password for _, password in logins), *basic, *tokens)
+    forms = {*secret_forms(*tokens, *others), *(form for login in logins for form in login_forms(*login))}
+    return tuple(sorted(forms, key=len, reverse=True))

@@ -66,8 +66,8 @@ class Alertmanager:
 
     def __init__(self, settings: AlertmanagerSettings, timeout_s: float = 10) -> None:
         """Keep the address; nothing is opened."""
-        fix = f"check that Alertmanager ({settings.container}) runs, and that RUNBOOK_ALERTMANAGER_URL is its address"
-        self._http = HttpClient("Alertmanager", settings.url, timeout_s=timeout_s, fix=fix)
+        fix = f"check that Alertmanager ({settings.container}) runs, and that {settings.variable('url')} is its address"
+        self._http = HttpClient("Alertmanager", settings.url, auth=settings.login(), timeout_s=timeout_s, fix=fix)
 
     def ready(self) -> Readiness:
         """Whether it serves (/-/ready)."""
