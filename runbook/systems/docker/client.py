@@ -3,21 +3,17 @@
 import os
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from http import HTTPStatus
 from math import ceil
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
-import requests
-import urllib3
-from docker import APIClient
-from docker.errors import APIError, DockerException, NotFound
-from docker.utils import kwargs_from_env
 
-from runbook.errors import AnswerError
+from runbook.errors import AnswerError, UsageError
+from runbook.systems.addresses import holds_password
 from runbook.systems.docker.errors import unreachable
 from runbook.systems.docker.wire import (
     Inspected,
@@ -33,6 +29,9 @@ from runbook.systems.http import EXCERPT_CHARACTERS, shortened
 from runbook.systems.runtime import LogLine, Mount, PublishedPort, Service, ServiceState
 from runbook.systems.runtime_settings import RuntimeSettings
 
+if TYPE_CHECKING:
+    from docker import APIClient
+
 T = TypeVar("T")
 
 MAX_FILE_BYTES: Final = 20_000_000
@@ -47,16 +46,17 @@ _LINE: Final = re.compile(r"(\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d)) ?(.*)",
 class DockerRuntime:
     """The containers of one engine, as `runbook.systems.runtime.Runtime` asks for them.
 
-    A container is found by its compose label, then by its name. Raises UnreachableError with a `reason` of "missing"
-    (no socket), "refused", "permission", "timeout", "dns" or "broken"; AnswerError, with code "no_container" where
-    a container is needed and there is none. Connects on first use.
+    A container is found by its exact name, else by its compose label where that leads to one alone. Raises
+    UnreachableError with a `reason` of "missing" (no socket), "refused", "permission", "timeout", "dns" or "broken";
+    AnswerError, with code "no_container" where a container is needed and there is none, "several_containers" where
+    the label leads to more than one. Connects on first use.
     """
 
     def __init__(self, settings: RuntimeSettings, timeout_s: float = 10) -> None:
-        """Keep the address; nothing is opened."""
+        """Keep the address; nothing is opened. Raises UsageError when DOCKER_HOST holds a password."""
         self._settings = settings
         self._timeout_s = timeout_s
-        self._address = settings.docker_host or os.environ.get("DOCKER_HOST")
+        self._address = settings.docker_host or _docker_host()
         self._where = f"Docker engine at {self._address or 'its default socket'}"
         self._lock = threading.Lock()
         self._opened: APIClient | None = None
@@ -64,7 +64,7 @@ class DockerRuntime:
     def state(self, service: Service) -> ServiceState:
         """Return the container's state; a missing one is a state, with the nearest names."""
         listed = self._listed()
-        found = matching(listed, service)
+        found = self._meant(listed, service)
         if found is None:
             return ServiceState(name=service.container, found=False, nearest=nearest(listed, service))
         inspected = self._inspected(found)
@@ -145,14 +145,14 @@ class DockerRuntime:
 
     def start_command(self, service: Service) -> str:
         """Return the command that starts it: unpause, start, or create where there is none."""
-        found = matching(self._listed(), service)
+        found = self._meant(self._listed(), service)
         if found is None:
             return f"docker compose up -d {service.name}"
         return f"docker {'unpause' if found.state == 'paused' else 'start'} {found.name}"
 
     def log_command(self, service: Service) -> str:
         """Return the command that shows its last lines."""
-        found = matching(self._listed(), service)
+        found = self._meant(self._listed(), service)
         return f"docker logs --tail 100 {found.name if found else service.container}"
 
     def close(self) -> None:
@@ -168,7 +168,7 @@ class DockerRuntime:
 
     def _found(self, service: Service) -> Listed:
         listed = self._listed()
-        found = matching(listed, service)
+        found = self._meant(listed, service)
         if found is None:
             near = ", ".join(nearest(listed, service)) or "none is similar"
             raise AnswerError(
@@ -179,6 +179,20 @@ class DockerRuntime:
                 code="no_container",
             )
         return found
+
+    def _meant(self, listed: Sequence[Listed], service: Service) -> Listed | None:
+        """Return the service's container, None where there is none; AnswerError where nothing says which it is."""
+        found = matching(listed, service)
+        if len(found) > 1:
+            raise AnswerError(
+                f"{len(found)} containers run the compose service {service.name}, and none is called "
+                f"{service.container}: {', '.join(one.described for one in found)}",
+                where=self._where,
+                fix=f"set {service.setting or 'its container in runbook.toml'} to the name of the one that is meant",
+                status=HTTPStatus.OK,
+                code="several_containers",
+            )
+        return found[0] if found else None
 
     def _inspected(self, container: Listed) -> Inspected:
         with self._asking(f"state of {container.name}") as engine:
@@ -204,12 +218,14 @@ class DockerRuntime:
             code="no_cat" if code in _NO_PROGRAM else "unreadable",
         )
 
-    def _printed(self, engine: APIClient, command: str, container: Listed, path: str) -> bytes:
+    def _printed(self, engine: "APIClient", command: str, container: Listed, path: str) -> bytes:
         """Start a command and return its output, multiplexed.
 
         The SDK's own `exec_start` takes the bare socket after the headers, and loses what came in together with them:
         1 of 60 outputs on a busy machine (measured with docker 7.1). An answer that is read as HTTP loses nothing.
         """
+        from docker.errors import APIError
+
         url = f"{engine.base_url}/v{engine.api_version}/exec/{command}/start"
         printed = bytearray()
         with engine.post(url, json={"Detach": False, "Tty": False}, stream=True, timeout=self._timeout_s) as answer:
@@ -232,6 +248,8 @@ class DockerRuntime:
 
     def _archive(self, container: Listed, path: str) -> tuple[bytes | None, str]:
         """Return a path as a tar archive (None: no such path), and where it points if it is a link."""
+        from docker.errors import NotFound
+
         with self._asking(f"file {path}") as engine:
             try:
                 chunks, stat = engine.get_archive(container.id, path)
@@ -253,7 +271,11 @@ class DockerRuntime:
             raise AnswerError(seen, where=self._where, fix="docker version", status=200, code="shape") from None
 
     @contextmanager
-    def _asking(self, what: str) -> Iterator[APIClient]:
+    def _asking(self, what: str) -> "Iterator[APIClient]":
+        from docker.errors import APIError, DockerException
+        from requests import RequestException
+        from urllib3.exceptions import HTTPError
+
         try:
             yield self._engine()
         except APIError as error:
@@ -263,17 +285,31 @@ class DockerRuntime:
                 fix="docker ps -a",
                 status=error.status_code or 0,
             ) from None
-        except (DockerException, requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+        except (DockerException, RequestException, HTTPError, OSError) as error:
             raise unreachable(error, self._where) from None
 
-    def _engine(self) -> APIClient:
+    def _engine(self) -> "APIClient":
         """Return the client, connected on first use: that asks the engine for its API version."""
+        from docker import APIClient
+        from docker.utils import kwargs_from_env
+
         with self._lock:
             if self._opened is None:
                 host = self._settings.docker_host
                 environment = {**os.environ, "DOCKER_HOST": host} if host else dict(os.environ)
                 self._opened = APIClient(timeout=ceil(self._timeout_s), **kwargs_from_env(environment=environment))
             return self._opened
+
+
+def _docker_host() -> str | None:
+    address = os.environ.get("DOCKER_HOST")
+    if address and holds_password(address):
+        raise UsageError(
+            "The address of the Docker engine holds a password, which Docker does not take",
+            where="environment variable DOCKER_HOST",
+            fix="use TLS (DOCKER_CERT_PATH) or ssh://USER@HOST",
+        )
+    return address
 
 
 def _epoch(at: datetime | None) -> float | None:

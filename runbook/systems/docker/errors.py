@@ -3,8 +3,6 @@
 import ssl
 from typing import Final
 
-from docker.errors import InvalidVersion, TLSParameterError
-
 from runbook.errors import UnreachableError
 from runbook.systems.http import EXCERPT_CHARACTERS, causes, failure_reason, shortened
 
@@ -26,6 +24,8 @@ def unreachable(error: Exception, where: str) -> UnreachableError:
 
 def _meaning(error: Exception) -> tuple[str, str, str]:
     """Return reason, words and fix."""
+    from docker.errors import InvalidVersion, TLSParameterError
+
     found = causes(error)
     words = f"it gave no usable answer: {shortened(str(error), EXCERPT_CHARACTERS)}"
     if any(isinstance(cause, FileNotFoundError) for cause in found):
