@@ -440,10 +440,10 @@ def test_fixes_name_the_variables_of_their_target(folder: Path) -> None:
     """What is exported for production does not reach the local stack, so a fix there names the other variable."""
     stack(folder, "")
 
-    assert load_target().grafana.as_service().setting == "RUNBOOK_GRAFANA_CONTAINER"
-    assert load_target("local").grafana.as_service().setting == "RUNBOOK_LOCAL_GRAFANA_CONTAINER"
-    assert load_target().gateway.as_service("apexflow_") == Service(
-        name="apexflow", container="aether-apexflow", setting="RUNBOOK_GATEWAY_APEXFLOW_CONTAINER"
+    assert load_target().grafana.as_service.setting == "RUNBOOK_GRAFANA_CONTAINER"
+    assert load_target("local").grafana.as_service.setting == "RUNBOOK_LOCAL_GRAFANA_CONTAINER"
+    assert load_target().sink.as_service == Service(
+        name="crm-events-sink", container="aether-crm-events-sink", setting="RUNBOOK_SINK_CONTAINER"
     )
     assert GrafanaSettings().variable("url") == "RUNBOOK_GRAFANA_URL"
 

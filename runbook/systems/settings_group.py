@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Protocol, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, SecretStr, model_validator
 from pydantic.fields import FieldInfo
@@ -71,13 +71,6 @@ class Group(BaseModel):
         prefix = self._prefix or f"RUNBOOK_{type(self).__name__.removesuffix('Settings')}_"
         return f"{prefix}{setting}".upper()
 
-    def as_service(self, part: str = "") -> Service:
-        """Return what the runtime is asked for; `part` begins the names of the settings (`apexflow_container`)."""
-        container = f"{part}container"
-        return Service(
-            name=getattr(self, f"{part}service"), container=getattr(self, container), setting=self.variable(container)
-        )
-
     def login(self, part: str = "") -> tuple[str, str] | None:
         """Return user and password for basic authentication; None where neither is set."""
         username: str = getattr(self, f"{part}username")
@@ -95,6 +88,23 @@ class Group(BaseModel):
                 moved |= login.moved(address)
                 plain[name] = address.plain if login.query else address.with_query
         return {**moved, **given, **plain}
+
+
+class _Named(Protocol):
+    @property
+    def service(self) -> str: ...
+    @property
+    def container(self) -> str: ...
+    def variable(self, setting: str) -> str: ...
+
+
+class ServiceGroup(Group):
+    """Settings of a system that runs as one service, named by its fields `service` and `container`."""
+
+    @property
+    def as_service(self: _Named) -> Service:
+        """Return it as the runtime is asked for it."""
+        return Service(name=self.service, container=self.container, setting=self.variable("container"))
 
 
 def is_secret(info: FieldInfo) -> bool:

@@ -4,10 +4,10 @@ from typing import Annotated
 
 from pydantic import Field, SecretStr
 
-from runbook.systems.settings_group import NO_QUERY, Group, Login
+from runbook.systems.settings_group import NO_QUERY, Login, ServiceGroup
 
 
-class AlertmanagerSettings(Group):
+class AlertmanagerSettings(ServiceGroup):
     """Alertmanager."""
 
     url: Annotated[str, Login("username", "password"), NO_QUERY] = Field(

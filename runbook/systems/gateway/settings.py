@@ -4,12 +4,12 @@ from typing import Annotated
 
 from pydantic import Field
 
-from runbook.systems.settings_group import Group, plain_address
+from runbook.systems.settings_group import ServiceGroup, plain_address
 
 _TOKEN_INSTEAD = plain_address("holds a user, a password or a query: leave them out, a request carries the token only")
 
 
-class GatewaySettings(Group):
+class GatewaySettings(ServiceGroup):
     """The edge proxy, the gateway and ApexFlow behind it."""
 
     url: Annotated[str, _TOKEN_INSTEAD] = Field("http://localhost", description="address of the edge proxy")

@@ -4,10 +4,10 @@ from typing import Annotated
 
 from pydantic import Field, SecretStr
 
-from runbook.systems.settings_group import NO_QUERY, Group, Login
+from runbook.systems.settings_group import NO_QUERY, Login, ServiceGroup
 
 
-class GrafanaSettings(Group):
+class GrafanaSettings(ServiceGroup):
     """Grafana. admin/admin only because the runbook names it."""
 
     url: Annotated[str, Login("username", "password"), NO_QUERY] = Field(

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, SecretStr
 
-from runbook.systems.settings_group import Group, plain_address
+from runbook.systems.settings_group import ServiceGroup, plain_address
 
 _OPTIONS_INSTEAD = plain_address("holds a user or a password: give them as sasl.username and sasl.password in options")
 
@@ -17,7 +17,7 @@ def _read_json(value: object) -> object:
         raise ValueError("is not JSON") from None  # whose own message could quote a password
 
 
-class KafkaSettings(Group):
+class KafkaSettings(ServiceGroup):
     """The broker, as this host reaches it, and the topics of the two events."""
 
     bootstrap: Annotated[str, _OPTIONS_INSTEAD] = Field(

@@ -4,10 +4,10 @@ from typing import Annotated
 
 from pydantic import Field, SecretStr
 
-from runbook.systems.settings_group import NO_QUERY, Group, Login
+from runbook.systems.settings_group import NO_QUERY, Login, ServiceGroup
 
 
-class KeycloakSettings(Group):
+class KeycloakSettings(ServiceGroup):
     """The issuer of the token. demo/demo only because the runbook names it."""
 
     url: Annotated[str, Login("proxy_username", "proxy_password"), NO_QUERY] = Field(

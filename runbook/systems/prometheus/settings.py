@@ -4,10 +4,10 @@ from typing import Annotated
 
 from pydantic import Field, SecretStr
 
-from runbook.systems.settings_group import NO_QUERY, Group, Login
+from runbook.systems.settings_group import NO_QUERY, Login, ServiceGroup
 
 
-class PrometheusSettings(Group):
+class PrometheusSettings(ServiceGroup):
     """Prometheus."""
 
     url: Annotated[str, Login("username", "password"), NO_QUERY] = Field(

@@ -4,12 +4,12 @@ from typing import Annotated
 
 from pydantic import Field, SecretStr
 
-from runbook.systems.settings_group import NO_QUERY, Group, Login, plain_address
+from runbook.systems.settings_group import NO_QUERY, Login, ServiceGroup, plain_address
 
 _NO_LOGIN_LEFT = plain_address("holds a user and a password")
 
 
-class SinkSettings(Group):
+class SinkSettings(ServiceGroup):
     """The CRM events sink."""
 
     metrics_url: Annotated[str, Login("metrics_username", "metrics_password", "metrics_query"), _NO_LOGIN_LEFT] = Field(
