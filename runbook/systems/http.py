@@ -4,23 +4,22 @@ Redirects are answers like any other, so credentials never travel to a host that
 and netrc of the environment are not used: every address here is one that the operator configured.
 """
 
-import base64
-import json
 import re
-import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from html import escape, unescape
+from html import unescape
 from http.cookiejar import DefaultCookiePolicy
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
-from urllib.parse import quote, quote_plus, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 
 from runbook.errors import AnswerError, UnreachableError, UsageError
+from runbook.systems.failures import failure_reason, system_text
+from runbook.systems.redaction import login_texts, redacted, secret_forms
 
 if TYPE_CHECKING:
     import requests
@@ -257,27 +256,10 @@ class HttpClient:
         said = {
             "timeout": f"did not answer within {limit_s:g} s",
             "dns": f"cannot be found: its name {urlsplit(self._base_url).hostname} does not resolve",
-            "refused": f"cannot be reached: {_system_text(error)}",
+            "refused": f"cannot be reached: {system_text(error)}",
             "broken": "closed the connection in the middle of an answer",
         }[reason]
         return UnreachableError(f"{self._system} {said}", where=where, fix=self._fix, reason=reason)
-
-
-def failure_reason(error: BaseException) -> str:
-    """Return the reason of UnreachableError for what requests, urllib3 or a socket raised."""
-    from requests import Timeout
-    from urllib3.exceptions import NameResolutionError, NewConnectionError
-    from urllib3.exceptions import TimeoutError as GaveUp
-
-    found = causes(error)
-    if any(isinstance(cause, (NameResolutionError, socket.gaierror)) for cause in found):
-        return "dns"
-    # A refused connection is a NewConnectionError, which urllib3 derives from ConnectTimeoutError: ask for it first.
-    if any(isinstance(cause, (NewConnectionError, ConnectionRefusedError)) for cause in found):
-        return "refused"
-    if any(isinstance(cause, (Timeout, GaveUp, TimeoutError)) for cause in found):
-        return "timeout"
-    return "broken"
 
 
 def is_loopback(host: str) -> bool:
@@ -288,65 +270,14 @@ def is_loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
-def redacted(text: str, secrets: tuple[str, ...]) -> str:
-    """Return a text of others without our secrets, in case it echoes what we sent."""
-    for secret in secrets:
-        text = text.replace(secret, "***")
-    return text
-
-
 def shortened(text: str, characters: int) -> str:
     """Cut a text to a length, and say so with an ellipsis."""
     return text if len(text) <= characters else f"{text[: characters - 1]}…"
 
 
-def causes(error: BaseException) -> list[BaseException]:
-    """Return the error with everything it wraps; requests and urllib3 nest theirs in arguments and `reason`."""
-    found: list[BaseException] = []
-    waiting: list[object] = [error]
-    while waiting:
-        one = waiting.pop(0)
-        if isinstance(one, BaseException) and one not in found:
-            found.append(one)
-            waiting += [*one.args, getattr(one, "reason", None), one.__cause__, one.__context__]
-    return found
-
-
-def _system_text(error: BaseException) -> str:
-    texts = [cause.strerror for cause in causes(error) if isinstance(cause, OSError) and cause.strerror]
-    return texts[0].lower() if texts else "the connection was refused"
-
-
 def shown_url(url: str) -> str:
     """Return an address without user and password, however badly they are escaped, and without a query."""
     return re.sub(r"//.*@", "//", url).partition("?")[0]
-
-
-def secret_forms(*secrets: str) -> tuple[str, ...]:
-    """Return the secrets as they are and as forms, URLs, JSON and HTML write them.
-
-    The longest comes first, so that no part of one is left standing.
-    """
-    forms = {
-        form
-        for secret in secrets
-        if secret
-        for form in (
-            secret,
-            quote(secret),
-            quote(secret, safe=""),
-            quote_plus(secret),
-            json.dumps(secret)[1:-1],
-            json.dumps(secret, ensure_ascii=False)[1:-1],
-            escape(secret),
-        )
-    }
-    return tuple(sorted(forms, key=len, reverse=True))
-
-
-def login_forms(username: str, password: str) -> tuple[str, ...]:
-    """Return the forms of a password, and of user and password as basic authentication sends them."""
-    return secret_forms(password, base64.b64encode(f"{username}:{password}".encode()).decode())
 
 
 def _secrets(
@@ -358,5 +289,4 @@ def _secrets(
     if written:
         logins += [(written[1], written[2]), (unquote(written[1]), unquote(written[2]))]
     tokens = [value.rpartition(" ")[2] for name, value in headers.items() if name.lower() == "authorization"]
-    forms = {*secret_forms(*tokens, *others), *(form for login in logins for form in login_forms(*login))}
-    return tuple(sorted(forms, key=len, reverse=True))
+    return secret_forms(*tokens, *others, *(text for login in logins for text in login_texts(*login)))

@@ -4,7 +4,8 @@ import ssl
 from typing import Final
 
 from runbook.errors import UnreachableError
-from runbook.systems.http import EXCERPT_CHARACTERS, causes, failure_reason, shortened
+from runbook.systems.failures import causes, failure_reason
+from runbook.systems.http import EXCERPT_CHARACTERS, shortened
 
 _SAID: Final = {
     "refused": "connection refused",

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TypeVar
 
 from runbook.errors import AnswerError, UnreachableError, UsageError
 from runbook.invocation import inv
-from runbook.systems.http import redacted, secret_forms
 from runbook.systems.kafka.settings import KafkaSettings
+from runbook.systems.redaction import redacted, secret_forms
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, KafkaError, Message

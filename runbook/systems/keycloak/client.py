@@ -1,7 +1,7 @@
 """Keycloak: the token of the user who creates the test data, through python-keycloak."""
 
 import json
-from base64 import b64encode, urlsafe_b64decode
+from base64 import urlsafe_b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,16 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from runbook.errors import AnswerError, UnreachableError
-from runbook.systems.http import (
-    BODY_CHARACTERS,
-    HttpClient,
-    failure_reason,
-    login_forms,
-    redacted,
-    secret_forms,
-    shortened,
-)
+from runbook.systems.failures import failure_reason
+from runbook.systems.http import BODY_CHARACTERS, HttpClient, shortened
 from runbook.systems.keycloak.settings import KeycloakSettings
+from runbook.systems.redaction import login_texts, redacted, secret_forms
 
 if TYPE_CHECKING:
     from keycloak import KeycloakOpenID
@@ -168,8 +162,8 @@ class Keycloak:
         )
 
     def _secrets(self) -> tuple[str, ...]:
-        proxy = login_forms(*self._proxy_login) if self._proxy_login else ()
-        return (*proxy, *secret_forms(self._password, self._client_secret or ""))
+        proxy = login_texts(*self._proxy_login) if self._proxy_login else ()
+        return secret_forms(self._password, self._client_secret or "", *proxy)
 
     def _fix_for(self, code: str) -> str:
         mine, variable = self._settings, self._settings.variable
@@ -184,7 +178,7 @@ class Keycloak:
 
 def _basic(login: tuple[str, str] | None) -> dict[str, str]:
     """Return the header of basic authentication, if there is a login."""
-    return {"Authorization": f"Basic {b64encode(':'.join(login).encode()).decode()}"} if login else {}
+    return {"Authorization": f"Basic {login_texts(*login)[1]}"} if login else {}
 
 
 class _Said(msgspec.Struct, frozen=True):
