@@ -163,7 +163,9 @@ def _accepted(answer: Answer) -> Answer:
     # 0.25 answers an unknown id with 500 and this text, later versions with 404.
     if answer.status == HTTPStatus.NOT_FOUND or "silence not found" in answer.text:
         raise answer.error(
-            "Alertmanager knows no such silence", code="not_found", fix="look for its id on the page of Alertmanager"
+            "Alertmanager has no silence of this id",
+            code="not_found",
+            fix="look for its id on the page of Alertmanager",
         )
     if answer.status == HTTPStatus.BAD_REQUEST:
         raise answer.error(

@@ -1,4 +1,4 @@
-"""Why a Docker engine was not reached, told apart: no socket, nobody there, no permission, TLS, ssh, too old."""
+"""Why a Docker engine was not reached, told apart: no socket, no answer, no permission, TLS, ssh, too old."""
 
 import ssl
 from typing import Final

@@ -114,13 +114,13 @@ class Gateway:
             if _is_proxy_404(answer):
                 fix = f"set {self._settings.variable('host')} to the name that the edge proxy routes"
                 return "no_route", f"No route for the host {self._settings.host}", fix
-            return "not_found", "The API does not know it", "create the lead first, with the same user"
+            return "not_found", "The API has no such lead", "create the lead first, with the same user"
         if answer.status == HTTPStatus.BAD_REQUEST and "tenant required" in answer.text.lower():
             return "tenant_required", "The token names no tenant", "add the tenant_id mapper to the client in Keycloak"
         if answer.status in _UPSTREAM:
             fix = f"docker logs {self._settings.apexflow_container}, then restart it"
             return "upstream", "The gateway got no answer from ApexFlow", fix
-        code, seen = _REFUSALS.get(answer.status, ("server_error", "The API could not do it"))
+        code, seen = _REFUSALS.get(answer.status, ("server_error", "The API failed"))
         return code, seen, inv("troubleshoot")
 
 
@@ -128,8 +128,8 @@ _UPSTREAM: Final = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAIL
 _REFUSALS: Final[Mapping[int, tuple[str, str]]] = {
     HTTPStatus.BAD_REQUEST: ("bad_request", "The API refused the request"),
     HTTPStatus.UNAUTHORIZED: ("unauthorized", "The gateway refused the token"),
-    HTTPStatus.FORBIDDEN: ("forbidden", "The gateway does not let this token do it"),
-    HTTPStatus.CONFLICT: ("duplicate", "It exists already"),
+    HTTPStatus.FORBIDDEN: ("forbidden", "The gateway does not allow this with the token"),
+    HTTPStatus.CONFLICT: ("duplicate", "It already exists"),
     HTTPStatus.UNPROCESSABLE_ENTITY: ("invalid", "The API refused the data"),
 }
 

@@ -91,7 +91,7 @@ class Grafana:
         return GrafanaHealth(ok=ok, version=found.version, status=answer.status)
 
     def dashboard(self, uid: str) -> ServedDashboard | None:
-        """Return the served dashboard; None when Grafana knows none of that uid."""
+        """Return the served dashboard; None when Grafana has none of that uid."""
         answer = self._http.get(f"/api/dashboards/uid/{uid}")
         if answer.status == HTTPStatus.NOT_FOUND and answer.is_json:
             return None
@@ -114,7 +114,7 @@ class Grafana:
         )
 
     def datasource_health(self, uid: str) -> DatasourceHealth:
-        """Let Grafana try a datasource; AnswerError with code "not_found" when it knows none of that uid."""
+        """Let Grafana try a datasource; AnswerError with code "not_found" when it has none of that uid."""
         answer = self._http.get(f"/api/datasources/uid/{uid}/health")
         if answer.status not in {HTTPStatus.BAD_REQUEST, HTTPStatus.INTERNAL_SERVER_ERROR} or not answer.is_json:
             self._accepted(answer)
@@ -155,13 +155,13 @@ class Grafana:
             )
         if answer.status == HTTPStatus.FORBIDDEN:
             raise answer.error(
-                f"Grafana does not let {mine.username} do this: 403",
+                f"Grafana does not allow this to {mine.username}: 403",
                 code="forbidden",
                 fix=f"set {mine.variable('username')} to a user with more rights",
             )
         if answer.status == HTTPStatus.NOT_FOUND and answer.is_json:
             raise answer.error(
-                f"Grafana does not know it: {answer.excerpt}",
+                f"Grafana has no such datasource or dashboard: {answer.excerpt}",
                 code="not_found",
                 fix=f"leave {mine.variable('datasource_uid')} unset, or correct it",
             )

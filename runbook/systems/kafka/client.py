@@ -252,7 +252,7 @@ class Kafka:
             reading.reached(position_of(message), message.offset() or 0)
         elif error.code() in OUT_OF_RANGE:
             raise AnswerError(
-                f"Events are no longer there: {message.topic()}/{message.partition()}: {error.str()}",
+                f"Events are no longer in {message.topic()}/{message.partition()}: {error.str()}",
                 where=self._where,
                 fix=f"{inv('traffic')}, and verify that newer run; or let the topic keep its events longer",
                 status=0,
@@ -264,7 +264,7 @@ class Kafka:
     def _give_up(self, reading: "Reading", deadline_s: float) -> NoReturn:
         missing = ", ".join(f"{topic}/{partition} before {end}" for (topic, partition), end in reading.open.items())
         why = f" ({self._shown(reading.said[-1])})" if reading.said else ""
-        seen = f"Kafka did not hand out all events within {deadline_s:g} s: {missing} is missing{why}"
+        seen = f"Kafka did not return all events within {deadline_s:g} s: {missing} is missing{why}"
         raise UnreachableError(seen, where=self._where, fix=self._fix, reason="timeout") from None
 
     def _fail(self, error: "KafkaError", what: str, said: "Iterable[KafkaError]" = ()) -> NoReturn:
