@@ -8,14 +8,16 @@ The targets `local` and `docker` are written by `stack.up`; their variables begi
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Final, Self
 
 from pydantic import Field, ValidationError
 
 from runbook.errors import UsageError
+from runbook.invocation import inv
 from runbook.systems.alertmanager.settings import AlertmanagerSettings
 from runbook.systems.gateway.settings import GatewaySettings
 from runbook.systems.grafana.settings import GrafanaSettings
@@ -23,7 +25,8 @@ from runbook.systems.kafka.settings import KafkaSettings
 from runbook.systems.keycloak.settings import KeycloakSettings
 from runbook.systems.prometheus.settings import PrometheusSettings
 from runbook.systems.runtime_settings import RuntimeSettings
-from runbook.systems.settings_group import Group
+from runbook.systems.setting_errors import did_you_mean, wrong_setting
+from runbook.systems.settings_group import FILE_SUFFIX, Group, is_secret
 from runbook.systems.sink.settings import SinkSettings
 
 SETTINGS_FILE = Path("runbook.toml")
@@ -31,19 +34,26 @@ STATE_DIR = Path(".runbook")
 STACK_DIR = Path(".stack")
 LOCAL = "local"
 DOCKER = "docker"
-STACKS = {LOCAL: (STACK_DIR, "inv stack.up"), DOCKER: (Path(".stack-docker"), "inv stack.up --docker")}
-"""Targets that stack.up writes: where it keeps their settings, and how to bring them up."""
+STACKS = {LOCAL: (STACK_DIR, "stack.up"), DOCKER: (Path(".stack-docker"), "stack.up --docker")}
+"""Targets that stack.up writes: where it keeps their settings, and the command that brings them up."""
 DEFAULT_TARGET = "live"
-
-G = TypeVar("G", bound=Group)
+TARGET_VARIABLE: Final = "RUNBOOK_TARGET"
+_PREFIX: Final = "RUNBOOK_"
+_NO_SETTINGS: Final = frozenset({TARGET_VARIABLE, "RUNBOOK_STACK"})  # the second marks processes of the local stack
 
 
 class FileSettings(Group):
     """Where the two files are on this host; unset: asked of Docker's bind mounts."""
 
-    monitoring_dir: Path | None = Field(None, description="folder with grafana/dashboards and the rules file")
-    dashboard: Path | None = Field(None, description="crm_events_pipeline.json")
-    rules: Path | None = Field(None, description="prometheus-crm-events-rules.yml")
+    monitoring_dir: Path | None = Field(
+        None, description="folder with grafana/dashboards and the rules file", examples=["/srv/monitoring"]
+    )
+    dashboard: Path | None = Field(
+        None, description="crm_events_pipeline.json", examples=["/srv/dashboards/crm_events_pipeline.json"]
+    )
+    rules: Path | None = Field(
+        None, description="prometheus-crm-events-rules.yml", examples=["/srv/prometheus-crm-events-rules.yml"]
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,36 +74,60 @@ class Target:
     @classmethod
     def from_tables(cls, name: str, tables: Mapping[str, Any], *, source: str) -> Self:
         """Build a target from the tables of a TOML document; `source` is quoted in errors."""
-        known = [field.name for field in fields(cls) if field.name != "name"]
-        unknown = sorted(set(tables) - set(known))
-        if unknown:
+        groups = setting_groups()
+        for unknown in sorted(set(tables) - set(groups)):
             raise UsageError(
-                f"{unknown[0]!r} is not a group of settings",
+                f"{unknown!r} is not a group of settings{did_you_mean(unknown, groups)}",
                 where=source,
-                fix=f"use one of {', '.join(known)}",
+                fix=f"use one of {', '.join(groups)}",
             )
+        loaded: dict[str, Any] = {
+            key: _group(kind, tables.get(key, {}), name=key, prefix=f"{_prefix(name)}{key}_", source=source)
+            for key, kind in groups.items()
+        }
+        return cls(name=name, **loaded)
 
-        def group(kind: type[G], key: str) -> G:
-            return _group(kind, _table(tables.get(key, {}), source, key), prefix=f"{prefix}{key}_", source=source)
 
-        prefix = f"RUNBOOK_{name.upper()}_" if name in STACKS else "RUNBOOK_"
-        return cls(
-            name=name,
-            runtime=group(RuntimeSettings, "runtime"),
-            files=group(FileSettings, "files"),
-            keycloak=group(KeycloakSettings, "keycloak"),
-            gateway=group(GatewaySettings, "gateway"),
-            kafka=group(KafkaSettings, "kafka"),
-            sink=group(SinkSettings, "sink"),
-            prometheus=group(PrometheusSettings, "prometheus"),
-            alertmanager=group(AlertmanagerSettings, "alertmanager"),
-            grafana=group(GrafanaSettings, "grafana"),
-        )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnknownVariable:
+    """A variable of the environment that looks like a setting and is none; `nearest` is empty when none is similar."""
+
+    name: str
+    nearest: str
+
+    @property
+    def warning(self) -> str:
+        """Return what to tell the operator; the value is never shown."""
+        hint = f"did you mean {self.nearest}?" if self.nearest else "docs/SETTINGS.md lists the settings"
+        return f"{self.name} is not a setting and has no effect; {hint}"
+
+
+def setting_groups() -> dict[str, type[Group]]:
+    """Return every group of settings by its name, in the order of Target."""
+    return {
+        field.name: field.type
+        for field in fields(Target)
+        if isinstance(field.type, type) and issubclass(field.type, Group)
+    }
+
+
+def unknown_variables(environment: Mapping[str, str] | None = None) -> tuple[UnknownVariable, ...]:
+    """Return the `RUNBOOK_` variables (of this process, unless others are given) that no setting has, by name."""
+    known = set(_variables())
+    unknown = sorted(
+        name
+        for name in (os.environ if environment is None else environment)
+        if name.upper().startswith(_PREFIX) and name.upper() not in known | _NO_SETTINGS
+    )
+    return tuple(
+        UnknownVariable(name=name, nearest="".join(get_close_matches(name.upper(), _alike(name, known), n=1)))
+        for name in unknown
+    )
 
 
 def target_name(name: str | None = None) -> str:
     """Return the target that is meant: the given one, else `RUNBOOK_TARGET`, else `live`."""
-    return name or os.environ.get("RUNBOOK_TARGET") or DEFAULT_TARGET
+    return name or os.environ.get(TARGET_VARIABLE) or DEFAULT_TARGET
 
 
 def option_for(name: str) -> str:
@@ -114,10 +148,10 @@ def load_target(name: str | None = None, *, directory: Path | None = None) -> Ta
     path = root / SETTINGS_FILE
     targets = _targets(path)
     if wanted != DEFAULT_TARGET and wanted not in targets:
-        known = ", ".join(sorted({DEFAULT_TARGET, *STACKS, *targets}))
+        known = sorted({DEFAULT_TARGET, *STACKS, *targets})
         raise UsageError(
-            f"There is no target {wanted!r}",
-            where=f"{path} (known targets: {known})",
+            f"There is no target {wanted!r}{did_you_mean(wanted, known)}",
+            where=f"{path} (known targets: {', '.join(known)})",
             fix=f"choose a known target, or write a table [targets.{wanted}]",
         )
     source = f"{path} [targets.{wanted}]"
@@ -129,16 +163,19 @@ def _stack_target(root: Path, name: str) -> Target:
     path = root / folder / "target.toml"
     tables = _toml(path)
     if tables is None:
-        raise UsageError("The local stack is not up", where=str(path), fix=command)
+        raise UsageError("The local stack is not up", where=str(path), fix=inv(command))
     return Target.from_tables(name, tables, source=str(path))
 
 
 def _targets(path: Path) -> dict[str, Any]:
     """Return the table of targets; a file that is not there names none."""
     found = _toml(path) or {}
-    unknown = sorted(set(found) - {"targets"})
-    if unknown:
-        raise UsageError(f"{unknown[0]!r} is not known", where=str(path), fix="write it as [targets.NAME.GROUP]")
+    for unknown in sorted(set(found) - {"targets"}):
+        raise UsageError(
+            f"{unknown!r} is not known{did_you_mean(unknown, ['targets'])}",
+            where=str(path),
+            fix="write settings as [targets.NAME.GROUP]",
+        )
     return _table(found.get("targets", {}), str(path), "targets")
 
 
@@ -153,30 +190,36 @@ def _toml(path: Path) -> dict[str, Any] | None:
 
 def _table(value: object, source: str, name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise UsageError(
-            f"{name!r} is {type(value).__name__}, expected a table",
-            where=source,
-            fix="write it as [targets.NAME.GROUP]",
-        )
+        raise UsageError(f"{name!r} must be a table", where=source, fix="write settings as [targets.NAME.GROUP]")
     return value
 
 
-def _group(kind: type[G], table: dict[str, Any], *, prefix: str, source: str) -> G:
+def _group(kind: type[Group], table: object, *, name: str, prefix: str, source: str) -> Group:
+    environment = {variable.upper(): value for variable, value in sorted(os.environ.items(), reverse=True)}
     try:
-        return kind(_env_prefix=prefix, **table)  # type: ignore[call-arg]  # an option of BaseSettings itself
+        return kind.load(_table(table, source, name), prefix=prefix, environment=environment)
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        field = str(first["loc"][0]) if first["loc"] else ""
-        variable = f"{prefix}{field}".upper()
-        given = [name for name in (variable, f"{variable}_FILE") if os.environ.get(name)]
-        raise UsageError(
-            f"{field}: {first['msg']}",
-            where=f"environment variable {given[0]}" if given else f"{source}, {field}",
-            fix=_allowed(kind, field),
-        ) from None
+        raise wrong_setting(error, kind, group=name, prefix=prefix, source=source) from None
 
 
-def _allowed(kind: type[Group], field: str) -> str:
-    if field not in kind.model_fields:
-        return f"use one of {', '.join(kind.model_fields)}"
-    return f"correct it: {kind.model_fields[field].description}"
+def _prefix(target: str) -> str:
+    return f"{_PREFIX}{target.upper()}_" if target in STACKS else _PREFIX
+
+
+def _variables() -> Iterator[str]:
+    """Yield every variable that is read, of the targets that stack.up writes too."""
+    for prefix in (_PREFIX, *map(_prefix, STACKS)):
+        for group, kind in setting_groups().items():
+            for setting, info in kind.model_fields.items():
+                variable = f"{prefix}{group}_{setting}".upper()
+                yield from (variable, f"{variable}{FILE_SUFFIX}") if is_secret(info) else (variable,)
+
+
+def _alike(name: str, known: set[str]) -> list[str]:
+    """Return the known variables of the same targets: RUNBOOK_LOCAL_... is never meant by RUNBOOK_GRAFANA_..."""
+    stacks = tuple(map(_prefix, STACKS))
+    own = tuple(prefix for prefix in stacks if name.upper().startswith(prefix))
+    alike = (
+        {one for one in known if one.startswith(own)} if own else {one for one in known if not one.startswith(stacks)}
+    )
+    return sorted(alike | {TARGET_VARIABLE})

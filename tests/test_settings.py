@@ -1,13 +1,18 @@
 """Settings: which source wins, what a wrong one says, and that no secret is ever shown."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from runbook.errors import UsageError
-from runbook.settings import Target, load_target, target_name
+from runbook.settings import Target, load_target, setting_groups, target_name, unknown_variables
+from runbook.systems.grafana.settings import GrafanaSettings
+from runbook.systems.runtime import Service
 
+CHECKOUT = Path(__file__).resolve().parents[1]
 SECRET = "correct-horse"  # noqa: S105 - what must never be shown
 
 
@@ -87,7 +92,7 @@ def test_a_secret_by_file(folder: Path, monkeypatch: pytest.MonkeyPatch, group: 
 
 def test_kafkas_further_settings_by_variable_and_by_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written = '{"security.protocol": "SASL_SSL", "sasl.password": "correct-horse"}'
-    expected = {"security.protocol": "SASL_SSL", "sasl.password": SECRET}
+    expected = {"security.protocol": SecretStr("SASL_SSL"), "sasl.password": SecretStr(SECRET)}
     (folder / "options.json").write_text(f"{written}\n", encoding="utf-8")
 
     monkeypatch.setenv("RUNBOOK_KAFKA_OPTIONS", written)
@@ -159,16 +164,38 @@ def test_a_target_of_the_file(folder: Path) -> None:
     ("text", "target", "seen", "where"),
     [
         ("", "staging", "no target 'staging'", "known targets: docker, live, local"),
+        ("", "locl", "did you mean local?", "known targets: docker, live, local"),
         ("", "local", "not up", "target.toml"),
         ("[targets.live", "live", "cannot be read", "runbook.toml"),
-        ("[target.live]", "live", "'target' is not known", "runbook.toml"),
-        ("targets = 1", "live", "'targets' is int", "runbook.toml"),
-        ("[targets]\nlive = 1", "live", "'live' is int", "runbook.toml"),
-        ("[targets.live.grafanna]", "live", "'grafanna' is not a group", "[targets.live]"),
-        ("[targets.live]\ngrafana = 3", "live", "'grafana' is int", "[targets.live]"),
-        ("[targets.live.grafana]\nurl = 3000", "live", "url:", "[targets.live], url"),
-        ("[targets.live.grafana]\nurll = 'x'", "live", "urll:", "[targets.live], urll"),
-        ("[targets.live.runtime]\nkind = 'podman'", "live", "'docker' or 'processes'", "[targets.live], kind"),
+        ("[target.live]", "live", "'target' is not known; did you mean targets?", "runbook.toml"),
+        ("targets = 1", "live", "'targets' must be a table", "runbook.toml"),
+        ("[targets]\nlive = 1", "live", "'live' must be a table", "runbook.toml"),
+        ("[targets.live.grafanna]", "live", "'grafanna' is not a group of settings; did you mean grafana?", "live]"),
+        ("[targets.live]\ngrafana = 3", "live", "'grafana' must be a table", "[targets.live]"),
+        (
+            "[targets.live.grafana]\nurl = 3000",
+            "live",
+            "url must be text, not a whole number",
+            "[targets.live], grafana.url",
+        ),
+        (
+            "[targets.live.grafana]\nurll = 'x'",
+            "live",
+            "'urll' is not a setting of grafana; did you mean url?",
+            "grafana.urll",
+        ),
+        (
+            "[targets.live.runtime]\nkind = 'podman'",
+            "live",
+            "kind must be 'docker' or 'processes'",
+            "[targets.live], runtime.kind",
+        ),
+        (
+            "[targets.live.files]\nrules = 3",
+            "live",
+            "rules must be a path, not a whole number",
+            "[targets.live], files.rules",
+        ),
     ],
 )
 def test_a_mistake_is_named_with_its_place_and_a_way_out(
@@ -231,6 +258,194 @@ def test_every_setting_says_what_it_means() -> None:
         if not info.description
     ]
     assert undescribed == []
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "seen", "fix"),
+    [
+        ("RUNBOOK_RUNTIME_KIND", "podman", "kind must be 'docker' or 'processes'", "RUNBOOK_RUNTIME_KIND=docker"),
+        ("RUNBOOK_KAFKA_OPTIONS", "{", "options is not JSON", 'RUNBOOK_KAFKA_OPTIONS=\'{"security.protocol":'),
+        ("RUNBOOK_KAFKA_OPTIONS", "[1]", "options must be a table of names and texts, not a list", "OPTIONS='{"),
+        ("RUNBOOK_KAFKA_OPTIONS", '{"a": 1}', "options must be a table of names and texts", "OPTIONS='{"),
+        ("RUNBOOK_GRAFANA_URL", "http://h/?x=1", "url has a query", "RUNBOOK_GRAFANA_URL=http://localhost:3000"),
+    ],
+)
+def test_a_wrong_value_is_told_what_form_is_right_with_an_example(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, seen: str, fix: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+
+    with pytest.raises(UsageError) as caught:
+        load_target()
+
+    assert seen in caught.value.seen
+    assert f"write it like this: {variable}=" in caught.value.fix
+    assert fix in caught.value.fix
+    assert caught.value.where == f"environment variable {variable}"
+
+
+def test_every_example_in_a_fix_is_a_right_value(folder: Path) -> None:
+    """For each setting: a wrong type in the file, then the line that the fix shows in its place."""
+    for group, kind in setting_groups().items():
+        for setting in kind.model_fields:
+            toml(folder, f"[targets.live.{group}]\n{setting} = [1]\n")
+            with pytest.raises(UsageError, match=f"{setting} must be") as caught:
+                load_target()
+            line = caught.value.fix.removeprefix("write it like this: ").partition(" (")[0]
+            assert line.startswith(f"{setting} = ")
+            toml(folder, f"[targets.live.{group}]\n{line}\n")
+            load_target()
+
+
+def test_user_and_password_of_an_address_become_settings_of_their_own(folder: Path) -> None:
+    """No address that anybody can print holds a secret; percent signs are undone."""
+    toml(
+        folder,
+        """
+        [targets.live.prometheus]
+        url = "https://ops:correct%2Dhorse@prometheus:9090/prefix"
+        [targets.live.alertmanager]
+        url = "http://ops:correct-horse@alertmanager:9093"
+        [targets.live.grafana]
+        url = "http://viewer:correct-horse@dash"
+        [targets.live.keycloak]
+        url = "http://ops:correct-horse@issuer/auth"
+        [targets.live.sink]
+        metrics_url = "http://ops:correct-horse@sink:9105/metrics?token=correct-horse"
+        http_url = "http://:correct-horse@sink:9106"
+        """,
+    )
+
+    live = load_target()
+
+    assert (live.prometheus.url, live.prometheus.login()) == ("https://prometheus:9090/prefix", ("ops", SECRET))
+    assert (live.alertmanager.url, live.alertmanager.login()) == ("http://alertmanager:9093", ("ops", SECRET))
+    assert (live.grafana.url, live.grafana.login()) == ("http://dash", ("viewer", SECRET))
+    assert (live.keycloak.url, live.keycloak.login("proxy_")) == ("http://issuer/auth", ("ops", SECRET))
+    assert live.keycloak.login() == ("demo", "demo")
+    assert (live.sink.metrics_url, live.sink.login("metrics_")) == ("http://sink:9105/metrics", ("ops", SECRET))
+    assert live.sink.metrics_query == SecretStr("token=correct-horse")
+    assert (live.sink.http_url, live.sink.login("http_")) == ("http://sink:9106", ("", SECRET))
+    assert SECRET not in repr(live)
+
+
+def test_a_password_of_its_own_goes_before_the_one_in_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUNBOOK_GRAFANA_URL", "http://viewer:in-the-address@dash")
+    monkeypatch.setenv("RUNBOOK_GRAFANA_PASSWORD", SECRET)
+
+    assert load_target().grafana.login() == ("viewer", SECRET)
+
+
+def test_an_address_without_a_login_has_none() -> None:
+    assert (load_target().prometheus.login(), load_target().sink.login("metrics_")) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "seen"),
+    [
+        ("RUNBOOK_GATEWAY_URL", "http://u:correct-horse@gateway", "a request carries the token only"),
+        ("RUNBOOK_GATEWAY_URL", "http://gateway?key=correct-horse", "a request carries the token only"),
+        ("RUNBOOK_KAFKA_BOOTSTRAP", "SASL_SSL://u:correct-horse@kafka:9092", "sasl.password in options"),
+        ("RUNBOOK_RUNTIME_DOCKER_HOST", "tcp://u:correct-horse@engine:2375", "Docker does not take"),
+        ("RUNBOOK_RUNTIME_DOCKER_HOST", "ssh://u:correct/horse@engine", "Docker does not take"),
+        ("RUNBOOK_RUNTIME_DOCKER_HOST", "correct-horse@engine:2375", "Docker does not take"),
+        ("RUNBOOK_GRAFANA_URL", "http://u:correct/horse@dash", "write %2F for /"),
+        ("RUNBOOK_GRAFANA_URL", "http://u:correct?horse@dash", "write %2F for /"),
+        ("RUNBOOK_GRAFANA_URL", "http://u:correct#horse@dash", "write %2F for /"),
+        ("RUNBOOK_GRAFANA_URL", "u:correct://horse@dash", "write %2F for /"),
+        ("RUNBOOK_PROMETHEUS_URL", "http://prometheus/?token=correct-horse", "has a query"),
+    ],
+)
+def test_an_address_whose_secret_cannot_be_moved_is_refused_without_quoting_it(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, seen: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+
+    with pytest.raises(UsageError) as caught:
+        load_target()
+
+    assert seen in caught.value.seen
+    assert caught.value.where == f"environment variable {variable}"
+    assert not {"correct", "horse"} & set(re.findall(r"\w+", str(caught.value)))
+
+
+@pytest.mark.parametrize("address", ["ssh://ops@engine", "unix:///run/user@1000/docker.sock", "tcp://engine:2375"])
+def test_the_address_of_an_engine_may_name_a_user_of_ssh(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    monkeypatch.setenv("RUNBOOK_RUNTIME_DOCKER_HOST", address)
+
+    assert load_target().runtime.docker_host == address
+
+
+def test_an_address_without_http_keeps_no_secret_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is refused when it is asked; until then it can be shown."""
+    monkeypatch.setenv("RUNBOOK_GRAFANA_URL", "u:correct-horse@dash:3000")
+
+    assert load_target().grafana.url == "dash:3000"
+
+
+def test_unknown_variables_are_named_with_the_nearest_setting() -> None:
+    environment = {
+        "RUNBOOK_GRAFANA_PASWORD": SECRET,
+        "RUNBOOK_GRAFANA_URL_FILE": "/run/url",
+        "RUNBOOK_LOCAL_GRAFANNA_URL": "http://x",
+        "RUNBOOK_TARGETT": "staging",
+        "RUNBOOK_ZZZZZZZZZZ": "1",
+        "PATH": "/bin",
+    }
+
+    unknown = unknown_variables(environment)
+
+    assert [(one.name, one.nearest) for one in unknown] == [
+        ("RUNBOOK_GRAFANA_PASWORD", "RUNBOOK_GRAFANA_PASSWORD"),
+        ("RUNBOOK_GRAFANA_URL_FILE", "RUNBOOK_GRAFANA_URL"),
+        ("RUNBOOK_LOCAL_GRAFANNA_URL", "RUNBOOK_LOCAL_GRAFANA_URL"),
+        ("RUNBOOK_TARGETT", "RUNBOOK_TARGET"),
+        ("RUNBOOK_ZZZZZZZZZZ", ""),
+    ]
+    assert unknown[0].warning == (
+        "RUNBOOK_GRAFANA_PASWORD is not a setting and has no effect; did you mean RUNBOOK_GRAFANA_PASSWORD?"
+    )
+    assert not any(SECRET in one.warning for one in unknown)
+
+
+def test_every_documented_variable_is_known() -> None:
+    """Those of docs/SETTINGS.md, of the targets that stack.up writes, and files for the secrets."""
+    documented = re.findall(r"`(RUNBOOK_\w+)` \|", (CHECKOUT / "docs" / "SETTINGS.md").read_text(encoding="utf-8"))
+    others = [
+        "RUNBOOK_TARGET",
+        "RUNBOOK_DOCKER_GRAFANA_URL",
+        "RUNBOOK_LOCAL_KEYCLOAK_PASSWORD_FILE",
+        "runbook_sink_http_url",
+    ]
+
+    assert len(documented) > 40
+    assert unknown_variables(dict.fromkeys([*documented, *others], "x")) == ()
+
+
+def test_a_variable_in_lower_case_counts_and_loses_against_upper_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("runbook_grafana_url", "http://lower")
+    assert load_target().grafana.url == "http://lower"
+    monkeypatch.setenv("RUNBOOK_GRAFANA_URL", "http://upper")
+    assert load_target().grafana.url == "http://upper"
+
+
+def test_a_group_that_is_made_directly_reads_no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("URL", "RUNBOOK_GRAFANA_URL", "GRAFANA_URL"):
+        monkeypatch.setenv(name, "http://elsewhere")
+
+    assert GrafanaSettings().url == "http://localhost:3000"
+
+
+def test_fixes_name_the_variables_of_their_target(folder: Path) -> None:
+    """What is exported for production does not reach the local stack, so a fix there names the other variable."""
+    stack(folder, "")
+
+    assert load_target().grafana.as_service.setting == "RUNBOOK_GRAFANA_CONTAINER"
+    assert load_target("local").grafana.as_service.setting == "RUNBOOK_LOCAL_GRAFANA_CONTAINER"
+    assert load_target().sink.as_service == Service(
+        name="crm-events-sink", container="aether-crm-events-sink", setting="RUNBOOK_SINK_CONTAINER"
+    )
+    assert GrafanaSettings().variable("url") == "RUNBOOK_GRAFANA_URL"
 
 
 def vars_of(target: Target) -> list[tuple[str, object]]:

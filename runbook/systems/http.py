@@ -4,26 +4,25 @@ Redirects are answers like any other, so credentials never travel to a host that
 and netrc of the environment are not used: every address here is one that the operator configured.
 """
 
-import base64
-import json
 import re
-import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from html import escape, unescape
+from html import unescape
 from http.cookiejar import DefaultCookiePolicy
 from ipaddress import ip_address
-from typing import Any, Final, Self, TypeVar
-from urllib.parse import quote, quote_plus, unquote, urlsplit
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from urllib.parse import unquote, urlsplit
 
 import msgspec
-import requests
-import urllib3
-from requests.auth import HTTPBasicAuth
 
 from runbook.errors import AnswerError, UnreachableError, UsageError
+from runbook.systems.failures import failure_reason, system_text
+from runbook.systems.redaction import login_texts, redacted, secret_forms
+
+if TYPE_CHECKING:
+    import requests
 
 T = TypeVar("T")
 
@@ -31,12 +30,6 @@ EXCERPT_CHARACTERS: Final = 200
 BODY_CHARACTERS: Final = 500
 _CHUNK_BYTES: Final = 65_536
 _SAFE_ATTEMPTS: Final = 3
-_BAD_ADDRESS: Final = (
-    requests.exceptions.InvalidURL,
-    requests.exceptions.MissingSchema,
-    requests.exceptions.InvalidSchema,
-)
-_FAILED: Final = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,17 +130,24 @@ class HttpClient:
         *,
         auth: tuple[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
+        secrets: tuple[str, ...] = (),
         timeout_s: float = 10.0,
         max_bytes: int = 20_000_000,
         fix: str,
     ) -> None:
-        """Keep the address and who we are there; `auth` is user and password for Basic."""
+        """Keep the address and who we are there; `auth` is user and password for Basic.
+
+        `secrets` are further texts that are never quoted.
+        """
+        import requests
+        from requests.auth import HTTPBasicAuth
+
         self._system = system
         self._base_url = base_url.rstrip("/")
         self._timeout_s = timeout_s
         self._max_bytes = max_bytes
         self._fix = fix
-        self._secrets = _secrets(self._base_url, auth, headers or {})
+        self._secrets = _secrets(self._base_url, auth, headers or {}, secrets)
         self._session = requests.Session()
         self._session.trust_env = False
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
@@ -200,6 +200,10 @@ class HttpClient:
         params: Mapping[str, str] | None = None,
         json: object = None,
     ) -> Answer:
+        from requests import RequestException
+        from requests.exceptions import InvalidSchema, InvalidURL, MissingSchema
+        from urllib3.exceptions import HTTPError
+
         url = self._base_url + path
         where = f"{method} {shown_url(url)}"
         limit_s = self._timeout_s if timeout_s is None else timeout_s
@@ -210,10 +214,10 @@ class HttpClient:
                 method, url, params=params, json=json, timeout=limit_s, allow_redirects=False, stream=True
             ) as response:
                 body = self._body(response, where, deadline)
-        except _BAD_ADDRESS:
+        except (InvalidSchema, InvalidURL, MissingSchema):
             seen = f"The address of {self._system} is not an http URL"
             raise UsageError(seen, where=where, fix=self._fix) from None
-        except _FAILED as error:
+        except (RequestException, HTTPError, OSError) as error:
             raise self._unreachable(error, where, limit_s) from None
         return Answer(
             system=self._system,
@@ -228,7 +232,7 @@ class HttpClient:
             secrets=self._secrets,
         )
 
-    def _body(self, response: requests.Response, where: str, deadline: float) -> bytes:
+    def _body(self, response: "requests.Response", where: str, deadline: float) -> bytes:
         """Read what has arrived, again and again, so that neither a huge nor an endless answer can hold us."""
         body = bytearray()
         while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=True):
@@ -252,23 +256,10 @@ class HttpClient:
         said = {
             "timeout": f"did not answer within {limit_s:g} s",
             "dns": f"cannot be found: its name {urlsplit(self._base_url).hostname} does not resolve",
-            "refused": f"cannot be reached: {_system_text(error)}",
+            "refused": f"cannot be reached: {system_text(error)}",
             "broken": "closed the connection in the middle of an answer",
         }[reason]
         return UnreachableError(f"{self._system} {said}", where=where, fix=self._fix, reason=reason)
-
-
-def failure_reason(error: BaseException) -> str:
-    """Return the reason of UnreachableError for what requests, urllib3 or a socket raised."""
-    found = causes(error)
-    if any(isinstance(cause, (urllib3.exceptions.NameResolutionError, socket.gaierror)) for cause in found):
-        return "dns"
-    # A refused connection is a NewConnectionError, which urllib3 derives from ConnectTimeoutError: ask for it first.
-    if any(isinstance(cause, (urllib3.exceptions.NewConnectionError, ConnectionRefusedError)) for cause in found):
-        return "refused"
-    if any(isinstance(cause, (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)) for cause in found):
-        return "timeout"
-    return "broken"
 
 
 def is_loopback(host: str) -> bool:
@@ -279,33 +270,9 @@ def is_loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
-def redacted(text: str, secrets: tuple[str, ...]) -> str:
-    """Return a text of others without our secrets, in case it echoes what we sent."""
-    for secret in secrets:
-        text = text.replace(secret, "***")
-    return text
-
-
 def shortened(text: str, characters: int) -> str:
     """Cut a text to a length, and say so with an ellipsis."""
     return text if len(text) <= characters else f"{text[: characters - 1]}…"
-
-
-def causes(error: BaseException) -> list[BaseException]:
-    """Return the error with everything it wraps; requests and urllib3 nest theirs in arguments and `reason`."""
-    found: list[BaseException] = []
-    waiting: list[object] = [error]
-    while waiting:
-        one = waiting.pop(0)
-        if isinstance(one, BaseException) and one not in found:
-            found.append(one)
-            waiting += [*one.args, getattr(one, "reason", None), one.__cause__, one.__context__]
-    return found
-
-
-def _system_text(error: BaseException) -> str:
-    texts = [cause.strerror for cause in causes(error) if isinstance(cause, OSError) and cause.strerror]
-    return texts[0].lower() if texts else "the connection was refused"
 
 
 def shown_url(url: str) -> str:
@@ -313,34 +280,13 @@ def shown_url(url: str) -> str:
     return re.sub(r"//.*@", "//", url).partition("?")[0]
 
 
-def secret_forms(*secrets: str) -> tuple[str, ...]:
-    """Return the secrets as they are and as forms, URLs, JSON and HTML write them.
-
-    The longest comes first, so that no part of one is left standing.
-    """
-    forms = {
-        form
-        for secret in secrets
-        if secret
-        for form in (
-            secret,
-            quote(secret),
-            quote(secret, safe=""),
-            quote_plus(secret),
-            json.dumps(secret)[1:-1],
-            json.dumps(secret, ensure_ascii=False)[1:-1],
-            escape(secret),
-        )
-    }
-    return tuple(sorted(forms, key=len, reverse=True))
-
-
-def _secrets(url: str, auth: tuple[str, str] | None, headers: Mapping[str, str]) -> tuple[str, ...]:
-    """Return what must never be quoted: passwords, Basic credentials and bearer tokens."""
+def _secrets(
+    url: str, auth: tuple[str, str] | None, headers: Mapping[str, str], others: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Return what must never be quoted: passwords, Basic credentials, bearer tokens, and `others`."""
     logins = [auth] if auth else []
     written = re.search(r"//([^:]*):(.*)@", url)
     if written:
         logins += [(written[1], written[2]), (unquote(written[1]), unquote(written[2]))]
-    basic = [base64.b64encode(":".join(login).encode()).decode() for login in logins]
     tokens = [value.rpartition(" ")[2] for name, value in headers.items() if name.lower() == "authorization"]
-    return secret_forms(*(password for _, password in logins), *basic, *tokens)
+    return secret_forms(*tokens, *others, *(text for login in logins for text in login_texts(*login)))

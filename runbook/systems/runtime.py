@@ -8,10 +8,14 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """How a service is called: `name` in compose (and in the local stack), `container` by hand."""
+    """How a service is called: `name` in compose (and in the local stack), `container` by hand.
+
+    `setting` is the variable that sets `container`, for who has to choose among several.
+    """
 
     name: str
     container: str
+    setting: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

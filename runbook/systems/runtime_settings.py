@@ -1,14 +1,23 @@
 """What runs the services of a target: a Docker engine, or processes of this host."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from runbook.systems.addresses import holds_password
 from runbook.systems.settings_group import Group
+
+
+def _without_password(address: str | None) -> str | None:
+    if address and holds_password(address):
+        raise ValueError("holds a password, which Docker does not take: use TLS (DOCKER_CERT_PATH) or ssh://USER@HOST")
+    return address
 
 
 class RuntimeSettings(Group):
     """What runs the services: Docker, or processes that `stack.up` started."""
 
     kind: Literal["docker", "processes"] = Field("docker", description="what runs the services")
-    docker_host: str | None = Field(None, description="engine address; None: DOCKER_HOST or the socket")
+    docker_host: Annotated[str | None, AfterValidator(_without_password)] = Field(
+        None, description="engine address; unset: DOCKER_HOST or the socket", examples=["tcp://engine.example:2376"]
+    )

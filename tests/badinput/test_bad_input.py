@@ -188,7 +188,7 @@ CASES = (
     Case("stack not up", "verify --target local", nothing, "not up", 4),
     Case("runbook.toml not TOML", "setup", lambda scene: scene.settings("[targets.live"), "cannot be read", 4),
     Case("runbook.toml unreadable", "setup", unreadable_settings, "cannot be read", 4),
-    Case("wrong type", "setup", lambda scene: scene.settings("[targets.live.kafka]\ngroup = 3"), "valid string", 4),
+    Case("wrong type", "setup", lambda scene: scene.settings("[targets.live.kafka]\ngroup = 3"), "must be text", 4),
     Case("leads -1", "traffic --leads -1", nothing, "--leads is -1", 4),
     Case("leads abc", "traffic --leads abc", nothing, "--leads is 'abc'", 4),
     Case("rate 0", "traffic --rate 0", nothing, "--rate is '0'", 4),

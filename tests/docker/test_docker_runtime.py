@@ -14,6 +14,7 @@ import pytest
 from containers import Starting
 from docker import APIClient
 
+from runbook.errors import AnswerError
 from runbook.local_stack.engine import docker
 from runbook.systems.docker.client import DockerRuntime
 from runbook.systems.runtime import Service, ServiceState
@@ -29,12 +30,21 @@ def ended(state: ServiceState) -> bool:
     return state.status == "exited"
 
 
-def test_container_is_found_by_its_label_whatever_its_name(runtime: DockerRuntime, started: Starting) -> None:
+def test_container_is_found_by_its_name_then_by_a_label_that_leads_to_it_alone(
+    runtime: DockerRuntime, started: Starting
+) -> None:
     by_hand = started(ENDLESS)
-    labelled = started(ENDLESS, "--label", f"com.docker.compose.service={by_hand.name}")
+    label = ("--label", f"com.docker.compose.service={by_hand.name}")
+    labelled = started(ENDLESS, *label)
+    renamed = Service(name=by_hand.name, container="none", setting="RUNBOOK_SINK_CONTAINER")
 
-    assert runtime.state(by_hand).name == labelled.name
-    assert runtime.state(Service(name="none", container=by_hand.name)).name == by_hand.name
+    assert runtime.state(by_hand).name == by_hand.name
+    assert runtime.state(renamed).name == labelled.name
+
+    second = started(ENDLESS, *label)
+    with pytest.raises(AnswerError, match=rf"{second.name} \(running\)") as caught:
+        runtime.restart(renamed, timeout_s=1)
+    assert (caught.value.code, labelled.name in caught.value.seen) == ("several_containers", True)
 
 
 def test_container_killed_for_memory_is_told_from_one_that_was_killed(started: Starting, state_of: StateOf) -> None:

@@ -1,19 +1,9 @@
-"""The Docker runtime against a small engine on a Unix socket, whose answers have the shapes of the Engine API 1.45."""
+"""The Docker runtime against a small engine on a Unix socket."""
 
-import base64
-import io
-import json
 import os
-import socketserver
-import struct
-import sys
-import tarfile
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 from cryptography import x509
@@ -22,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 from loopback_servers import Reply, ScriptedServer
+from small_engine import STDERR, STDOUT, Engine, frames, inspected, stat, tar
 
 from runbook.errors import AnswerError, UnreachableError
 from runbook.systems.docker.client import DockerRuntime
@@ -30,152 +21,7 @@ from runbook.systems.runtime_settings import RuntimeSettings
 
 PROMETHEUS = Service(name="prometheus", container="aether-prom")
 SINK = Service(name="crm-events-sink", container="aether-crm-events-sink")
-STDOUT, STDERR = 1, 2
 NOBODY = 65534
-
-
-class Engine:
-    """What the engine has: containers by id, their inspection, log frames and files."""
-
-    def __init__(self, socket_path: Path) -> None:
-        self.containers, self.inspections, self.logs, self.files = [], {}, {}, {}
-        self.printed, self.started = {}, {}  # what `cat` prints, by container and path: code, stdout, stderr
-        self.requests, self.failure, self.api_version = [], None, "1.45"
-        self._server = Engine._Server(str(socket_path), self._handler())
-        self.url = f"unix://{socket_path}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
-        self._thread.start()
-
-    class _Server(socketserver.ThreadingUnixStreamServer):
-        daemon_threads = True
-
-        def handle_error(self, *_: object) -> None:
-            """Say nothing when a client has heard enough."""
-            if not isinstance(sys.exception(), ConnectionError):
-                super().handle_error(*_)
-
-    def asked(self, what: str) -> dict[str, list[str]]:
-        """Return the query of the last request for this."""
-        return [query for _, path, query in self.requests if path.endswith(f"/{what}")][-1]
-
-    def stop(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-    def has(
-        self,
-        name: str,
-        *,
-        service: str = "",
-        state: str = "running",
-        created: int = 1,
-        inspection: dict[str, object] | None = None,
-    ) -> str:
-        number = f"{len(self.containers):064x}"
-        labels = {"com.docker.compose.service": service} if service else {}
-        listed = {
-            "Id": number,
-            "Names": [f"/{name}"],
-            "State": state,
-            "Created": created,
-            "Labels": labels,
-            "Image": "x",
-        }
-        self.containers.append(listed)
-        self.inspections[number] = inspected(status=state) | (inspection or {})
-        return number
-
-    def answer(self, method: str, path: str, query: dict[str, list[str]], body: bytes) -> tuple[object, ...]:
-        """Return status and body; a body that is no bytes is sent as JSON."""
-        self.requests.append((method, path, query))
-        if path == "/version":
-            return 200, {"ApiVersion": self.api_version, "Version": "26.1.0"}
-        if self.failure is not None:
-            return self.failure
-        if path == "/containers/json":
-            return 200, self.containers
-        _, kind, number, what = path.split("/", 3)
-        if "exec" in {kind, what}:
-            return self.executed(number, what, body)
-        if what == "archive":
-            return self.files.get((number, query["path"][0]), (404, {"message": "Could not find the file"}))
-        return {"json": (200, self.inspections[number]), "logs": (200, self.logs.get(number, b""))}.get(
-            what, (204, b"")
-        )
-
-    def executed(self, number: str, what: str, body: bytes) -> tuple[object, ...]:
-        """Make a command of a container, start it, or say how it ended."""
-        if what == "exec":
-            program, name = json.loads(body)["Cmd"]
-            missing = (1, b"", f"{program}: {name}: No such file or directory\n".encode())
-            command = f"run{len(self.started)}"
-            self.started[command] = self.printed.get((number, name), missing)
-            return 201, {"Id": command}
-        code, stdout, stderr = self.started[number]
-        return 200, {"ExitCode": code} if what == "json" else frames((STDOUT, stdout), (STDERR, stderr))
-
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        engine = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def address_string(self) -> str:
-                return "unix"
-
-            def reply(self) -> None:
-                target = urlsplit(self.path)
-                path = unquote(target.path).removeprefix(f"/v{engine.api_version}")
-                sent = self.rfile.read(int(self.headers.get("Content-Length", "0")))
-                status, body, *stat = engine.answer(self.command, path, parse_qs(target.query), sent)
-                payload = body if isinstance(body, bytes) else json.dumps(body).encode()
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json" if payload is not body else "application/x-tar")
-                self.send_header("Content-Length", str(len(payload)))
-                for text in stat:
-                    self.send_header("X-Docker-Container-Path-Stat", text)
-                self.end_headers()
-                self.wfile.write(payload)
-
-            do_GET = do_POST = reply  # noqa: N815 - names that http.server looks up
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        return Handler
-
-
-def inspected(*, status: str = "running", health: str | None = None, **state: object) -> dict[str, object]:
-    known = {"Status": status, "ExitCode": 0, "OOMKilled": False, "StartedAt": "2025-11-03T19:48:51.465169123Z"}
-    known |= state | ({"Health": {"Status": health, "FailingStreak": 0, "Log": []}} if health else {})
-    return {
-        "State": known,
-        "RestartCount": 0,
-        "Config": {"Tty": False},
-        "Mounts": [],
-        "NetworkSettings": {"Networks": {}},
-    }
-
-
-def frames(*pieces: tuple[int, bytes]) -> bytes:
-    """Multiplex as the engine does without a terminal: stream, three zero bytes, length, bytes."""
-    return b"".join(struct.pack(">BxxxL", stream, len(data)) + data for stream, data in pieces)
-
-
-def stat(name: str, *, link: str = "") -> str:
-    document = {"name": name, "size": 1, "mode": 420, "mtime": "2025-11-03T19:48:51Z", "linkTarget": link}
-    return base64.b64encode(json.dumps(document).encode()).decode()
-
-
-def tar(name: str, content: bytes | None = None) -> bytes:
-    target = io.BytesIO()
-    with tarfile.open(fileobj=target, mode="w") as archive:
-        member = tarfile.TarInfo(name)
-        member.size = len(content or b"")
-        member.type = tarfile.REGTYPE if content is not None else tarfile.DIRTYPE
-        archive.addfile(member, io.BytesIO(content or b""))
-    return target.getvalue()
 
 
 @pytest.fixture(autouse=True)
@@ -214,35 +60,6 @@ def test_engine_is_spoken_to_in_its_own_version(engine: Engine, docker: DockerRu
 
     assert docker.state(PROMETHEUS).found
     assert docker.file_inside(PROMETHEUS, "/x") == b"content"
-
-
-def test_container_is_found_by_compose_label_before_its_name(engine: Engine, docker: DockerRuntime) -> None:
-    """Service and container names differ: `prometheus` is `aether-prom`."""
-    engine.has("prometheus")
-    engine.has("renamed-by-hand", service="prometheus")
-
-    assert docker.state(PROMETHEUS).name == "renamed-by-hand"
-
-
-def test_container_started_by_hand_is_found_by_name(engine: Engine, docker: DockerRuntime) -> None:
-    engine.has("aether-prom")
-
-    assert docker.state(PROMETHEUS).name == "aether-prom"
-
-
-def test_of_two_projects_the_one_with_our_container_name_counts(engine: Engine, docker: DockerRuntime) -> None:
-    """Another project's running Prometheus must not stand in for ours that has exited."""
-    engine.has("aether-prom", service="prometheus", state="exited")
-    engine.has("other-prometheus-1", service="prometheus", created=9)
-
-    assert (docker.state(PROMETHEUS).name, docker.state(PROMETHEUS).status) == ("aether-prom", "exited")
-
-
-def test_of_several_containers_of_a_service_the_running_one_counts(engine: Engine, docker: DockerRuntime) -> None:
-    engine.has("old", service="prometheus", state="exited", created=9)
-    engine.has("new", service="prometheus")
-
-    assert docker.state(PROMETHEUS).name == "new"
 
 
 def test_missing_container_is_a_state_with_the_nearest_names(engine: Engine, docker: DockerRuntime) -> None:

@@ -60,7 +60,7 @@ def test_created_job_is_returned(gateway: Gateway, server: ScriptedServer) -> No
         (400, {"detail": "Tenant required"}, "tenant_required", "names no tenant"),
         (400, {"detail": "bad"}, "bad_request", "refused the request"),
         (422, {"detail": "email"}, "invalid", "refused the data"),
-        (500, {"detail": "db"}, "server_error", "could not do it"),
+        (500, {"detail": "db"}, "server_error", "The API failed"),
         (502, b"Bad Gateway", "upstream", "no answer from ApexFlow"),
         (503, b"", "upstream", "no answer from ApexFlow"),
         (504, b"", "upstream", "no answer from ApexFlow"),

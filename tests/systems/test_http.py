@@ -12,7 +12,8 @@ import pytest
 from loopback_servers import MakeServer, Reply, ScriptedServer
 
 from runbook.errors import AnswerError, UnreachableError, UsageError
-from runbook.systems.http import HttpClient, redacted
+from runbook.systems.http import HttpClient
+from runbook.systems.redaction import redacted
 
 FIX = "start it"
 PASSWORD = "s3cret-p/ss"  # noqa: S105 - a test's own

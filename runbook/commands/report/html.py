@@ -4,15 +4,16 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
-
-import jinja2
+from typing import TYPE_CHECKING, Any
 
 from runbook.commands.report.timeline import Timeline, timeline
 from runbook.errors import RunbookError
 from runbook.invocation import inv
 from runbook.runs.run_log import RunEvent, RunLog
 from runbook.wording import moment, span, visible
+
+if TYPE_CHECKING:
+    import jinja2
 
 Document = dict[str, Any]
 
@@ -126,7 +127,9 @@ def _versions(events: tuple[RunEvent, ...]) -> dict[str, str]:
     return found
 
 
-def _template() -> jinja2.Template:
+def _template() -> "jinja2.Template":
+    import jinja2
+
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("runbook.commands.report", ""),
         autoescape=True,

@@ -66,8 +66,8 @@ class Alertmanager:
 
     def __init__(self, settings: AlertmanagerSettings, timeout_s: float = 10) -> None:
         """Keep the address; nothing is opened."""
-        fix = f"check that Alertmanager ({settings.container}) runs, and that RUNBOOK_ALERTMANAGER_URL is its address"
-        self._http = HttpClient("Alertmanager", settings.url, timeout_s=timeout_s, fix=fix)
+        fix = f"check that Alertmanager ({settings.container}) runs, and that {settings.variable('url')} is its address"
+        self._http = HttpClient("Alertmanager", settings.url, auth=settings.login(), timeout_s=timeout_s, fix=fix)
 
     def ready(self) -> Readiness:
         """Whether it serves (/-/ready)."""
@@ -163,7 +163,9 @@ def _accepted(answer: Answer) -> Answer:
     # 0.25 answers an unknown id with 500 and this text, later versions with 404.
     if answer.status == HTTPStatus.NOT_FOUND or "silence not found" in answer.text:
         raise answer.error(
-            "Alertmanager knows no such silence", code="not_found", fix="look for its id on the page of Alertmanager"
+            "Alertmanager has no silence of this id",
+            code="not_found",
+            fix="look for its id on the page of Alertmanager",
         )
     if answer.status == HTTPStatus.BAD_REQUEST:
         raise answer.error(

@@ -1,13 +1,19 @@
 """Alertmanager: where it is, and who we are there."""
 
-from pydantic import Field
+from typing import Annotated
 
-from runbook.systems.settings_group import Group
+from pydantic import Field, SecretStr
+
+from runbook.systems.settings_group import NO_QUERY, Login, ServiceGroup
 
 
-class AlertmanagerSettings(Group):
+class AlertmanagerSettings(ServiceGroup):
     """Alertmanager."""
 
-    url: str = Field("http://localhost:9093", description="base address")
+    url: Annotated[str, Login("username", "password"), NO_QUERY] = Field(
+        "http://localhost:9093", description="base address"
+    )
+    username: str = Field("", description="user, where it asks for one (basic authentication)")
+    password: SecretStr | None = Field(None, description="that user's password")
     service: str = Field("alertmanager", description="compose service")
     container: str = Field("aether-alertmanager", description="container name")

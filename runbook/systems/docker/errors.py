@@ -1,12 +1,11 @@
-"""Why a Docker engine was not reached, told apart: no socket, nobody there, no permission, TLS, ssh, too old."""
+"""Why a Docker engine was not reached, told apart: no socket, no answer, no permission, TLS, ssh, too old."""
 
 import ssl
 from typing import Final
 
-from docker.errors import InvalidVersion, TLSParameterError
-
 from runbook.errors import UnreachableError
-from runbook.systems.http import EXCERPT_CHARACTERS, causes, failure_reason, shortened
+from runbook.systems.failures import causes, failure_reason
+from runbook.systems.http import EXCERPT_CHARACTERS, shortened
 
 _SAID: Final = {
     "refused": "connection refused",
@@ -26,6 +25,8 @@ def unreachable(error: Exception, where: str) -> UnreachableError:
 
 def _meaning(error: Exception) -> tuple[str, str, str]:
     """Return reason, words and fix."""
+    from docker.errors import InvalidVersion, TLSParameterError
+
     found = causes(error)
     words = f"it gave no usable answer: {shortened(str(error), EXCERPT_CHARACTERS)}"
     if any(isinstance(cause, FileNotFoundError) for cause in found):

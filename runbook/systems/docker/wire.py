@@ -15,6 +15,8 @@ from runbook.systems.runtime import PublishedPort, Service
 
 _REMOTE: Final = ("tcp://", "http://", "https://", "ssh://")
 _SERVICE_LABEL: Final = "com.docker.compose.service"
+_PROJECT_LABEL: Final = "com.docker.compose.project"
+_ONE_OFF_LABEL: Final = "com.docker.compose.oneoff"
 _NEAREST: Final = 3
 _NEAR_ENOUGH: Final = 0.5
 _STDOUT, _STDERR = 1, 2
@@ -39,13 +41,24 @@ class Listed(_Wire):
 
     @property
     def name(self) -> str:
-        """Its name, without the slash that the engine puts before it; else its short id."""
-        return self.names[0].removeprefix("/") if self.names else self.id[:12]
+        """Its name, without the slash that the engine puts before it; else its short id.
+
+        The names that a legacy link gives it in another container (`/web/db`) are not its own.
+        """
+        own = [name for name in self.names or () if "/" not in name.removeprefix("/")]
+        return own[0].removeprefix("/") if own else self.id[:12]
 
     @property
     def service(self) -> str:
-        """Its service of Docker Compose, or nothing."""
-        return (self.labels or {}).get(_SERVICE_LABEL, "")
+        """The service of Docker Compose that it runs, or nothing; what `docker compose run` starts is none."""
+        labels = self.labels or {}
+        return "" if labels.get(_ONE_OFF_LABEL, "").lower() == "true" else labels.get(_SERVICE_LABEL, "")
+
+    @property
+    def described(self) -> str:
+        """Its name with its state, and its project of Docker Compose if it has one."""
+        project = (self.labels or {}).get(_PROJECT_LABEL)
+        return f"{self.name} ({self.state}{f', project {project}' if project else ''})"
 
 
 class _Probe(_Wire):
@@ -128,19 +141,15 @@ def engine_host(address: str | None) -> str:
     return _LOCAL if name is None or is_loopback(name) else name
 
 
-def matching(listed: Sequence[Listed], service: Service) -> Listed | None:
-    """Return the service's container: by compose label, else by name.
+def matching(listed: Sequence[Listed], service: Service) -> tuple[Listed, ...]:
+    """Return the containers that may be the service: the one of that exact name, else those with the compose label.
 
-    Two compose projects of one host may both have a service of that name: then the one with the container's name
-    counts, else the running one, else the newest.
+    Several of one label are not decided here: other projects have services of that name, too, a service may have been
+    scaled, and the one that runs need not be the one that is meant.
     """
-    labelled = [one for one in listed if one.service == service.name]
-    named = [one for one in listed if one.name == service.container]
-    return max(
-        labelled or named,
-        key=lambda one: (one.name == service.container, one.state == "running", one.created),
-        default=None,
-    )
+    name = service.container.removeprefix("/")
+    named = tuple(one for one in listed if one.name == name)
+    return named or tuple(one for one in listed if one.service == service.name)
 
 
 def nearest(listed: Sequence[Listed], service: Service) -> tuple[str, ...]:

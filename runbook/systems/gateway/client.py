@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
+from runbook.invocation import inv
 from runbook.systems.gateway.settings import GatewaySettings
 from runbook.systems.http import Answer, HttpClient
 
@@ -52,12 +53,13 @@ class Gateway:
     def __init__(self, settings: GatewaySettings, token: str, timeout_s: float = 10) -> None:
         """Keep address, Host and token; nothing is opened."""
         self._settings = settings
+        address = settings.variable("url")
         self._http = HttpClient(
             "The gateway",
             settings.url,
             headers={"Host": settings.host, "Authorization": f"Bearer {token}"},
             timeout_s=timeout_s,
-            fix="check that the edge proxy and the gateway run, and that RUNBOOK_GATEWAY_URL is the proxy's address",
+            fix=f"check that the edge proxy and the gateway run, and that {address} is the proxy's address",
         )
 
     def create_lead(self, *, name: str, email: str, source: str) -> EntityAnswer:
@@ -67,7 +69,7 @@ class Gateway:
             raise answer.error(
                 f"A lead with the e-mail {email} exists already: 409",
                 code="duplicate",
-                fix="inv traffic: every run has e-mail addresses of its own",
+                fix=f"{inv('traffic')}: every run has e-mail addresses of its own",
             )
         return self._created(answer)
 
@@ -110,26 +112,25 @@ class Gateway:
         """Return code, what was seen and the fix of an answer that is not a created entity."""
         if answer.status == HTTPStatus.NOT_FOUND:
             if _is_proxy_404(answer):
-                fix = "set RUNBOOK_GATEWAY_HOST to the name that the edge proxy routes"
+                fix = f"set {self._settings.variable('host')} to the name that the edge proxy routes"
                 return "no_route", f"No route for the host {self._settings.host}", fix
-            return "not_found", "The API does not know it", "create the lead first, with the same user"
+            return "not_found", "The API has no such lead", "create the lead first, with the same user"
         if answer.status == HTTPStatus.BAD_REQUEST and "tenant required" in answer.text.lower():
             return "tenant_required", "The token names no tenant", "add the tenant_id mapper to the client in Keycloak"
         if answer.status in _UPSTREAM:
             fix = f"docker logs {self._settings.apexflow_container}, then restart it"
             return "upstream", "The gateway got no answer from ApexFlow", fix
-        return _REFUSALS.get(answer.status, _OTHER)
+        code, seen = _REFUSALS.get(answer.status, ("server_error", "The API failed"))
+        return code, seen, inv("troubleshoot")
 
 
 _UPSTREAM: Final = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT})
-_LOOK: Final = "inv troubleshoot"
-_OTHER: Final = ("server_error", "The API could not do it", _LOOK)
-_REFUSALS: Final[Mapping[int, tuple[str, str, str]]] = {
-    HTTPStatus.BAD_REQUEST: ("bad_request", "The API refused the request", _LOOK),
-    HTTPStatus.UNAUTHORIZED: ("unauthorized", "The gateway refused the token", _LOOK),
-    HTTPStatus.FORBIDDEN: ("forbidden", "The gateway does not let this token do it", _LOOK),
-    HTTPStatus.CONFLICT: ("duplicate", "It exists already", _LOOK),
-    HTTPStatus.UNPROCESSABLE_ENTITY: ("invalid", "The API refused the data", _LOOK),
+_REFUSALS: Final[Mapping[int, tuple[str, str]]] = {
+    HTTPStatus.BAD_REQUEST: ("bad_request", "The API refused the request"),
+    HTTPStatus.UNAUTHORIZED: ("unauthorized", "The gateway refused the token"),
+    HTTPStatus.FORBIDDEN: ("forbidden", "The gateway does not allow this with the token"),
+    HTTPStatus.CONFLICT: ("duplicate", "It already exists"),
+    HTTPStatus.UNPROCESSABLE_ENTITY: ("invalid", "The API refused the data"),
 }
 
 

@@ -1,14 +1,18 @@
 """The gateway: where it is, and who we are there."""
 
+from typing import Annotated
+
 from pydantic import Field
 
-from runbook.systems.settings_group import Group
+from runbook.systems.settings_group import ServiceGroup, plain_address
+
+_TOKEN_INSTEAD = plain_address("holds a user, a password or a query: leave them out, a request carries the token only")
 
 
-class GatewaySettings(Group):
+class GatewaySettings(ServiceGroup):
     """The edge proxy, the gateway and ApexFlow behind it."""
 
-    url: str = Field("http://localhost", description="address of the edge proxy")
+    url: Annotated[str, _TOKEN_INSTEAD] = Field("http://localhost", description="address of the edge proxy")
     host: str = Field("apexflow.aetherlink.local", description="Host header that routes to the gateway")
     service: str = Field("gateway", description="compose service")
     container: str = Field("aether-gateway", description="container name")

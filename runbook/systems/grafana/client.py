@@ -8,12 +8,12 @@ from typing import Any, Final
 
 import msgspec
 
+from runbook.invocation import inv
 from runbook.systems.grafana.settings import GrafanaSettings
 from runbook.systems.http import Answer, HttpClient
 
 _MAX_DATA_POINTS: Final = 1000
 _INTERVAL_MS: Final = 1000
-_LOOK: Final = "inv troubleshoot --hop grafana"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,13 +72,13 @@ class Grafana:
 
     def __init__(self, settings: GrafanaSettings, timeout_s: float = 10) -> None:
         """Keep the address and who we are there; nothing is opened."""
-        self._username = settings.username
+        self._settings = settings
         self._http = HttpClient(
             "Grafana",
             settings.url,
-            auth=(settings.username, settings.password.get_secret_value()),
+            auth=settings.login(),
             timeout_s=timeout_s,
-            fix=f"check that Grafana ({settings.container}) runs, and that RUNBOOK_GRAFANA_URL is its address",
+            fix=f"check that Grafana ({settings.container}) runs, and that {settings.variable('url')} is its address",
         )
 
     def health(self) -> GrafanaHealth:
@@ -91,7 +91,7 @@ class Grafana:
         return GrafanaHealth(ok=ok, version=found.version, status=answer.status)
 
     def dashboard(self, uid: str) -> ServedDashboard | None:
-        """Return the served dashboard; None when Grafana knows none of that uid."""
+        """Return the served dashboard; None when Grafana has none of that uid."""
         answer = self._http.get(f"/api/dashboards/uid/{uid}")
         if answer.status == HTTPStatus.NOT_FOUND and answer.is_json:
             return None
@@ -114,7 +114,7 @@ class Grafana:
         )
 
     def datasource_health(self, uid: str) -> DatasourceHealth:
-        """Let Grafana try a datasource; AnswerError with code "not_found" when it knows none of that uid."""
+        """Let Grafana try a datasource; AnswerError with code "not_found" when it has none of that uid."""
         answer = self._http.get(f"/api/datasources/uid/{uid}/health")
         if answer.status not in {HTTPStatus.BAD_REQUEST, HTTPStatus.INTERNAL_SERVER_ERROR} or not answer.is_json:
             self._accepted(answer)
@@ -146,23 +146,24 @@ class Grafana:
         self._http.close()
 
     def _accepted(self, answer: Answer) -> Answer:
+        mine = self._settings
         if answer.status == HTTPStatus.UNAUTHORIZED:
             raise answer.error(
-                f"Grafana refused the login of {self._username}: 401",
+                f"Grafana refused the login of {mine.username}: 401",
                 code="unauthorized",
-                fix="set RUNBOOK_GRAFANA_PASSWORD; the container's own variable counts only on its first start",
+                fix=f"set {mine.variable('password')}; the container's own variable counts only on its first start",
             )
         if answer.status == HTTPStatus.FORBIDDEN:
             raise answer.error(
-                f"Grafana does not let {self._username} do this: 403",
+                f"Grafana does not allow this to {mine.username}: 403",
                 code="forbidden",
-                fix="set RUNBOOK_GRAFANA_USERNAME to a user with more rights",
+                fix=f"set {mine.variable('username')} to a user with more rights",
             )
         if answer.status == HTTPStatus.NOT_FOUND and answer.is_json:
             raise answer.error(
-                f"Grafana does not know it: {answer.excerpt}",
+                f"Grafana has no such datasource or dashboard: {answer.excerpt}",
                 code="not_found",
-                fix="leave RUNBOOK_GRAFANA_DATASOURCE_UID unset, or correct it",
+                fix=f"leave {mine.variable('datasource_uid')} unset, or correct it",
             )
         return answer.expected(HTTPStatus.OK)
 
@@ -250,10 +251,12 @@ def _frames(answer: Answer) -> tuple[Frame, ...]:
     found = answer.read(_Results)
     for ref_id, result in found.results.items():
         if result.error:
-            raise answer.error(f"The query {ref_id} failed: {result.error}", code="query_failed", fix=_LOOK)
+            raise answer.error(
+                f"The query {ref_id} failed: {result.error}", code="query_failed", fix=inv("troubleshoot --hop grafana")
+            )
     if answer.status != HTTPStatus.OK:
         seen = f"Grafana refused the query with {answer.status}: {found.message}"
-        raise answer.error(seen, code="query_failed", fix=_LOOK)
+        raise answer.error(seen, code="query_failed", fix=inv("troubleshoot --hop grafana"))
     return tuple(
         column
         for ref_id, result in found.results.items()

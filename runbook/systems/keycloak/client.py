@@ -7,25 +7,19 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
 from math import ceil
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-import requests
-from keycloak import KeycloakOpenID
-from keycloak.connection import ConnectionManager
-from keycloak.exceptions import KeycloakConnectionError, KeycloakError, KeycloakPostError
 
 from runbook.errors import AnswerError, UnreachableError
-from runbook.systems.http import (
-    BODY_CHARACTERS,
-    HttpClient,
-    failure_reason,
-    redacted,
-    secret_forms,
-    shortened,
-    shown_url,
-)
+from runbook.systems.failures import failure_reason
+from runbook.systems.http import BODY_CHARACTERS, HttpClient, shortened
 from runbook.systems.keycloak.settings import KeycloakSettings
+from runbook.systems.redaction import login_texts, redacted, secret_forms
+
+if TYPE_CHECKING:
+    from keycloak import KeycloakOpenID
+    from requests import Response
 
 _JWT_PARTS: Final = 3
 
@@ -61,33 +55,32 @@ class Keycloak:
         """Keep the address and who we are there; nothing is opened."""
         self._settings = settings
         self._timeout_s = timeout_s
-        self._fix = f"check that Keycloak ({settings.container}) runs, and that RUNBOOK_KEYCLOAK_URL is its address"
-        self._password = settings.password.get_secret_value()
-        secret = settings.client_secret.get_secret_value() if settings.client_secret else None
-        self._secrets = secret_forms(self._password, secret or "")
-        self._realm_path = f"/realms/{settings.realm}"
-        self._openid = KeycloakOpenID(
-            server_url=settings.url, realm_name=settings.realm, client_id=settings.client_id, client_secret_key=secret
+        self._fix = (
+            f"check that Keycloak ({settings.container}) runs, and that {settings.variable('url')} is its address"
         )
-        self._openid.connection = _Connection(settings.url.rstrip("/") + "/", timeout_s)
-        self._http = HttpClient("Keycloak", settings.url, timeout_s=timeout_s, fix=self._fix)
-        self._where = f"POST {shown_url(settings.url.rstrip('/'))}{self._realm_path}/protocol/openid-connect/token"
+        self._password = settings.password.get_secret_value()
+        self._client_secret = settings.client_secret.get_secret_value() if settings.client_secret else None
+        self._proxy_login = settings.login("proxy_")
+        self._realm_path = f"/realms/{settings.realm}"
+        self._http = HttpClient("Keycloak", settings.url, auth=self._proxy_login, timeout_s=timeout_s, fix=self._fix)
+        self._where = f"POST {settings.url.rstrip('/')}{self._realm_path}/protocol/openid-connect/token"
 
     def token(self) -> Token:
         """Log in by password grant.
 
         Raises AnswerError with Keycloak's own error as code (`invalid_grant`), "not_setup" for an account that is
-        not fully set up, "no_realm" for 404, "not_a_token" for a 200 without a JWT; UnreachableError.
+        not fully set up, "no_realm" for 404, "not_a_token" for a success without a JWT; UnreachableError.
         """
+        from keycloak.exceptions import KeycloakConnectionError, KeycloakError
+
+        answers: list[Response] = []
         try:
-            answered = self._openid.token(self._settings.username, self._password)
+            found = self._openid(answers).token(self._settings.username, self._password)
         except KeycloakConnectionError as error:
             raise self._unreachable(error.__cause__ or error) from None
-        except KeycloakError as error:
-            raise self._refused(error) from None
-        except TypeError:
-            raise self._no_token("Keycloak answered 200, but not with JSON") from None
-        value = answered.get("access_token")
+        except (KeycloakError, TypeError):  # TypeError: the body is JSON, but not an object; or not JSON at all
+            raise self._refused(answers[-1]) from None
+        value = found.get("access_token")
         if not isinstance(value, str):
             raise self._no_token("Keycloak answered 200 without an access token")
         return self._decoded(value)
@@ -100,6 +93,29 @@ class Keycloak:
     def close(self) -> None:
         """Close the connections that are kept alive."""
         self._http.close()
+
+    def _openid(self, answers: "list[Response]") -> "KeycloakOpenID":
+        """Return the library's client, which appends what it is answered to `answers`.
+
+        Its session, which it keeps private, would use proxies of the environment, and follow a redirect with the
+        password to another host.
+        """
+        from keycloak import KeycloakOpenID
+
+        client = KeycloakOpenID(
+            server_url=f"{self._settings.url.rstrip('/')}/",
+            realm_name=self._settings.realm,
+            client_id=self._settings.client_id,
+            client_secret_key=self._client_secret,
+            custom_headers=_basic(self._proxy_login),
+            timeout=ceil(self._timeout_s),
+            max_retries=0,
+        )
+        session = client.connection._s  # noqa: SLF001 - see above
+        session.trust_env = False
+        session.max_redirects = 0
+        session.hooks["response"].append(lambda answer, **_: answers.append(answer))
+        return client
 
     def _decoded(self, value: str) -> Token:
         try:
@@ -130,49 +146,39 @@ class Keycloak:
     def _no_token(self, seen: str) -> AnswerError:
         return AnswerError(seen, where=self._where, fix=self._fix, status=HTTPStatus.OK, code="not_a_token")
 
-    def _refused(self, error: KeycloakError) -> AnswerError:
-        status = error.response_code or 0
-        body = redacted((error.response_body or b"").decode("utf-8", errors="replace"), self._secrets)
+    def _refused(self, answer: "Response") -> AnswerError:
+        if answer.ok:
+            return self._no_token(f"Keycloak answered {answer.status_code}, but not with JSON")
+        body = redacted(answer.content.decode("utf-8", errors="replace"), self._secrets())
         said = _said(body)
-        code = _code(status, said)
+        code = _code(answer.status_code, said)
         return AnswerError(
-            f"Keycloak refused the login: {status} {said.error} {said.error_description}".rstrip(),
+            f"Keycloak refused the login: {answer.status_code} {said.error} {said.error_description}".rstrip(),
             where=f"{self._where} as user {self._settings.username}",
             fix=self._fix_for(code),
-            status=status,
+            status=answer.status_code,
             code=code,
             body=shortened(body, BODY_CHARACTERS),
         )
 
+    def _secrets(self) -> tuple[str, ...]:
+        proxy = login_texts(*self._proxy_login) if self._proxy_login else ()
+        return secret_forms(self._password, self._client_secret or "", *proxy)
+
     def _fix_for(self, code: str) -> str:
-        mine = self._settings
+        mine, variable = self._settings, self._settings.variable
         return {
-            "invalid_grant": f"set RUNBOOK_KEYCLOAK_PASSWORD to the password of {mine.username}",
+            "invalid_grant": f"set {variable('password')} to the password of {mine.username}",
             "not_setup": f"clear the required actions of {mine.username} in Keycloak",
-            "invalid_client": "set RUNBOOK_KEYCLOAK_CLIENT_ID, and RUNBOOK_KEYCLOAK_CLIENT_SECRET if it has one",
+            "invalid_client": f"set {variable('client_id')}, and {variable('client_secret')} if it has one",
             "unauthorized_client": f"enable direct access grants on the client {mine.client_id}",
-            "no_realm": f"set RUNBOOK_KEYCLOAK_REALM: {mine.realm} does not exist there",
+            "no_realm": f"set {variable('realm')}: {mine.realm} does not exist there",
         }.get(code, self._fix)
 
 
-class _Connection(ConnectionManager):
-    """python-keycloak's session, without what it would do on its own.
-
-    It would send a login a second time when a connection breaks, follow a redirect with the password to another host,
-    use proxies of the environment, and fail over error bodies that are not the JSON it expects.
-    """
-
-    def __init__(self, url: str, timeout_s: float) -> None:
-        super().__init__(base_url=url, timeout=ceil(timeout_s), max_retries=0)
-        self._s.trust_env = False
-        self._s.max_redirects = 0
-
-    def raw_post(self, path: str, data: Any, **kwargs: Any) -> requests.Response:  # noqa: ANN401 - the library's
-        """Post as the library does; raise KeycloakPostError, with the body as it came, for every status but 200."""
-        response = super().raw_post(path, data, **kwargs)
-        if response.status_code != HTTPStatus.OK:
-            raise KeycloakPostError(response_code=response.status_code, response_body=response.content)
-        return response
+def _basic(login: tuple[str, str] | None) -> dict[str, str]:
+    """Return the header of basic authentication, if there is a login."""
+    return {"Authorization": f"Basic {login_texts(*login)[1]}"} if login else {}
 
 
 class _Said(msgspec.Struct, frozen=True):

@@ -1,14 +1,20 @@
 """Keycloak: where it is, and who we are there."""
 
+from typing import Annotated
+
 from pydantic import Field, SecretStr
 
-from runbook.systems.settings_group import Group
+from runbook.systems.settings_group import NO_QUERY, Login, ServiceGroup
 
 
-class KeycloakSettings(Group):
+class KeycloakSettings(ServiceGroup):
     """The issuer of the token. demo/demo only because the runbook names it."""
 
-    url: str = Field("http://localhost:8180", description="base address, without /realms")
+    url: Annotated[str, Login("proxy_username", "proxy_password"), NO_QUERY] = Field(
+        "http://localhost:8180", description="base address, without /realms"
+    )
+    proxy_username: str = Field("", description="user, where a proxy before Keycloak asks for one")
+    proxy_password: SecretStr | None = Field(None, description="that user's password")
     realm: str = Field("aetherlink", description="realm of the CRM")
     client_id: str = Field("aetherlink-gateway", description="public client with direct access grants")
     client_secret: SecretStr | None = Field(None, description="only for a confidential client")

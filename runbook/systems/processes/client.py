@@ -11,7 +11,7 @@ from typing import BinaryIO
 import psutil
 
 from runbook.errors import RunbookError, UnreachableError
-from runbook.systems.processes.launcher import Launcher, Record
+from runbook.systems.processes.launcher import Launcher, ProcessRecord
 from runbook.systems.runtime import LogLine, Mount, PublishedPort, Service, ServiceState
 from runbook.waiting import Pending, wait_until
 
@@ -46,7 +46,7 @@ class ProcessRuntime:
     def restart(self, service: Service, *, timeout_s: float) -> None:
         """End it and start the same command at the same port. Raises RunbookError if it was never started.
 
-        The mock broker alone comes back at another port: `stack.up` then starts its clients anew.
+        The mock broker alone comes back at another port: `stack.up` then restarts its clients.
         """
         record = self._found(service)
         self._launcher.stop([service.name], timeout_s=timeout_s)
@@ -128,7 +128,7 @@ class ProcessRuntime:
             )
         return names
 
-    def _found(self, service: Service) -> Record:
+    def _found(self, service: Service) -> ProcessRecord:
         names = self._names()
         record = self._launcher.record(service.name)
         if record is None:
@@ -139,7 +139,7 @@ class ProcessRuntime:
             )
         return record
 
-    def _status(self, record: Record) -> str:
+    def _status(self, record: ProcessRecord) -> str:
         process = self._launcher.process(record)
         try:
             if process is None:

@@ -15,6 +15,7 @@ import msgspec
 import psutil
 
 from runbook.errors import RunbookError, WaitError
+from runbook.invocation import inv
 from runbook.waiting import Pending, wait_until
 
 MARKER = "RUNBOOK_STACK"
@@ -51,7 +52,7 @@ class Launch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class ProcessRecord:
     """A process that was started: `started_at` in seconds since the epoch (0: it was gone at once), `number` from 1."""
 
     name: str
@@ -76,14 +77,14 @@ class Launcher:
         """Return the names that have a record."""
         return tuple(sorted(path.stem for path in self._records.glob("*.json")))
 
-    def record(self, name: str) -> Record | None:
+    def record(self, name: str) -> ProcessRecord | None:
         """Return the record of the last start of `name`; None if it is absent or unreadable."""
         try:
-            return msgspec.json.decode(self._record_file(name).read_bytes(), type=Record)
+            return msgspec.json.decode(self._record_file(name).read_bytes(), type=ProcessRecord)
         except (OSError, msgspec.DecodeError):
             return None
 
-    def start(self, name: str, launch: Launch) -> Record:
+    def start(self, name: str, launch: Launch) -> ProcessRecord:
         """Start `name` in a session of its own and record it. Returns at once: started is not ready."""
         for folder in (self._records, self.log_file(name).parent):
             folder.mkdir(parents=True, exist_ok=True)
@@ -102,11 +103,11 @@ class Launcher:
             check=True,
         )
         pid = int(said.stdout)
-        record = Record(name=name, launch=launch, pid=pid, started_at=_started_at(pid), number=number)
+        record = ProcessRecord(name=name, launch=launch, pid=pid, started_at=_started_at(pid), number=number)
         write_private(self._record_file(name), msgspec.json.encode(record))
         return record
 
-    def process(self, record: Record) -> psutil.Process | None:
+    def process(self, record: ProcessRecord) -> psutil.Process | None:
         """Return the recorded process, or None if it is gone or its id now belongs to another one."""
         try:
             process = psutil.Process(record.pid)
@@ -115,7 +116,7 @@ class Launcher:
         except psutil.NoSuchProcess:
             return None
 
-    def exit_code(self, record: Record) -> int | None:
+    def exit_code(self, record: ProcessRecord) -> int | None:
         """Return the code it left with, 128 + N after signal N; None while it runs or if nobody saw it end."""
         if self.process(record):
             return None
@@ -151,7 +152,7 @@ class Launcher:
             _end(strays, timeout_s)
         return has_found
 
-    def _noted_exit(self, record: Record) -> int | Pending:
+    def _noted_exit(self, record: ProcessRecord) -> int | Pending:
         try:
             return int(self._exit_file(record.name, record.number).read_text(encoding="ascii"))
         except (OSError, ValueError):
@@ -189,9 +190,9 @@ def _read(files: Mapping[str, str]) -> dict[str, str]:
         return {variable: Path(path).read_text(encoding="utf-8").strip() for variable, path in files.items()}
     except OSError as error:
         raise RunbookError(
-            f"A value that a part needs is not there: {error.strerror}",
+            f"A value that a service needs cannot be read: {error.strerror}",
             where=str(error.filename),
-            fix="inv stack.down, then inv stack.up",
+            fix=f"{inv('stack.down')}, then {inv('stack.up')}",
         ) from None
 
 

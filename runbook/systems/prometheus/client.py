@@ -45,8 +45,8 @@ class Prometheus:
 
     def __init__(self, settings: PrometheusSettings, timeout_s: float = 10) -> None:
         """Keep the address; nothing is opened."""
-        fix = f"check that Prometheus ({settings.container}) runs, and that RUNBOOK_PROMETHEUS_URL is its address"
-        self._http = HttpClient("Prometheus", settings.url, timeout_s=timeout_s, fix=fix)
+        fix = f"check that Prometheus ({settings.container}) runs, and that {settings.variable('url')} is its address"
+        self._http = HttpClient("Prometheus", settings.url, auth=settings.login(), timeout_s=timeout_s, fix=fix)
 
     def ready(self) -> Readiness:
         """Whether it serves. It stays ready after a failed reload: ask `last_reload_successful` for that."""

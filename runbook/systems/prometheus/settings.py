@@ -1,14 +1,20 @@
 """Prometheus: where it is, and who we are there."""
 
-from pydantic import Field
+from typing import Annotated
 
-from runbook.systems.settings_group import Group
+from pydantic import Field, SecretStr
+
+from runbook.systems.settings_group import NO_QUERY, Login, ServiceGroup
 
 
-class PrometheusSettings(Group):
+class PrometheusSettings(ServiceGroup):
     """Prometheus."""
 
-    url: str = Field("http://localhost:9090", description="base address")
+    url: Annotated[str, Login("username", "password"), NO_QUERY] = Field(
+        "http://localhost:9090", description="base address"
+    )
+    username: str = Field("", description="user, where it asks for one (basic authentication)")
+    password: SecretStr | None = Field(None, description="that user's password")
     job: str = Field("crm-events-sink", description="scrape job of the sink")
     rules_inside: str = Field("/etc/prometheus/crm-events-rules.yml", description="rules file as it is inside")
     promtool: str = Field("promtool", description="program that checks rules files, used where it is found")

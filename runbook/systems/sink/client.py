@@ -4,14 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
-from prometheus_client.parser import text_string_to_metric_families
-from prometheus_client.samples import Sample
 
 from runbook.systems.http import HttpClient
 from runbook.systems.sink.settings import SinkSettings
+
+if TYPE_CHECKING:
+    from prometheus_client.samples import Sample
 
 _INGESTED: Final = "crm_events_ingested_total"
 _REJECTED: Final = "crm_events_rejected_total"
@@ -49,20 +50,28 @@ class Sink:
     def __init__(self, settings: SinkSettings, timeout_s: float = 10) -> None:
         """Keep the addresses; nothing is opened."""
         check = f"check that the sink ({settings.container}) runs, and that"
+        query = settings.metrics_query.get_secret_value() if settings.metrics_query else ""
+        self._metrics_query = f"?{query}" if query else ""
         self._metrics = HttpClient(
             "The sink's metrics page",
             settings.metrics_url,
+            auth=settings.login("metrics_"),
+            secrets=(query,),
             headers={"Accept": "text/plain"},
             timeout_s=timeout_s,
-            fix=f"{check} RUNBOOK_SINK_METRICS_URL is the page that Prometheus scrapes",
+            fix=f"{check} {settings.variable('metrics_url')} is the page that Prometheus scrapes",
         )
         self._health = HttpClient(
-            "The sink", settings.http_url, timeout_s=timeout_s, fix=f"{check} RUNBOOK_SINK_HTTP_URL is its address"
+            "The sink",
+            settings.http_url,
+            auth=settings.login("http_"),
+            timeout_s=timeout_s,
+            fix=f"{check} {settings.variable('http_url')} is its address",
         )
 
     def page(self) -> SinkPage:
         """Read the metrics page."""
-        answer = self._metrics.get("").expected(HTTPStatus.OK)
+        answer = self._metrics.get(self._metrics_query).expected(HTTPStatus.OK)
         try:
             samples = _samples(answer.text)
             return SinkPage(
@@ -99,8 +108,10 @@ class _Health(msgspec.Struct, frozen=True):
     status: str
 
 
-def _samples(page: str) -> dict[str, list[Sample]]:
+def _samples(page: str) -> "dict[str, list[Sample]]":
     """Return the samples of the sink's three metrics by name; ValueError when the page is no exposition."""
+    from prometheus_client.parser import text_string_to_metric_families
+
     found: dict[str, list[Sample]] = {_INGESTED: [], _REJECTED: [], _NEXT_OFFSET: []}
     for family in text_string_to_metric_families(page):
         for sample in family.samples:

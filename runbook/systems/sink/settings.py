@@ -1,14 +1,27 @@
 """The sink: where it is, and who we are there."""
 
-from pydantic import Field
+from typing import Annotated
 
-from runbook.systems.settings_group import Group
+from pydantic import Field, SecretStr
+
+from runbook.systems.settings_group import NO_QUERY, Login, ServiceGroup, plain_address
+
+_NO_LOGIN_LEFT = plain_address("holds a user and a password")
 
 
-class SinkSettings(Group):
+class SinkSettings(ServiceGroup):
     """The CRM events sink."""
 
-    metrics_url: str = Field("http://localhost:9105/metrics", description="the page that Prometheus scrapes")
-    http_url: str = Field("http://localhost:9106", description="health endpoints")
+    metrics_url: Annotated[str, Login("metrics_username", "metrics_password", "metrics_query"), _NO_LOGIN_LEFT] = Field(
+        "http://localhost:9105/metrics", description="the page that Prometheus scrapes"
+    )
+    metrics_username: str = Field("", description="user, where a proxy before that page asks for one")
+    metrics_password: SecretStr | None = Field(None, description="that user's password")
+    metrics_query: SecretStr | None = Field(None, description="what follows the ? of that page's address")
+    http_url: Annotated[str, Login("http_username", "http_password"), NO_QUERY] = Field(
+        "http://localhost:9106", description="health endpoints"
+    )
+    http_username: str = Field("", description="user, where a proxy before them asks for one")
+    http_password: SecretStr | None = Field(None, description="that user's password")
     service: str = Field("crm-events-sink", description="compose service")
     container: str = Field("aether-crm-events-sink", description="container name")

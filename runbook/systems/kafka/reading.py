@@ -1,0 +1,69 @@
+"""Events read up to an exact end: what is still missing, and what librdkafka's messages say."""
+
+from collections import deque
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaError, Message
+
+from runbook.systems.kafka.client import CrmEvent, Position
+
+_BATCH: Final = 500
+_KEPT: Final = 20
+
+
+class Reading:
+    """What is still to be read: `open` holds the end offset of each partition that has not reached it."""
+
+    def __init__(self, between: Mapping[Position, tuple[int, int]]) -> None:
+        self.between = between
+        self.open = {position: end for position, (_, end) in between.items()}
+        self.events: list[CrmEvent] = []
+        self.said: deque[KafkaError] = deque(maxlen=_KEPT)
+
+    def take(self, message: Message) -> None:
+        """Keep an event that was asked for, and note how far its partition has been read."""
+        position, offset = position_of(message), message.offset() or 0
+        if position in self.open and offset < self.open[position]:
+            self.events.append(_event(message))
+        self.reached(position, offset + 1)
+
+    def reached(self, position: Position, next_offset: int) -> None:
+        """Note that everything before an offset has been seen, gaps included."""
+        if next_offset >= self.open.get(position, next_offset + 1):
+            del self.open[position]
+
+
+def batch(consumer: Consumer, wait_s: float) -> list[Message]:
+    """Return what has arrived: `consume` alone would wait for a full batch."""
+    first = consumer.poll(wait_s)
+    return [] if first is None else [first, *consumer.consume(_BATCH - 1, 0)]
+
+
+def position_of(message: Message) -> Position:
+    """Return topic and partition of a message."""
+    return message.topic() or "", message.partition() or 0
+
+
+def _event(message: Message) -> CrmEvent:
+    topic, partition = position_of(message)
+    raw = message.value() or b""
+    kind, epoch_ms = message.timestamp()
+    return CrmEvent(
+        topic=topic,
+        partition=partition,
+        offset=message.offset() or 0,
+        key=(message.key() or b"").decode("utf-8", errors="replace"),
+        at=None if kind == TIMESTAMP_NOT_AVAILABLE else datetime.fromtimestamp(epoch_ms / 1000, UTC),
+        value=_json_object(raw),
+        raw=raw,
+    )
+
+
+def _json_object(raw: bytes) -> dict[str, Any] | None:
+    try:
+        return msgspec.json.decode(raw, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
