@@ -148,7 +148,7 @@ def test_engine_at_a_tcp_port_answers_like_the_one_at_its_socket(
     """All kinds of questions: list, inspection, log, a stream, a command, an archive; in an older version, too."""
     monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{engine_at_a_port}")
     if version:
-        monkeypatch.setattr("runbook.systems.docker.client.APIClient", partial(APIClient, version=version))
+        monkeypatch.setattr("docker.APIClient", partial(APIClient, version=version))
     service = started(f"open('/tmp/x', 'w').write('inside'); {ENDLESS}")
     with contextlib.closing(DockerRuntime(RuntimeSettings())) as remote:
         assert [line.text for line in islice(remote.follow(service), 1)] == ["up"]
