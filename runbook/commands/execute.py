@@ -16,7 +16,7 @@ from runbook.interrupts import Interrupted, uninterrupted
 from runbook.invocation import inv, works_on
 from runbook.model import CommandResult, Problem
 from runbook.runs.run_log import RunLog
-from runbook.settings import option_for
+from runbook.settings import option_for, unknown_variables
 
 Work = Callable[[RunContext], CommandResult]
 
@@ -38,6 +38,8 @@ def execute(
     screen = make_screen(json=json, yes=yes)
     context = RunContext(command, target=target, screen=screen, is_recorded=is_recorded)
     works_on(option_for(context.target_name))
+    for unknown in unknown_variables():
+        screen.warns(unknown.warning)
     began, started_at = time.monotonic(), datetime.now(UTC)
 
     def ended(outcome: str, exit_code: ExitCode, problem: Problem) -> CommandResult:

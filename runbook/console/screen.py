@@ -72,6 +72,10 @@ class Screen:
         """Print a line that the operator wants now."""
         self._print(note_view(text))
 
+    def warns(self, text: str) -> None:
+        """Print a line that the operator wants now on standard error: it is not part of what was asked for."""
+        self._print(note_view(text), on=self._errors)
+
     def ends(self, result: StepResult) -> None:
         """Print how the step ended."""
         self._rest()

@@ -167,3 +167,13 @@ def test_printed_commands_name_the_target(tmp_path: Path, installed: Installatio
 
     assert done.returncode == 1
     assert "inv traffic --target staging" in done.stderr
+
+
+def test_an_unknown_variable_is_named_with_the_nearest_one(tmp_path: Path) -> None:
+    """On standard error, so that it is in no document; the command goes on."""
+    done = typed("history --json", tmp_path, environment={"RUNBOOK_GRAFANA_PASWORD": "x"})
+
+    assert done.returncode == 0
+    assert "RUNBOOK_GRAFANA_PASWORD" in done.stderr
+    assert "RUNBOOK_GRAFANA_PASSWORD" in done.stderr
+    assert json.loads(done.stdout)["outcome"] == "ok"
