@@ -16,7 +16,7 @@ from runbook.model import Evidence, StepOutcome, Verdict
 
 _STEP = 5  # the runbook's troubleshooting follows its step "Verify Sink is Processing Events"
 _READING_S = 3.0
-_PATIENCE = 0.6  # of the deadline: what waits for a scrape leaves time for what needs it
+_WAITING = 0.6  # of the deadline: what waits for a scrape leaves time for what needs it
 _EXIT_CODES = {
     "healthy": ExitCode.OK,
     "fault": ExitCode.PROBLEM,
@@ -40,7 +40,7 @@ def troubleshoot(context: RunContext, options: TroubleshootOptions) -> Troublesh
         context.runtime,
         state_dir=context.state_dir,
         timeout_s=min(_READING_S, deadline_s),
-        patience_s=_PATIENCE * deadline_s,
+        waiting_s=_WAITING * deadline_s,
     )
     try:
         examined, judged, also = task_run.step("hops", _STEP, lambda: _examined(facts, options.hop, deadline_s))

@@ -32,7 +32,7 @@ def _answers(facts: Facts) -> Finding:
     mine = facts.target.gateway
     service = Service(name=mine.service, container=mine.container)
     try:
-        answer = facts.doorbell()
+        answer = facts.unauthenticated_answer()
     except UnreachableError as error:
         return down(facts, "GW_DOWN", service, saw(error.where, error.seen))
     seen = _seen(facts, answer)
@@ -42,8 +42,8 @@ def _answers(facts: Facts) -> Finding:
 
 
 def _routes(facts: Facts) -> Finding:
-    seen = _seen(facts, facts.doorbell())
-    if facts.doorbell().is_proxy_404:
+    seen = _seen(facts, facts.unauthenticated_answer())
+    if facts.unauthenticated_answer().is_proxy_404:
         return broken("GW_ROUTE", seen, host=facts.target.gateway.host)
     return Ok((seen,))
 

@@ -3,9 +3,9 @@
 from datetime import timedelta
 
 from runbook.diagnosis.checks.containers import container_checks
-from runbook.diagnosis.checks.reach import are_apart, joining, lost_finding, networks, port_check
+from runbook.diagnosis.checks.reach import are_apart, joining, lost_finding, port_check
 from runbook.diagnosis.engine import Check, Finding, NotChecked, Ok
-from runbook.diagnosis.facts import Facts, now, saw
+from runbook.diagnosis.facts import Facts, saw
 from runbook.diagnosis.faults import broken
 from runbook.diagnosis.services import broker, down, log_command, prometheus, restart_command, sink
 from runbook.errors import AnswerError, RunbookError, UnreachableError
@@ -45,9 +45,9 @@ def _sink_listens(facts: Facts) -> Finding:
 
 def _empty_group(facts: Facts, seen: Evidence) -> Finding:
     started_at = facts.state(sink(facts)).started_at
-    if started_at is None or now() - started_at < _TIME_TO_JOIN:
+    if started_at is None or facts.now() - started_at < _TIME_TO_JOIN:
         return NotChecked(f"{seen.saw}; the sink has had no time to join yet", where=seen.source)
-    own, of_broker = networks(facts, sink(facts)), networks(facts, broker(facts))
+    own, of_broker = facts.networks(sink(facts)), facts.networks(broker(facts))
     if are_apart(own, of_broker):
         fix = joining(of_broker, own, facts.state(sink(facts)).name, facts.state(broker(facts)).name)
         return NotChecked(f"{seen.saw}; the sink shares no network with the broker", where=seen.source, fix=fix)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from runbook.diagnosis.engine import Check, Finding, NotChecked, Ok
-from runbook.diagnosis.facts import PANEL_20, WINDOW_S, Facts, now, saw
+from runbook.diagnosis.facts import PANEL_20, WINDOW_S, Facts, saw
 from runbook.diagnosis.faults import broken, fault
 from runbook.model import Evidence
 from runbook.names import COUNTER
@@ -14,7 +14,7 @@ _WINDOW = timedelta(seconds=WINDOW_S)
 
 def _events_come(facts: Facts) -> Finding:
     topics, seen = facts.topics(), _newest_seen(facts)
-    if _within(_WINDOW, topics.newest.values()):
+    if _within(facts, _WINDOW, topics.newest.values()):
         return Ok((seen,))
     if facts.unread():
         return NotChecked(
@@ -30,11 +30,11 @@ def _panels_move(facts: Facts) -> Finding:
     rates, newest, shown_after = facts.rates(), facts.topics().newest, facts.shown_after()
     text = ", ".join(f"{topic} {rate:.4g}/s" for topic, rate in sorted(rates.items()))
     seen = saw(f"query {PANEL_20}", text or "it can be queried, and has no rate")
-    recent = [topic for topic, at in newest.items() if _within(_WINDOW - shown_after, [at])]
+    recent = [topic for topic, at in newest.items() if _within(facts, _WINDOW - shown_after, [at])]
     blind = [topic for topic in recent if not rates.get(topic, 0.0) > 0]
     if not blind:
         return Ok((seen, _newest_seen(facts)))
-    if facts.unread() or _within(shown_after, [newest[topic] for topic in blind]):
+    if facts.unread() or _within(facts, shown_after, [newest[topic] for topic in blind]):
         return NotChecked(
             f"events of {', '.join(blind)} are on their way, {facts.unread()} of them not read by the sink",
             where=_newest_seen(facts).source,
@@ -63,8 +63,8 @@ def _newest_seen(facts: Facts) -> Evidence:
     return saw("newest events in Kafka", ", ".join(said))
 
 
-def _within(age: timedelta, times: Iterable[datetime | None]) -> bool:
-    return any(at is not None and now() - at < age for at in times)
+def _within(facts: Facts, age: timedelta, times: Iterable[datetime | None]) -> bool:
+    return any(at is not None and facts.now() - at < age for at in times)
 
 
 CHECKS = (

@@ -71,7 +71,7 @@ def network_finding(
     names = {peer.name, peer.container, facts.state(peer).name}
     if not _LED_NOWHERE.search(error) or urlsplit(url).hostname not in names:
         return Ok((complaint,))
-    own, theirs = networks(facts, caller), networks(facts, peer)
+    own, theirs = facts.networks(caller), facts.networks(peer)
     if not are_apart(own, theirs):
         return Ok((complaint, _networks_seen(facts, caller, own), _networks_seen(facts, peer, theirs)))
     return _apart(facts, caller, peer, own, complaint)
@@ -79,26 +79,21 @@ def network_finding(
 
 def lost_finding(facts: Facts, service: Service, peer: Service, refused: Evidence) -> Broken | Ok:
     """Judge whether a running service is silent here because it is on no network: that takes its ports, too."""
-    own = networks(facts, service)
+    own = facts.networks(service)
     if own - {_NO_NETWORK}:
         return Ok((refused, _networks_seen(facts, service, own)))
     try:
-        of_peer = networks(facts, peer)
+        of_peer = facts.networks(peer)
     except AnswerError:  # the runtime knows no such service
         of_peer = frozenset()
     return _apart(facts, peer, service, of_peer, refused, said(service, facts.state(service)))
 
 
 def _apart(facts: Facts, caller: Service, service: Service, of_caller: frozenset[str], *evidence: Evidence) -> Broken:
-    of_service = networks(facts, service)
+    of_service = facts.networks(service)
     name, peer = facts.state(service).name, facts.state(caller).name
     seen = *evidence, _networks_seen(facts, caller, of_caller), _networks_seen(facts, service, of_service)
     return broken("WRONG_NETWORK", *seen, name=name, peer=peer, fix=joining(of_caller, of_service, name, peer))
-
-
-def networks(facts: Facts, service: Service) -> frozenset[str]:
-    """Return the networks of a service."""
-    return facts.once(f"networks {service.name}", lambda: facts.runtime.networks(service))
 
 
 def are_apart(own: frozenset[str], theirs: frozenset[str]) -> bool:
@@ -118,11 +113,11 @@ def _published(facts: Facts, service: Service, address: SplitResult, refused: Ev
     if not state.is_running:
         seen_state = said(service, state)
         return NotChecked(f"{seen_state.saw}: nothing is published then", where=seen_state.source)
-    own = networks(facts, service)
+    own = facts.networks(service)
     if _HOST_NETWORK in own:
         return Ok((refused, saw(f"networks of {state.name}", "the host's own: nothing has to be published")))
-    ports = facts.once(f"ports {service.name}", lambda: facts.runtime.published(service))
-    host = facts.once("host", facts.runtime.host)
+    ports = facts.published(service)
+    host = facts.host()
     port = address.port or _PORTS.get(address.scheme, 0)
     asked = _HERE if is_loopback(address.hostname or "") else address.hostname
     places = _places(ports, host)

@@ -5,12 +5,9 @@ makes a new one: inside stays the old file, a reload reads it and reports succes
 file by its name again (measured with engine 20.10: the engine binds the mounts anew at every start).
 """
 
-from pathlib import Path, PurePosixPath
-
 from runbook.diagnosis.engine import Check, Finding, NotChecked, Ok
 from runbook.diagnosis.facts import Facts, saw
 from runbook.diagnosis.faults import broken
-from runbook.diagnosis.files import FileFact, read_file
 from runbook.diagnosis.services import prometheus, restart_command
 from runbook.errors import RunbookError
 from runbook.wording import fingerprint
@@ -18,7 +15,7 @@ from runbook.wording import fingerprint
 
 def _is_inside(facts: Facts) -> Finding:
     service, inside = prometheus(facts), facts.target.prometheus.rules_inside
-    content = _inside(facts)
+    content = facts.rules_inside()
     seen = saw(f"{inside} in {service.container}", "no such file" if content is None else fingerprint(content))
     return broken("R_NOT_MOUNTED", seen) if content is None else Ok((seen,))
 
@@ -26,7 +23,7 @@ def _is_inside(facts: Facts) -> Finding:
 def _is_current(facts: Facts) -> Finding:
     service, inside = prometheus(facts), facts.target.prometheus.rules_inside
     try:
-        here = facts.once("rules on this host", lambda: _on_this_host(facts))
+        here = facts.rules_on_this_host()
     except RunbookError as error:
         fix = "run on the host of the containers, as a user who may read it"
         return NotChecked(error.seen, where=error.where, fix=fix)
@@ -34,34 +31,11 @@ def _is_current(facts: Facts) -> Finding:
         return NotChecked(
             "nobody says which file of this host it is", where=inside, fix="set RUNBOOK_FILES_RULES to the rules file"
         )
-    there = _inside(facts) or b""
+    there = facts.rules_inside() or b""
     seen = (saw(here.where, fingerprint(here.content)), saw(f"{inside} in {service.container}", fingerprint(there)))
     return (
         Ok(seen) if here.content == there else broken("R_STALE_INODE", *seen, restart=restart_command(facts, service))
     )
-
-
-def _inside(facts: Facts) -> bytes | None:
-    service, inside = prometheus(facts), facts.target.prometheus.rules_inside
-    return facts.once("rules inside", lambda: facts.runtime.file_inside(service, inside))
-
-
-def _on_this_host(facts: Facts) -> FileFact | None:
-    """Return what is mounted there, else the file of the settings: the mount is what counts for the container."""
-    files = facts.target.files
-    named = files.rules or (files.monitoring_dir and files.monitoring_dir / "prometheus-crm-events-rules.yml")
-    path = _mounted(facts) or named
-    return read_file(facts.runtime, prometheus(facts), path, facts.target.prometheus.rules_inside) if path else None
-
-
-def _mounted(facts: Facts) -> Path | None:
-    inside = PurePosixPath(facts.target.prometheus.rules_inside)
-    for mount in facts.runtime.mounts(prometheus(facts)):
-        if mount.destination == str(inside):
-            return Path(mount.source)
-        if mount.destination == str(inside.parent):
-            return Path(mount.source) / inside.name
-    return None
 
 
 CHECKS = (
