@@ -293,14 +293,13 @@ class Facts(FactCache):
         """Return the rules file."""
         files, mine = self.target.files, self.target.prometheus
         path = files.rules or (files.monitoring_dir and files.monitoring_dir / "prometheus-crm-events-rules.yml")
-        service = Service(name=mine.service, container=mine.container)
-        return read_file(self.runtime, service, path, mine.rules_inside)
+        return read_file(self.runtime, mine.as_service, path, mine.rules_inside)
 
     @Fact
     def rules_inside(self) -> bytes | None:
         """Return the rules file as Prometheus itself sees it; None if it is not there."""
         mine = self.target.prometheus
-        return self.runtime.file_inside(Service(name=mine.service, container=mine.container), mine.rules_inside)
+        return self.runtime.file_inside(mine.as_service, mine.rules_inside)
 
     @Fact
     def rules_on_this_host(self) -> FileFact | None:
@@ -308,8 +307,7 @@ class Facts(FactCache):
         files, mine = self.target.files, self.target.prometheus
         named = files.rules or (files.monitoring_dir and files.monitoring_dir / "prometheus-crm-events-rules.yml")
         path = self._mounted_rules() or named
-        service = Service(name=mine.service, container=mine.container)
-        return read_file(self.runtime, service, path, mine.rules_inside) if path else None
+        return read_file(self.runtime, mine.as_service, path, mine.rules_inside) if path else None
 
     @Fact
     def dashboard_file(self) -> FileFact:
@@ -318,13 +316,12 @@ class Facts(FactCache):
         path = files.dashboard or (
             files.monitoring_dir and files.monitoring_dir / "grafana/dashboards/crm_events_pipeline.json"
         )
-        service = Service(name=mine.service, container=mine.container)
-        return read_file(self.runtime, service, path, mine.dashboard_inside)
+        return read_file(self.runtime, mine.as_service, path, mine.dashboard_inside)
 
     def _mounted_rules(self) -> Path | None:
         mine = self.target.prometheus
         inside = PurePosixPath(mine.rules_inside)
-        for mount in self.runtime.mounts(Service(name=mine.service, container=mine.container)):
+        for mount in self.runtime.mounts(mine.as_service):
             if mount.destination == str(inside):
                 return Path(mount.source)
             if mount.destination == str(inside.parent):

@@ -12,32 +12,32 @@ _ENDED = frozenset({"exited", "dead"})
 
 def keycloak(facts: Facts) -> Service:
     """Return who issues the tokens."""
-    return Service(name=facts.target.keycloak.service, container=facts.target.keycloak.container)
+    return facts.target.keycloak.as_service
 
 
 def broker(facts: Facts) -> Service:
     """Return the Kafka broker."""
-    return Service(name=facts.target.kafka.service, container=facts.target.kafka.container)
+    return facts.target.kafka.as_service
 
 
 def sink(facts: Facts) -> Service:
     """Return the sink."""
-    return Service(name=facts.target.sink.service, container=facts.target.sink.container)
+    return facts.target.sink.as_service
 
 
 def prometheus(facts: Facts) -> Service:
     """Return Prometheus."""
-    return Service(name=facts.target.prometheus.service, container=facts.target.prometheus.container)
+    return facts.target.prometheus.as_service
 
 
 def grafana(facts: Facts) -> Service:
     """Return Grafana."""
-    return Service(name=facts.target.grafana.service, container=facts.target.grafana.container)
+    return facts.target.grafana.as_service
 
 
 def alertmanager(facts: Facts) -> Service:
     """Return Alertmanager."""
-    return Service(name=facts.target.alertmanager.service, container=facts.target.alertmanager.container)
+    return facts.target.alertmanager.as_service
 
 
 def start_command(facts: Facts, service: Service) -> str:

@@ -78,7 +78,7 @@ def _in_folder(folder: Path | None) -> _Named:
 
 
 def _mounted_dashboard(target: Target, runtime: Runtime) -> Path:
-    service = Service(name=target.grafana.service, container=target.grafana.container)
+    service = target.grafana.as_service
     mounts = runtime.mounts(service)
     for mount in mounts:
         if PurePosixPath(mount.destination).name == DASHBOARD:
@@ -91,7 +91,7 @@ def _mounted_dashboard(target: Target, runtime: Runtime) -> Path:
 
 
 def _mounted_rules(target: Target, runtime: Runtime) -> Path:
-    service = Service(name=target.prometheus.service, container=target.prometheus.container)
+    service = target.prometheus.as_service
     inside = PurePosixPath(target.prometheus.rules_inside)
     for mount in runtime.mounts(service):
         if PurePosixPath(mount.destination) == inside:

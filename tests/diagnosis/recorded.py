@@ -20,7 +20,7 @@ from runbook.systems.kafka.client import ClusterFacts, GroupFacts
 from runbook.systems.keycloak.client import RealmAnswer, Token
 from runbook.systems.processes.client import ProcessRuntime
 from runbook.systems.prometheus.records import LoadedConfig, Rule, RuleGroup, ScrapeTarget, Series
-from runbook.systems.runtime import LogLine, PublishedPort, Service, ServiceState
+from runbook.systems.runtime import LogLine, PublishedPort, ServiceState
 from runbook.systems.sink.client import SinkPage
 
 P = ParamSpec("P")
@@ -44,16 +44,15 @@ DASHBOARD_BEFORE = b'\xef\xbb\xbf{"panels": [{"id": 19}]}'
 
 
 TARGET = Target.from_tables("live", {}, source="test")
-KEYCLOAK = Service(name="keycloak", container="aether-keycloak")
-GATEWAY = Service(name="gateway", container="aether-gateway")
-APEXFLOW = Service(name="apexflow", container="aether-apexflow")
-DATABASE = Service(name="apexflow-db", container="aether-apexflow-db")
-KAFKA = Service(name="kafka", container="kafka")
-SINK = Service(name="crm-events-sink", container="aether-crm-events-sink")
-PROMETHEUS = Service(name="prometheus", container="aether-prom")
-GRAFANA = Service(name="grafana", container="aether-grafana")
-ALERTMANAGER = Service(name="alertmanager", container="aether-alertmanager")
-SERVICES = (KEYCLOAK, GATEWAY, APEXFLOW, DATABASE, KAFKA, SINK, PROMETHEUS, GRAFANA, ALERTMANAGER)
+KEYCLOAK = TARGET.keycloak.as_service
+GATEWAY = TARGET.gateway.as_service
+APEXFLOW = TARGET.apexflow.as_service
+DATABASE = TARGET.apexflow.database
+KAFKA = TARGET.kafka.as_service
+SINK = TARGET.sink.as_service
+PROMETHEUS = TARGET.prometheus.as_service
+GRAFANA = TARGET.grafana.as_service
+ALERTMANAGER = TARGET.alertmanager.as_service
 
 Change = dict[Key, object]
 
@@ -61,8 +60,8 @@ Change = dict[Key, object]
 class Recorded(Facts):
     """Facts that were read before; an exception among them is raised where it is asked for."""
 
-    def __init__(self, answers: Change) -> None:
-        super().__init__(TARGET, ProcessRuntime(Path("/nonexistent")), state_dir=Path("/nonexistent"), now=lambda: NOW)
+    def __init__(self, answers: Change, target: Target = TARGET) -> None:
+        super().__init__(target, ProcessRuntime(Path("/nonexistent")), state_dir=Path("/nonexistent"), now=lambda: NOW)
         self.answers = answers
 
     def once(self, key: Key, read: Callable[[], T]) -> T:  # noqa: ARG002 - nothing is read any more

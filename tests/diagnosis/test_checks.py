@@ -47,6 +47,7 @@ from runbook.errors import AnswerError, RunbookError, UsageError
 from runbook.flow import HOPS
 from runbook.model import CheckResult, Verdict
 from runbook.runs.run_log import RunEvent
+from runbook.settings import Target
 from runbook.systems.grafana.client import DatasourceHealth, GrafanaHealth
 from runbook.systems.http import Readiness
 from runbook.systems.kafka.client import GroupFacts
@@ -571,6 +572,24 @@ def test_a_dead_gateway_behind_a_living_proxy_is_the_gateway() -> None:
     """Traefik drops the route of a container that has exited: its 404 is not a missing route then."""
     proxy_404 = given(Facts.unauthenticated_answer, probe(404, proxy=True)) | given(Facts.probe, probe(404, proxy=True))
     assert walk(proxy_404, exited(GATEWAY))[1].code == "GW_DOWN"
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        pytest.param({}, id="the names of the installation"),
+        pytest.param({"database_service": "crm-postgres", "database_container": "crm-postgres-1"}, id="other names"),
+    ],
+)
+def test_a_database_is_down_whatever_its_name_is(names: dict[str, str]) -> None:
+    target = Target.from_tables("live", {"apexflow": names}, source="test")
+    database = target.apexflow.database
+    ended = given(Facts.probe, probe(500)) | exited(database)
+
+    judged, _ = verdict(GRAPH.examine(Recorded(HEALTHY | ended, target), deadline_s=30.0))
+
+    assert judged.code == "DB_DOWN"
+    assert f"state of {database.name}" in {evidence.source for evidence in judged.evidence}
 
 
 def test_a_sink_that_listens_is_known_in_three_ways() -> None:

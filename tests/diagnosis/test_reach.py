@@ -37,9 +37,8 @@ def walk(*changes: Change, url: str = "") -> tuple[dict[str, CheckStatus], Verdi
     answers = dict(HEALTHY)
     for change in changes:
         answers.update(change)
-    facts = Recorded(answers)
-    if url:
-        facts.target = Target.from_tables("live", {"keycloak": {"url": url}}, source="test")
+    tables = {"keycloak": {"url": url}} if url else {}
+    facts = Recorded(answers, Target.from_tables("live", tables, source="test"))
     examined = GRAPH.examine(facts, deadline_s=30.0)
     judged, also = verdict(examined)
     statuses = {f"{one.check.hop}.{one.check.code}": one.result.status for one in examined}

@@ -24,7 +24,6 @@ from runbook.settings import STATE_DIR, Target, load_target
 from runbook.systems.docker.client import DockerRuntime
 from runbook.systems.grafana.client import Grafana
 from runbook.systems.prometheus.client import Prometheus
-from runbook.systems.runtime import Service
 
 pytestmark = pytest.mark.live
 
@@ -62,11 +61,11 @@ def test_claim_about_the_flow_holds(examined: dict[tuple[str, str], Examined[Fac
     assert result.status == "ok", f"{result.claim}: {result.status}: {result.evidence}"
 
 
-@pytest.mark.parametrize("group", ["prometheus", "grafana", "kafka", "keycloak", "alertmanager", "gateway", "sink"])
+@pytest.mark.parametrize(
+    "group", ["prometheus", "grafana", "kafka", "keycloak", "alertmanager", "gateway", "apexflow", "sink"]
+)
 def test_container_is_found_and_runs(target: Target, runtime: DockerRuntime, group: str) -> None:
-    settings = getattr(target, group)
-
-    state = runtime.state(Service(name=settings.service, container=settings.container))
+    state = runtime.state(getattr(target, group).as_service)
 
     assert state.is_running, state
 

@@ -14,8 +14,6 @@ from runbook.diagnosis.services import (
     has_ended_for_sure,
     log_command,
     restart_command,
-    start_command,
-    state_evidence,
 )
 from runbook.errors import RunbookError, UnreachableError
 from runbook.model import Evidence
@@ -24,13 +22,11 @@ from runbook.systems.runtime import Service
 
 _UPSTREAM = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT})
 _REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
-_DATABASE = Service(name="apexflow-db", container="aether-apexflow-db")
 _LOOKED_UP = frozenset({HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.NOT_FOUND})
 
 
 def _answers(facts: Facts) -> Finding:
-    mine = facts.target.gateway
-    service = Service(name=mine.service, container=mine.container)
+    service = facts.target.gateway.as_service
     try:
         answer = facts.unauthenticated_answer()
     except UnreachableError as error:
@@ -75,9 +71,9 @@ def _looks_up(facts: Facts) -> Finding:
     seen = _seen(facts, facts.probe())
     if facts.probe().status in _LOOKED_UP:
         return Ok((seen,))
-    if has_ended_for_sure(facts, _DATABASE):
-        start = start_command(facts, _DATABASE)
-        return broken("DB_DOWN", seen, *state_evidence(facts, _DATABASE), start=start)
+    database = facts.target.apexflow.database
+    if has_ended_for_sure(facts, database):
+        return down(facts, "DB_DOWN", database, seen)
     return NotChecked(seen.saw, where=seen.source, fix=log_command(facts, _apexflow(facts)))
 
 
@@ -94,12 +90,11 @@ def _makes_new_data(facts: Facts) -> Finding:
 
 
 def _gateway(facts: Facts) -> Service:
-    return Service(name=facts.target.gateway.service, container=facts.target.gateway.container)
+    return facts.target.gateway.as_service
 
 
 def _apexflow(facts: Facts) -> Service:
-    mine = facts.target.gateway
-    return Service(name=mine.apexflow_service, container=mine.apexflow_container)
+    return facts.target.apexflow.as_service
 
 
 def _seen(facts: Facts, answer: ProbeAnswer) -> Evidence:
