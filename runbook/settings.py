@@ -75,6 +75,11 @@ class Target:
     alertmanager: AlertmanagerSettings
     grafana: GrafanaSettings
 
+    @property
+    def variable_prefix(self) -> str:
+        """What the environment variables of its settings begin with: `RUNBOOK_`, or `RUNBOOK_LOCAL_`."""
+        return _prefix(self.name)
+
     @classmethod
     def from_tables(cls, name: str, tables: Mapping[str, Any], *, source: str) -> Self:
         """Build a target from the tables of a TOML document; `source` is quoted in errors."""

@@ -100,6 +100,28 @@ class Facts(FactCache):
         return self.runtime.published(service)
 
     @Fact
+    def start_command(self, service: Service) -> str:
+        """Return the command that gets a service to run as it should from the state it is in now."""
+        try:
+            return self.runtime.start_command(service)
+        except RunbookError:  # `docker restart` starts a stopped container, too
+            return f"docker restart {service.container}"
+
+    def recreate_command(self, service: Service) -> str:
+        """Return the command that starts a service with the settings that its compose file has now."""
+        if self.target.runtime.kind == "processes":
+            return self.start_command(service)
+        return f"docker compose up -d --force-recreate {service.name}"
+
+    @Fact
+    def log_command(self, service: Service) -> str:
+        """Return the command that shows its last lines."""
+        try:
+            return self.runtime.log_command(service)
+        except RunbookError:
+            return f"docker logs --tail 100 {service.container}"
+
+    @Fact
     def host(self) -> str:
         """Return the host of the services as it is called from here."""
         return self.runtime.host()
@@ -131,6 +153,12 @@ class Facts(FactCache):
         """Return run id and events of the last traffic on this target; None when there was none."""
         run_log = last_run(self._state_dir, target=self.target.name, holding="traffic")
         return (run_log.run_id, run_log.events()) if run_log else None
+
+    @Fact
+    def last_setup(self) -> str | None:
+        """Return the id of the last run that wrote one of the files of this target; None when there was none."""
+        run_log = last_run(self._state_dir, target=self.target.name, holding="replaces")
+        return run_log.run_id if run_log else None
 
     # Kafka
 

@@ -1,7 +1,7 @@
 """Facts as they were recorded on a healthy installation, to be changed one at a time."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
@@ -18,9 +18,8 @@ from runbook.systems.grafana.client import Datasource, DatasourceHealth, Grafana
 from runbook.systems.http import Readiness
 from runbook.systems.kafka.client import ClusterFacts, GroupFacts
 from runbook.systems.keycloak.client import RealmAnswer, Token
-from runbook.systems.processes.client import ProcessRuntime
 from runbook.systems.prometheus.records import LoadedConfig, Rule, RuleGroup, ScrapeTarget, Series
-from runbook.systems.runtime import LogLine, PublishedPort, ServiceState
+from runbook.systems.runtime import LogLine, PublishedPort, Runtime, Service, ServiceState
 from runbook.systems.sink.client import SinkPage
 
 P = ParamSpec("P")
@@ -61,14 +60,35 @@ class Recorded(Facts):
     """Facts that were read before; an exception among them is raised where it is asked for."""
 
     def __init__(self, answers: Change, target: Target = TARGET) -> None:
-        super().__init__(target, ProcessRuntime(Path("/nonexistent")), state_dir=Path("/nonexistent"), now=lambda: NOW)
+        runtime = cast("Runtime", RecordedEngine(self))
+        super().__init__(target, runtime, state_dir=Path("/nonexistent"), now=lambda: NOW)
         self.answers = answers
 
-    def once(self, key: Key, read: Callable[[], T]) -> T:  # noqa: ARG002 - nothing is read any more
+    def once(self, key: Key, read: Callable[[], T]) -> T:
+        """Return what was read before; a command follows from the recorded state."""
+        if key[0] in {Facts.start_command, Facts.log_command}:
+            return read()
         answer = self.answers[key]
         if isinstance(answer, Exception):
             raise answer
         return cast("T", answer)
+
+
+@dataclass(frozen=True)
+class RecordedEngine:
+    """What an operator types on an engine whose containers are in the recorded states."""
+
+    facts: Facts
+
+    def start_command(self, service: Service) -> str:
+        state = self.facts.state(service)
+        if not state.found:
+            return f"docker compose up -d {service.name}"
+        verb = {"paused": "unpause", "running": "restart", "restarting": "restart"}.get(state.status, "start")
+        return f"docker {verb} {service.container}"
+
+    def log_command(self, service: Service) -> str:
+        return f"docker logs --tail 100 {service.container}"
 
 
 def given(fact: Fact[Facts, P, T], answer: T | RunbookError, *args: P.args, **kwargs: P.kwargs) -> Change:
@@ -208,6 +228,7 @@ HEALTHY: Change = (
     | given(Facts.unauthenticated_answer, probe(401))
     | given(Facts.probe, probe(404))
     | given(Facts.last_traffic, None)
+    | given(Facts.last_setup, None)
     | given(Facts.cluster, ClusterFacts(brokers=("localhost:19092",), topics={LEADS: (0,), JOBS: (0,)}))
     | given(Facts.group, GroupFacts(state="stable", members=(("sink", "10.0.0.1", ((LEADS, 0), (JOBS, 0))),)))
     | given(Facts.topics, topics())

@@ -37,14 +37,13 @@ from recorded import (
     topics,
 )
 
+from runbook.diagnosis.catalogue import CHECKS, GRAPH
 from runbook.diagnosis.fact_cache import Fact
 from runbook.diagnosis.facts import NO_DATASOURCE, Facts
-from runbook.diagnosis.faults import FAULTS, IMPLEMENTED
 from runbook.diagnosis.files import FileFact
-from runbook.diagnosis.flow import CHECKS, GRAPH, graph_of
 from runbook.diagnosis.verdict import verdict
-from runbook.errors import AnswerError, RunbookError, UsageError
-from runbook.flow import HOPS
+from runbook.errors import AnswerError, RunbookError
+from runbook.invocation import inv
 from runbook.model import CheckResult, Verdict
 from runbook.runs.run_log import RunEvent
 from runbook.settings import Target
@@ -119,17 +118,17 @@ def container_cases(hop: str, service: Service, silent: Change) -> tuple[Case, .
         )
 
     return (
-        case("CTR_MISSING", missing, "closest: crm-sink", "inv stack.up"),
+        case("CTR_MISSING", missing, "closest: crm-sink", f"docker compose up -d {name}"),
         case("CTR_OOM", killed, "out of memory", "memory limit"),
-        case("CTR_PAUSED", state(name, "paused"), "paused", "inv stack.up"),
-        case("CTR_LOOP", looping, "restarting", f"{name}.log"),
+        case("CTR_PAUSED", state(name, "paused"), "paused", f"docker unpause {service.container}"),
+        case("CTR_LOOP", looping, "restarting", f"docker logs --tail 100 {service.container}"),
         Case(
             hop=hop,
             code="CTR_UNHEALTHY",
             broken=given(Facts.state, sick, service),
             unseen=unseen,
             says="503",
-            fix=f"{name}.log",
+            fix=f"docker logs --tail 100 {service.container}",
         ),
         Case(
             hop=hop,
@@ -142,6 +141,7 @@ def container_cases(hop: str, service: Service, silent: Change) -> tuple[Case, .
     )
 
 
+SET_UP = given(Facts.last_setup, "20261123-1")
 FAILED_RELOAD = given(Facts.reload_succeeded, answer=False)
 ODD = RunbookError("neither an answer nor none", where="the client", fix="look")
 
@@ -233,7 +233,7 @@ CASES = (
         broken=exited(SINK) | given(Facts.page, refused()) | given(Facts.targets, (scrape("down"),)),
         unseen=(given(Facts.state, NO_STATE, SINK) | given(Facts.page, refused())),
         says="exit code 137",
-        fix="inv stack.up",
+        fix="docker start aether-crm-events-sink",
     ),
     Case(
         hop="apexflow",
@@ -241,7 +241,7 @@ CASES = (
         broken=exited(APEXFLOW, 1) | given(Facts.probe, probe(502)),
         unseen=(given(Facts.state, NO_STATE, APEXFLOW) | given(Facts.probe, probe(502))),
         says="exit code 1",
-        fix="inv stack.up",
+        fix="docker start aether-apexflow",
     ),
     *container_cases("sink", SINK, given(Facts.page, refused())),
     *container_cases("apexflow", APEXFLOW, given(Facts.probe, probe(502))),
@@ -383,7 +383,7 @@ CASES = (
     Case(
         hop="rules",
         code="R_INVALID",
-        broken=(given(Facts.rules_file, file(b"groups:\n  - name: [unfinished\n")) | FAILED_RELOAD),
+        broken=(given(Facts.rules_file, file(b"groups:\n  - name: [unfinished\n")) | FAILED_RELOAD | SET_UP),
         unseen=FAILED_RELOAD,
         says="not YAML",
         fix="inv rollback",
@@ -505,21 +505,6 @@ def test_every_check_has_a_case() -> None:
     assert {(check.hop, check.code) for check in CHECKS} == {(case.hop, case.code) for case in CASES}
 
 
-def test_the_list_of_implemented_codes_is_true() -> None:
-    """IMPLEMENTED names the codes that a check can find, no more and no fewer."""
-    assert {check.code for check in CHECKS} == IMPLEMENTED
-
-
-def test_codes_are_unique_and_stand_at_a_known_hop() -> None:
-    """The table is a table."""
-    codes = [fault.code for fault in FAULTS]
-    assert len(set(codes)) == len(codes)
-    assert {fault.hop for fault in FAULTS} <= set(HOPS)
-    hops = {fault.code: fault.hop for fault in FAULTS}
-    at_own_hop = [check for check in CHECKS if hops[check.code] != "runtime"]
-    assert [check.hop for check in at_own_hop] == [hops[check.code] for check in at_own_hop]
-
-
 @pytest.mark.parametrize(
     "quiet",
     [
@@ -611,11 +596,20 @@ def test_a_failed_reload_is_the_rules_file_only_if_the_log_says_so() -> None:
 
 
 def test_a_broken_rules_file_is_told_with_a_dead_prometheus() -> None:
-    """Who starts Prometheus again must know that it will not come up."""
-    dead: Change = given(Facts.prometheus_ready, refused()) | given(Facts.rules_file, file(b"groups: ["))
-    _, judged, _ = walk(dead)
+    """Who starts Prometheus again must know that it will not come up, and what to do before."""
+    dead = exited(PROMETHEUS, 1) | silent(Facts.prometheus_ready) | given(Facts.rules_file, file(b"groups: ["))
+    _, judged, _ = walk(dead, SET_UP)
     assert judged.code == "P_DOWN"
-    assert "inv rollback" in " ".join(evidence.saw for evidence in judged.evidence)
+    assert "will not start with it" in " ".join(evidence.saw for evidence in judged.evidence)
+    assert judged.fix.startswith(inv("rollback"))
+    assert judged.fix.endswith("then docker start aether-prom")
+
+
+def test_a_rollback_is_named_only_where_a_setup_wrote_the_file() -> None:
+    """Without one there is nothing to put back: the file is corrected by hand."""
+    _, judged, _ = walk(FAILED_RELOAD, given(Facts.rules_file, file(b"groups: [")))
+
+    assert judged.fix == f"correct the file, then {inv('setup')}"
 
 
 def test_two_faults_the_first_along_the_flow_is_named() -> None:
@@ -630,10 +624,3 @@ def test_old_test_data_never_hides_an_outage() -> None:
     """GW_DUPLICATE is told last: a broker that is down comes first."""
     _, judged, also = walk(given(Facts.last_traffic, ("1", (DUPLICATE,))) | given(Facts.cluster, refused()))
     assert (judged.code, [fault.code for fault in also]) == ("Q_DOWN", ["GW_DUPLICATE"])
-
-
-def test_a_hop_is_chosen_by_name() -> None:
-    """`--hop metrics` looks at the page and at what it needs; an unknown name lists the known ones."""
-    assert {check.hop for check in graph_of("metrics").checks} == {"runtime", "sink", "metrics"}
-    with pytest.raises(UsageError, match="runtime, keycloak, token, gateway"):
-        graph_of("mainframe")

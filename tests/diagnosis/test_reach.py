@@ -17,8 +17,8 @@ from recorded import (
     state,
 )
 
+from runbook.diagnosis.catalogue import GRAPH
 from runbook.diagnosis.facts import Facts
-from runbook.diagnosis.flow import GRAPH
 from runbook.diagnosis.verdict import verdict
 from runbook.errors import AnswerError
 from runbook.model import CheckStatus, Verdict

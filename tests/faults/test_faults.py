@@ -20,7 +20,7 @@ from runbook.commands.traffic.steps import traffic
 from runbook.commands.troubleshoot.options import TroubleshootOptions
 from runbook.commands.troubleshoot.result import TroubleshootResult
 from runbook.commands.troubleshoot.steps import troubleshoot
-from runbook.diagnosis.flow import CHECKS
+from runbook.diagnosis.catalogue import CHECKS
 from runbook.errors import ExitCode, RunbookError, UsageError
 from runbook.local_stack import stack
 from runbook.local_stack.fault_injection import break_stack, mend_stack

@@ -7,9 +7,9 @@ from runbook.commands.run_context import RunContext
 from runbook.commands.task_run import StepOutput, TaskRun
 from runbook.commands.troubleshoot.options import TroubleshootOptions
 from runbook.commands.troubleshoot.result import TroubleshootResult
+from runbook.diagnosis.catalogue import graph_of
 from runbook.diagnosis.engine import Examined
 from runbook.diagnosis.facts import Facts
-from runbook.diagnosis.flow import graph_of
 from runbook.diagnosis.verdict import verdict
 from runbook.errors import ExitCode, RunbookError
 from runbook.model import Evidence, StepOutcome, Verdict

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from runbook.diagnosis.engine import Check, Finding, NotChecked, Ok
+from runbook.diagnosis.check import Check, Finding, NotChecked, Ok, broken
 from runbook.diagnosis.facts import PANEL_20, WINDOW_S, Facts, saw
-from runbook.diagnosis.faults import broken, fault
+from runbook.invocation import inv
 from runbook.model import Evidence
 from runbook.names import COUNTER
 
@@ -20,10 +20,10 @@ def _events_come(facts: Facts) -> Finding:
         return NotChecked(
             f"{facts.unread()} events are not read by the sink, and none is newer than five minutes",
             where=seen.source,
-            fix="inv logs: what the sink waits for",
+            fix=f"{inv('logs')}: what the sink waits for",
         )
     flat = saw("end offsets", f"{sum(topics.end_offsets.values())} in all, 0 of them unread")
-    return Ok((seen, flat), explains=fault("A_IDLE").diagnosis)
+    return Ok((seen, flat), explains=True)
 
 
 def _panels_move(facts: Facts) -> Finding:
@@ -38,7 +38,7 @@ def _panels_move(facts: Facts) -> Finding:
         return NotChecked(
             f"events of {', '.join(blind)} are on their way, {facts.unread()} of them not read by the sink",
             where=_newest_seen(facts).source,
-            fix="inv troubleshoot, in half a minute",
+            fix=f"{inv('troubleshoot')}, in half a minute",
         )
     return _blind(facts, blind[0], seen)
 
@@ -53,7 +53,7 @@ def _blind(facts: Facts, topic: str, seen: Evidence) -> Finding:
         or "no series",
     )
     if values and all(len(found) == 1 and min(found) > 0 for found in values):
-        return broken("V_BORN", seen, raw, _newest_seen(facts))
+        return broken(seen, raw, _newest_seen(facts))
     return NotChecked(f"events were read, and the panel does not show them; {raw.saw}", where=raw.source)
 
 
@@ -72,6 +72,9 @@ CHECKS = (
         code="V_BORN",
         hop="panels",
         claim="The panels show the events of the last five minutes",
+        diagnosis="Events are counted, but the panels are empty: the series was born above zero",
+        sign="events were read, the rate is 0, and all raw samples are equal and above 0",
+        fix="{inv:traffic}: a second wave of events shows",
         needs=("Q_DOWN", "P_TARGET"),
         run=_panels_move,
     ),
@@ -79,6 +82,9 @@ CHECKS = (
         code="A_IDLE",
         hop="panels",
         claim="Every event is read, and it is known when the last one came",
+        diagnosis="No event came in the last five minutes: the panels are empty, nothing is wrong",
+        sign="no event is newer than five minutes, and every event is read",
+        fix="",
         needs=("Q_DOWN", "sink.CTR_EXITED"),
         run=_events_come,
     ),
