@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 from runbook.diagnosis.fact_cache import Fact, FactCache
 from runbook.diagnosis.files import FileFact, our_panels, read_file
 from runbook.diagnosis.topics import TopicFacts, read_topics
-from runbook.errors import AnswerError, RunbookError
+from runbook.errors import AnswerError, RunbookError, UsageError
+from runbook.files.file_discovery import dashboard_path, mounted_rules, rules_path
 from runbook.invocation import inv
 from runbook.model import Evidence
 from runbook.names import ALERT, COUNTER
@@ -318,43 +319,37 @@ class Facts(FactCache):
 
     @Fact
     def rules_file(self) -> FileFact:
-        """Return the rules file."""
-        files, mine = self.target.files, self.target.prometheus
-        path = files.rules or (files.monitoring_dir and files.monitoring_dir / "prometheus-crm-events-rules.yml")
-        return read_file(self.runtime, mine.as_service, path, mine.rules_inside)
+        """Return the rules file of this host that setup would change; else the one inside Prometheus's container."""
+        mine, runtime = self.target.prometheus, self.runtime
+        return read_file(runtime, mine.as_service, self._here(rules_path), inside=mine.rules_inside)
 
     @Fact
     def rules_inside(self) -> bytes | None:
         """Return the rules file as Prometheus itself sees it; None if it is not there."""
-        mine = self.target.prometheus
-        return self.runtime.file_inside(mine.as_service, mine.rules_inside)
+        return self.runtime.file_inside(self.target.prometheus.as_service, self.target.prometheus.rules_inside)
 
     @Fact
-    def rules_on_this_host(self) -> FileFact | None:
-        """Return what is mounted there, else the file of the settings: the mount is what counts for the container."""
-        files, mine = self.target.files, self.target.prometheus
-        named = files.rules or (files.monitoring_dir and files.monitoring_dir / "prometheus-crm-events-rules.yml")
-        path = self._mounted_rules() or named
-        return read_file(self.runtime, mine.as_service, path, mine.rules_inside) if path else None
+    def rules_mounted(self) -> FileFact | None:
+        """Return the file of this host that Prometheus's container has as its rules file; None if nobody can say.
+
+        That is the mounted one; without a mount, the one of the settings.
+        """
+        mine, runtime = self.target.prometheus, self.runtime
+        path = mounted_rules(self.target, runtime) or self._here(rules_path)
+        return read_file(runtime, mine.as_service, path, inside=mine.rules_inside) if path else None
 
     @Fact
     def dashboard_file(self) -> FileFact:
-        """Return the dashboard file."""
-        files, mine = self.target.files, self.target.grafana
-        path = files.dashboard or (
-            files.monitoring_dir and files.monitoring_dir / "grafana/dashboards/crm_events_pipeline.json"
-        )
-        return read_file(self.runtime, mine.as_service, path, mine.dashboard_inside)
+        """Return the dashboard file of this host that setup would change; else the one inside Grafana's container."""
+        mine, runtime = self.target.grafana, self.runtime
+        return read_file(runtime, mine.as_service, self._here(dashboard_path), inside=mine.dashboard_inside)
 
-    def _mounted_rules(self) -> Path | None:
-        mine = self.target.prometheus
-        inside = PurePosixPath(mine.rules_inside)
-        for mount in self.runtime.mounts(mine.as_service):
-            if mount.destination == str(inside):
-                return Path(mount.source)
-            if mount.destination == str(inside.parent):
-                return Path(mount.source) / inside.name
-        return None
+    def _here(self, path: Callable[[Target, Runtime], Path]) -> Path | None:
+        """Return the path of a file on this host; None where nothing names one."""
+        try:
+            return path(self.target, self.runtime)
+        except UsageError:
+            return None
 
     # How each system is read
 

@@ -273,7 +273,7 @@ HEALTHY: Change = (
     )
     | given(Facts.datasource_health, DatasourceHealth(ok=True, message="Successfully queried the Prometheus API."))
     | given(Facts.rules_file, FileFact(where="rules.yml", content=RULES))
-    | given(Facts.rules_on_this_host, FileFact(where="rules.yml", content=RULES))
+    | given(Facts.rules_mounted, FileFact(where="rules.yml", content=RULES))
     | given(Facts.rules_inside, RULES)
     | given(Facts.dashboard_file, FileFact(where="dashboard.json", content=DASHBOARD))
 )

@@ -406,7 +406,7 @@ CASES = (
         hop="rules",
         code="R_STALE_INODE",
         broken=given(Facts.rules_inside, RULES_BEFORE),
-        unseen=given(Facts.rules_on_this_host, None),
+        unseen=given(Facts.rules_mounted, None),
         says="SHA-256",
     ),
     Case(

@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 
 from runbook.diagnosis.check import Check, Finding, NotChecked, Ok, broken
 from runbook.diagnosis.facts import Facts, saw
+from runbook.diagnosis.files import FileFact
 from runbook.errors import RunbookError
 from runbook.files.rules_validity import holds_alert, rules_problem
 from runbook.invocation import inv
@@ -72,11 +73,22 @@ def _is_listed(facts: Facts) -> Finding:
     seen = saw(f"GET {mine.url}/api/v1/status/config", f"rule_files: {', '.join(listed) or 'none'}")
     if not any(_names(pattern, mine.rules_inside) for pattern in listed):
         return broken(saw(file.where, f"holds {ALERT}"), seen, path=mine.rules_inside, url=mine.url)
-    return NotChecked(
-        f"{file.where} holds {ALERT} and is listed, but the rule is not loaded",
-        where=f"GET {mine.url}/api/v1/rules",
-        fix=f"{inv('setup')}: it lets Prometheus read the file again",
-    )
+    where = f"GET {mine.url}/api/v1/rules"
+    mounted = _mounted(facts)
+    if mounted and mounted.content != file.content:
+        why = f"{file.where} holds {ALERT}, but Prometheus's container has {mounted.where}"
+        fix = f"set {facts.target.variable_prefix}FILES_RULES to {mounted.where}, then {inv('setup')}"
+        return NotChecked(why, where=where, fix=fix)
+    why = f"{file.where} holds {ALERT} and is listed, but the rule is not loaded"
+    return NotChecked(why, where=where, fix=f"{inv('setup')}: it lets Prometheus read the file again")
+
+
+def _mounted(facts: Facts) -> FileFact | None:
+    """Return the file of this host that the container has; None where that cannot be said."""
+    try:
+        return facts.rules_mounted()
+    except RunbookError:
+        return None
 
 
 def _is_inside(facts: Facts) -> Finding:
@@ -91,7 +103,7 @@ def _is_inside(facts: Facts) -> Finding:
 def _is_current(facts: Facts) -> Finding:
     mine = facts.target.prometheus
     try:
-        here = facts.rules_on_this_host()
+        here = facts.rules_mounted()
     except RunbookError as error:
         fix = "run on the host of the containers, as a user who may read it"
         return NotChecked(error.seen, where=error.where, fix=fix)
