@@ -8,6 +8,7 @@ from runbook.diagnosis.engine import Graph
 from runbook.diagnosis.facts import Facts
 from runbook.errors import UsageError
 from runbook.flow import HOPS
+from runbook.wording import one_of
 
 
 def checks_of(hop: str) -> tuple[Check[Facts], ...]:
@@ -28,5 +29,5 @@ def graph_of(hop: str | None) -> Graph[Facts]:
     if hop is None:
         return GRAPH
     if hop not in HOPS:
-        raise UsageError(f"There is no hop {hop!r}", where="option --hop", fix=f"choose one of {', '.join(HOPS)}")
+        raise UsageError(f"There is no hop {hop!r}", where="option --hop", fix=one_of(hop, HOPS))
     return GRAPH.only(hop)

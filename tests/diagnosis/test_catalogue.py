@@ -65,3 +65,5 @@ def test_a_hop_is_chosen_by_name() -> None:
     assert {check.hop for check in graph_of("metrics").checks} == {"runtime", "sink", "metrics"}
     with pytest.raises(UsageError, match="runtime, keycloak, token, gateway"):
         graph_of("mainframe")
+    with pytest.raises(UsageError, match="did you mean prometheus"):
+        graph_of("promethues")
