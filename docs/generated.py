@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
 
-import tasks
-from runbook.diagnosis.faults import FAULTS, IMPLEMENTED
+from runbook.diagnosis.catalogue import CHECKS
 from runbook.errors import ExitCode
 from runbook.settings import Target
 from runbook.systems.settings_group import Group
@@ -30,6 +29,8 @@ def exit_codes() -> Iterator[str]:
 
 def commands() -> Iterator[str]:
     """The table of tasks, each with its promise."""
+    import tasks  # noqa: PLC0415 - it takes over the signals of whoever imports it, a test too
+
     yield "| task | what it does |"
     yield "|---|---|"
     for name, task in sorted(tasks.namespace.tasks.items()):
@@ -58,12 +59,28 @@ def settings() -> Iterator[str]:
 
 
 def faults() -> Iterator[str]:
-    """The table of faults, and which of them have a check."""
-    yield "| code | hop | diagnosis | fix | checked |"
+    """The table of faults: one row a code, with the hops at which it is looked for."""
+    yield "| code | hop | diagnosis | told by | fix |"
     yield "|---|---|---|---|---|"
-    for fault in FAULTS:
-        checked = "yes" if fault.code in IMPLEMENTED else "not yet"
-        yield f"| {fault.code} | {fault.hop} | {fault.diagnosis} | {fault.fix} | {checked} |"
+    rows: dict[tuple[str, ...], list[str]] = {}
+    for check in CHECKS:
+        fix = {"": "none", "{fix}": "as the evidence says"}.get(check.fix, check.fix)
+        row = (check.code, *(text.format_map(_Fields()) for text in (check.diagnosis, check.sign, fix)))
+        rows.setdefault(row, []).append(check.hop)
+    for (code, *texts), hops in rows.items():
+        yield f"| {' | '.join((code, ', '.join(hops), *texts))} |"
+
+
+class _Fields(dict[str, object]):
+    """Shows a field of a text as its name in capitals, and a command as it is typed."""
+
+    def __missing__(self, name: str) -> object:
+        return {"inv": _Command(), "prefix": "RUNBOOK_"}.get(name, name.upper())
+
+
+class _Command:
+    def __format__(self, command: str) -> str:
+        return f"`inv {command}`"
 
 
 def sink_variables() -> Iterator[str]:

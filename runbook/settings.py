@@ -19,6 +19,7 @@ from pydantic import Field, ValidationError
 from runbook.errors import UsageError
 from runbook.invocation import inv
 from runbook.systems.alertmanager.settings import AlertmanagerSettings
+from runbook.systems.apexflow.settings import ApexflowSettings
 from runbook.systems.gateway.settings import GatewaySettings
 from runbook.systems.grafana.settings import GrafanaSettings
 from runbook.systems.kafka.settings import KafkaSettings
@@ -39,6 +40,8 @@ STACKS = {LOCAL: (STACK_DIR, "stack.up"), DOCKER: (Path(".stack-docker"), "stack
 DEFAULT_TARGET = "live"
 TARGET_VARIABLE: Final = "RUNBOOK_TARGET"
 _PREFIX: Final = "RUNBOOK_"
+_MOVED: Final = {("gateway", f"apexflow_{key}"): ("apexflow", key) for key in ("service", "container")}
+"""Settings that have moved from one group to another: their old keys and variables stay accepted."""
 _NO_SETTINGS: Final = frozenset({TARGET_VARIABLE, "RUNBOOK_STACK"})  # the second marks processes of the local stack
 
 
@@ -65,11 +68,17 @@ class Target:
     files: FileSettings
     keycloak: KeycloakSettings
     gateway: GatewaySettings
+    apexflow: ApexflowSettings
     kafka: KafkaSettings
     sink: SinkSettings
     prometheus: PrometheusSettings
     alertmanager: AlertmanagerSettings
     grafana: GrafanaSettings
+
+    @property
+    def variable_prefix(self) -> str:
+        """What the environment variables of its settings begin with: `RUNBOOK_`, or `RUNBOOK_LOCAL_`."""
+        return _prefix(self.name)
 
     @classmethod
     def from_tables(cls, name: str, tables: Mapping[str, Any], *, source: str) -> Self:
@@ -81,8 +90,9 @@ class Target:
                 where=source,
                 fix=f"use one of {', '.join(groups)}",
             )
+        placed = _moved(tables, _prefix(name))
         loaded: dict[str, Any] = {
-            key: _group(kind, tables.get(key, {}), name=key, prefix=f"{_prefix(name)}{key}_", source=source)
+            key: _group(kind, placed.get(key, {}), name=key, prefix=f"{_prefix(name)}{key}_", source=source)
             for key, kind in groups.items()
         }
         return cls(name=name, **loaded)
@@ -194,6 +204,18 @@ def _table(value: object, source: str, name: str) -> dict[str, Any]:
     return value
 
 
+def _moved(tables: Mapping[str, Any], prefix: str) -> Mapping[str, Any]:
+    """Return the tables with every setting in its present group; what is given by its present name goes first."""
+    placed = {group: dict(table) if isinstance(table, dict) else table for group, table in tables.items()}
+    for (old_group, old_key), (group, key) in _MOVED.items():
+        old, new = placed.get(old_group, {}), placed.setdefault(group, {})
+        if isinstance(old, dict) and isinstance(new, dict):
+            new |= {key: old.pop(old_key), **new} if old_key in old else {}
+            variable = os.environ.get(f"{prefix}{old_group}_{old_key}".upper())
+            new |= {key: variable} if variable else {}
+    return placed
+
+
 def _group(kind: type[Group], table: object, *, name: str, prefix: str, source: str) -> Group:
     environment = {variable.upper(): value for variable, value in sorted(os.environ.items(), reverse=True)}
     try:
@@ -213,6 +235,7 @@ def _variables() -> Iterator[str]:
             for setting, info in kind.model_fields.items():
                 variable = f"{prefix}{group}_{setting}".upper()
                 yield from (variable, f"{variable}{FILE_SUFFIX}") if is_secret(info) else (variable,)
+        yield from (f"{prefix}{group}_{setting}".upper() for group, setting in _MOVED)
 
 
 def _alike(name: str, known: set[str]) -> list[str]:

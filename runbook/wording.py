@@ -2,7 +2,9 @@
 
 import hashlib
 import unicodedata
+from collections.abc import Iterable
 from datetime import UTC, datetime
+from difflib import get_close_matches
 
 # Control, format (bidirectional overrides, byte order mark), surrogate, line and paragraph separators.
 _HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
@@ -39,6 +41,14 @@ def span(seconds: float) -> str:
 def moment(at: datetime) -> str:
     """Return a time in UTC, to the second: `2025-11-03 19:48:51 UTC`."""
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def one_of(given: str, known: Iterable[str]) -> str:
+    """Return the way out for a misspelt name: the nearest known ones first, then all of them."""
+    names = {name.lower(): name for name in known}
+    nearest = [names[near] for near in get_close_matches(given.lower(), names, n=3)]
+    choice = f"choose one of {', '.join(names.values())}"
+    return f"did you mean {' or '.join(nearest)}? {choice}" if nearest else choice
 
 
 def fingerprint(content: bytes) -> str:

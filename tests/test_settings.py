@@ -11,6 +11,7 @@ from runbook.errors import UsageError
 from runbook.settings import Target, load_target, setting_groups, target_name, unknown_variables
 from runbook.systems.grafana.settings import GrafanaSettings
 from runbook.systems.runtime import Service
+from runbook.systems.settings_group import ServiceGroup
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 SECRET = "correct-horse"  # noqa: S105 - what must never be shown
@@ -247,6 +248,36 @@ def test_a_secret_file_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> Non
         load_target()
 
     assert caught.value.where == "RUNBOOK_GRAFANA_PASSWORD_FILE"
+
+
+def test_a_setting_that_has_moved_is_accepted_by_its_old_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ApexFlow's names stood in the gateway's group; its present names go first, and a variable before the file."""
+    toml(folder, '[targets.live.gateway]\napexflow_service = "old"\napexflow_container = "old-1"\n')
+    assert (load_target().apexflow.service, load_target().apexflow.container) == ("old", "old-1")
+
+    monkeypatch.setenv("RUNBOOK_GATEWAY_APEXFLOW_SERVICE", "variable")
+    assert load_target().apexflow.service == "variable"
+    assert unknown_variables() == ()
+
+    monkeypatch.setenv("RUNBOOK_APEXFLOW_SERVICE", "present")
+    assert load_target().apexflow.service == "present"
+
+    with (folder / "runbook.toml").open("a") as file:
+        file.write('[targets.live.apexflow]\ncontainer = "new-1"\n')
+    assert load_target().apexflow.container == "new-1"
+
+
+def test_each_system_of_the_runtime_is_named_for_it() -> None:
+    """Every group that names a service answers as one, and ApexFlow's database is one more."""
+    live = load_target()
+    groups = [group for _, group in vars_of(live) if isinstance(group, ServiceGroup)]
+
+    assert {group.as_service.name for group in groups} == {
+        *("alertmanager", "apexflow", "crm-events-sink", "gateway", "grafana", "kafka", "keycloak", "prometheus")
+    }
+    assert live.apexflow.database == Service(
+        name="apexflow-db", container="aether-apexflow-db", setting="RUNBOOK_APEXFLOW_DATABASE_CONTAINER"
+    )
 
 
 def test_every_setting_says_what_it_means() -> None:

@@ -1,60 +1,21 @@
-"""A graph of claims: which hold, which is the first broken one, and what only fails because of it.
+"""The graph of the checks: which claims hold, which is the first broken one, and what only fails because of it.
 
 A check that needs a broken one is blocked, not a second diagnosis. A check that could not run is not checked, never
 ok, and so is what needs it. Hops that do not need each other are looked at side by side.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import Generic, TypeVar
 
+from runbook.diagnosis.check import TELLINGS, Broken, Check, Finding, GraphError, NotChecked, Ok
 from runbook.errors import RunbookError
 from runbook.model import CheckResult, CheckStatus, Evidence
 
 F = TypeVar("F")
-
-
-class GraphError(ValueError):
-    """The checks do not form a graph: a defect of this program, found when it is imported."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ok:
-    """The claim holds, and this was seen. `explains` says why a healthy pipeline still looks idle."""
-
-    evidence: tuple[Evidence, ...]
-    explains: str = ""
-
-    def __post_init__(self) -> None:
-        _refuse_rumours(self.evidence)
-
-
-@dataclass(frozen=True, slots=True)
-class Broken:
-    """The claim does not hold: what was seen, the diagnosis in words, and what to do next."""
-
-    evidence: tuple[Evidence, ...]
-    fix: str
-    detail: str
-
-    def __post_init__(self) -> None:
-        _refuse_rumours(self.evidence)
-
-
-@dataclass(frozen=True, slots=True)
-class NotChecked:
-    """The claim could not be looked at: `why`, `where`, and what would make it possible.
-
-    `by` is the code of a need that was not checked, where that is the reason.
-    """
-
-    why: str
-    where: str = ""
-    fix: str = ""
-    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,29 +25,12 @@ class Blocked:
     by: str
 
 
-Finding = Ok | Broken | NotChecked
 Settled = Finding | Blocked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Check(Generic[F]):
-    """One claim about one hop, named by the fault that it finds when it does not hold.
-
-    `needs` are codes. Where a code stands at several hops (any container can exit), a need is written `hop.CODE`.
-    `unless` are codes, too: a broken one explains this one, which is blocked then; in any other case it is looked at.
-    """
-
-    code: str
-    hop: str
-    claim: str
-    run: Callable[[F], Finding]
-    needs: tuple[str, ...] = ()
-    unless: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Examined(Generic[F]):
-    """A check and what became of it. `rank` is its place along the flow, counted from 0."""
+    """A check and what became of it. `rank` is its place in the order of telling, counted from 0."""
 
     check: Check[F]
     rank: int
@@ -107,19 +51,18 @@ class Examined(Generic[F]):
 
 
 class Graph(Generic[F]):
-    """Checks in the order of the flow, each with the checks that it needs."""
+    """Checks in the order in which faults are told, each with the checks that it needs."""
 
-    def __init__(self, checks: Sequence[Check[F]], *, order: Sequence[str], hops: Sequence[str]) -> None:
-        """Resolve the needs. `order` are the codes, `hops` the hops, as read along the flow.
+    def __init__(self, checks: Sequence[Check[F]], *, hops: Sequence[str]) -> None:
+        """Resolve the needs. `hops` are in the order of the flow; within one, the order of `checks` counts.
 
-        Raises GraphError for a duplicate, a code or hop outside the order, an unknown or ambiguous need, a cycle.
+        Raises GraphError for a duplicate, a hop outside the flow, an unknown or ambiguous need, a cycle.
         """
         self._needs = _resolved(checks)
-        _refuse_strangers(checks, order, hops)
+        _refuse_strangers(checks, hops)
         _refuse_cycles(self._needs)
-        self._order: Mapping[str, int] = {code: place for place, code in enumerate(order)}
-        self._hops: Mapping[str, int] = {hop: place for place, hop in enumerate(hops)}
-        self.checks = tuple(sorted(checks, key=lambda check: (self._order[check.code], self._hops[check.hop])))
+        self._hops = tuple(hops)
+        self.checks = tuple(sorted(checks, key=lambda one: (TELLINGS.index(one.told), self._hops.index(one.hop))))
 
     def only(self, hop: str) -> "Graph[F]":
         """Return the graph of one hop's checks and of everything that they need."""
@@ -130,11 +73,10 @@ class Graph(Generic[F]):
             if check not in wanted:
                 wanted.add(check)
                 queue.extend(self._needs[check])
-        kept = [check for check in self.checks if check in wanted]
-        return Graph(kept, order=tuple(self._order), hops=tuple(self._hops))
+        return Graph([check for check in self.checks if check in wanted], hops=self._hops)
 
     def examine(self, facts: F, *, deadline_s: float) -> tuple[Examined[F], ...]:
-        """Run every check whose needs hold, side by side, and return all of them in the order of the flow.
+        """Run every check whose needs hold, side by side, and return all of them in the order of telling.
 
         What has not answered after `deadline_s` seconds is not checked.
         """
@@ -163,7 +105,7 @@ class _Examination(Generic[F]):
                 for check in sorter.get_ready():
                     inherited = _inherited(check, [(need, self._settled[need]) for need in self._needs[check]])
                     if inherited is None:
-                        self._running[pool.submit(check.run, self._facts)] = check
+                        self._running[pool.submit(check.found, self._facts)] = check
                     else:
                         self._settled[check] = inherited
                         sorter.done(check)
@@ -232,10 +174,10 @@ def _is_called(check: Check[F], names: Sequence[str]) -> bool:
     return check.code in names or f"{check.hop}.{check.code}" in names
 
 
-def _refuse_strangers(checks: Sequence[Check[F]], order: Sequence[str], hops: Sequence[str]) -> None:
+def _refuse_strangers(checks: Sequence[Check[F]], hops: Sequence[str]) -> None:
     for check in checks:
-        if check.code not in order or check.hop not in hops:
-            raise GraphError(f"{check.code} at {check.hop} has no place along the flow")
+        if check.hop not in hops:
+            raise GraphError(f"{check.code} stands at {check.hop}, which is no hop of the flow")
 
 
 def _refuse_cycles(needs: Mapping[Check[F], Sequence[Check[F]]]) -> None:
@@ -244,11 +186,6 @@ def _refuse_cycles(needs: Mapping[Check[F], Sequence[Check[F]]]) -> None:
     except CycleError as error:
         codes = " needs ".join(check.code for check in error.args[1])
         raise GraphError(f"the needs go in a circle: {codes}") from None
-
-
-def _refuse_rumours(evidence: tuple[Evidence, ...]) -> None:
-    if not evidence:
-        raise GraphError("a finding without evidence is a rumour")
 
 
 def _status(settled: Settled) -> CheckStatus:

@@ -12,28 +12,28 @@ from runbook.files.desired import wanted_panels
 from runbook.files.recognised import present
 from runbook.systems.runtime import Runtime, Service
 
-_FIX = "set RUNBOOK_FILES_MONITORING_DIR"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileFact:
-    """A file as it was read: from this host, or from inside the service when no path on this host is set."""
+    """A file as it was read: from this host, or from inside the service when nothing names a path on this host."""
 
     where: str
     content: bytes
 
 
-def read_file(runtime: Runtime, service: Service, path: Path | None, inside: str) -> FileFact:
+def read_file(runtime: Runtime, service: Service, path: Path | None, *, inside: str) -> FileFact:
     """Read a file of this host, or without a path the one that the service itself sees. Raises RunbookError."""
     if path is None:
         where, content = f"{inside} in {service.container}", runtime.file_inside(service, inside)
         if content is None:
-            raise RunbookError("There is no such file", where=where, fix=_FIX)
+            fix = "set the files' monitoring_dir in runbook.toml, or mount the file"
+            raise RunbookError("There is no such file", where=where, fix=fix)
         return FileFact(where=where, content=content)
     try:
         return FileFact(where=str(path), content=path.read_bytes())
     except OSError as error:
-        raise RunbookError(f"The file cannot be read: {error.strerror}", where=str(path), fix=_FIX) from None
+        fix = "correct the path in runbook.toml, or run as a user who may read it"
+        raise RunbookError(f"The file cannot be read: {error.strerror}", where=str(path), fix=fix) from None
 
 
 def panel_ids(document: bytes) -> frozenset[int]:

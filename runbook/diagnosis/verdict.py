@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import TypeVar
 
-from runbook.diagnosis.engine import Broken, Check, Examined, NotChecked, Ok
+from runbook.diagnosis.check import Broken, Check, NotChecked, Ok
+from runbook.diagnosis.engine import Examined
 from runbook.model import Verdict
 
 F = TypeVar("F")
@@ -23,7 +24,8 @@ def verdict(examined: Sequence[Examined[F]]) -> tuple[Verdict, tuple[Verdict, ..
 
 
 def _fault(check: Check[F], broken: Broken) -> Verdict:
-    return Verdict(outcome="fault", code=check.code, claim=broken.detail, evidence=broken.evidence, fix=broken.fix)
+    diagnosis, fix = check.words(broken)
+    return Verdict(outcome="fault", code=check.code, claim=diagnosis, evidence=broken.evidence, fix=fix)
 
 
 def _inconclusive(unseen: Sequence[Examined[F]]) -> Verdict:
@@ -41,7 +43,7 @@ def _inconclusive(unseen: Sequence[Examined[F]]) -> Verdict:
 def _healthy(ordered: Sequence[Examined[F]]) -> Verdict:
     for one in ordered:
         if isinstance(one.settled, Ok) and one.settled.explains:
-            code, settled = one.check.code, one.settled
-            return Verdict(outcome="healthy", code=code, claim=settled.explains, evidence=settled.evidence)
+            check, seen = one.check, one.settled.evidence
+            return Verdict(outcome="healthy", code=check.code, claim=check.diagnosis, evidence=seen)
     evidence = tuple(dict.fromkeys(item for one in ordered for item in one.result.evidence))
     return Verdict(outcome="healthy", claim=f"All {len(ordered)} claims about the flow hold", evidence=evidence)

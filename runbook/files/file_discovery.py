@@ -1,20 +1,33 @@
-"""Where the two files of an installation are on this host. Never silently the checkout's own monitoring/."""
+"""Where the two files of an installation are on this host.
+
+One order decides for every command; the first that names a file counts:
+
+1. an option of the command: the file (`--dashboard`, `--rules`), then the folder (`--monitoring-dir`);
+2. a setting: the file (`[files] dashboard`, `rules`), then the folder (`monitoring_dir`);
+3. the bind mount of the container that reads it, if the engine runs on this host.
+
+It is never silently the checkout's own monitoring/. What a container reads is another question: that is what is mounted
+into it, whatever an option or a setting names (`mounted_rules`).
+"""
 
 import os
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Final
 
 from runbook.errors import UsageError
+from runbook.invocation import inv
 from runbook.settings import Target
 from runbook.systems.runtime import Mount, Runtime, Service
 
-DASHBOARD = "crm_events_pipeline.json"
-RULES = "prometheus-crm-events-rules.yml"
+DASHBOARD: Final = "crm_events_pipeline.json"
+RULES: Final = "prometheus-crm-events-rules.yml"
+_HERE: Final = "localhost"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Files:
-    """The dashboard and the rules file, links followed; `how` says who named them, `links` which links there were."""
+    """The dashboard and the rules file, links followed; `how` says what named them, `links` which links there were."""
 
     dashboard: Path
     rules: Path
@@ -30,27 +43,49 @@ def found_files(
     rules: Path | None = None,
     monitoring_dir: Path | None = None,
 ) -> Files:
-    """Return both files: from the options, else the settings, else the bind mounts of the containers.
+    """Return both files; the paths are a command's options. Symbolic links are followed.
 
-    A file goes before the folder of the same source. Symbolic links are followed. Raises UsageError when nobody
-    names a file.
+    Raises UsageError when nothing names a file, or when its bind mount is not on this host.
     """
-    given, settings = _in_folder(monitoring_dir), target.files
-    found = _in_folder(settings.monitoring_dir)
-    named_dashboard = dashboard or given.dashboard or settings.dashboard or found.dashboard
-    named_rules = rules or given.rules or settings.rules or found.rules
-    paths = named_dashboard or _mounted_dashboard(target, runtime), named_rules or _mounted_rules(target, runtime)
+    given, set_ = _in_folder(monitoring_dir), _set(target)
+    named_dashboard = dashboard or given.dashboard or set_.dashboard
+    named_rules = rules or given.rules or set_.rules
+    paths = named_dashboard or _mounted_dashboard(target, runtime), named_rules or _loaded_rules(target, runtime)
     resolved = [_resolved(path) for path in paths]
     return Files(
         dashboard=resolved[0],
         rules=resolved[1],
-        how="as set" if named_dashboard and named_rules else "as mounted into the containers",
+        how="named by options or settings" if named_dashboard and named_rules else "found by the bind mounts",
         links=tuple(
-            f"{path} is a symbolic link: {real} is meant"
+            f"{path} is a symbolic link to {real}, which is the file that counts"
             for path, real in zip(paths, resolved, strict=True)
             if path.is_symlink()
         ),
     )
+
+
+def dashboard_path(target: Target, runtime: Runtime) -> Path:
+    """Return the dashboard file of a command without options. Raises UsageError as `found_files` does."""
+    return _set(target).dashboard or _mounted_dashboard(target, runtime)
+
+
+def rules_path(target: Target, runtime: Runtime) -> Path:
+    """Return the rules file of a command without options. Raises UsageError as `found_files` does."""
+    return _set(target).rules or _loaded_rules(target, runtime)
+
+
+def mounted_rules(target: Target, runtime: Runtime) -> Path | None:
+    """Return the file that is mounted into Prometheus's container as its rules file; None without such a mount.
+
+    Raises UsageError if it is not on this host.
+    """
+    inside = PurePosixPath(target.prometheus.rules_inside)
+    for mount in runtime.mounts(target.prometheus.as_service):
+        if PurePosixPath(mount.destination) == inside:
+            return _on_this_host(runtime, mount, Path(mount.source), "--rules")
+        if PurePosixPath(mount.destination) == inside.parent:
+            return _on_this_host(runtime, mount, Path(mount.source) / inside.name, "--rules")
+    return None
 
 
 def _resolved(path: Path) -> Path:
@@ -71,6 +106,12 @@ class _Named:
     rules: Path | None = None
 
 
+def _set(target: Target) -> _Named:
+    """Return what the settings name, a file before the folder."""
+    files, folder = target.files, _in_folder(target.files.monitoring_dir)
+    return _Named(dashboard=files.dashboard or folder.dashboard, rules=files.rules or folder.rules)
+
+
 def _in_folder(folder: Path | None) -> _Named:
     if folder is None:
         return _Named()
@@ -78,34 +119,33 @@ def _in_folder(folder: Path | None) -> _Named:
 
 
 def _mounted_dashboard(target: Target, runtime: Runtime) -> Path:
-    service = Service(name=target.grafana.service, container=target.grafana.container)
+    service = target.grafana.as_service
     mounts = runtime.mounts(service)
     for mount in mounts:
         if PurePosixPath(mount.destination).name == DASHBOARD:
-            return _on_this_host(mount, Path(mount.source), "--dashboard")
+            return _on_this_host(runtime, mount, Path(mount.source), "--dashboard")
     for mount in mounts:
         candidate = Path(mount.source) / DASHBOARD
-        if os.access(candidate, os.F_OK):
+        if runtime.host() == _HERE and os.access(candidate, os.F_OK):
             return candidate
     raise _unnamed(DASHBOARD, service, "--dashboard")
 
 
-def _mounted_rules(target: Target, runtime: Runtime) -> Path:
-    service = Service(name=target.prometheus.service, container=target.prometheus.container)
-    inside = PurePosixPath(target.prometheus.rules_inside)
-    for mount in runtime.mounts(service):
-        if PurePosixPath(mount.destination) == inside:
-            return _on_this_host(mount, Path(mount.source), "--rules")
-        if PurePosixPath(mount.destination) == inside.parent:
-            return _on_this_host(mount, Path(mount.source) / inside.name, "--rules")
-    raise _unnamed(str(inside), service, "--rules")
+def _loaded_rules(target: Target, runtime: Runtime) -> Path:
+    path = mounted_rules(target, runtime)
+    if path is None:
+        raise _unnamed(target.prometheus.rules_inside, target.prometheus.as_service, "--rules")
+    return path
 
 
-def _on_this_host(mount: Mount, path: Path, option: str) -> Path:
-    if os.access(path, os.F_OK):  # Path.exists() raises where a folder above may not be entered
+def _on_this_host(runtime: Runtime, mount: Mount, path: Path, option: str) -> Path:
+    """A remote engine names paths of its own host: a file of that name here would be another one."""
+    host = runtime.host()
+    if host == _HERE and os.access(path, os.F_OK):  # Path.exists() raises where a folder above may not be entered
         return path
+    there = "which is not on this host" if host == _HERE else f"which is a path of {host}"
     raise UsageError(
-        f"Docker mounts {path}, which is not on this host",
+        f"Docker mounts {path}, {there}",
         where=f"bind mount of {mount.destination}",
         fix=f"run on the host of the containers, or give {option} FILE",
     )
@@ -113,7 +153,7 @@ def _on_this_host(mount: Mount, path: Path, option: str) -> Path:
 
 def _unnamed(wanted: str, service: Service, option: str) -> UsageError:
     return UsageError(
-        f"Nobody names {wanted}: it is not set, and no bind mount of {service.container} leads to it",
+        f"The path of {wanted} is not set, and no bind mount of {service.container} leads to it",
         where="options, runbook.toml [targets.NAME.files], environment RUNBOOK_FILES_*, Docker's mounts",
-        fix=f"inv setup --monitoring-dir DIR, or {option} FILE",
+        fix=f"{inv('setup --monitoring-dir DIR')}, or {option} FILE",
     )

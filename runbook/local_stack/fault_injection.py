@@ -1,57 +1,95 @@
-"""`stack.break CODE` and `stack.mend`: a fault made for real in the local stack, for practice and tests, and undone.
+"""`stack.break CODE` and `stack.mend`: a fault injected into the local stack, for practice and tests, and undone.
 
-What mending needs is written to `.stack/fault.json` before anything is touched, so that nothing is lost if the
-command is interrupted. Several faults may be made one after the other; mending undoes all of them.
+Several faults may be injected one after the other; mending undoes all of them.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 
 from runbook.errors import UsageError
 from runbook.interrupts import uninterrupted
-from runbook.local_stack import stack
-from runbook.local_stack.fault_injector import Patient
-from runbook.local_stack.injections import INJECTIONS
+from runbook.invocation import inv
+from runbook.local_stack import fault_traffic, faults, stack
+from runbook.local_stack.fault_injector import FaultInjector
 from runbook.locks import target_lock
 from runbook.observer import Observer
 from runbook.settings import LOCAL, STATE_DIR, load_target
+from runbook.wording import one_of
+
+Injection = Callable[[FaultInjector], str]
 
 
-def break_stack(directory: Path, code: str, *, target: str = LOCAL) -> str:
-    """Make the fault `code` in the local stack of a working directory, and return what was done.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Injected:
+    """What was done, in one sentence, and whether that changed anything: an idle stack needs no change."""
+
+    what: str
+    has_changed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mended:
+    """What was undone, and which services were started."""
+
+    undone: tuple[str, ...]
+    started: tuple[str, ...]
+
+
+def codes() -> tuple[str, ...]:
+    """Return the codes of the faults that can be injected."""
+    return tuple(sorted(module.name for module in iter_modules(faults.__path__)))
+
+
+def injection(code: str) -> Injection:
+    """Return how a fault is injected. Raises UsageError for a code that has no file in `faults/`."""
+    if code not in codes():
+        raise UsageError(f"No fault {code!r} can be injected", where="stack.break CODE", fix=one_of(code, codes()))
+    inject: Injection = import_module(f"{faults.__name__}.{code}").inject
+    return inject
+
+
+def break_stack(directory: Path, code: str, *, target: str = LOCAL) -> Injected:
+    """Inject the fault `code` into the local stack of a working directory.
 
     Raises UsageError for another target, an unknown code, or when the stack is not up; RunbookError when the fault
-    cannot be made (R_NOT_LISTED and F_NOT_PROVISIONED need a setup first).
+    cannot be injected (R_NOT_LISTED and F_NOT_PROVISIONED need a setup first).
     """
     if target != LOCAL:
         raise UsageError(
-            f"Faults are made in the local stack only, never in {target!r}",
+            f"Faults are injected into the local stack only, never into {target!r}",
             where="option --target",
-            fix=f"inv stack.break {code}",
+            fix=inv(f"stack.break {code}"),
         )
-    inject = INJECTIONS.get(code)
-    if inject is None:
-        raise UsageError(
-            f"There is no way to make the fault {code!r}",
-            where="inv stack.break CODE",
-            fix=f"choose one of {', '.join(INJECTIONS)}",
-        )
+    return inject_fault(directory, injection(code))
+
+
+def inject_fault(directory: Path, inject: Injection) -> Injected:
+    """Inject a fault. Raises UsageError when the stack is not up, RunbookError when it cannot be injected."""
     settings = load_target(LOCAL, directory=directory)
     with target_lock(directory / STATE_DIR, target=LOCAL):
-        return inject(Patient(directory, settings))
+        injector = FaultInjector(directory, settings)
+        before = injector.injected.every
+        what = inject(injector)
+        return Injected(what=what, has_changed=injector.injected.every != before)
 
 
-def mend_stack(directory: Path, observer: Observer) -> tuple[str, ...]:
-    """Undo every fault that was made, start what is down, and return what was undone.
+def mend_stack(directory: Path, observer: Observer) -> Mended:
+    """Undo every fault that was injected, and start what is down.
 
-    Raises RunbookError if a part does not come up again. Mending a healthy stack changes nothing.
+    Raises RunbookError if a service does not come up again. Mending a healthy stack changes nothing.
     """
     settings = load_target(LOCAL, directory=directory)
-    patient = Patient(directory, settings)
+    injected = FaultInjector(directory, settings).injected
     with target_lock(directory / STATE_DIR, target=LOCAL), uninterrupted():
-        undone = patient.heal()
-    stack.up(directory, observer)
-    if patient.needs_traffic:
-        Patient(directory, load_target(LOCAL, directory=directory)).send_wave()
+        undone = injected.undo(directory, settings)
+        before = {service.name: service.pid for service in stack.status(directory)}
+    services = stack.up(directory, observer)
+    if injected.need_traffic:
+        fault_traffic.send_wave(directory, load_target(LOCAL, directory=directory))
         undone = (*undone, "sent a lead and a job, as the fix says")
-    patient.forget()
-    return undone
+    injected.forget()
+    started = tuple(service.name for service in services if service.pid != before.get(service.name))
+    return Mended(undone=undone, started=started)

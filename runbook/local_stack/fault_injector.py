@@ -1,242 +1,203 @@
-"""The local stack as somebody who is hurt and healed: every change is remembered before it is made."""
+"""What can be done to the local stack for practice and tests: the words in which every fault is written.
 
+Each of these is kept before it is done, so that `stack.mend` undoes it, also after an interrupt.
+"""
+
+import os
 import shutil
-from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any, Final
 
-import msgspec
+import yaml
 
-from runbook.errors import AnswerError, RunbookError, UnreachableError
+from runbook.errors import RunbookError, UsageError
 from runbook.files.writing import read_document, write_document
-from runbook.local_stack import stack
+from runbook.invocation import inv
+from runbook.local_stack import fault_traffic, stack
+from runbook.local_stack.injected_faults import InjectedFault, InjectedFaults
 from runbook.local_stack.layout import Layout
-from runbook.model import Created, EntityKind
-from runbook.names import COUNTER
-from runbook.runs.run_log import RunLog, all_runs, begin_run
-from runbook.settings import LOCAL, STATE_DIR, Target
+from runbook.model import ServiceStatus
+from runbook.names import ALERT, COUNTER
+from runbook.settings import LOCAL, Target
 from runbook.systems.alertmanager.client import Alertmanager, Matcher
-from runbook.systems.gateway.client import EntityAnswer, Gateway
-from runbook.systems.keycloak.client import Keycloak
-from runbook.systems.processes.launcher import Launcher, write_private
+from runbook.systems.processes.launcher import Launcher
 from runbook.systems.prometheus.client import Prometheus
 from runbook.waiting import Pending, wait_until
 
-_READY_S = 30.0
-_SILENCED_FOR = timedelta(hours=1)
+_READY_S: Final = 30.0
+_SILENCED_FOR: Final = timedelta(hours=1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Harm:
-    """One thing that was done and how it is undone.
-
-    `stop` is a part that runs changed: stopped, it comes back as planned. `path` was `before` and is `after`.
-    `silence` is an id to expire; `sends` means that only new traffic heals it.
-    """
-
-    what: str
-    stop: str = ""
-    path: str = ""
-    before: bytes = field(default=b"", repr=False)
-    after: bytes = field(default=b"", repr=False)
-    silence: str = ""
-    sends: bool = False
-
-
-class Patient:
-    """One local stack. Its methods hurt it, `heal` undoes what they did; all raise RunbookError."""
+class FaultInjector:
+    """One local stack. Every method raises RunbookError where it cannot be done."""
 
     def __init__(self, directory: Path, target: Target) -> None:
-        """Take the working directory and the settings of target `local`; read what was done to it before."""
+        """Take the working directory and the settings of target `local`; read what was injected before."""
         self.directory = directory
         self.target = target
         self.layout = Layout.of(directory)
+        self.injected = InjectedFaults(self.layout.root / "fault.json")
         self._launcher = Launcher(self.layout.root)
-        self._memory = self.layout.root / "fault.json"
-        self._harms = self._remembered()
 
-    @property
-    def needs_traffic(self) -> bool:
-        """Whether something was done that only new traffic heals."""
-        return any(harm.sends for harm in self._harms)
-
-    # To hurt
+    # Services
 
     def kill(self, name: str) -> str:
-        """End a part with SIGKILL; `stack.up` starts whatever is down."""
-        self._remember(Harm(what=f"killed {name}"))
+        """End a service with SIGKILL; `stack.up` starts whatever is down."""
+        self.injected.add(InjectedFault(what=f"killed {name}"))
         stack.stop_part(self.directory, name, kill=True)
         return f"{name} was killed"
 
-    def restart(self, name: str, environment: Mapping[str, str], *, wait: bool = True) -> None:
-        """Start a part anew, with these variables changed, and `wait` until it is ready."""
-        self._remember(Harm(what=f"started {name} anew", stop=name))
-        stack.start_part(self.directory, name, extra_env=environment)
+    def freeze(self, name: str) -> str:
+        """Stop a service with SIGSTOP: it accepts connections and answers none."""
+        pid = self._status(name).pid
+        if pid is None:
+            raise RunbookError(f"{name} does not run", where=str(self.layout.root), fix=inv("stack.up"))
+        self.injected.add(InjectedFault(what=f"froze {name}", stop=name))
+        os.kill(pid, signal.SIGSTOP)
+        return f"{name} was stopped by SIGSTOP"
+
+    def restart(
+        self, name: str, *arguments: str, environment: Mapping[str, str] | None = None, wait: bool = True
+    ) -> None:
+        """Start a service again with these arguments and variables added, and `wait` until it is ready."""
+        self.injected.add(InjectedFault(what=f"restarted {name} with other options", stop=name))
+        stack.start_part(self.directory, name, extra_env=environment, extra_args=arguments)
         if wait:
-            self._until_ready(name)
+            self._wait_until_ready(name)
+
+    def restart_stand_in(self, name: str, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
+        """Restart a service whose options are those of our stand-in, and wait until it is ready."""
+        if self._status(name).kind == "real":
+            raise UsageError(
+                f"This fault needs the stand-in for {name}, and the stack has the real program",
+                where=str(self.layout.root),
+                fix=f"{inv('stack.down')}, then {inv('stack.up')} without {name}=real",
+            )
+        self.restart(name, *arguments, environment=environment)
 
     def run_instead(self, name: str, module: str) -> None:
-        """Put another Python module in the place of a part that is one."""
-        self._remember(Harm(what=f"ran {module} as {name}", stop=name))
+        """Put another Python module in the place of a service that is one."""
         record = self._launcher.record(name)
         if record is None:
-            raise RunbookError(f"{name} was never started", where=str(self.layout.root), fix="inv stack.up")
+            raise RunbookError(f"{name} was never started", where=str(self.layout.root), fix=inv("stack.up"))
+        self.injected.add(InjectedFault(what=f"ran {module} as {name}", stop=name))
         python, flag, *_ = record.launch.command
         stack.stop_part(self.directory, name)
         self._launcher.start(name, replace(record.launch, command=(python, flag, module)))
+
+    # Files
 
     def rewrite(self, path: Path, change: Callable[[bytes], bytes]) -> None:
         """Change a file of the copied installation, in place."""
         before = read_document(path)
         after = change(before)
-        self._remember(Harm(what=f"changed {path.name}", path=str(path), before=before, after=after))
+        self.injected.add(InjectedFault(what=f"changed {path.name}", path=str(path), before=before, after=after))
         write_document(path, before, after)
+
+    def reconfigure_prometheus(self, change: Callable[[dict[str, Any]], None]) -> None:
+        """Change prometheus.yml as a document, and let Prometheus reload it."""
+        self.rewrite(self.layout.monitoring / "prometheus.yml", _as_yaml(change))
+        self.reload()
+
+    def reprovision_grafana(self, file: str, change: Callable[[dict[str, Any]], None]) -> None:
+        """Change a file of Grafana's provisioning as a document (`datasources/prometheus.yml`), and restart Grafana."""
+        self.rewrite(self.layout.monitoring / "grafana/provisioning" / file, _as_yaml(change))
+        self.restart("grafana")
 
     def reload(self) -> None:
         """Let Prometheus read its files again; a refusal (500) is what some faults are about."""
         Prometheus(self.target.prometheus).reload()
 
-    def silence(self, alert: str) -> str:
-        """Silence an alert for an hour."""
+    def must_be_set_up(self, path: Path, mark: str = ALERT) -> None:
+        """Raise RunbookError unless a file holds what setup puts into it."""
+        if mark.encode() not in path.read_bytes():
+            fix = inv("setup", target=LOCAL)
+            raise RunbookError("Setup has not been applied to the local stack", where=str(path), fix=fix)
+
+    # Alerts, events and samples
+
+    def silence(self, *matchers: Matcher) -> str:
+        """Silence what these match, for an hour."""
         silence_id = Alertmanager(self.target.alertmanager).silence(
-            [Matcher(name="alertname", value=alert)],
-            author="inv stack.break",
-            comment="for practice",
-            ends_at=datetime.now(UTC) + _SILENCED_FOR,
+            matchers, author="stack.break", comment="for practice", ends_at=datetime.now(UTC) + _SILENCED_FOR
         )
-        self._remember(Harm(what=f"silenced {alert}", silence=silence_id))
-        return f"{alert} is silenced: {silence_id}"
+        names = ", ".join(f"{one.name}={one.value}" for one in matchers)
+        self.injected.add(InjectedFault(what=f"silenced {names}", silence=silence_id))
+        return f"{names} is silenced: {silence_id}"
 
     def send_wave(self) -> None:
-        """Create one lead and one job, recorded as a traffic run."""
-        gateway, record = self._gateway(), self._traffic_record(leads=1, jobs=1)
-        lead = gateway.create_lead(name="Practice", email=f"practice+{record.run_id}@test.com", source="stack.break")
-        self._created(record, "lead", lead)
-        job = gateway.create_job(lead_id=lead.id, title="Practice", status="Open", description="stack.break")
-        self._created(record, "job", job)
+        """Create one lead and one job, kept as a traffic run."""
+        fault_traffic.send_wave(self.directory, self.target)
 
     def send_twice(self) -> str:
         """Do what the runbook's loop does when it is run a second time: the same e-mail again, and a 409."""
-        gateway, record = self._gateway(), self._traffic_record(leads=2, jobs=0)
-        email = f"grafana1+{record.run_id}@test.com"
-        self._remember(Harm(what=f"created {email} twice", sends=True))
-        for _ in range(2):
-            try:
-                lead = gateway.create_lead(name="Grafana Event Test 1", email=email, source="dashboard-test")
-                self._created(record, "lead", lead)
-            except AnswerError as error:
-                problem = {"seen": error.seen, "where": error.where, "fix": error.fix, "status": error.status}
-                record.append("problem", {"code": "GW_DUPLICATE", **problem})
-        return f"run {record.run_id} ended with 409"
+        self.injected.add(InjectedFault(what="created a lead twice", sends=True))
+        return f"run {fault_traffic.send_twice(self.directory, self.target)} ended with 409"
 
     def empty_prometheus(self) -> None:
         """Take its samples from Prometheus, so that no earlier series hides how a new one is born."""
-        self._remember(Harm(what="emptied Prometheus's database", sends=True))
+        self.injected.add(InjectedFault(what="emptied Prometheus's database", sends=True))
         stack.stop_part(self.directory, "prometheus")
         shutil.rmtree(self.layout.data / "prometheus")
         stack.start_part(self.directory, "prometheus")
-        self._until_ready("prometheus")
+        self._wait_until_ready("prometheus")
 
-    def until_counted(self, at_least: int) -> None:
+    def wait_until_counted(self, at_least: int) -> None:
         """Wait until Prometheus has scraped the sink as it runs now, with so many series of the counter."""
-        since, prometheus = datetime.now(UTC), Prometheus(self.target.prometheus)
+        prometheus = Prometheus(self.target.prometheus)
 
         def counted() -> bool | Pending:
-            mine = [one for one in prometheus.targets() if one.job == self.target.prometheus.job]
-            scraped = [one for one in mine if one.health == "up" and one.last_scrape and one.last_scrape > since]
             series = prometheus.query(COUNTER)
-            said = f"targets {[(one.health, one.last_error) for one in mine]}, {len(series)} series"
-            return (bool(scraped) and len(series) >= at_least) or Pending(said)
+            return len(series) >= at_least or Pending(f"{len(series)} series")
 
-        wait_until(
-            counted,
-            what=f"A scrape of the sink with {at_least} series",
-            deadline_s=_READY_S,
-            where=self.target.prometheus.url,
-            fix="inv stack.mend",
-        )
+        self._wait_until_scraped("up")
+        self._wait(counted, what=f"A sample of {at_least} series")
 
-    # To heal
+    def wait_until_scrape_fails(self) -> None:
+        """Wait until Prometheus has tried to scrape the sink as it is configured now, and could not."""
+        self._wait_until_scraped("down")
 
-    def heal(self) -> tuple[str, ...]:
-        """Undo everything, the last first; what runs changed is stopped, and `stack.up` starts it as planned."""
-        for harm in reversed(self._harms):
-            if harm.path:
-                _put_back(harm)
-            if harm.silence:
-                with suppress(AnswerError, UnreachableError):  # expired, or gone with Alertmanager: it is undone
-                    Alertmanager(self.target.alertmanager).expire(harm.silence)
-            if harm.stop:
-                stack.stop_part(self.directory, harm.stop)
-        if any(harm.path for harm in self._harms):
-            with suppress(UnreachableError):  # it is down, and reads the files when `stack.up` starts it
-                self.reload()
-        return tuple(harm.what for harm in self._harms)
+    def _wait_until_scraped(self, health: str) -> None:
+        since, prometheus = datetime.now(UTC), Prometheus(self.target.prometheus)
 
-    def forget(self) -> None:
-        """Remove the memory: everything is undone."""
-        self._memory.unlink(missing_ok=True)
+        def scraped() -> bool | Pending:
+            mine = [one for one in prometheus.targets() if one.job == self.target.prometheus.job]
+            found = [one for one in mine if one.health == health and one.last_scrape and one.last_scrape > since]
+            return bool(found) or Pending(f"targets {[(one.health, one.last_error) for one in mine]}")
 
-    # How
+        self._wait(scraped, what=f"A scrape of the sink that is {health}")
 
-    def _remembered(self) -> tuple[Harm, ...]:
-        try:
-            return msgspec.json.decode(self._memory.read_bytes(), type=tuple[Harm, ...])
-        except FileNotFoundError:
-            return ()
+    def _wait(self, probe: Callable[[], bool | Pending], *, what: str) -> None:
+        where = self.target.prometheus.url
+        wait_until(probe, what=what, deadline_s=_READY_S, where=where, fix=inv("stack.mend"))
 
-    def _remember(self, harm: Harm) -> None:
-        self._harms = (*self._harms, harm)
-        write_private(self._memory, msgspec.json.encode(self._harms))
-
-    def _until_ready(self, name: str) -> None:
+    def _wait_until_ready(self, name: str) -> None:
         def ready() -> bool | Pending:
-            part = next(part for part in stack.status(self.directory) if part.name == name)
-            return (part.running and "not ready" not in part.detail) or Pending(part.detail)
+            service = self._status(name)
+            return (service.running and "not ready" not in service.detail) or Pending(service.detail)
 
-        wait_until(
-            ready,
-            what=name,
-            deadline_s=_READY_S,
-            where=str(self._launcher.log_file(name)),
-            fix="inv stack.mend",
-        )
+        log = str(self._launcher.log_file(name))
+        wait_until(ready, what=name, deadline_s=_READY_S, where=log, fix=inv("stack.mend"))
 
-    def _gateway(self) -> Gateway:
-        return Gateway(self.target.gateway, Keycloak(self.target.keycloak).token().value)
-
-    def _traffic_record(self, *, leads: int, jobs: int) -> RunLog:
-        """Begin a record in a second of its own: run ids are in order by the second only."""
-        before = all_runs(self.directory / STATE_DIR)
-        last = before[-1].run_id if before else ""
-
-        def begun() -> bool | Pending:
-            return f"{datetime.now(UTC):%Y%m%d-%H%M%S}" > last or Pending(last)
-
-        wait_until(begun, what="The next second", deadline_s=_READY_S, where=str(self.directory), fix="set the clock")
-        record = begin_run(self.directory / STATE_DIR, task="stack.break", target=LOCAL)
-        record.append("traffic", {"leads": leads, "jobs": jobs, "rate": None})
-        return record
-
-    def _created(self, record: RunLog, kind: EntityKind, answer: EntityAnswer) -> None:
-        kafka = self.target.kafka
-        created = Created(
-            kind=kind,
-            id=answer.id,
-            tenant_id=answer.tenant_id,
-            topic=kafka.lead_topic if kind == "lead" else kafka.job_topic,
-            label="practice",
-            sent_at=answer.sent_at,
-            answered_at=answer.answered_at,
-            status=answer.status,
-        )
-        record.append("created", created)
+    def _status(self, name: str) -> ServiceStatus:
+        services: Sequence[ServiceStatus] = stack.status(self.directory)
+        for service in services:
+            if service.name == name:
+                return service
+        names = ", ".join(service.name for service in services)
+        raise RunbookError(f"The local stack has no {name}", where=str(self.layout.root), fix=f"it has {names}")
 
 
-def _put_back(harm: Harm) -> None:
-    """Restore a file, unless somebody has repaired it in the meantime."""
-    path = Path(harm.path)
-    if read_document(path) == harm.after:
-        write_document(path, harm.after, harm.before)
+def _as_yaml(change: Callable[[dict[str, Any]], None]) -> Callable[[bytes], bytes]:
+    """Return the change of a document as a change of bytes; comments and style are lost."""
+
+    def changed(content: bytes) -> bytes:
+        document = yaml.safe_load(content)
+        change(document)
+        return yaml.safe_dump(document).encode()
+
+    return changed

@@ -45,6 +45,11 @@ class ServiceState:
         """Running as the runtime sees it; a paused or restarting container is not."""
         return self.found and self.status == "running"
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the runtime knows the service and saw it end."""
+        return self.found and self.status in {"exited", "dead"}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogLine:
@@ -107,7 +112,7 @@ class Runtime(Protocol):
         """Return the host of the services as it is called from here: "localhost", or that of a remote engine."""
 
     def start_command(self, service: Service) -> str:
-        """Return the command that an operator types to start it, for fixes."""
+        """Return the command that gets it to run as it should: create, start, unpause, or restart where it runs."""
 
     def log_command(self, service: Service) -> str:
         """Return the command that an operator types to read its log, for fixes."""

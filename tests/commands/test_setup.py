@@ -342,7 +342,7 @@ def test_a_symbolic_link_is_followed_and_said(installed: Installation, tmp_path:
 
     assert set_up(installed, watcher=watcher, dashboard=link).exit_code == 0
 
-    assert f"{link} is a symbolic link: {installed.dashboard} is meant" in watcher.notes
+    assert f"{link} is a symbolic link to {installed.dashboard}, which is the file that counts" in watcher.notes
     assert link.is_symlink()
     assert b"CRM Events Ingested" in installed.dashboard.read_bytes()
 
@@ -392,7 +392,10 @@ def test_which_files_are_meant(tmp_path: Path, installed: Installation) -> None:
     one = found_files(by_setting, installed, dashboard=tmp_path / "a.json")
     assert (one.dashboard, one.rules) == (tmp_path / "a.json", installed.rules)
     other = found_files(by_setting, installed, monitoring_dir=tmp_path / "x")
-    assert (other.rules, other.how) == (tmp_path / "x" / "prometheus-crm-events-rules.yml", "as set")
+    assert (other.rules, other.how) == (
+        tmp_path / "x" / "prometheus-crm-events-rules.yml",
+        "named by options or settings",
+    )
     unnamed = Target.from_tables("none", {}, source="test")
-    with pytest.raises(UsageError, match="Nobody names"):
+    with pytest.raises(UsageError, match="is not set, and no bind mount"):
         found_files(unnamed, installed)

@@ -186,7 +186,7 @@ def test_a_sink_that_was_started_anew_is_not_accused(chain: Chain) -> None:
 
 
 def sink_of(chain: Chain) -> Service:
-    return Service(name=chain.target.sink.service, container=chain.target.sink.container)
+    return chain.target.sink.as_service
 
 
 def wait_for_sink(chain: Chain) -> None:

@@ -290,7 +290,7 @@ def test_what_has_ended_publishes_nothing(player: Player) -> None:
 
 
 def test_the_commands_for_an_operator_can_be_typed(player: Player) -> None:
-    """The one for the log prints the last lines; the one for the start is named in fixes."""
+    """The one for the log prints the last lines; the one for the start, named in fixes, restarts what runs."""
     service = player.running(ENDLESS)
 
     shown = subprocess.run(
@@ -298,7 +298,7 @@ def test_the_commands_for_an_operator_can_be_typed(player: Player) -> None:
     )
 
     assert "up" in shown.stdout
-    assert player.runtime.start_command(service).startswith(("docker start ", "inv stack.up"))
+    assert player.runtime.start_command(service).startswith(("docker restart ", "kill "))
 
 
 @pytest.mark.parametrize(

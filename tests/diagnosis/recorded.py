@@ -1,15 +1,16 @@
 """Facts as they were recorded on a healthy installation, to be changed one at a time."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
+from runbook.diagnosis.fact_cache import Fact, Key
 from runbook.diagnosis.facts import Facts
 from runbook.diagnosis.files import FileFact
 from runbook.diagnosis.topics import TopicFacts
-from runbook.errors import AnswerError, UnreachableError
+from runbook.errors import AnswerError, RunbookError, UnreachableError
 from runbook.settings import Target
 from runbook.systems.alertmanager.client import Matcher, Silence
 from runbook.systems.gateway.client import ProbeAnswer
@@ -17,11 +18,11 @@ from runbook.systems.grafana.client import Datasource, DatasourceHealth, Grafana
 from runbook.systems.http import Readiness
 from runbook.systems.kafka.client import ClusterFacts, GroupFacts
 from runbook.systems.keycloak.client import RealmAnswer, Token
-from runbook.systems.processes.client import ProcessRuntime
 from runbook.systems.prometheus.records import LoadedConfig, Rule, RuleGroup, ScrapeTarget, Series
-from runbook.systems.runtime import LogLine, PublishedPort, ServiceState
+from runbook.systems.runtime import LogLine, PublishedPort, Runtime, Service, ServiceState
 from runbook.systems.sink.client import SinkPage
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 NOW = datetime.now(UTC)
@@ -41,19 +42,63 @@ DASHBOARD = b'\xef\xbb\xbf{"panels": [{"id": 19}, {"id": 20}, {"id": 21}]}'
 DASHBOARD_BEFORE = b'\xef\xbb\xbf{"panels": [{"id": 19}]}'
 
 
+TARGET = Target.from_tables("live", {}, source="test")
+KEYCLOAK = TARGET.keycloak.as_service
+GATEWAY = TARGET.gateway.as_service
+APEXFLOW = TARGET.apexflow.as_service
+DATABASE = TARGET.apexflow.database
+KAFKA = TARGET.kafka.as_service
+SINK = TARGET.sink.as_service
+PROMETHEUS = TARGET.prometheus.as_service
+GRAFANA = TARGET.grafana.as_service
+ALERTMANAGER = TARGET.alertmanager.as_service
+
+Change = dict[Key, object]
+
+
 class Recorded(Facts):
     """Facts that were read before; an exception among them is raised where it is asked for."""
 
-    def __init__(self, answers: Mapping[str, object]) -> None:
-        target = Target.from_tables("live", {}, source="test")
-        super().__init__(target, ProcessRuntime(Path("/nonexistent")), state_dir=Path("/nonexistent"))
+    def __init__(self, answers: Change, target: Target = TARGET) -> None:
+        runtime = cast("Runtime", RecordedEngine(self))
+        super().__init__(target, runtime, state_dir=Path("/nonexistent"), now=lambda: NOW)
         self.answers = answers
 
-    def once(self, name: str, read: Callable[[], T]) -> T:  # noqa: ARG002 - nothing is read any more
-        answer = self.answers[name]
+    def once(self, key: Key, read: Callable[[], T]) -> T:
+        """Return what was read before; a command follows from the recorded state."""
+        if key[0] in {Facts.start_command, Facts.log_command}:
+            return read()
+        answer = self.answers[key]
         if isinstance(answer, Exception):
             raise answer
         return cast("T", answer)
+
+
+@dataclass(frozen=True)
+class RecordedEngine:
+    """What an operator types on an engine whose containers are in the recorded states."""
+
+    facts: Facts
+
+    def start_command(self, service: Service) -> str:
+        state = self.facts.state(service)
+        if not state.found:
+            return f"docker compose up -d {service.name}"
+        verb = {"paused": "unpause", "running": "restart", "restarting": "restart"}.get(state.status, "start")
+        return f"docker {verb} {service.container}"
+
+    def log_command(self, service: Service) -> str:
+        return f"docker logs --tail 100 {service.container}"
+
+
+def given(fact: Fact[Facts, P, T], answer: T | RunbookError, *args: P.args, **kwargs: P.kwargs) -> Change:
+    """Return one fact as it was read, or the error that was met; `args` are what it was asked with."""
+    return {fact.key(*args, **kwargs): answer}
+
+
+def silent(*facts: Fact[Facts, [], Any]) -> Change:
+    """Return that nobody answered these questions."""
+    return {fact.key(): refused() for fact in facts}
 
 
 def refused(where: str = "GET http://localhost/") -> UnreachableError:
@@ -153,68 +198,82 @@ def silence(value: str) -> Silence:
     )
 
 
-HEALTHY: Mapping[str, object] = {
-    "state crm-events-sink": state("crm-events-sink"),
-    "state apexflow": state("apexflow"),
-    "state apexflow-db": state("apexflow-db"),
-    "state gateway": state("gateway"),
-    "state keycloak": state("keycloak"),
-    "state kafka": state("kafka"),
-    "state prometheus": state("prometheus"),
-    "state alertmanager": state("alertmanager"),
-    "state grafana": state("grafana"),
-    "networks crm-events-sink": frozenset({"aether"}),
-    "networks kafka": frozenset({"aether"}),
-    "networks prometheus": frozenset({"aether", "monitoring"}),
-    "networks grafana": frozenset({"monitoring"}),
-    "networks keycloak": frozenset({"aether"}),
-    "networks alertmanager": frozenset({"monitoring"}),
-    "ports crm-events-sink": (port(9105), port(9106)),
-    "ports kafka": (port(19092, inside=19092),),
-    "ports prometheus": (port(9090),),
-    "ports grafana": (port(3000),),
-    "ports keycloak": (port(8180, inside=8080),),
-    "ports alertmanager": (port(9093),),
-    "host": "localhost",
-    "log crm-events-sink": (LogLine(text="level=error something loud that nobody waits for"),),
-    "log prometheus": (LogLine(text="level=error something loud that nobody waits for"),),
-    "realm": RealmAnswer(status=200, saw='200 {"realm":"aetherlink"}'),
-    "token": token(),
-    "doorbell": probe(401),
-    "probe": probe(404),
-    "last traffic": None,
-    "cluster": ClusterFacts(brokers=("localhost:19092",), topics={LEADS: (0,), JOBS: (0,)}),
-    "group": GroupFacts(state="stable", members=(("sink", "10.0.0.1", ((LEADS, 0), (JOBS, 0))),)),
-    "topics": topics(),
-    "unread": 0,
-    "page": SinkPage(
-        counters={("acme", LEADS): 5.0, ("acme", JOBS): 2.0},
-        rejected={},
-        next_offsets={(LEADS, 0): 5, (JOBS, 0): 2},
-        has_counter=True,
-        at=NOW - timedelta(seconds=5),
-        size_bytes=900,
-    ),
-    "prometheus ready": Readiness(ready=True, status=200, saw="Prometheus Server is Ready."),
-    "config": config(),
-    "targets": (scrape(),),
-    "rules": rules(),
-    "reload": True,
-    "rates": {LEADS: 0.02, JOBS: 0.01},
-    "series": series(0.0, 5.0),
-    "alertmanager ready": Readiness(ready=True, status=200, saw="OK"),
-    "silences": (silence("SomethingElse"),),
-    "grafana health": GrafanaHealth(ok=True, version="11.2.0", status=200),
-    "dashboard": ServedDashboard(
-        uid="crm-events-pipeline", title="CRM", version=1, panels=(), provisioned_file="x.json", url="/d/x"
-    ),
-    "served panels": frozenset({19, 20, 21}),
-    "datasource": Datasource(
-        uid="PBFA97CFB590B2093", name="Prometheus", type="prometheus", url="http://aether-prom:9090", is_default=True
-    ),
-    "datasource health": DatasourceHealth(ok=True, message="Successfully queried the Prometheus API."),
-    "rules file": FileFact(where="rules.yml", content=RULES),
-    "rules on this host": FileFact(where="rules.yml", content=RULES),
-    "rules inside": RULES,
-    "dashboard file": FileFact(where="dashboard.json", content=DASHBOARD),
-}
+HEALTHY: Change = (
+    given(Facts.state, state("crm-events-sink"), SINK)
+    | given(Facts.state, state("apexflow"), APEXFLOW)
+    | given(Facts.state, state("apexflow-db"), DATABASE)
+    | given(Facts.state, state("gateway"), GATEWAY)
+    | given(Facts.state, state("keycloak"), KEYCLOAK)
+    | given(Facts.state, state("kafka"), KAFKA)
+    | given(Facts.state, state("prometheus"), PROMETHEUS)
+    | given(Facts.state, state("alertmanager"), ALERTMANAGER)
+    | given(Facts.state, state("grafana"), GRAFANA)
+    | given(Facts.networks, frozenset({"aether"}), SINK)
+    | given(Facts.networks, frozenset({"aether"}), KAFKA)
+    | given(Facts.networks, frozenset({"aether", "monitoring"}), PROMETHEUS)
+    | given(Facts.networks, frozenset({"monitoring"}), GRAFANA)
+    | given(Facts.networks, frozenset({"aether"}), KEYCLOAK)
+    | given(Facts.networks, frozenset({"monitoring"}), ALERTMANAGER)
+    | given(Facts.published, (port(9105), port(9106)), SINK)
+    | given(Facts.published, (port(19092, inside=19092),), KAFKA)
+    | given(Facts.published, (port(9090),), PROMETHEUS)
+    | given(Facts.published, (port(3000),), GRAFANA)
+    | given(Facts.published, (port(8180, inside=8080),), KEYCLOAK)
+    | given(Facts.published, (port(9093),), ALERTMANAGER)
+    | given(Facts.host, "localhost")
+    | given(Facts.log, (LogLine(text="level=error something loud that nobody waits for"),), SINK)
+    | given(Facts.log, (LogLine(text="level=error something loud that nobody waits for"),), PROMETHEUS)
+    | given(Facts.realm, RealmAnswer(status=200, saw='200 {"realm":"aetherlink"}'))
+    | given(Facts.token, token())
+    | given(Facts.unauthenticated_answer, probe(401))
+    | given(Facts.probe, probe(404))
+    | given(Facts.last_traffic, None)
+    | given(Facts.last_setup, None)
+    | given(Facts.cluster, ClusterFacts(brokers=("localhost:19092",), topics={LEADS: (0,), JOBS: (0,)}))
+    | given(Facts.group, GroupFacts(state="stable", members=(("sink", "10.0.0.1", ((LEADS, 0), (JOBS, 0))),)))
+    | given(Facts.topics, topics())
+    | given(Facts.unread, 0)
+    | given(
+        Facts.page,
+        SinkPage(
+            counters={("acme", LEADS): 5.0, ("acme", JOBS): 2.0},
+            rejected={},
+            next_offsets={(LEADS, 0): 5, (JOBS, 0): 2},
+            has_counter=True,
+            at=NOW - timedelta(seconds=5),
+            size_bytes=900,
+        ),
+    )
+    | given(Facts.prometheus_ready, Readiness(ready=True, status=200, saw="Prometheus Server is Ready."))
+    | given(Facts.config, config())
+    | given(Facts.targets, (scrape(),))
+    | given(Facts.rules, rules())
+    | given(Facts.reload_succeeded, answer=True)
+    | given(Facts.rates, {LEADS: 0.02, JOBS: 0.01})
+    | given(Facts.series, series(0.0, 5.0))
+    | given(Facts.alertmanager_ready, Readiness(ready=True, status=200, saw="OK"))
+    | given(Facts.silences, (silence("SomethingElse"),))
+    | given(Facts.grafana_health, GrafanaHealth(ok=True, version="11.2.0", status=200))
+    | given(
+        Facts.dashboard,
+        ServedDashboard(
+            uid="crm-events-pipeline", title="CRM", version=1, panels=(), provisioned_file="x.json", url="/d/x"
+        ),
+    )
+    | given(Facts.served_panels, frozenset({19, 20, 21}))
+    | given(
+        Facts.datasource,
+        Datasource(
+            uid="PBFA97CFB590B2093",
+            name="Prometheus",
+            type="prometheus",
+            url="http://aether-prom:9090",
+            is_default=True,
+        ),
+    )
+    | given(Facts.datasource_health, DatasourceHealth(ok=True, message="Successfully queried the Prometheus API."))
+    | given(Facts.rules_file, FileFact(where="rules.yml", content=RULES))
+    | given(Facts.rules_mounted, FileFact(where="rules.yml", content=RULES))
+    | given(Facts.rules_inside, RULES)
+    | given(Facts.dashboard_file, FileFact(where="dashboard.json", content=DASHBOARD))
+)

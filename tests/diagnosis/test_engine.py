@@ -10,25 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runbook.diagnosis import engine
-from runbook.diagnosis.engine import (
-    Blocked,
-    Broken,
-    Check,
-    Examined,
-    Finding,
-    Graph,
-    GraphError,
-    NotChecked,
-    Ok,
-    _inherited,
-)
+from runbook.diagnosis.check import Broken, Check, Finding, GraphError, NotChecked, Ok, Telling, broken
+from runbook.diagnosis.engine import Blocked, Examined, Graph, _inherited
 from runbook.diagnosis.verdict import verdict
 from runbook.errors import UnreachableError
+from runbook.invocation import inv
 from runbook.model import Evidence
 
 SEEN = Evidence(source="GET /", saw="200")
 OK = Ok((SEEN,))
-BROKEN = Broken((SEEN,), fix="mend it", detail="it is broken")
+BROKEN = broken(SEEN)
 UNSEEN = NotChecked("nobody could look", fix="look later")
 KINDS: dict[str, Finding] = {"ok": OK, "broken": BROKEN, "not_checked": UNSEEN}
 
@@ -40,15 +31,27 @@ def check(
     *needs: str,
     unless: tuple[str, ...] = (),
     run: Callable[[World], Finding] | None = None,
-    hop: str = "hop",
+    hop: str = "",
+    told: Telling = "in_flow",
+    fix: str = "correct it",
 ) -> Check[World]:
-    found = run or (lambda world: world[code])
-    return Check(code=code, hop=hop, claim=f"{code} holds", needs=needs, unless=unless, run=found)
+    """Return a check at a hop of its own, so that the flow is the order of the codes."""
+    return Check(
+        code=code,
+        hop=hop or code,
+        claim=f"{code} holds",
+        diagnosis=f"{code} is broken",
+        sign="told by the test",
+        fix=fix,
+        needs=needs,
+        unless=unless,
+        told=told,
+        run=run or (lambda world: world[code]),
+    )
 
 
-def graph(checks: Sequence[Check[World]], order: Sequence[str] | None = None) -> Graph[World]:
-    codes = order or sorted({one.code for one in checks})
-    return Graph(checks, order=codes, hops=sorted({one.hop for one in checks}))
+def graph(checks: Sequence[Check[World]], hops: Sequence[str] | None = None) -> Graph[World]:
+    return Graph(checks, hops=hops or sorted({one.hop for one in checks}))
 
 
 def examined(checks: Sequence[Check[World]], world: World, deadline_s: float = 30.0) -> dict[str, Examined[World]]:
@@ -238,10 +241,10 @@ def test_one_hop_brings_what_it_needs_and_nothing_else() -> None:
 
 def test_an_explanation_leaves_it_healthy() -> None:
     """An ok that explains an idle pipeline gives the healthy verdict its code; a broken claim outranks it."""
-    idle = {"A": OK, "B": Ok((SEEN,), explains="no traffic")}
+    idle: World = {"A": OK, "B": Ok((SEEN,), explains=True)}
     judged, also = verdict(graph([check("A"), check("B")]).examine(idle, deadline_s=30.0))
-    assert (judged.outcome, judged.code, judged.claim, also) == ("healthy", "B", "no traffic", ())
-    judged, _ = verdict(graph([check("A"), check("B")]).examine(idle | {"A": BROKEN}, deadline_s=30.0))
+    assert (judged.outcome, judged.code, judged.claim, also) == ("healthy", "B", "B is broken", ())
+    judged, _ = verdict(graph([check("A"), check("B")]).examine({**idle, "A": BROKEN}, deadline_s=30.0))
     assert (judged.outcome, judged.code) == ("fault", "A")
 
 
@@ -251,29 +254,63 @@ def test_nothing_examined_is_not_healthy() -> None:
 
 
 @pytest.mark.parametrize(
-    ("checks", "order", "said"),
+    ("checks", "hops", "said"),
     [
         pytest.param([check("A"), check("A")], ["A"], "two checks", id="duplicate"),
         pytest.param([check("A", "X")], ["A"], "unknown", id="unknown need"),
         pytest.param([check("A", "B"), check("B", "A")], ["A", "B"], "circle", id="cycle"),
-        pytest.param([check("A")], ["B"], "no place", id="outside the flow"),
+        pytest.param([check("A")], ["B"], "no hop of the flow", id="outside the flow"),
         pytest.param(
             [check("A", hop="a"), check("A", hop="b"), check("B", "A", hop="c")],
-            ["A", "B"],
+            ["a", "b", "c"],
             "ambiguous",
             id="ambiguous",
         ),
     ],
 )
-def test_a_wrong_graph_is_refused(checks: list[Check[World]], order: list[str], said: str) -> None:
+def test_a_wrong_graph_is_refused(checks: list[Check[World]], hops: list[str], said: str) -> None:
     """A graph that cannot be walked is an error when it is built, not at three in the morning."""
     with pytest.raises(GraphError, match=said):
-        graph(checks, order)
+        graph(checks, hops)
+
+
+def test_faults_are_told_hop_by_hop_and_within_one_as_written() -> None:
+    """The order is that of the flow; a container's own word comes after it, and what is no outage comes last."""
+    checks = [
+        check("DUPLICATE", hop="gateway", told="last"),
+        check("UNHEALTHY", hop="sink", told="after_flow"),
+        check("PAGE", hop="sink"),
+        check("ZOMBIE", hop="sink"),
+        check("ROUTE", hop="gateway"),
+    ]
+
+    ordered = graph(checks, hops=["gateway", "sink"])
+
+    assert [one.code for one in ordered.checks] == ["ROUTE", "PAGE", "ZOMBIE", "UNHEALTHY", "DUPLICATE"]
+    judged, also = verdict(ordered.examine({one.code: BROKEN for one in checks}, deadline_s=30.0))
+    assert [judged.code, *(one.code for one in also)] == ["ROUTE", "PAGE", "ZOMBIE", "UNHEALTHY", "DUPLICATE"]
+
+
+def test_the_words_of_a_fault_are_filled_in_with_what_was_seen() -> None:
+    """Fields of the finding, and commands of this tool as they are typed here."""
+    found = check("A", run=lambda _: broken(SEEN, name="sink", id="17"), fix="{inv:unsilence --silence {id}}: {name}")
+
+    judged, _ = verdict(graph([found]).examine({}, deadline_s=30.0))
+
+    assert judged.fix == f"{inv('unsilence --silence 17')}: sink"
+
+
+def test_a_field_that_nobody_fills_in_is_no_diagnosis() -> None:
+    """A defect of the check is a reason not to know; it neither ends the command nor shows a brace."""
+    found = examined([check("A", run=lambda _: BROKEN, fix="start {name}")], {})
+
+    assert found["A"].result.status == "not_checked"
+    assert "KeyError: 'name'" in found["A"].result.evidence[0].saw
 
 
 def test_a_finding_needs_evidence() -> None:
     """Neither ok nor broken can be said without something seen."""
-    with pytest.raises(GraphError, match="rumour"):
+    with pytest.raises(GraphError, match="needs evidence"):
         Ok(())
-    with pytest.raises(GraphError, match="rumour"):
-        Broken((), fix="x", detail="y")
+    with pytest.raises(GraphError, match="needs evidence"):
+        broken()

@@ -1,34 +1,44 @@
 """When an unpublished port or a missing network is the cause, and when saying so would be an invention."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import pytest
-from recorded import EVERY, HEALTHY, Recorded, port, refused, scrape, state
+from recorded import (
+    EVERY,
+    HEALTHY,
+    KEYCLOAK,
+    PROMETHEUS,
+    SINK,
+    Change,
+    Recorded,
+    given,
+    port,
+    refused,
+    scrape,
+    silent,
+    state,
+)
 
-from runbook.diagnosis.flow import GRAPH
+from runbook.diagnosis.catalogue import GRAPH
+from runbook.diagnosis.facts import Facts
 from runbook.diagnosis.verdict import verdict
 from runbook.errors import AnswerError
-from runbook.model import Verdict
+from runbook.model import CheckStatus, Verdict
 from runbook.settings import Target
 from runbook.systems.kafka.client import GroupFacts
 from runbook.systems.runtime import PublishedPort
 
-Change = Mapping[str, object]
-KEYCLOAK_SILENT: Change = {"realm": refused(), "token": refused()}
+KEYCLOAK_SILENT: Change = silent(Facts.realm, Facts.token)
 LOOKUP = 'Get "http://{0}:9105/metrics": dial tcp: lookup {0} on 127.0.0.11:53: no such host'
 NO_ENGINE = refused("unix:///var/run/docker.sock")
 NO_CONTAINER = AnswerError("no container", where="engine", fix="docker ps -a", status=404, code="no_container")
 
 
-def walk(*changes: Change, url: str = "") -> tuple[dict[str, str], Verdict, list[str]]:
+def walk(*changes: Change, url: str = "") -> tuple[dict[str, CheckStatus], Verdict, list[str]]:
     """Return status by hop and code, the verdict, and the codes named beside it."""
     answers = dict(HEALTHY)
     for change in changes:
         answers.update(change)
-    facts = Recorded(answers)
-    if url:
-        facts.target = Target.from_tables("live", {"keycloak": {"url": url}}, source="test")
+    tables = {"keycloak": {"url": url}} if url else {}
+    facts = Recorded(answers, Target.from_tables("live", tables, source="test"))
     examined = GRAPH.examine(facts, deadline_s=30.0)
     judged, also = verdict(examined)
     statuses = {f"{one.check.hop}.{one.check.code}": one.result.status for one in examined}
@@ -37,13 +47,15 @@ def walk(*changes: Change, url: str = "") -> tuple[dict[str, str], Verdict, list
 
 def test_without_an_engine_to_ask_a_silent_service_is_still_named() -> None:
     """Nobody can say what is published: that keeps nobody from saying who does not answer."""
-    statuses, judged, _ = walk(KEYCLOAK_SILENT, {"state keycloak": NO_ENGINE})
+    statuses, judged, _ = walk(KEYCLOAK_SILENT, given(Facts.state, NO_ENGINE, KEYCLOAK))
 
     assert (statuses["keycloak.PORT_UNPUBLISHED"], judged.code) == ("not_checked", "KC_DOWN")
 
 
 def test_a_service_that_has_ended_is_down_and_not_unpublished() -> None:
-    ended: Change = {"state keycloak": state("keycloak", "exited", exit_code=1), "ports keycloak": ()}
+    ended: Change = given(Facts.state, state("keycloak", "exited", exit_code=1), KEYCLOAK) | given(
+        Facts.published, (), KEYCLOAK
+    )
 
     statuses, judged, _ = walk(KEYCLOAK_SILENT, ended)
 
@@ -54,7 +66,7 @@ def test_a_service_that_has_ended_is_down_and_not_unpublished() -> None:
     "address", [pytest.param(EVERY, id="every"), pytest.param("::", id="every of IPv6"), "127.0.0.1", "::1"]
 )
 def test_a_published_port_that_is_silent_is_a_service_that_is_down(address: str) -> None:
-    statuses, judged, also = walk(KEYCLOAK_SILENT, {"ports keycloak": (port(8180, address=address),)})
+    statuses, judged, also = walk(KEYCLOAK_SILENT, given(Facts.published, (port(8180, address=address),), KEYCLOAK))
 
     assert (statuses["keycloak.PORT_UNPUBLISHED"], judged.code, also) == ("ok", "KC_DOWN", [])
 
@@ -72,7 +84,7 @@ def test_a_published_port_that_is_silent_is_a_service_that_is_down(address: str)
     ],
 )
 def test_a_port_that_leads_past_the_address_says_where_it_is(ports: tuple[PublishedPort, ...], fix: str) -> None:
-    _, judged, also = walk(KEYCLOAK_SILENT, {"ports keycloak": ports})
+    _, judged, also = walk(KEYCLOAK_SILENT, given(Facts.published, ports, KEYCLOAK))
 
     assert (judged.code, also) == ("PORT_UNPUBLISHED", [])
     assert judged.claim == "keycloak runs, and has no port 8180 on localhost"
@@ -81,14 +93,16 @@ def test_a_port_that_leads_past_the_address_says_where_it_is(ports: tuple[Publis
 
 def test_who_is_on_no_network_has_no_ports_whatever_was_configured() -> None:
     """`ports:` may well be there: the engine maps them when the container is on a network again."""
-    _, judged, _ = walk(KEYCLOAK_SILENT, {"ports keycloak": (), "networks keycloak": frozenset()})
+    _, judged, _ = walk(
+        KEYCLOAK_SILENT, (given(Facts.published, (), KEYCLOAK) | given(Facts.networks, frozenset(), KEYCLOAK))
+    )
 
     assert (judged.code, judged.fix) == ("PORT_UNPUBLISHED", "docker compose up -d --force-recreate keycloak")
 
 
 def test_on_the_hosts_network_nothing_has_to_be_published() -> None:
     """So it is with every process of the local stack, too."""
-    hosts: Change = {"ports keycloak": (), "networks keycloak": frozenset({"host"})}
+    hosts: Change = given(Facts.published, (), KEYCLOAK) | given(Facts.networks, frozenset({"host"}), KEYCLOAK)
 
     statuses, judged, _ = walk(KEYCLOAK_SILENT, hosts)
 
@@ -104,7 +118,7 @@ def test_on_the_hosts_network_nothing_has_to_be_published() -> None:
 )
 def test_an_address_that_something_else_may_serve_is_no_proof(url: str) -> None:
     """Behind a proxy nothing is published, and nothing has to be."""
-    statuses, judged, _ = walk(KEYCLOAK_SILENT, {"ports keycloak": ()}, url=url)
+    statuses, judged, _ = walk(KEYCLOAK_SILENT, given(Facts.published, (), KEYCLOAK), url=url)
 
     assert (statuses["keycloak.PORT_UNPUBLISHED"], judged.code) == ("not_checked", "KC_DOWN")
 
@@ -120,17 +134,21 @@ def test_an_address_that_something_else_may_serve_is_no_proof(url: str) -> None:
 )
 def test_an_engine_elsewhere_publishes_at_its_own_host(bound: str, url: str, code: str, fix: str) -> None:
     """0.0.0.0 over there is reached by that host's name, 127.0.0.1 over there is not reached from here."""
-    _, judged, _ = walk(KEYCLOAK_SILENT, {"host": "db1", "ports keycloak": (port(8180, address=bound),)}, url=url)
+    _, judged, _ = walk(
+        KEYCLOAK_SILENT,
+        (given(Facts.host, "db1") | given(Facts.published, (port(8180, address=bound),), KEYCLOAK)),
+        url=url,
+    )
 
     assert judged.code == code
     assert fix in judged.fix
 
 
-APART: Change = {"networks prometheus": frozenset({"monitoring"})}
+APART: Change = given(Facts.networks, frozenset({"monitoring"}), PROMETHEUS)
 
 
-def scraped(error: str, url: str = "http://aether-crm-events-sink:9105/metrics") -> dict[str, Any]:
-    return {"targets": (scrape("down", error=error, url=url),)}
+def scraped(error: str, url: str = "http://aether-crm-events-sink:9105/metrics") -> Change:
+    return given(Facts.targets, (scrape("down", error=error, url=url),))
 
 
 @pytest.mark.parametrize(
@@ -154,7 +172,7 @@ def test_a_name_that_leads_nowhere_between_two_networks_is_the_network(error: st
         pytest.param(scraped("i/o timeout", "http://10.0.0.5:9105/metrics") | APART, id="by number"),
         pytest.param(scraped("deadline exceeded", "http://monitor1:9105/metrics") | APART, id="another machine"),
         pytest.param(
-            scraped(LOOKUP.format("aether-crm-events-sink")) | {"networks prometheus": frozenset({"host"})},
+            scraped(LOOKUP.format("aether-crm-events-sink")) | given(Facts.networks, frozenset({"host"}), PROMETHEUS),
             id="from the host's network",
         ),
     ],
@@ -168,12 +186,12 @@ def test_other_failures_of_a_scrape_are_no_matter_of_networks(change: Change) ->
 
 def test_a_sink_that_lost_its_network_is_named_once() -> None:
     """No page, no scrape, no member in the group: one cause. What Prometheus sees of it is blocked."""
-    lost: Change = {
-        "networks crm-events-sink": frozenset({"none"}),
-        "ports crm-events-sink": (),
-        "page": refused(),
-        "group": GroupFacts(state="empty", members=()),
-    }
+    lost: Change = (
+        given(Facts.networks, frozenset({"none"}), SINK)
+        | given(Facts.published, (), SINK)
+        | given(Facts.page, refused())
+        | given(Facts.group, GroupFacts(state="empty", members=()))
+    )
 
     statuses, judged, also = walk(lost)
 
@@ -185,7 +203,9 @@ def test_a_sink_that_lost_its_network_is_named_once() -> None:
 
 def test_a_sink_on_another_network_is_no_zombie() -> None:
     """It has left its group because it does not reach the broker: a restart would not mend that."""
-    moved: Change = {"networks crm-events-sink": frozenset({"other"}), "group": GroupFacts(state="empty", members=())}
+    moved: Change = given(Facts.networks, frozenset({"other"}), SINK) | given(
+        Facts.group, GroupFacts(state="empty", members=())
+    )
 
     statuses, judged, _ = walk(moved)
     assert (statuses["sink.Q_ZOMBIE"], judged.outcome) == ("not_checked", "inconclusive")
@@ -203,14 +223,14 @@ def test_a_sink_on_another_network_is_no_zombie() -> None:
         pytest.param(frozenset({"b", "a"}), "docker network connect a crm-events-sink", id="two"),
     ],
 )
-def test_the_fix_names_a_network_in_which_names_resolve(of_prometheus: object, fix: str) -> None:
-    lost: Change = {"networks crm-events-sink": frozenset(), "page": refused()}
+def test_the_fix_names_a_network_in_which_names_resolve(of_prometheus: frozenset[str] | AnswerError, fix: str) -> None:
+    lost: Change = given(Facts.networks, frozenset(), SINK) | given(Facts.page, refused())
 
-    assert walk(lost, {"networks prometheus": of_prometheus})[1].fix == fix
+    assert walk(lost, given(Facts.networks, of_prometheus, PROMETHEUS))[1].fix == fix
 
 
 def test_a_peer_without_a_network_of_its_own_is_brought_to_the_service() -> None:
-    alone: Change = {"networks prometheus": frozenset({"bridge"})}
+    alone: Change = given(Facts.networks, frozenset({"bridge"}), PROMETHEUS)
 
     _, judged, _ = walk(scraped(LOOKUP.format("aether-crm-events-sink")), alone)
 

@@ -2,14 +2,16 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import pytest
+from recorded import HEALTHY, Recorded, config, given
 
-from runbook.diagnosis.checks import staleness
-from runbook.diagnosis.engine import Broken, Finding, NotChecked, Ok
+from runbook.diagnosis.catalogue import CHECKS
+from runbook.diagnosis.check import Broken, Finding, NotChecked, Ok
 from runbook.diagnosis.facts import Facts
 from runbook.settings import Target
-from runbook.systems.runtime import Mount, Service
+from runbook.systems.runtime import Mount, Runtime, Service
 
 INSIDE = "/etc/prometheus/crm-events-rules.yml"
 
@@ -20,9 +22,16 @@ class Container:
 
     content: bytes | None
     source: str = ""
+    engine: str = "localhost"
+
+    def host(self) -> str:
+        return self.engine
 
     def mounts(self, _: Service) -> tuple[Mount, ...]:
         return (Mount(source=self.source, destination=INSIDE),) if self.source else ()
+
+    def start_command(self, service: Service) -> str:
+        return f"docker restart {service.container}"
 
     def file_inside(self, _: Service, path: str) -> bytes | None:
         assert path == INSIDE
@@ -31,8 +40,12 @@ class Container:
 
 def found(container: Container, tmp_path: Path, **settings: dict[str, str]) -> dict[str, Finding]:
     target = Target.from_tables("live", settings, source="test")
-    facts = Facts(target, container, state_dir=tmp_path)  # type: ignore[arg-type]  # as much of it as is asked
-    return {check.code: check.run(facts) for check in staleness.CHECKS}
+    facts = Facts(target, cast("Runtime", container), state_dir=tmp_path)
+    return {code: found_by(code, facts) for code in ("R_NOT_MOUNTED", "R_STALE_INODE")}
+
+
+def found_by(code: str, facts: Facts) -> Finding:
+    return next(check.found(facts) for check in CHECKS if check.code == code)
 
 
 @pytest.fixture
@@ -71,3 +84,26 @@ def test_missing_file_inside_is_another_fault(rules: Path, tmp_path: Path) -> No
 def test_file_that_is_not_on_this_host_is_not_judged(tmp_path: Path, source: str) -> None:
     """Docker Desktop and remote engines name paths of another machine: no accusation from there."""
     assert isinstance(found(Container(b"old", source), tmp_path)["R_STALE_INODE"], NotChecked)
+
+
+def test_a_file_of_the_same_name_is_no_file_of_a_remote_engine(rules: Path, tmp_path: Path) -> None:
+    """The engine's host has a file of that path, and this host another one."""
+    far = Container(b"old", str(rules), engine="db1")
+
+    assert isinstance(found(far, tmp_path)["R_STALE_INODE"], NotChecked)
+
+
+def test_a_rule_in_a_file_that_the_container_does_not_have_is_not_loaded(rules: Path, tmp_path: Path) -> None:
+    """The settings name one file, the container has another: that is said, and which one it has."""
+    named = tmp_path / "named.yml"
+    named.write_text("groups: [{name: a, rules: [{alert: CrmEventsSinkDown, expr: up}]}]\n")
+    target = Target.from_tables("live", {"files": {"rules": str(named)}}, source="test")
+    answers = given(Facts.rules, ()) | given(Facts.config, config())
+    facts = Facts(target, cast("Runtime", Container(b"groups: []\n", str(rules))), state_dir=tmp_path)
+    read = given(Facts.rules_file, facts.rules_file()) | given(Facts.rules_mounted, facts.rules_mounted())
+
+    finding = found_by("R_NOT_LISTED", Recorded(HEALTHY | answers | read, target))
+
+    assert isinstance(finding, NotChecked)
+    assert (str(named) in finding.why, str(rules) in finding.why) == (True, True)
+    assert f"RUNBOOK_FILES_RULES to {rules}" in finding.fix

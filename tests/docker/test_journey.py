@@ -10,8 +10,8 @@ import pytest
 from command_line import CHECKOUT
 from docker_parts import Installation
 
-from runbook.diagnosis.checks import staleness
-from runbook.diagnosis.engine import Broken, Finding, Ok
+from runbook.diagnosis.catalogue import CHECKS
+from runbook.diagnosis.check import Broken, Finding, Ok
 from runbook.diagnosis.facts import Facts
 from runbook.systems.prometheus.client import Prometheus
 from runbook.systems.runtime import Service
@@ -109,7 +109,7 @@ def replaced_by_renaming(path: Path, content: bytes) -> None:
 
 def staleness_of(stack: Installation) -> Finding:
     facts = Facts(stack.target, stack.runtime, state_dir=stack.directory)
-    return {check.code: check.run(facts) for check in staleness.CHECKS}["R_STALE_INODE"]
+    return next(check.found(facts) for check in CHECKS if check.code == "R_STALE_INODE")
 
 
 def test_stale_inode_is_named_and_setup_gets_through_it(set_up: Installation) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from runbook.invocation import inv
 from runbook.systems.processes.client import ProcessRuntime
 from runbook.systems.processes.launcher import Launch, Launcher
 from runbook.systems.runtime import Runtime, Service
@@ -130,12 +131,14 @@ def test_files_mounts_networks_and_commands(
     runtime: Runtime, launcher: Launcher, program: Program, tmp_path: Path
 ) -> None:
     """A process lives on its host: the same files, no mounts, the host's network."""
-    launcher.start(SINK.name, program(SLEEPS))
+    runs = launcher.start(SINK.name, program(SLEEPS))
     (tmp_path / "rules.yml").write_bytes(b"groups: []\n")
 
     assert runtime.file_inside(SINK, str(tmp_path / "rules.yml")) == b"groups: []\n"
     assert runtime.file_inside(SINK, str(tmp_path / "none.yml")) is None
     assert runtime.mounts(SINK) == ()
     assert runtime.networks(SINK) == frozenset({"host"})
-    assert runtime.start_command(SINK) == "inv stack.up"
+    assert runtime.start_command(SINK) == f"kill {runs.pid}, then {inv('stack.up')}"
+    launcher.kill(SINK.name)
+    assert runtime.start_command(SINK) == inv("stack.up")
     assert str(launcher.log_file(SINK.name)) in runtime.log_command(SINK)

@@ -289,10 +289,20 @@ def test_host_of_the_services_is_the_engines(address: str | None, host: str, mon
     assert DockerRuntime(RuntimeSettings()).host() == host
 
 
-@pytest.mark.parametrize(("state", "verb"), [("exited", "start"), ("running", "start"), ("paused", "unpause")])
-def test_commands_name_the_container_that_was_found(
+@pytest.mark.parametrize(
+    ("state", "verb"),
+    [
+        ("created", "start"),
+        ("exited", "start"),
+        ("running", "restart"),
+        ("restarting", "restart"),
+        ("paused", "unpause"),
+    ],
+)
+def test_commands_name_the_container_that_was_found_and_fit_its_state(
     engine: Engine, docker: DockerRuntime, state: str, verb: str
 ) -> None:
+    """`docker start` does nothing to a container that runs."""
     engine.has("renamed", service="prometheus", state=state)
 
     assert docker.start_command(PROMETHEUS) == f"docker {verb} renamed"

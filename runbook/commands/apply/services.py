@@ -25,8 +25,8 @@ class Services:
 
     def __init__(self, target: Target, runtime: Runtime, *, timeout_s: float) -> None:
         """Take the target; `timeout_s` bounds each wait."""
-        self.grafana = Service(name=target.grafana.service, container=target.grafana.container)
-        self.prometheus = Service(name=target.prometheus.service, container=target.prometheus.container)
+        self.grafana = target.grafana.as_service
+        self.prometheus = target.prometheus.as_service
         self._target = target
         self._runtime = runtime
         self._timeout_s = timeout_s

@@ -64,7 +64,7 @@ def _found(runtime: Runtime, service: Service) -> Evidence:
 
 
 def _service(target: Target) -> Service:
-    return Service(name=target.sink.service, container=target.sink.container)
+    return target.sink.as_service
 
 
 def _line(line: LogLine) -> Line:

@@ -1,4 +1,4 @@
-"""Faults for practice: injected into the local stack and taken back. Any other target is refused."""
+"""Faults for practice: injected into the local stack, and undone. Any other target is refused."""
 
 from collections.abc import Callable
 
@@ -16,17 +16,21 @@ def break_stack(context: RunContext, options: BreakOptions) -> StackResult:
 
     def work() -> StepOutput[None]:
         done = fault_injection.break_stack(context.directory, options.code, target=options.target or LOCAL)
-        return StepOutput(value=None, outcome="changed", reason=done)
+        return StepOutput(value=None, outcome="changed" if done.has_changed else "unchanged", reason=done.what)
 
     return _carried_out("stack.break", context, work)
 
 
 def mend_stack(context: RunContext, _options: MendOptions) -> StackResult:
-    """Take the injected fault back."""
+    """Undo the injected faults, and start what is down."""
 
     def work() -> StepOutput[None]:
-        undone = fault_injection.mend_stack(context.directory, context.screen)
-        return StepOutput(value=None, outcome="changed", reason=", ".join(undone))
+        done = fault_injection.mend_stack(context.directory, context.screen)
+        if not (done.undone or done.started):
+            return StepOutput(value=None, outcome="unchanged", reason="no fault was injected, and every service runs")
+        started = f"started {', '.join(done.started)}" if done.started else ""
+        undone = f"undone: {', '.join(done.undone)}" if done.undone else ""
+        return StepOutput(value=None, outcome="changed", reason="; ".join(filter(None, (undone, started))))
 
     return _carried_out("stack.mend", context, work)
 

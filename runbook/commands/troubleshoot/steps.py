@@ -7,16 +7,16 @@ from runbook.commands.run_context import RunContext
 from runbook.commands.task_run import StepOutput, TaskRun
 from runbook.commands.troubleshoot.options import TroubleshootOptions
 from runbook.commands.troubleshoot.result import TroubleshootResult
+from runbook.diagnosis.catalogue import graph_of
 from runbook.diagnosis.engine import Examined
 from runbook.diagnosis.facts import Facts
-from runbook.diagnosis.flow import graph_of
 from runbook.diagnosis.verdict import verdict
 from runbook.errors import ExitCode, RunbookError
 from runbook.model import Evidence, StepOutcome, Verdict
 
 _STEP = 5  # the runbook's troubleshooting follows its step "Verify Sink is Processing Events"
 _READING_S = 3.0
-_PATIENCE = 0.6  # of the deadline: what waits for a scrape leaves time for what needs it
+_WAITING = 0.6  # of the deadline: what waits for a scrape leaves time for what needs it
 _EXIT_CODES = {
     "healthy": ExitCode.OK,
     "fault": ExitCode.PROBLEM,
@@ -40,7 +40,7 @@ def troubleshoot(context: RunContext, options: TroubleshootOptions) -> Troublesh
         context.runtime,
         state_dir=context.state_dir,
         timeout_s=min(_READING_S, deadline_s),
-        patience_s=_PATIENCE * deadline_s,
+        waiting_s=_WAITING * deadline_s,
     )
     try:
         examined, judged, also = task_run.step("hops", _STEP, lambda: _examined(facts, options.hop, deadline_s))

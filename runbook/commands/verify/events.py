@@ -111,7 +111,7 @@ def sink_lines(
 
 def sink_service(target: Target) -> Service:
     """Return the sink as the runtime knows it."""
-    return Service(name=target.sink.service, container=target.sink.container)
+    return target.sink.as_service
 
 
 def log_since(sent: TrafficRun) -> datetime:

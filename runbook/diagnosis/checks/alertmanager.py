@@ -2,32 +2,31 @@
 
 from collections.abc import Mapping
 
-from runbook.diagnosis.checks.reach import port_check
+from runbook.diagnosis.check import Check, Finding, Ok, broken
 from runbook.diagnosis.checks.rules import loaded_rule
-from runbook.diagnosis.engine import Check, Finding, Ok
 from runbook.diagnosis.facts import Facts, saw
-from runbook.diagnosis.faults import broken
-from runbook.diagnosis.services import alertmanager, down
+from runbook.diagnosis.reach import port_check
+from runbook.diagnosis.service_state import down
 from runbook.errors import RunbookError, UnreachableError
 from runbook.names import ALERT
 
 
 def _answers(facts: Facts) -> Finding:
     mine = facts.target.alertmanager
-    service = alertmanager(facts)
     try:
         ready = facts.alertmanager_ready()
     except UnreachableError as error:
-        return down(facts, "M_DOWN", service, saw(error.where, error.seen))
+        return down(facts, mine.as_service, saw(error.where, error.seen))
     seen = saw(f"GET {mine.url}/-/ready", f"{ready.status} {ready.saw}")
-    return Ok((seen,)) if ready.ready else down(facts, "M_DOWN", service, seen)
+    return Ok((seen,)) if ready.ready else down(facts, mine.as_service, seen)
 
 
 def _is_told(facts: Facts) -> Finding:
-    where = f"GET {facts.target.prometheus.url}/api/v1/status/config"
+    url = facts.target.prometheus.url
+    where = f"GET {url}/api/v1/status/config"
     if facts.config().has_alertmanagers:
         return Ok((saw(where, "alerting names an Alertmanager"),))
-    return broken("M_DISCONNECTED", saw(where, "alerting names no Alertmanager"))
+    return broken(saw(where, "alerting names no Alertmanager"), url=url)
 
 
 def _is_heard(facts: Facts) -> Finding:
@@ -39,7 +38,7 @@ def _is_heard(facts: Facts) -> Finding:
     last = max(matching, key=lambda one: one.ends_at)
     until = f"{last.ends_at:%Y-%m-%d %H:%M} UTC"
     seen = saw(where, f"silence {last.id} until {until} by {last.author}: {last.comment}")
-    return broken("M_SILENCED", seen, until=until, by=last.author)
+    return broken(seen, until=until, by=last.author, id=last.id)
 
 
 def _labels(facts: Facts) -> Mapping[str, str]:
@@ -56,7 +55,7 @@ CHECKS = (
     port_check(
         "alertmanager",
         "Alertmanager",
-        alertmanager,
+        lambda facts: facts.target.alertmanager.as_service,
         lambda facts: facts.target.alertmanager.url,
         Facts.alertmanager_ready,
     ),
@@ -64,6 +63,9 @@ CHECKS = (
         code="M_DOWN",
         hop="alertmanager",
         claim="Alertmanager answers",
+        diagnosis="Alertmanager does not answer",
+        sign="refused, timed out, or not ready",
+        fix="{start}",
         needs=("DOCKER_DOWN",),
         unless=("alertmanager.PORT_UNPUBLISHED",),
         run=_answers,
@@ -72,8 +74,20 @@ CHECKS = (
         code="M_DISCONNECTED",
         hop="alertmanager",
         claim="Prometheus knows an Alertmanager",
+        diagnosis="Prometheus knows no Alertmanager",
+        sign="the loaded configuration names none under alerting",
+        fix="name Alertmanager under `alerting:` in prometheus.yml, then curl -X POST {url}/-/reload",
         needs=("P_DOWN",),
         run=_is_told,
     ),
-    Check(code="M_SILENCED", hop="alertmanager", claim="No silence hides the alert", needs=("M_DOWN",), run=_is_heard),
+    Check(
+        code="M_SILENCED",
+        hop="alertmanager",
+        claim="No silence hides the alert",
+        diagnosis=f"{ALERT} is silenced until {{until}} by {{by}}",
+        sign="an active silence matches the labels of the alert",
+        fix="{inv:unsilence --silence {id}}",
+        needs=("M_DOWN",),
+        run=_is_heard,
+    ),
 )

@@ -1,144 +1,107 @@
-"""Hops gateway, apexflow and database: the way of a request from the edge proxy to what creates the entity.
+"""Hop gateway: the way of a request from the edge proxy to the gateway.
 
 Asked with a job for a lead that cannot exist: the answer comes from ApexFlow and its database, and nothing is made.
 """
 
 from http import HTTPStatus
+from typing import Final
 
-from runbook.diagnosis.checks.containers import container_checks
-from runbook.diagnosis.engine import Check, Finding, NotChecked, Ok
+from runbook.diagnosis.check import Check, Finding, Ok, broken
 from runbook.diagnosis.facts import Facts, saw
-from runbook.diagnosis.faults import broken
-from runbook.diagnosis.services import (
-    down,
-    has_ended_for_sure,
-    log_command,
-    restart_command,
-    start_command,
-    state_evidence,
-)
-from runbook.errors import RunbookError, UnreachableError
+from runbook.diagnosis.service_state import down, is_known_to_have_ended
+from runbook.errors import UnreachableError
 from runbook.model import Evidence
 from runbook.systems.gateway.client import ProbeAnswer
-from runbook.systems.runtime import Service
 
-_UPSTREAM = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT})
-_REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
-_DATABASE = Service(name="apexflow-db", container="aether-apexflow-db")
-_LOOKED_UP = frozenset({HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.NOT_FOUND})
+UPSTREAM: Final = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT})
+REFUSED: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 
 
 def _answers(facts: Facts) -> Finding:
-    mine = facts.target.gateway
-    service = Service(name=mine.service, container=mine.container)
+    service = facts.target.gateway.as_service
     try:
-        answer = facts.doorbell()
+        answer = facts.unauthenticated_answer()
     except UnreachableError as error:
-        return down(facts, "GW_DOWN", service, saw(error.where, error.seen))
-    seen = _seen(facts, answer)
-    if (answer.is_proxy_404 or answer.status in _UPSTREAM) and has_ended_for_sure(facts, service):
-        return down(facts, "GW_DOWN", service, seen)
+        return down(facts, service, saw(error.where, error.seen))
+    seen = probe_seen(facts, answer)
+    if (answer.is_proxy_404 or answer.status in UPSTREAM) and is_known_to_have_ended(facts, service):
+        return down(facts, service, seen)
     return Ok((seen,))
 
 
 def _routes(facts: Facts) -> Finding:
-    seen = _seen(facts, facts.doorbell())
-    if facts.doorbell().is_proxy_404:
-        return broken("GW_ROUTE", seen, host=facts.target.gateway.host)
+    answer = facts.unauthenticated_answer()
+    seen = probe_seen(facts, answer)
+    if answer.is_proxy_404:
+        return broken(seen, host=facts.target.gateway.host, prefix=facts.target.variable_prefix)
     return Ok((seen,))
 
 
 def _lets_in(facts: Facts) -> Finding:
-    seen = _seen(facts, facts.probe())
-    if facts.probe().status in _REFUSED:
-        return broken("GW_AUTH", seen, log=log_command(facts, _gateway(facts)))
+    seen = probe_seen(facts, facts.probe())
+    if facts.probe().status in REFUSED:
+        return broken(seen, log=facts.log_command(facts.target.gateway.as_service))
     return Ok((seen,))
-
-
-def _apexflow_answer(facts: Facts) -> Evidence:
-    answer = facts.probe()
-    seen = _seen(facts, answer)
-    if answer.is_proxy_404 or answer.status in _UPSTREAM | _REFUSED:
-        raise RunbookError(seen.saw, where=seen.source, fix="inv troubleshoot")
-    return seen
-
-
-def _reaches_apexflow(facts: Facts) -> Finding:
-    seen = _seen(facts, facts.probe())
-    if facts.probe().status in _UPSTREAM:
-        return broken("GW_UPSTREAM", seen, restart=restart_command(facts, _apexflow(facts)))
-    return Ok((seen,))
-
-
-def _looks_up(facts: Facts) -> Finding:
-    """A 404 for the lead proves the database; a 500 alone does not prove that the database is the cause."""
-    seen = _seen(facts, facts.probe())
-    if facts.probe().status in _LOOKED_UP:
-        return Ok((seen,))
-    if has_ended_for_sure(facts, _DATABASE):
-        start = start_command(facts, _DATABASE)
-        return broken("DB_DOWN", seen, *state_evidence(facts, _DATABASE), start=start)
-    return NotChecked(seen.saw, where=seen.source, fix=log_command(facts, _apexflow(facts)))
 
 
 def _makes_new_data(facts: Facts) -> Finding:
     last = facts.last_traffic()
     if last is None:
-        return Ok((saw("the records of this target", "no traffic run yet"),))
+        return Ok((saw("the runs on this target", "no traffic yet"),))
     run_id, events = last
     for event in events:
         if event.kind == "problem" and event.data.get("code") == "GW_DUPLICATE":
             seen = saw(str(event.data.get("where")), str(event.data.get("seen")))
-            return broken("GW_DUPLICATE", saw(f"record of run {run_id}", "ended with 409"), seen)
-    return Ok((saw(f"record of run {run_id}", "no 409"),))
+            return broken(saw(f"run {run_id}", "ended with 409"), seen)
+    return Ok((saw(f"run {run_id}", "no 409"),))
 
 
-def _gateway(facts: Facts) -> Service:
-    return Service(name=facts.target.gateway.service, container=facts.target.gateway.container)
-
-
-def _apexflow(facts: Facts) -> Service:
-    mine = facts.target.gateway
-    return Service(name=mine.apexflow_service, container=mine.apexflow_container)
-
-
-def _seen(facts: Facts, answer: ProbeAnswer) -> Evidence:
+def probe_seen(facts: Facts, answer: ProbeAnswer) -> Evidence:
+    """Return what a request for a job of a lead that cannot exist was answered."""
     mine = facts.target.gateway
     return saw(f"POST {mine.url.rstrip('/')}/jobs, Host {mine.host}, a lead that cannot exist", answer.saw)
 
 
 CHECKS = (
-    Check(code="GW_DOWN", hop="gateway", claim="The gateway answers", needs=("DOCKER_DOWN",), run=_answers),
     Check(
-        code="GW_ROUTE", hop="gateway", claim="The edge proxy has a route for the host", needs=("GW_DOWN",), run=_routes
+        code="GW_DOWN",
+        hop="gateway",
+        claim="The gateway answers",
+        diagnosis="The gateway does not answer",
+        sign="refused or timed out; or the edge proxy answers for a gateway that has exited",
+        fix="{start}",
+        needs=("DOCKER_DOWN",),
+        run=_answers,
+    ),
+    Check(
+        code="GW_ROUTE",
+        hop="gateway",
+        claim="The edge proxy has a route for the host",
+        diagnosis="The edge proxy has no route for the host {host}",
+        sign="404 in the edge proxy's own words",
+        fix="correct {prefix}GATEWAY_HOST, or the proxy's rule for that host",
+        needs=("GW_DOWN",),
+        run=_routes,
     ),
     Check(
         code="GW_AUTH",
         hop="gateway",
         claim="The gateway accepts the token",
+        diagnosis="The gateway refuses a good token",
+        sign="401 or 403 with a token that Keycloak has just given",
+        fix="{log}: it names the claim that it misses",
         needs=("TOKEN_TENANT", "GW_ROUTE"),
         run=_lets_in,
-    ),
-    *container_checks("apexflow", "ApexFlow", _apexflow, _apexflow_answer),
-    Check(
-        code="GW_UPSTREAM",
-        hop="apexflow",
-        claim="The gateway reaches ApexFlow",
-        needs=("GW_AUTH", "apexflow.CTR_EXITED"),
-        run=_reaches_apexflow,
-    ),
-    Check(
-        code="DB_DOWN",
-        hop="database",
-        claim="ApexFlow reaches its database",
-        needs=("GW_UPSTREAM",),
-        run=_looks_up,
     ),
     Check(
         code="GW_DUPLICATE",
         hop="gateway",
         claim="The last traffic run met no test data of an earlier one",
+        diagnosis="The last traffic run met test data that exists already",
+        sign="the last run of traffic ended with 409: no outage",
+        fix="{inv:traffic}: its new run id makes new e-mail addresses",
         needs=("GW_ROUTE",),
+        told="last",
         run=_makes_new_data,
     ),
 )

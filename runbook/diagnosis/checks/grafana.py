@@ -1,51 +1,35 @@
 """Hop grafana: it serves, lets us in, and shows the dashboard that the file holds."""
 
-from runbook.diagnosis.checks.reach import network_finding, port_check
-from runbook.diagnosis.engine import Check, Finding, NotChecked, Ok
+from runbook.diagnosis.check import Check, Finding, NotChecked, Ok, broken
 from runbook.diagnosis.facts import NEW_PANELS, NO_DATASOURCE, Facts, saw
-from runbook.diagnosis.faults import broken
 from runbook.diagnosis.files import panel_ids
-from runbook.diagnosis.services import down, grafana, prometheus, restart_command
+from runbook.diagnosis.reach import network_check, network_finding, port_check
+from runbook.diagnosis.service_state import down
 from runbook.errors import AnswerError, UnreachableError
+from runbook.invocation import inv
 from runbook.model import Evidence
 from runbook.systems.http import EXCERPT_CHARACTERS, shortened
+from runbook.systems.runtime import Service
 
 
 def _answers(facts: Facts) -> Finding:
-    mine = facts.target.grafana
     try:
         health = facts.grafana_health()
     except UnreachableError as error:
-        return down(facts, "F_DOWN", grafana(facts), saw(error.where, error.seen))
-    seen = saw(f"GET {mine.url}/api/health", f"{health.status}, version {health.version}")
-    return Ok((seen,)) if health.ok else down(facts, "F_DOWN", grafana(facts), seen)
+        return down(facts, _grafana(facts), saw(error.where, error.seen))
+    seen = saw(f"GET {facts.target.grafana.url}/api/health", f"{health.status}, version {health.version}")
+    return Ok((seen,)) if health.ok else down(facts, _grafana(facts), seen)
 
 
 def _lets_in(facts: Facts) -> Finding:
+    mine = facts.target.grafana
     try:
         facts.dashboard()
     except AnswerError as error:
         if error.code != "unauthorized":
             raise
-        return broken("F_AUTH", saw(error.where, error.seen), user=facts.target.grafana.username)
+        return broken(saw(error.where, error.seen), user=mine.username, prefix=facts.target.variable_prefix)
     return Ok((saw(_where(facts), "accepted"),))
-
-
-def _serves_the_file(facts: Facts) -> Finding:
-    file = facts.dashboard_file()
-    try:
-        in_file = panel_ids(file.content)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        return NotChecked(f"this is no dashboard: {error}", where=file.where, fix="inv rollback")
-    if not in_file >= NEW_PANELS:
-        return NotChecked("no panels 20 and 21 in it: setup has not been applied", where=file.where, fix="inv setup")
-    served = facts.served_panels()
-    if served >= NEW_PANELS:
-        return Ok((saw(_where(facts), "panels 20 and 21 are served"),))
-    missing = ", ".join(map(str, sorted(NEW_PANELS - served)))
-    seen = saw(_where(facts), f"the dashboard is served without {missing}, or not at all")
-    restart = restart_command(facts, grafana(facts))
-    return broken("F_NOT_PROVISIONED", saw(file.where, "holds panels 20 and 21"), seen, restart=restart)
 
 
 def _has_the_datasource(facts: Facts) -> Finding:
@@ -55,23 +39,39 @@ def _has_the_datasource(facts: Facts) -> Finding:
     except AnswerError as error:
         if error.code != NO_DATASOURCE:
             raise
-        return broken("F_DS_MISSING", saw(error.where, error.seen), name=mine.datasource_uid or mine.datasource)
+        name = mine.datasource_uid or mine.datasource
+        return broken(saw(error.where, error.seen), name=name, prefix=facts.target.variable_prefix)
     return Ok((saw(f"GET {mine.url}/api/datasources", f"{source.name}, uid {source.uid}"),))
 
 
 def _shares_a_network(facts: Facts) -> Finding:
-    source, health = facts.datasource(), facts.datasource_health()
-    seen = _datasource_seen(facts)
+    source, health, seen = facts.datasource(), facts.datasource_health(), _datasource_seen(facts)
     if health.ok:
         return Ok((seen,))
-    return network_finding(
-        facts, grafana(facts), prometheus(facts), url=source.url, error=health.message, complaint=seen
-    )
+    peer = facts.target.prometheus.as_service
+    return network_finding(facts, _grafana(facts), peer, url=source.url, error=health.message, complaint=seen)
 
 
 def _reaches_prometheus(facts: Facts) -> Finding:
     seen = _datasource_seen(facts)
-    return Ok((seen,)) if facts.datasource_health().ok else broken("F_DS_URL", seen, url=facts.datasource().url)
+    return Ok((seen,)) if facts.datasource_health().ok else broken(seen, url=facts.datasource().url)
+
+
+def _serves_the_file(facts: Facts) -> Finding:
+    file = facts.dashboard_file()
+    try:
+        in_file = panel_ids(file.content)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return NotChecked(f"this is no dashboard: {error}", where=file.where, fix=inv("rollback"))
+    if not in_file >= NEW_PANELS:
+        why = "no panels 20 and 21 in it: setup has not been applied"
+        return NotChecked(why, where=file.where, fix=inv("setup"))
+    served = facts.served_panels()
+    if served >= NEW_PANELS:
+        return Ok((saw(_where(facts), "panels 20 and 21 are served"),))
+    missing = ", ".join(map(str, sorted(NEW_PANELS - served)))
+    seen = saw(_where(facts), f"the dashboard is served without {missing}, or not at all")
+    return broken(saw(file.where, "holds panels 20 and 21"), seen, start=facts.start_command(_grafana(facts)))
 
 
 def _datasource_seen(facts: Facts) -> Evidence:
@@ -84,35 +84,51 @@ def _where(facts: Facts) -> str:
     return f"GET {facts.target.grafana.url}/api/dashboards/uid/{facts.target.grafana.dashboard_uid}"
 
 
+def _grafana(facts: Facts) -> Service:
+    return facts.target.grafana.as_service
+
+
 CHECKS = (
-    port_check("grafana", "Grafana", grafana, lambda facts: facts.target.grafana.url, Facts.grafana_health),
+    port_check("grafana", "Grafana", _grafana, lambda facts: facts.target.grafana.url, Facts.grafana_health),
     Check(
         code="F_DOWN",
         hop="grafana",
         claim="Grafana answers",
+        diagnosis="Grafana does not answer",
+        sign="refused, timed out, or its health is not ok",
+        fix="{start}",
         needs=("DOCKER_DOWN",),
         unless=("grafana.PORT_UNPUBLISHED",),
         run=_answers,
     ),
-    Check(code="F_AUTH", hop="grafana", claim="Grafana accepts the user", needs=("F_DOWN",), run=_lets_in),
+    Check(
+        code="F_AUTH",
+        hop="grafana",
+        claim="Grafana accepts the user",
+        diagnosis="Grafana does not accept the user {user} with this password",
+        sign="401 on the dashboard",
+        fix="set {prefix}GRAFANA_PASSWORD_FILE, or reset the password in Grafana",
+        needs=("F_DOWN",),
+        run=_lets_in,
+    ),
     Check(
         code="F_DS_MISSING",
         hop="grafana",
         claim="Grafana has the datasource",
+        diagnosis="Grafana has no datasource {name}",
+        sign="no datasource has the name or uid of the settings",
+        fix="provision it, or set {prefix}GRAFANA_DATASOURCE to the name of the one that leads to Prometheus",
         needs=("F_AUTH",),
         run=_has_the_datasource,
     ),
-    Check(
-        code="WRONG_NETWORK",
-        hop="grafana",
-        claim="No network keeps Grafana from Prometheus",
-        needs=("F_DS_MISSING", "P_DOWN"),
-        run=_shares_a_network,
-    ),
+    network_check("grafana", "No network keeps Grafana from Prometheus", _shares_a_network, "F_DS_MISSING", "P_DOWN"),
     Check(
         code="F_DS_URL",
         hop="grafana",
         claim="Grafana reaches Prometheus",
+        diagnosis="Grafana cannot reach Prometheus at {url}",
+        sign="the datasource's own health fails, and the two share a network",
+        fix="put the address that Grafana's own host or container has for Prometheus into the datasource",
         needs=("grafana.WRONG_NETWORK",),
         run=_reaches_prometheus,
     ),
@@ -120,6 +136,9 @@ CHECKS = (
         code="F_NOT_PROVISIONED",
         hop="grafana",
         claim="Grafana serves panels 20 and 21",
+        diagnosis="Grafana serves an old dashboard: the file has panels 20 and 21, the API not",
+        sign="the file holds both panels, and the dashboard's API does not",
+        fix="correct the path of the dashboard provider, then {start}",
         needs=("F_AUTH",),
         run=_serves_the_file,
     ),

@@ -1,70 +1,57 @@
-"""Hops keycloak and token: who gives the JWT, and what is in it."""
+"""Hop keycloak: who issues the token, and whether it lets us in."""
 
 from collections.abc import Callable
 from http import HTTPStatus
+from typing import Final
 
-from runbook.diagnosis.checks.reach import port_check
-from runbook.diagnosis.engine import Check, Finding, Ok
+from runbook.diagnosis.check import Check, Finding, Ok, broken
 from runbook.diagnosis.facts import Facts, saw
-from runbook.diagnosis.faults import broken
-from runbook.diagnosis.services import down, keycloak
+from runbook.diagnosis.reach import port_check
+from runbook.diagnosis.service_state import down
 from runbook.errors import AnswerError, UnreachableError
 from runbook.systems.http import shortened
 
-_QUOTED = 60
-# In the order in which Keycloak looks: realm, client, grant, account. A later refusal proves what comes before it.
-_REFUSALS = {
-    "invalid_client": "KC_CLIENT",
-    "unauthorized_client": "KC_GRANT_OFF",
-    "invalid_grant": "KC_USER",
-    "not_setup": "KC_SETUP",
-}
+_QUOTED: Final = 60
+# In the order in which Keycloak looks: client, grant, account, password. A later refusal proves what comes before it.
+_REFUSALS: Final = frozenset({"invalid_client", "unauthorized_client", "not_setup", "invalid_grant"})
 
 
 def _answers(facts: Facts) -> Finding:
+    service = facts.target.keycloak.as_service
     try:
         realm = facts.realm()
     except UnreachableError as error:
-        return down(facts, "KC_DOWN", keycloak(facts), saw(error.where, error.seen))
+        return down(facts, service, saw(error.where, error.seen))
     if realm.status == HTTPStatus.SERVICE_UNAVAILABLE:
-        return down(facts, "KC_DOWN", keycloak(facts), saw(_where(facts), realm.saw))
+        return down(facts, service, saw(_where(facts), realm.saw))
     return Ok((saw(_where(facts), shortened(realm.saw, _QUOTED)),))
 
 
 def _has_realm(facts: Facts) -> Finding:
     seen = saw(_where(facts), shortened(facts.realm().saw, _QUOTED))
     if facts.realm().status == HTTPStatus.NOT_FOUND:
-        return broken("KC_REALM", seen, realm=facts.target.keycloak.realm)
+        return broken(seen, realm=facts.target.keycloak.realm, prefix=facts.target.variable_prefix)
     return Ok((seen,))
 
 
-def _accepts(code: str) -> Callable[[Facts], Finding]:
-    """Return the check that the login is not refused for the reason of `code`."""
+def _does_not_refuse(refusal: str) -> Callable[[Facts], Finding]:
+    """Return the look whether the login is refused with this error and no other."""
 
-    def check(facts: Facts) -> Finding:
+    def look(facts: Facts) -> Finding:
         mine = facts.target.keycloak
         try:
             token = facts.token()
         except AnswerError as error:
-            refusal = _REFUSALS.get(error.code)
-            if refusal is None:
+            if error.code not in _REFUSALS:
                 raise
             seen = saw(error.where, error.seen)
-            if refusal == code:
-                return broken(code, seen, client=mine.client_id, user=mine.username)
+            if error.code == refusal:
+                prefix = facts.target.variable_prefix
+                return broken(seen, client=mine.client_id, user=mine.username, prefix=prefix)
             return Ok((seen,))
         return Ok((saw(f"{_where(facts)}, token", f"issued by {token.issuer} for {token.username}"),))
 
-    return check
-
-
-def _names_tenant(facts: Facts) -> Finding:
-    token = facts.token()
-    if token.tenant_id is None:
-        claims = ", ".join(sorted(token.claims))
-        seen = saw("claims of the access token", f"no tenant_id among {claims}")
-        return broken("TOKEN_TENANT", seen, client=facts.target.keycloak.client_id)
-    return Ok((saw("claims of the access token", f"tenant_id={token.tenant_id}"),))
+    return look
 
 
 def _where(facts: Facts) -> str:
@@ -72,43 +59,72 @@ def _where(facts: Facts) -> str:
 
 
 CHECKS = (
-    port_check("keycloak", "Keycloak", keycloak, lambda facts: facts.target.keycloak.url, Facts.realm),
+    port_check(
+        "keycloak",
+        "Keycloak",
+        lambda facts: facts.target.keycloak.as_service,
+        lambda facts: facts.target.keycloak.url,
+        Facts.realm,
+    ),
     Check(
         code="KC_DOWN",
         hop="keycloak",
         claim="Keycloak answers",
+        diagnosis="Keycloak does not answer",
+        sign="refused, timed out, or 503 on the realm's page",
+        fix="{start}",
         needs=("DOCKER_DOWN",),
         unless=("keycloak.PORT_UNPUBLISHED",),
         run=_answers,
     ),
-    Check(code="KC_REALM", hop="keycloak", claim="Keycloak has the realm", needs=("KC_DOWN",), run=_has_realm),
+    Check(
+        code="KC_REALM",
+        hop="keycloak",
+        claim="Keycloak has the realm",
+        diagnosis="Keycloak has no realm {realm}",
+        sign="404 on the realm's page",
+        fix="correct {prefix}KEYCLOAK_REALM, or import the realm",
+        needs=("KC_DOWN",),
+        run=_has_realm,
+    ),
     Check(
         code="KC_CLIENT",
         hop="keycloak",
         claim="Keycloak accepts the client",
+        diagnosis="Keycloak does not accept the client {client}",
+        sign="the login answers invalid_client",
+        fix="correct {prefix}KEYCLOAK_CLIENT_ID, or its secret in {prefix}KEYCLOAK_CLIENT_SECRET_FILE",
         needs=("KC_REALM",),
-        run=_accepts("KC_CLIENT"),
+        run=_does_not_refuse("invalid_client"),
     ),
     Check(
         code="KC_GRANT_OFF",
         hop="keycloak",
         claim="The client may log in with a password",
+        diagnosis="The client {client} may not log in with a password",
+        sign="the login answers unauthorized_client",
+        fix="enable direct access grants on {client}",
         needs=("KC_CLIENT",),
-        run=_accepts("KC_GRANT_OFF"),
+        run=_does_not_refuse("unauthorized_client"),
     ),
     Check(
         code="KC_SETUP",
         hop="keycloak",
         claim="The account is fully set up",
+        diagnosis="The account {user} is not fully set up",
+        sign="the login answers invalid_grant, not fully set up",
+        fix="clear the required actions of {user} in Keycloak",
         needs=("KC_GRANT_OFF",),
-        run=_accepts("KC_SETUP"),
+        run=_does_not_refuse("not_setup"),
     ),
     Check(
         code="KC_USER",
         hop="keycloak",
         claim="Keycloak accepts the user's password",
+        diagnosis="Keycloak does not accept the user {user} with this password",
+        sign="the login answers invalid_grant",
+        fix="set the password of {user} in Keycloak, or {prefix}KEYCLOAK_PASSWORD_FILE here",
         needs=("KC_SETUP",),
-        run=_accepts("KC_USER"),
+        run=_does_not_refuse("invalid_grant"),
     ),
-    Check(code="TOKEN_TENANT", hop="token", claim="The token names the tenant", needs=("KC_USER",), run=_names_tenant),
 )

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from runbook.diagnosis.engine import Check, Finding, NotChecked, Ok
-from runbook.diagnosis.facts import PANEL_20, WINDOW_S, Facts, now, saw
-from runbook.diagnosis.faults import broken, fault
+from runbook.diagnosis.check import Check, Finding, NotChecked, Ok, broken
+from runbook.diagnosis.facts import PANEL_20, WINDOW_S, Facts, saw
+from runbook.invocation import inv
 from runbook.model import Evidence
 from runbook.names import COUNTER
 
@@ -14,31 +14,31 @@ _WINDOW = timedelta(seconds=WINDOW_S)
 
 def _events_come(facts: Facts) -> Finding:
     topics, seen = facts.topics(), _newest_seen(facts)
-    if _within(_WINDOW, topics.newest.values()):
+    if _within(facts, _WINDOW, topics.newest.values()):
         return Ok((seen,))
     if facts.unread():
         return NotChecked(
             f"{facts.unread()} events are not read by the sink, and none is newer than five minutes",
             where=seen.source,
-            fix="inv logs: what the sink waits for",
+            fix=f"{inv('logs')}: what the sink waits for",
         )
     flat = saw("end offsets", f"{sum(topics.end_offsets.values())} in all, 0 of them unread")
-    return Ok((seen, flat), explains=fault("A_IDLE").diagnosis)
+    return Ok((seen, flat), explains=True)
 
 
 def _panels_move(facts: Facts) -> Finding:
     rates, newest, shown_after = facts.rates(), facts.topics().newest, facts.shown_after()
     text = ", ".join(f"{topic} {rate:.4g}/s" for topic, rate in sorted(rates.items()))
     seen = saw(f"query {PANEL_20}", text or "it can be queried, and has no rate")
-    recent = [topic for topic, at in newest.items() if _within(_WINDOW - shown_after, [at])]
+    recent = [topic for topic, at in newest.items() if _within(facts, _WINDOW - shown_after, [at])]
     blind = [topic for topic in recent if not rates.get(topic, 0.0) > 0]
     if not blind:
         return Ok((seen, _newest_seen(facts)))
-    if facts.unread() or _within(shown_after, [newest[topic] for topic in blind]):
+    if facts.unread() or _within(facts, shown_after, [newest[topic] for topic in blind]):
         return NotChecked(
             f"events of {', '.join(blind)} are on their way, {facts.unread()} of them not read by the sink",
             where=_newest_seen(facts).source,
-            fix="inv troubleshoot, in half a minute",
+            fix=f"{inv('troubleshoot')}, in half a minute",
         )
     return _blind(facts, blind[0], seen)
 
@@ -53,7 +53,7 @@ def _blind(facts: Facts, topic: str, seen: Evidence) -> Finding:
         or "no series",
     )
     if values and all(len(found) == 1 and min(found) > 0 for found in values):
-        return broken("V_BORN", seen, raw, _newest_seen(facts))
+        return broken(seen, raw, _newest_seen(facts))
     return NotChecked(f"events were read, and the panel does not show them; {raw.saw}", where=raw.source)
 
 
@@ -63,8 +63,8 @@ def _newest_seen(facts: Facts) -> Evidence:
     return saw("newest events in Kafka", ", ".join(said))
 
 
-def _within(age: timedelta, times: Iterable[datetime | None]) -> bool:
-    return any(at is not None and now() - at < age for at in times)
+def _within(facts: Facts, age: timedelta, times: Iterable[datetime | None]) -> bool:
+    return any(at is not None and facts.now() - at < age for at in times)
 
 
 CHECKS = (
@@ -72,6 +72,9 @@ CHECKS = (
         code="V_BORN",
         hop="panels",
         claim="The panels show the events of the last five minutes",
+        diagnosis="Events are counted, but the panels are empty: the series was born above zero",
+        sign="events were read, the rate is 0, and all raw samples are equal and above 0",
+        fix="{inv:traffic}: a second wave of events shows",
         needs=("Q_DOWN", "P_TARGET"),
         run=_panels_move,
     ),
@@ -79,6 +82,9 @@ CHECKS = (
         code="A_IDLE",
         hop="panels",
         claim="Every event is read, and it is known when the last one came",
+        diagnosis="No event came in the last five minutes: the panels are empty, nothing is wrong",
+        sign="no event is newer than five minutes, and every event is read",
+        fix="",
         needs=("Q_DOWN", "sink.CTR_EXITED"),
         run=_events_come,
     ),

@@ -1,72 +1,72 @@
 """Hop prometheus: it serves, knows the sink, and scrapes it."""
 
-from runbook.diagnosis.checks.reach import network_finding, port_check
-from runbook.diagnosis.engine import Check, Finding, NotChecked, Ok
+from collections.abc import Iterable
+
+from runbook.diagnosis.check import Check, Finding, NotChecked, Ok, broken
+from runbook.diagnosis.checks.rules import file_problem, rewriting
 from runbook.diagnosis.facts import Facts, saw
-from runbook.diagnosis.faults import broken
-from runbook.diagnosis.services import down, prometheus, sink
-from runbook.errors import RunbookError, UnreachableError
-from runbook.files.rules_validity import rules_problem
+from runbook.diagnosis.reach import network_check, network_finding, port_check
+from runbook.diagnosis.service_state import down, state_evidence
+from runbook.errors import UnreachableError
+from runbook.invocation import inv
 from runbook.model import Evidence
 from runbook.systems.prometheus.records import ScrapeTarget
+from runbook.systems.runtime import Service
 
 
 def _answers(facts: Facts) -> Finding:
     mine = facts.target.prometheus
-    service, where = prometheus(facts), f"GET {mine.url}/-/ready"
     try:
         ready = facts.prometheus_ready()
     except UnreachableError as error:
-        return down(facts, "P_DOWN", service, saw(error.where, error.seen), *_why_it_cannot_start(facts))
-    seen = saw(where, f"{ready.status} {ready.saw}")
-    return Ok((seen,)) if ready.ready else down(facts, "P_DOWN", service, seen)
+        return _down(facts, saw(error.where, error.seen))
+    seen = saw(f"GET {mine.url}/-/ready", f"{ready.status} {ready.saw}")
+    return Ok((seen,)) if ready.ready else down(facts, mine.as_service, seen)
 
 
-def _why_it_cannot_start(facts: Facts) -> tuple[Evidence, ...]:
-    """A start with a broken rules file ends Prometheus: whoever starts it again must know."""
-    try:
-        file = facts.rules_file()
-    except RunbookError:
-        return ()
-    problem = rules_problem(file.content, facts.target.prometheus.promtool)
-    return (saw(file.where, f"{problem}: Prometheus will not start with it (inv rollback)"),) if problem else ()
+def _down(facts: Facts, refused: Evidence) -> Finding:
+    """A start with a broken rules file ends Prometheus at once: whoever starts it again must mend the file first."""
+    service, problem = facts.target.prometheus.as_service, file_problem(facts)
+    if problem is None:
+        return down(facts, service, refused)
+    cause = saw(problem.source, f"{problem.saw}: Prometheus will not start with it")
+    start = f"{rewriting(facts, problem.source)}, then {facts.start_command(service)}"
+    return broken(refused, *state_evidence(facts, service), cause, start=start)
 
 
 def _has_job(facts: Facts) -> Finding:
-    mine = facts.target.prometheus
-    where, jobs = f"GET {mine.url}/api/v1/status/config", facts.config().jobs
-    seen = saw(where, f"scrape jobs: {', '.join(jobs) or 'none'}")
-    if mine.job not in jobs:
-        return broken("P_NO_JOB", seen, job=mine.job, url=mine.url)
-    return Ok((seen,))
-
-
-def _scrapes(facts: Facts) -> Finding:
-    mine = facts.target.prometheus
-    where = f"GET {mine.url}/api/v1/targets"
-    found = facts.targets()
-    settled = [one for one in found if facts.is_settled(one)]
-    if not settled:
-        said = "; ".join(_said(one) for one in found) or f"no target of job {mine.job}"
-        return NotChecked(f"{said}: not scraped since the start", where=where, fix="inv troubleshoot, in half a minute")
-    seen = saw(where, "; ".join(_said(one) for one in settled))
-    down_ones = [one for one in settled if one.health == "down"]
-    if down_ones:
-        return broken("P_TARGET", seen, scrape_url=down_ones[0].url, job=mine.job, url=mine.url)
-    return Ok((seen,))
+    mine, jobs = facts.target.prometheus, facts.config().jobs
+    seen = saw(f"GET {mine.url}/api/v1/status/config", f"scrape jobs: {', '.join(jobs) or 'none'}")
+    return Ok((seen,)) if mine.job in jobs else broken(seen, job=mine.job, url=mine.url)
 
 
 def _shares_a_network(facts: Facts) -> Finding:
-    where = f"GET {facts.target.prometheus.url}/api/v1/targets"
     found = facts.targets()
     failed = [one for one in found if facts.is_settled(one) and one.health == "down"]
     if not failed:
-        return Ok((saw(where, "; ".join(_said(one) for one in found) or "no target"),))
+        return Ok((_targets_seen(facts, found),))
     one = failed[0]
-    complaint = saw(where, _said(one))
-    return network_finding(
-        facts, prometheus(facts), sink(facts), url=one.url, error=one.last_error, complaint=complaint
-    )
+    sink = facts.target.sink.as_service
+    complaint = _targets_seen(facts, failed[:1])
+    return network_finding(facts, _prometheus(facts), sink, url=one.url, error=one.last_error, complaint=complaint)
+
+
+def _scrapes(facts: Facts) -> Finding:
+    mine, found = facts.target.prometheus, facts.targets()
+    settled = [one for one in found if facts.is_settled(one)]
+    if not settled:
+        seen = _targets_seen(facts, found)
+        fix = f"{inv('troubleshoot')}, in half a minute"
+        return NotChecked(f"{seen.saw}: not scraped since the start", where=seen.source, fix=fix)
+    failed = [one for one in settled if one.health == "down"]
+    seen = _targets_seen(facts, settled)
+    return broken(seen, scrape_url=failed[0].url, job=mine.job, url=mine.url) if failed else Ok((seen,))
+
+
+def _targets_seen(facts: Facts, targets: Iterable[ScrapeTarget]) -> Evidence:
+    mine = facts.target.prometheus
+    said = "; ".join(_said(one) for one in targets) or f"no target of job {mine.job}"
+    return saw(f"GET {mine.url}/api/v1/targets", said)
 
 
 def _said(one: ScrapeTarget) -> str:
@@ -74,14 +74,21 @@ def _said(one: ScrapeTarget) -> str:
     return f"{one.job} at {one.url}: {'dropped' if one.dropped else one.health}{error}"
 
 
+def _prometheus(facts: Facts) -> Service:
+    return facts.target.prometheus.as_service
+
+
 CHECKS = (
     port_check(
-        "prometheus", "Prometheus", prometheus, lambda facts: facts.target.prometheus.url, Facts.prometheus_ready
+        "prometheus", "Prometheus", _prometheus, lambda facts: facts.target.prometheus.url, Facts.prometheus_ready
     ),
     Check(
         code="P_DOWN",
         hop="prometheus",
         claim="Prometheus answers",
+        diagnosis="Prometheus does not answer",
+        sign="refused, timed out, or not ready",
+        fix="{start}",
         needs=("DOCKER_DOWN",),
         unless=("prometheus.PORT_UNPUBLISHED",),
         run=_answers,
@@ -90,20 +97,22 @@ CHECKS = (
         code="P_NO_JOB",
         hop="prometheus",
         claim="Prometheus has a scrape job for the sink",
+        diagnosis="Prometheus has no scrape job {job}",
+        sign="the loaded configuration names no such job",
+        fix="add the job {job} to prometheus.yml, then curl -X POST {url}/-/reload",
         needs=("P_DOWN",),
         run=_has_job,
     ),
-    Check(
-        code="WRONG_NETWORK",
-        hop="prometheus",
-        claim="No network keeps Prometheus from the sink",
-        needs=("P_NO_JOB", "S_METRICS_DOWN"),
-        run=_shares_a_network,
+    network_check(
+        "prometheus", "No network keeps Prometheus from the sink", _shares_a_network, "P_NO_JOB", "S_METRICS_DOWN"
     ),
     Check(
         code="P_TARGET",
         hop="prometheus",
         claim="Prometheus scrapes the sink",
+        diagnosis="Prometheus cannot scrape the sink at {scrape_url}",
+        sign="the target is down since the page last answered, with lastError as evidence",
+        fix="correct the target of the job {job} in prometheus.yml, then curl -X POST {url}/-/reload",
         needs=("P_NO_JOB", "S_METRICS_DOWN", "prometheus.WRONG_NETWORK"),
         run=_scrapes,
     ),

@@ -1,17 +1,23 @@
-"""Hop rules: the file, the configuration that names it, and the rule as Prometheus evaluates it."""
+"""Hop rules: the file, the container's own copy of it, and the rule as Prometheus has loaded and evaluates it.
+
+A file that is mounted by itself is bound to an inode. Whoever replaces it by renaming (an editor, `git pull`, `sed -i`)
+makes a new one: inside stays the old file, a reload reads it and reports success. A restart of the container finds the
+file by its name again (measured with engine 20.10: the engine binds the mounts anew at every start).
+"""
 
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
-from runbook.diagnosis.engine import Check, Finding, NotChecked, Ok
+from runbook.diagnosis.check import Check, Finding, NotChecked, Ok, broken
 from runbook.diagnosis.facts import Facts, saw
-from runbook.diagnosis.faults import broken
-from runbook.diagnosis.services import log_command, prometheus
+from runbook.diagnosis.files import FileFact
 from runbook.errors import RunbookError
 from runbook.files.rules_validity import holds_alert, rules_problem
+from runbook.invocation import inv
 from runbook.model import Evidence
 from runbook.names import ALERT
 from runbook.systems.prometheus.records import Rule
+from runbook.wording import fingerprint
 
 
 def _is_valid(facts: Facts) -> Finding:
@@ -19,23 +25,41 @@ def _is_valid(facts: Facts) -> Finding:
     flag = saw(f"GET {facts.target.prometheus.url}/metrics", f"last reload {_word(reloaded)}")
     problem = rules_problem(file.content, facts.target.prometheus.promtool)
     if problem:
-        return broken("R_INVALID", saw(file.where, problem), flag)
+        return broken(saw(file.where, problem), flag, fix=rewriting(facts, file.where))
     if reloaded is False:
-        return _blamed(facts, flag)
+        return _blamed(facts, file.where, flag)
     return Ok((saw(file.where, "parses"), flag))
 
 
-def _blamed(facts: Facts, flag: Evidence) -> Finding:
+def _blamed(facts: Facts, where: str, flag: Evidence) -> Finding:
     """A reload failed though the file parses: it is the rules file only if Prometheus's own log says so."""
-    service, name = prometheus(facts), PurePosixPath(facts.target.prometheus.rules_inside).name
-    lines = [line.text for line in facts.log(service) if name in line.text and "err" in line.text]
+    mine = facts.target.prometheus
+    name = PurePosixPath(mine.rules_inside).name
+    lines = [line.text for line in facts.log(mine.as_service) if name in line.text and "err" in line.text]
     if lines:
-        return broken("R_INVALID", flag, saw(f"log of {service.name}", lines[-1]))
+        return broken(flag, saw(f"log of {mine.service}", lines[-1]), fix=rewriting(facts, where))
     return NotChecked(
         "the last reload failed, and not because of the rules file",
         where=flag.source,
-        fix=f"{log_command(facts, service)}: it names the part of prometheus.yml",
+        fix=f"{facts.log_command(mine.as_service)}: it names the part of prometheus.yml",
     )
+
+
+def file_problem(facts: Facts) -> Evidence | None:
+    """Return why Prometheus cannot load the rules file; None if it can, or if the file cannot be read."""
+    try:
+        file = facts.rules_file()
+    except RunbookError:
+        return None
+    problem = rules_problem(file.content, facts.target.prometheus.promtool)
+    return saw(file.where, problem) if problem else None
+
+
+def rewriting(facts: Facts, where: str) -> str:
+    """Return how the rules file gets valid again: a rollback helps only where a setup has written it."""
+    by_hand = f"correct {where}, then {inv('setup')}"
+    run_id = facts.last_setup()
+    return f"{inv('rollback')}: as before run {run_id}; or {by_hand}" if run_id else by_hand
 
 
 def _is_listed(facts: Facts) -> Finding:
@@ -45,27 +69,63 @@ def _is_listed(facts: Facts) -> Finding:
         return Ok((_rule_seen(facts, rule),))
     file, listed = facts.rules_file(), facts.config().rule_files
     if not holds_alert(file.content):
-        return NotChecked(f"no rule {ALERT} in it: setup has not been applied", where=file.where, fix="inv setup")
+        return NotChecked(f"no rule {ALERT} in it: setup has not been applied", where=file.where, fix=inv("setup"))
     seen = saw(f"GET {mine.url}/api/v1/status/config", f"rule_files: {', '.join(listed) or 'none'}")
     if not any(_names(pattern, mine.rules_inside) for pattern in listed):
-        return broken("R_NOT_LISTED", saw(file.where, f"holds {ALERT}"), seen, path=mine.rules_inside, url=mine.url)
-    return NotChecked(
-        f"{file.where} holds {ALERT} and is listed, but the rule is not loaded",
-        where=f"GET {mine.url}/api/v1/rules",
-        fix=f"curl -X POST {mine.url}/-/reload, or restart Prometheus",
-    )
+        return broken(saw(file.where, f"holds {ALERT}"), seen, path=mine.rules_inside, url=mine.url)
+    where = f"GET {mine.url}/api/v1/rules"
+    mounted = _mounted(facts)
+    if mounted and mounted.content != file.content:
+        why = f"{file.where} holds {ALERT}, but Prometheus's container has {mounted.where}"
+        fix = f"set {facts.target.variable_prefix}FILES_RULES to {mounted.where}, then {inv('setup')}"
+        return NotChecked(why, where=where, fix=fix)
+    why = f"{file.where} holds {ALERT} and is listed, but the rule is not loaded"
+    return NotChecked(why, where=where, fix=f"{inv('setup')}: it lets Prometheus read the file again")
+
+
+def _mounted(facts: Facts) -> FileFact | None:
+    """Return the file of this host that the container has; None where that cannot be said."""
+    try:
+        return facts.rules_mounted()
+    except RunbookError:
+        return None
+
+
+def _is_inside(facts: Facts) -> Finding:
+    mine, content = facts.target.prometheus, facts.rules_inside()
+    where = f"{mine.rules_inside} in {mine.container}"
+    if content is not None:
+        return Ok((saw(where, fingerprint(content)),))
+    recreate = facts.recreate_command(mine.as_service)
+    return broken(saw(where, "no such file"), path=mine.rules_inside, recreate=recreate)
+
+
+def _is_current(facts: Facts) -> Finding:
+    mine = facts.target.prometheus
+    try:
+        here = facts.rules_mounted()
+    except RunbookError as error:
+        fix = "run on the host of the containers, as a user who may read it"
+        return NotChecked(error.seen, where=error.where, fix=fix)
+    if here is None:
+        fix = f"set {facts.target.variable_prefix}FILES_RULES to the rules file"
+        return NotChecked("neither a setting nor a mount names the file on this host", where=mine.rules_inside, fix=fix)
+    there = facts.rules_inside() or b""
+    inside = saw(f"{mine.rules_inside} in {mine.container}", fingerprint(there))
+    seen = (saw(here.where, fingerprint(here.content)), inside)
+    return Ok(seen) if here.content == there else broken(*seen, start=facts.start_command(mine.as_service))
 
 
 def _is_evaluated(facts: Facts) -> Finding:
     rule = loaded_rule(facts)
     if rule is None:
-        raise RunbookError(f"{ALERT} is not loaded", where=f"{facts.target.prometheus.url}/rules", fix="inv setup")
+        raise RunbookError(f"{ALERT} is not loaded", where=f"{facts.target.prometheus.url}/rules", fix=inv("setup"))
     seen = _rule_seen(facts, rule)
     if rule.health == "err":
-        return broken("R_EVAL", seen, rule=ALERT)
+        return broken(seen, rule=ALERT)
     if rule.health == "ok":
         return Ok((seen,))
-    return NotChecked(seen.saw, where=seen.source, fix="inv troubleshoot, in half a minute")
+    return NotChecked(seen.saw, where=seen.source, fix=f"{inv('troubleshoot')}, in half a minute")
 
 
 def loaded_rule(facts: Facts) -> Rule | None:
@@ -76,8 +136,8 @@ def loaded_rule(facts: Facts) -> Rule | None:
 
 def _rule_seen(facts: Facts, rule: Rule) -> Evidence:
     error = f', lastError "{rule.last_error}"' if rule.last_error else ""
-    saw_text = f"{ALERT}: health {rule.health}, state {rule.state}{error}"
-    return saw(f"GET {facts.target.prometheus.url}/api/v1/rules", saw_text)
+    text = f"{ALERT}: health {rule.health}, state {rule.state}{error}"
+    return saw(f"GET {facts.target.prometheus.url}/api/v1/rules", text)
 
 
 def _names(pattern: str, path: str) -> bool:
@@ -88,7 +148,7 @@ def _names(pattern: str, path: str) -> bool:
 
 
 def _word(reloaded: bool | None) -> str:
-    return {True: "succeeded", False: "failed: the old rules live on", None: "unknown"}[reloaded]
+    return {True: "succeeded", False: "failed: Prometheus keeps the old rules", None: "unknown"}[reloaded]
 
 
 CHECKS = (
@@ -96,6 +156,9 @@ CHECKS = (
         code="R_INVALID",
         hop="rules",
         claim="Prometheus can load the rules file",
+        diagnosis="Prometheus cannot load the rules file; it keeps the old rules",
+        sign="promtool or our own reading rejects it, or Prometheus's log blames it for a failed reload",
+        fix="{fix}",
         needs=("P_DOWN",),
         run=_is_valid,
     ),
@@ -103,8 +166,40 @@ CHECKS = (
         code="R_NOT_LISTED",
         hop="rules",
         claim=f"Prometheus has loaded {ALERT}",
+        diagnosis="Prometheus's configuration does not name the rules file",
+        sign="the file holds the alert, and no entry of the loaded rule_files means the file",
+        fix="add {path} to rule_files in prometheus.yml, then curl -X POST {url}/-/reload",
         needs=("R_INVALID",),
         run=_is_listed,
     ),
-    Check(code="R_EVAL", hop="rules", claim=f"{ALERT} is evaluated", needs=("R_NOT_LISTED",), run=_is_evaluated),
+    Check(
+        code="R_NOT_MOUNTED",
+        hop="rules",
+        claim="The rules file is there inside Prometheus's container",
+        diagnosis="The rules file is not there inside Prometheus's container",
+        sign="the container has no file at that path",
+        fix="mount the rules file at {path}, then {recreate}",
+        needs=("P_DOWN",),
+        run=_is_inside,
+    ),
+    Check(
+        code="R_STALE_INODE",
+        hop="rules",
+        claim="Prometheus's container has the rules file of this host",
+        diagnosis="Prometheus's container still holds an old rules file",
+        sign="the file inside has another SHA-256 than the one that is mounted there",
+        fix="{start}",
+        needs=("R_NOT_MOUNTED",),
+        run=_is_current,
+    ),
+    Check(
+        code="R_EVAL",
+        hop="rules",
+        claim=f"{ALERT} is evaluated",
+        diagnosis="The rule {rule} does not evaluate",
+        sign="the rule's health is err, with lastError as evidence",
+        fix="correct the expression of {rule}: {inv:setup} writes the runbook's",
+        needs=("R_NOT_LISTED",),
+        run=_is_evaluated,
+    ),
 )

@@ -19,6 +19,7 @@ from runbook.systems.runtime_settings import RuntimeSettings
 
 T = TypeVar("T")
 
+_START: Final = {"paused": "unpause", "running": "restart", "restarting": "restart"}
 _ENDED: Final = frozenset({"exited", "dead", "restarting"})
 _LINE: Final = re.compile(r"(\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d)) ?(.*)", flags=re.DOTALL)
 
@@ -108,11 +109,11 @@ class DockerRuntime:
         return engine_host(self._engine.address)
 
     def start_command(self, service: Service) -> str:
-        """Return the command that starts it: unpause, start, or create where there is none."""
+        """Return the command that gets it to run: `docker start` does nothing to a container that runs."""
         found = self._meant(self._listed(), service)
         if found is None:
             return f"docker compose up -d {service.name}"
-        return f"docker {'unpause' if found.state == 'paused' else 'start'} {found.name}"
+        return f"docker {_START.get(found.state, 'start')} {found.name}"
 
     def log_command(self, service: Service) -> str:
         """Return the command that shows its last lines."""

@@ -118,8 +118,7 @@ class Gateway:
         if answer.status == HTTPStatus.BAD_REQUEST and "tenant required" in answer.text.lower():
             return "tenant_required", "The token names no tenant", "add the tenant_id mapper to the client in Keycloak"
         if answer.status in _UPSTREAM:
-            fix = f"docker logs {self._settings.apexflow_container}, then restart it"
-            return "upstream", "The gateway got no answer from ApexFlow", fix
+            return "upstream", "The gateway got no answer from ApexFlow", inv("troubleshoot")
         code, seen = _REFUSALS.get(answer.status, ("server_error", "The API failed"))
         return code, seen, inv("troubleshoot")
 

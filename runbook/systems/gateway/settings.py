@@ -10,11 +10,9 @@ _TOKEN_INSTEAD = plain_address("holds a user, a password or a query: leave them 
 
 
 class GatewaySettings(ServiceGroup):
-    """The edge proxy, the gateway and ApexFlow behind it."""
+    """The edge proxy and the gateway behind it."""
 
     url: Annotated[str, _TOKEN_INSTEAD] = Field("http://localhost", description="address of the edge proxy")
     host: str = Field("apexflow.aetherlink.local", description="Host header that routes to the gateway")
     service: str = Field("gateway", description="compose service")
     container: str = Field("aether-gateway", description="container name")
-    apexflow_service: str = Field("apexflow", description="compose service of ApexFlow")
-    apexflow_container: str = Field("aether-apexflow", description="container name of ApexFlow")

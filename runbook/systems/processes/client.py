@@ -11,11 +11,12 @@ from typing import BinaryIO
 import psutil
 
 from runbook.errors import RunbookError, UnreachableError
+from runbook.invocation import inv
 from runbook.systems.processes.launcher import Launcher, ProcessRecord
 from runbook.systems.runtime import LogLine, Mount, PublishedPort, Service, ServiceState
 from runbook.waiting import Pending, wait_until
 
-_START = "inv stack.up"
+_UP = "stack.up"
 _FOLLOW_EVERY_S = 0.1
 # "[2025-11-03T19:48:51.465169] " of the sink, "2025-11-03T19:48:51.465Z " of the stand-ins, "ts=2025-11-03T..." of
 # Prometheus and Alertmanager, "time=2025-11-03T..." of their newer versions: all UTC.
@@ -112,9 +113,12 @@ class ProcessRuntime:
         """Return this host."""
         return "localhost"
 
-    def start_command(self, service: Service) -> str:  # noqa: ARG002 - one command starts whatever is down
-        """Return the command that starts what is down and leaves the rest alone."""
-        return _START
+    def start_command(self, service: Service) -> str:
+        """Return the command that starts what is down; one that runs has to be ended before."""
+        record = self._launcher.record(service.name)
+        if record is None or self._status(record) != "running":
+            return inv(_UP)
+        return f"kill {record.pid}, then {inv(_UP)}"
 
     def log_command(self, service: Service) -> str:
         """Return the command that shows its last lines."""
@@ -124,7 +128,7 @@ class ProcessRuntime:
         names = self._launcher.names()
         if not names:
             raise UnreachableError(
-                "The local stack is not up", where=str(self._launcher.root), fix=_START, reason="refused"
+                "The local stack is not up", where=str(self._launcher.root), fix=inv(_UP), reason="refused"
             )
         return names
 
@@ -135,7 +139,7 @@ class ProcessRuntime:
             raise RunbookError(
                 f"There is no process {service.name!r}; there are {', '.join(names)}",
                 where=str(self._launcher.root),
-                fix=_START,
+                fix=inv(_UP),
             )
         return record
 

@@ -9,10 +9,9 @@ from collections.abc import Callable, Sequence
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
-from runbook.diagnosis.engine import Broken, Check, Finding, NotChecked, Ok
+from runbook.diagnosis.check import Broken, Check, Finding, NotChecked, Ok, broken
 from runbook.diagnosis.facts import Facts, saw
-from runbook.diagnosis.faults import broken
-from runbook.diagnosis.services import said
+from runbook.diagnosis.service_state import state_seen
 from runbook.errors import AnswerError, UnreachableError
 from runbook.model import Evidence
 from runbook.systems.http import is_loopback
@@ -55,8 +54,25 @@ def port_check(
         code="PORT_UNPUBLISHED",
         hop=hop,
         claim=f"{who} has a port on this host",
+        diagnosis="{name} runs, and has no port {port} on {host}",
+        sign="this host gets no answer, the container runs, and the engine maps no port to that address",
+        fix="{fix}",
         needs=needs or ("DOCKER_DOWN",),
         unless=(f"{hop}.WRONG_NETWORK",) if needs else (),
+        run=run,
+    )
+
+
+def network_check(hop: str, claim: str, run: Callable[[Facts], Finding], *needs: str) -> Check[Facts]:
+    """Return the check that two services share a network; `run` ends with one of the two findings below."""
+    return Check(
+        code="WRONG_NETWORK",
+        hop=hop,
+        claim=claim,
+        diagnosis="{name} shares no network with {peer}",
+        sign="a caller cannot resolve or reach its name, and their sets of networks are disjoint",
+        fix="{fix}",
+        needs=needs,
         run=run,
     )
 
@@ -71,7 +87,7 @@ def network_finding(
     names = {peer.name, peer.container, facts.state(peer).name}
     if not _LED_NOWHERE.search(error) or urlsplit(url).hostname not in names:
         return Ok((complaint,))
-    own, theirs = networks(facts, caller), networks(facts, peer)
+    own, theirs = facts.networks(caller), facts.networks(peer)
     if not are_apart(own, theirs):
         return Ok((complaint, _networks_seen(facts, caller, own), _networks_seen(facts, peer, theirs)))
     return _apart(facts, caller, peer, own, complaint)
@@ -79,26 +95,21 @@ def network_finding(
 
 def lost_finding(facts: Facts, service: Service, peer: Service, refused: Evidence) -> Broken | Ok:
     """Judge whether a running service is silent here because it is on no network: that takes its ports, too."""
-    own = networks(facts, service)
+    own = facts.networks(service)
     if own - {_NO_NETWORK}:
         return Ok((refused, _networks_seen(facts, service, own)))
     try:
-        of_peer = networks(facts, peer)
+        of_peer = facts.networks(peer)
     except AnswerError:  # the runtime knows no such service
         of_peer = frozenset()
-    return _apart(facts, peer, service, of_peer, refused, said(service, facts.state(service)))
+    return _apart(facts, peer, service, of_peer, refused, state_seen(service, facts.state(service)))
 
 
 def _apart(facts: Facts, caller: Service, service: Service, of_caller: frozenset[str], *evidence: Evidence) -> Broken:
-    of_service = networks(facts, service)
+    of_service = facts.networks(service)
     name, peer = facts.state(service).name, facts.state(caller).name
     seen = *evidence, _networks_seen(facts, caller, of_caller), _networks_seen(facts, service, of_service)
-    return broken("WRONG_NETWORK", *seen, name=name, peer=peer, fix=joining(of_caller, of_service, name, peer))
-
-
-def networks(facts: Facts, service: Service) -> frozenset[str]:
-    """Return the networks of a service."""
-    return facts.once(f"networks {service.name}", lambda: facts.runtime.networks(service))
+    return broken(*seen, name=name, peer=peer, fix=joining(of_caller, of_service, name, peer))
 
 
 def are_apart(own: frozenset[str], theirs: frozenset[str]) -> bool:
@@ -116,23 +127,23 @@ def joining(of_caller: frozenset[str], of_service: frozenset[str], name: str, ca
 def _published(facts: Facts, service: Service, address: SplitResult, refused: Evidence) -> Finding:
     state = facts.state(service)
     if not state.is_running:
-        seen_state = said(service, state)
+        seen_state = state_seen(service, state)
         return NotChecked(f"{seen_state.saw}: nothing is published then", where=seen_state.source)
-    own = networks(facts, service)
+    own = facts.networks(service)
     if _HOST_NETWORK in own:
         return Ok((refused, saw(f"networks of {state.name}", "the host's own: nothing has to be published")))
-    ports = facts.once(f"ports {service.name}", lambda: facts.runtime.published(service))
-    host = facts.once("host", facts.runtime.host)
+    ports = facts.published(service)
+    host = facts.host()
     port = address.port or _PORTS.get(address.scheme, 0)
     asked = _HERE if is_loopback(address.hostname or "") else address.hostname
     places = _places(ports, host)
-    seen = refused, said(service, state), saw(f"ports of {state.name}", _listed(ports))
+    seen = refused, state_seen(service, state), saw(f"ports of {state.name}", _listed(ports))
     if f"{asked}:{port}" in places:
         return Ok(seen)
     if asked not in {_HERE, host} or port in _OF_PROXIES:
         return NotChecked(f"{asked}:{port} may lead there by another way", where=address.geturl())
     fix = _publishing(service, ports, places, host, port) if own - {_NO_NETWORK} else _recreating(service)
-    return broken("PORT_UNPUBLISHED", *seen, name=state.name, port=str(port), host=asked, fix=fix)
+    return broken(*seen, name=state.name, port=str(port), host=asked, fix=fix)
 
 
 def _places(ports: Sequence[PublishedPort], host: str) -> tuple[str, ...]:

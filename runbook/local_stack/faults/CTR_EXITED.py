@@ -1,0 +1,7 @@
+"""The sink is killed."""
+
+from runbook.local_stack.fault_injector import FaultInjector
+
+
+def inject(injector: FaultInjector) -> str:
+    return injector.kill("crm-events-sink")

@@ -1,0 +1,7 @@
+"""Keycloak is killed."""
+
+from runbook.local_stack.fault_injector import FaultInjector
+
+
+def inject(injector: FaultInjector) -> str:
+    return injector.kill("keycloak")

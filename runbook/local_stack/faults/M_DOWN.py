@@ -1,0 +1,7 @@
+"""Alertmanager is killed."""
+
+from runbook.local_stack.fault_injector import FaultInjector
+
+
+def inject(injector: FaultInjector) -> str:
+    return injector.kill("alertmanager")

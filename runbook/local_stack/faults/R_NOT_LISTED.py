@@ -1,0 +1,9 @@
+"""prometheus.yml names no rules file."""
+
+from runbook.local_stack.fault_injector import FaultInjector
+
+
+def inject(injector: FaultInjector) -> str:
+    injector.must_be_set_up(injector.layout.rules)
+    injector.reconfigure_prometheus(lambda config: config.update(rule_files=[]))
+    return "the rules file was taken out of rule_files"

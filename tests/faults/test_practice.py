@@ -1,0 +1,169 @@
+"""What stands around the faults: nothing named without one, fixes that work, mending that says what it did."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from fault_stack import FORMS, SHIPPED, Installation, named
+
+from runbook.commands.stack import fault_steps as commands
+from runbook.commands.stack.options import BreakOptions, MendOptions
+from runbook.diagnosis.catalogue import CHECKS
+from runbook.errors import ExitCode
+from runbook.local_stack import stack
+from runbook.local_stack.fault_injection import Injection, break_stack, inject_fault, mend_stack
+from runbook.local_stack.fault_injector import FaultInjector
+from runbook.observer import NullObserver
+from runbook.settings import STACK_DIR
+
+pytestmark = pytest.mark.stack
+
+_LOUD = 'ts=2025-11-03T19:48:51.465Z level=error msg="Error on notify" err="connection refused to mail.example"\n'
+
+
+def test_before_setup_no_fault_is_invented(installation: Installation) -> None:
+    """Without panels and rule nothing is broken: setup was not applied, and that is what is said."""
+    result = installation.troubleshoot()
+    assert named(result) == ("inconclusive", "", [])
+    assert result.exit_code == ExitCode.INCONCLUSIVE
+    assert result.verdict is not None
+    assert result.verdict.fix == "inv setup"
+
+
+def test_idle_and_healthy_names_no_fault(ready: Installation) -> None:
+    """A fresh stack without traffic: healthy, and A_IDLE explains the empty panels."""
+    break_stack(ready.directory, "A_IDLE")
+    result = ready.troubleshoot()
+    assert named(result) == ("healthy", "A_IDLE", [])
+    assert result.exit_code == ExitCode.OK
+    assert len(result.checks or ()) == len(CHECKS)
+
+
+@contextmanager
+def steady_traffic(installation: Installation) -> Iterator[None]:
+    """Leads without a pause, until the block ends."""
+    ended = threading.Event()
+
+    def send() -> None:
+        while not ended.is_set():
+            installation.send(leads=20)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        sender.join()
+
+
+def test_busy_and_healthy_names_nothing(ready: Installation) -> None:
+    """While leads come all the time nothing is named, and nothing needs an explanation."""
+    ready.send(leads=1)
+    with steady_traffic(ready):
+        assert named(ready.troubleshoot()) == ("healthy", "", [])
+
+
+def test_a_loud_unrelated_error_names_nothing(ready: Installation) -> None:
+    """An error in a log that has nothing to do with the flow is no diagnosis."""
+    for part in ("prometheus", "alertmanager", "crm-events-sink", "grafana"):
+        with (ready.directory / STACK_DIR / "logs" / f"{part}.log").open("a", encoding="utf-8") as log:
+            log.write(_LOUD)
+    assert named(ready.troubleshoot()) == ("healthy", "", [])
+
+
+@pytest.mark.parametrize(
+    "inject",
+    [
+        pytest.param(SHIPPED["CTR_PAUSED"], id="frozen"),
+        pytest.param(FORMS["F_DOWN"], id="runs and is not reached"),
+        pytest.param(SHIPPED["S_METRICS_DOWN"], id="runs with a wrong port"),
+        pytest.param(SHIPPED["M_SILENCED"], id="silenced"),
+    ],
+)
+def test_the_printed_fix_works_in_the_state_that_was_seen(ready: Installation, inject: Injection) -> None:
+    """Typed as it is printed, without `stack.mend`: the stack is healthy again, and nothing of it was lost."""
+    inject_fault(ready.directory, inject)
+    verdict = ready.troubleshoot().verdict
+    assert verdict is not None
+
+    ready.type(verdict.fix)
+
+    assert ready.healthy().exit_code == ExitCode.OK
+    ready.mend()
+
+
+def test_of_two_faults_the_first_along_the_flow_is_named(ready: Installation) -> None:
+    """The other one is told beside it; mending undoes both."""
+    break_stack(ready.directory, "M_SILENCED")
+    break_stack(ready.directory, "GW_DOWN")
+    assert named(ready.troubleshoot()) == ("fault", "GW_DOWN", ["M_SILENCED"])
+    ready.mend()
+
+
+def test_a_system_that_hangs_is_named_and_does_not_hang_us(ready: Installation) -> None:
+    """A frozen process accepts connections and never answers: it is named, with the time-out or state as evidence.
+
+    Keycloak, the broker, Alertmanager, ApexFlow and the sink hang in the faults KC_DOWN, Q_DOWN, M_DOWN and CTR_PAUSED.
+    """
+    inject_fault(ready.directory, lambda injector: injector.freeze("prometheus"))
+    assert named(ready.troubleshoot()) == ("fault", "P_DOWN", [])
+    ready.mend()
+
+
+def test_one_hop_is_looked_at_alone(ready: Installation) -> None:
+    """A fault elsewhere is not looked for."""
+    break_stack(ready.directory, "M_DOWN")
+    assert named(ready.troubleshoot(hop="keycloak")) == ("healthy", "", [])
+    assert named(ready.troubleshoot(hop="alertmanager")) == ("fault", "M_DOWN", [])
+    assert ready.troubleshoot(hop="mainframe").exit_code == ExitCode.USAGE
+    ready.mend()
+
+
+def test_a_repaired_file_is_left_alone(ready: Installation) -> None:
+    """Who repairs the rules file by hand keeps that: mending restores only what it finds as the fault left it."""
+    rules = ready.target.files.rules
+    assert rules is not None
+    good = rules.read_bytes()
+    break_stack(ready.directory, "R_INVALID")
+    rules.write_bytes(good + b"# repaired by hand\n")
+    ready.mend()
+    assert rules.read_bytes() == good + b"# repaired by hand\n"
+    rules.write_bytes(good)
+
+
+def test_an_injected_fault_outlives_the_command(ready: Installation) -> None:
+    """What was done is on the disk: a later command mends what an earlier one broke."""
+    break_stack(ready.directory, "P_NO_JOB")
+    later = FaultInjector(ready.directory, ready.target).injected
+    assert [fault.what for fault in later.every] == ["changed prometheus.yml"]
+    assert mend_stack(ready.directory, NullObserver()).undone == ("changed prometheus.yml",)
+    ready.mend()
+
+
+def test_breaking_and_mending_say_whether_anything_changed(ready: Installation) -> None:
+    """A healthy stack is left as it is, and both commands say so; what somebody else ended is started."""
+    assert mend(ready) == ("unchanged", "no fault was injected, and every service runs")
+
+    assert broken_by_command(ready, "A_IDLE") == "unchanged"
+    assert mend(ready)[0] == "unchanged"
+
+    assert broken_by_command(ready, "M_DOWN") == "changed"
+    assert mend(ready) == ("changed", "undone: killed alertmanager; started alertmanager")
+    assert mend(ready)[0] == "unchanged"
+
+    stack.stop_part(ready.directory, "alertmanager")
+    assert mend(ready) == ("changed", "started alertmanager")
+
+
+def mend(ready: Installation) -> tuple[str, str]:
+    result = commands.mend_stack(ready.context("stack.mend"), MendOptions())
+    assert result.exit_code == ExitCode.OK
+    return result.outcome, result.steps[-1].reason
+
+
+def broken_by_command(ready: Installation, code: str) -> str:
+    result = commands.break_stack(ready.context("stack.break"), BreakOptions(code=code))
+    assert result.exit_code == ExitCode.OK
+    return result.outcome
