@@ -119,7 +119,7 @@ def run(leads: int, *, directory: Path) -> Outcome:
     stack.up(directory, NullObserver(), real=frozenset({"kafka", "postgres"}))
     try:
         layout, target = Layout.of(directory), load_target(LOCAL, directory=directory)
-        stack.start_part(directory, _SINK, extra_env={"KAFKA_GROUP_INSTANCE_ID": "sink-1"})
+        stack.start_service(directory, _SINK, extra_env={"KAFKA_GROUP_INSTANCE_ID": "sink-1"})
         second = SecondSink(layout)
         try:
             _shared(layout)
@@ -132,8 +132,8 @@ def run(leads: int, *, directory: Path) -> Outcome:
 
 def _ledger(leads: int, directory: Path, layout: Layout, target: Target, second: SecondSink) -> Outcome:
     def kill_first() -> None:
-        stack.stop_part(directory, _SINK, kill=True)
-        stack.start_part(directory, _SINK, extra_env={"KAFKA_GROUP_INSTANCE_ID": "sink-1"})
+        stack.stop_service(directory, _SINK, kill=True)
+        stack.start_service(directory, _SINK, extra_env={"KAFKA_GROUP_INSTANCE_ID": "sink-1"})
 
     def kill_second() -> None:
         second.kill()

@@ -1,1 +1,1 @@
-"""The local stack: which program plays which part, and how it is started and ended."""
+"""The local stack: which program each service is, and how it is started and ended."""

@@ -89,7 +89,7 @@ def await_containers(probes: Mapping[str, Probe], observer: Observer) -> None:
 
 
 def _did_not_come(service: str, probe: Probe) -> RunbookError:
-    """Name the first part that is missing, with the last words of its container, before it is removed."""
+    """Name the first service that is missing, with the last words of its container, before it is removed."""
     words = docker("logs", "--tail", _LOG_LINES, NAMES[service], with_errors=True)
     return RunbookError(
         f"{NAMES[service]} did not come up within {_READY_S:g} s: {probe()}\n{words.rstrip()}",

@@ -51,8 +51,8 @@ def up(directory: Path, observer: Observer, *, environment: Mapping[str, str] = 
 
     `environment` may hold the variables of monitoring/compose.yaml. Its ports are chosen here, and its passwords where
     the environment has none. Raises UsageError without Docker or without an image of AetherLink's own, RunbookError
-    when an image cannot be pulled, a container of another installation has one of the names, or a part does not become
-    ready: nothing of the stack is left then. What was up before stays up when images are missing.
+    when an image cannot be pulled, a container of another installation has one of the names, or a service is not
+    ready in time: nothing of the stack is left then. What was up before stays up when images are missing.
     """
     with target_lock(directory / STATE_DIR, target=DOCKER):
         compose = compose_command()
@@ -87,7 +87,7 @@ def status(directory: Path) -> tuple[ServiceStatus, ...]:
         container = json.loads(told)
         containers[container["Names"]] = container | {"plays": plays or container["Image"], "kind": kind}
     wanted = services(directory)
-    return tuple(_part(service, containers[name], wanted) for service, name in wanted.items() if name in containers)
+    return tuple(_service(service, containers[name], wanted) for service, name in wanted.items() if name in containers)
 
 
 def services(directory: Path) -> Mapping[str, str]:
@@ -103,7 +103,7 @@ def _services(environment: Mapping[str, str]) -> Mapping[str, str]:
     return {**SERVICES, **(DATABASE if _DATABASE in address else {})}
 
 
-def _part(service: str, container: Mapping[str, str], wanted: Mapping[str, str]) -> ServiceStatus:
+def _service(service: str, container: Mapping[str, str], wanted: Mapping[str, str]) -> ServiceStatus:
     stored = _STORED.get(service, "").format("PostgreSQL" if _DATABASE in wanted else "SQLite")
     return ServiceStatus(
         name=service,

@@ -48,7 +48,7 @@ class FaultInjector:
     def kill(self, name: str) -> str:
         """End a service with SIGKILL; `stack.up` starts whatever is down."""
         self.injected.add(InjectedFault(what=f"killed {name}"))
-        stack.stop_part(self.directory, name, kill=True)
+        stack.stop_service(self.directory, name, kill=True)
         return f"{name} was killed"
 
     def freeze(self, name: str) -> str:
@@ -65,7 +65,7 @@ class FaultInjector:
     ) -> None:
         """Start a service again with these arguments and variables added, and `wait` until it is ready."""
         self.injected.add(InjectedFault(what=f"restarted {name} with other options", stop=name))
-        stack.start_part(self.directory, name, extra_env=environment, extra_args=arguments)
+        stack.start_service(self.directory, name, extra_env=environment, extra_args=arguments)
         if wait:
             self._wait_until_ready(name)
 
@@ -86,7 +86,7 @@ class FaultInjector:
             raise RunbookError(f"{name} was never started", where=str(self.layout.root), fix=inv("stack.up"))
         self.injected.add(InjectedFault(what=f"ran {module} as {name}", stop=name))
         python, flag, *_ = record.launch.command
-        stack.stop_part(self.directory, name)
+        stack.stop_service(self.directory, name)
         self._launcher.start(name, replace(record.launch, command=(python, flag, module)))
 
     # Files
@@ -141,9 +141,9 @@ class FaultInjector:
     def empty_prometheus(self) -> None:
         """Take its samples from Prometheus, so that no earlier series hides how a new one is born."""
         self.injected.add(InjectedFault(what="emptied Prometheus's database", sends=True))
-        stack.stop_part(self.directory, "prometheus")
+        stack.stop_service(self.directory, "prometheus")
         shutil.rmtree(self.layout.data / "prometheus")
-        stack.start_part(self.directory, "prometheus")
+        stack.start_service(self.directory, "prometheus")
         self._wait_until_ready("prometheus")
 
     def wait_until_counted(self, at_least: int) -> None:

@@ -18,7 +18,7 @@ from runbook.observer import Observer
 
 PLAYS_LABEL: Final = "crm-events-runbook.plays"
 KIND_LABEL: Final = "crm-events-runbook.kind"
-"""`stand-in` where a stand-in plays the part."""
+"""`stand-in` where the image holds a stand-in."""
 
 _VARIABLE: Final = re.compile(r"\$\{(?P<name>\w+)(?::-(?P<default>[^}]*))?\}")
 _BUILT_ON_THE_SPOT: Final = ":local"

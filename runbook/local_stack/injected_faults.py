@@ -59,7 +59,7 @@ class InjectedFaults:
                 with suppress(AnswerError, UnreachableError):  # expired, or gone with Alertmanager: it is undone
                     Alertmanager(target.alertmanager).expire(fault.silence)
             if fault.stop:
-                stack.stop_part(directory, fault.stop)
+                stack.stop_service(directory, fault.stop)
         if any(fault.path for fault in self.every):
             with suppress(UnreachableError):  # it is down, and reads the files when `stack.up` starts it
                 Prometheus(target.prometheus).reload()

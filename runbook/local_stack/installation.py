@@ -37,7 +37,7 @@ def reference() -> Path:
 
 
 def _edits(layout: Layout, ports: Ports) -> Mapping[str, Mapping[str, str]]:
-    """Return file -> what is replaced. Two services of the installation are no part of the stack: no targets."""
+    """Return file -> what is replaced. Two services of the installation are not in the stack: no targets."""
     return {
         "prometheus.yml": {
             "scrape_interval: 10s": "scrape_interval: 2s",

@@ -46,8 +46,8 @@ def prepare_kafka(layout: Layout, ports: Ports) -> None:
     layout.bootstrap.write_text(_address(ports), encoding="ascii")
 
 
-def kafka_part(layout: Layout, ports: Ports, program: JavaProgram) -> ServiceSpec:
-    """Return the part; its clients find it at the same address after a restart."""
+def kafka_service(layout: Layout, ports: Ports, program: JavaProgram) -> ServiceSpec:
+    """Return the service; its clients find it at the same address after a restart."""
     java = (str(program.java), *JAVA_OPTIONS, "-cp", f"{program.folder}/*")
     return ServiceSpec(
         name="kafka",

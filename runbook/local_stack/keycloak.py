@@ -47,8 +47,8 @@ def prepare_keycloak(layout: Layout, program: JavaProgram) -> None:
     write_private(layout.keycloak_admin, secrets.token_hex().encode())
 
 
-def keycloak_part(layout: Layout, ports: Ports, program: JavaProgram) -> ServiceSpec:
-    """Return the part. Its database is in memory: a restart brings the same realm with other keys."""
+def keycloak_service(layout: Layout, ports: Ports, program: JavaProgram) -> ServiceSpec:
+    """Return the service. Its database is in memory: a restart brings the same realm with other keys."""
     home = _home(layout)
     options = ("--http-host=127.0.0.1", f"--http-port={ports.keycloak}", "--hostname-strict=false")
     return ServiceSpec(

@@ -20,7 +20,7 @@ class Layout:
 
     @property
     def plan(self) -> Path:
-        """Return the file with every part as it was planned; only its owner can read it."""
+        """Return the file with every service as it was planned; only its owner can read it."""
         return self.root / "plan.json"
 
     @property
@@ -45,7 +45,7 @@ class Layout:
 
     @property
     def data(self) -> Path:
-        """Return the folder for what the parts store."""
+        """Return the folder for what the services store."""
         return self.root / "data"
 
     @property

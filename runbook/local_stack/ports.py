@@ -1,4 +1,4 @@
-"""Free TCP ports of 127.0.0.1 for the parts of the local stack."""
+"""Free TCP ports of 127.0.0.1 for the services of the local stack."""
 
 import random
 import socket
@@ -7,14 +7,14 @@ from typing import Self
 
 from runbook.errors import RunbookError
 
-# Below the ports that systems hand to outgoing connections (Linux from 32768, macOS from 49152): a part that is
+# Below the ports that systems hand to outgoing connections (Linux from 32768, macOS from 49152): a service that is
 # started again finds its port free.
 _CHOICE = range(20_000, 32_000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """One port for each listener that a part may have; the mock broker chooses Kafka's by itself."""
+    """One port for each listener that a service may have; the mock broker chooses Kafka's by itself."""
 
     keycloak: int
     gateway: int

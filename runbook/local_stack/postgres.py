@@ -87,8 +87,8 @@ def prepare_postgres(layout: Layout, ports: Ports, program: Postgres) -> None:
     write_private(layout.journal_dsn, database_url(ports, JOURNAL, password).encode())
 
 
-def postgres_part(layout: Layout, ports: Ports, program: Postgres) -> ServiceSpec:
-    """Return the part, named as the runbook's installation names ApexFlow's database."""
+def postgres_service(layout: Layout, ports: Ports, program: Postgres) -> ServiceSpec:
+    """Return the service, named as the runbook's installation names ApexFlow's database."""
     arguments = (str(program.programs), str(_data(layout)), str(ports.database), *_as_account(program))
     return ServiceSpec(
         name="apexflow-db",

@@ -1,4 +1,4 @@
-"""Is a part ready? One question, asked in the part's own protocol, by a TCP connection, or by looking for a file."""
+"""Whether a service is ready: asked in its own protocol, by a TCP connection, or by looking for a file."""
 
 import http.client
 import socket
@@ -14,7 +14,7 @@ _EXCERPT = 200
 
 
 def missing_for(ready: str) -> str:
-    """Say what keeps a part from being ready, or nothing.
+    """Say what keeps a service from being ready, or nothing.
 
     `ready` is an address: http:// is ready when GET answers 200, kafka:// when metadata comes, postgresql:// when a
     login would be taken, tcp:// when it connects, file:// when it exists.

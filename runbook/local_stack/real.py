@@ -1,4 +1,4 @@
-"""The parts that can be played by the real program instead of a stand-in, and where these programs come from."""
+"""The services for which the real program can run instead of a stand-in, and where these programs come from."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""One part of the local stack, and the whole plan."""
+"""One service of the local stack, and the whole plan."""
 
 import os
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR")  # nothing else: what 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceSpec:
-    """One part of the stack: `name` as in the settings, `plays` for people, `ready` as in readiness.py.
+    """One service of the stack: `name` as in the settings, `plays` for people, `ready` as in readiness.py.
 
     `needs` are ready before it starts. `follows` are those of them whose new start makes it useless: they come back
     at another address. `topics` are created as soon as it is ready, before anybody who needs it starts.
@@ -43,16 +43,16 @@ class StackPlan:
     """The whole stack, as `stack.up` decided it before anything was started; `real` are the choices of real.py."""
 
     ports: Ports
-    parts: tuple[ServiceSpec, ...]
+    services: tuple[ServiceSpec, ...]
     real: frozenset[str] = frozenset()
 
-    def part(self, name: str) -> ServiceSpec:
-        """Return the part of that name. Raises KeyError."""
-        return {part.name: part for part in self.parts}[name]
+    def service(self, name: str) -> ServiceSpec:
+        """Return the service of that name. Raises KeyError."""
+        return {service.name: service for service in self.services}[name]
 
 
 def inherited() -> Mapping[str, str]:
-    """Return what a part gets of our own environment."""
+    """Return what a service gets of our own environment."""
     return {name: os.environ[name] for name in _INHERITED if name in os.environ}
 
 

@@ -1,14 +1,14 @@
-"""Which program plays which part of the installation, and how it is started."""
+"""Which program each service of the stack is, and how it is started."""
 
 import sys
 from dataclasses import replace
 
 from runbook.local_stack.installation import FASTER
-from runbook.local_stack.kafka import kafka_part
-from runbook.local_stack.keycloak import keycloak_part
+from runbook.local_stack.kafka import kafka_service
+from runbook.local_stack.keycloak import keycloak_service
 from runbook.local_stack.layout import Layout
 from runbook.local_stack.ports import Ports
-from runbook.local_stack.postgres import APEXFLOW, database_url, postgres_part
+from runbook.local_stack.postgres import APEXFLOW, database_url, postgres_service
 from runbook.local_stack.real import Programs
 from runbook.local_stack.service_spec import PARTITIONS, TOPICS, ServiceSpec, StackPlan, inherited, local_url
 from runbook.local_stack.tools import Tools
@@ -16,19 +16,19 @@ from runbook.systems.processes.launcher import Launch
 
 
 def planned_stack(layout: Layout, ports: Ports, tools: Tools, real: Programs) -> StackPlan:
-    """Decide every part, in the order in which people read the flow."""
-    parts = (
-        keycloak_part(layout, ports, real.keycloak) if real.keycloak else _keycloak(layout, ports),
+    """Decide every service, in the order in which people read the flow."""
+    services = (
+        keycloak_service(layout, ports, real.keycloak) if real.keycloak else _keycloak(layout, ports),
         _gateway(layout, ports),
         _apexflow(layout, ports, real),
-        *([postgres_part(layout, ports, real.postgres)] if real.postgres else []),
-        kafka_part(layout, ports, real.kafka) if real.kafka else _kafka(layout, ports),
+        *([postgres_service(layout, ports, real.postgres)] if real.postgres else []),
+        kafka_service(layout, ports, real.kafka) if real.kafka else _kafka(layout, ports),
         _sink(layout, ports, real) if real.kafka else _patient_with_mock(_sink(layout, ports, real)),
         _prometheus(layout, ports, tools),
         _alertmanager(layout, ports, tools),
         _grafana(layout, ports),
     )
-    return StackPlan(ports=ports, parts=parts, real=real.names)
+    return StackPlan(ports=ports, services=services, real=real.names)
 
 
 def _keycloak(layout: Layout, ports: Ports) -> ServiceSpec:
@@ -60,7 +60,7 @@ def _gateway(layout: Layout, ports: Ports) -> ServiceSpec:
 
 
 def _apexflow(layout: Layout, ports: Ports, real: Programs) -> ServiceSpec:
-    """Return the part; its password for PostgreSQL is libpq's own variable, read from a file at each start."""
+    """Return the service; its password for PostgreSQL is libpq's own variable, read from a file at each start."""
     database = database_url(ports, APEXFLOW) if real.postgres else str(layout.data / "apexflow.sqlite")
     options = ("--database", database, "--bootstrap-file", str(layout.bootstrap))
     launch = _stand_in(layout, "apexflow", "--port", str(ports.apexflow), *options)
@@ -94,7 +94,7 @@ def _kafka(layout: Layout, ports: Ports) -> ServiceSpec:
 
 
 def _sink(layout: Layout, ports: Ports, real: Programs) -> ServiceSpec:
-    """Return the part. Its journal is in PostgreSQL with every message, or in a file with the counts."""
+    """Return the service. Its journal is in PostgreSQL with every message, or in a file with the counts."""
     files = {"KAFKA_BOOTSTRAP": layout.bootstrap} | ({"SINK_JOURNAL": layout.journal_dsn} if real.postgres else {})
     journal = (
         {"SINK_JOURNAL_EVENTS": "rows"} if real.postgres else {"SINK_JOURNAL": f"sqlite:{layout.data / 'sink.sqlite'}"}

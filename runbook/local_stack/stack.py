@@ -1,4 +1,4 @@
-"""The local stack: up, down, status, and single parts started and stopped for practice."""
+"""The local stack: up, down, status, and single services started and stopped for practice."""
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,11 +33,11 @@ _STOP_S = 10.0  # from SIGTERM to SIGKILL: the sink commits and leaves its group
 
 
 def up(directory: Path, observer: Observer, *, real: frozenset[str] = frozenset()) -> tuple[ServiceStatus, ...]:
-    """Bring the stack of a working directory up, or what is missing of it; return every part once all are ready.
+    """Bring the stack of a working directory up, or what is missing of it; return every service once all are ready.
 
-    `real` names the parts that the real programs play (real.REAL). A stack that is up keeps its programs: one that
+    `real` names the services that the real programs play (real.REAL). A stack that is up keeps its programs: one that
     has not all that are wanted is refused with UsageError.
-    Raises RunbookError if a part does not come up; nothing is left running then, and `.stack/logs` is kept.
+    Raises RunbookError if a service does not come up; nothing is left running then, and `.stack/logs` is kept.
     Raises LockedError while another run works on the stack. An interrupt ends what was started.
     """
     layout = Layout.of(directory)
@@ -53,7 +53,7 @@ def up(directory: Path, observer: Observer, *, real: frozenset[str] = frozenset(
         try:
             if plan is None:
                 plan = _prepared(layout, observer, real)
-                lost = list(plan.parts)
+                lost = list(plan.services)
             _start(lost, plan, layout, observer)
         except BaseException:
             with uninterrupted():
@@ -74,15 +74,15 @@ def down(directory: Path, observer: Observer) -> bool:
 
 
 def status(directory: Path) -> tuple[ServiceStatus, ...]:
-    """Return every part of the stack as it is now; nothing if there is no stack."""
+    """Return every service of the stack as it is now; nothing if there is no stack."""
     layout = Layout.of(directory)
     plan = _saved_plan(layout)
     launcher = Launcher(layout.root)
-    return tuple(_part_status(part, launcher) for part in plan.parts) if plan else ()
+    return tuple(_service_status(service, launcher) for service in plan.services) if plan else ()
 
 
-def stop_part(directory: Path, name: str, *, kill: bool = False) -> None:
-    """End one part and leave it down: gently, or with SIGKILL."""
+def stop_service(directory: Path, name: str, *, kill: bool = False) -> None:
+    """End one service and leave it down: gently, or with SIGKILL."""
     layout = Layout.of(directory)
     _planned(layout, name)
     launcher = Launcher(layout.root)
@@ -92,14 +92,14 @@ def stop_part(directory: Path, name: str, *, kill: bool = False) -> None:
         launcher.stop([name], timeout_s=_STOP_S)
 
 
-def start_part(
+def start_service(
     directory: Path,
     name: str,
     *,
     extra_env: Mapping[str, str] | None = None,
     extra_args: Sequence[str] = (),
 ) -> None:
-    """Start one part anew as it was planned, plus these options, and return at once.
+    """Start one service again as it was planned, plus these options, and return at once.
 
     It keeps the options until it is started by this function again: without any, it is as `up` made it.
     """
@@ -143,14 +143,16 @@ def _locked(directory: Path) -> Iterator[None]:
 
 def _start(lost: Sequence[ServiceSpec], plan: StackPlan, layout: Layout, observer: Observer) -> None:
     layout.target.unlink(missing_ok=True)
-    if len(lost) < len(plan.parts):
-        observer.says(f"to be started again: {', '.join(part.name for part in lost)}")
-    names = {part.name for part in lost}
+    if len(lost) < len(plan.services):
+        observer.says(f"to be started again: {', '.join(service.name for service in lost)}")
+    names = {service.name for service in lost}
     launcher = Launcher(layout.root)
     launcher.stop(names, timeout_s=_STOP_S)
-    bring_up(lost, ready={part.name for part in plan.parts} - names, launcher=launcher, observer=observer)
-    bereft = [part for part in plan.parts if part.name not in names and names.intersection(part.needs)]
-    await_ready(bereft, launcher=launcher, observer=observer)
+    bring_up(lost, ready={service.name for service in plan.services} - names, launcher=launcher, observer=observer)
+    dependents = [
+        service for service in plan.services if service.name not in names and names.intersection(service.needs)
+    ]
+    await_ready(dependents, launcher=launcher, observer=observer)
     write_private(layout.target, toml(target_settings(layout, plan.ports, found_tools(observer.says))))
 
 
@@ -181,50 +183,54 @@ def _prepared(layout: Layout, observer: Observer, real: frozenset[str]) -> Stack
 
 
 def _lost(plan: StackPlan, launcher: Launcher) -> list[ServiceSpec]:
-    """Return the parts to start: not running or not ready, or started before one whose address they follow."""
-    lost = {part.name for part in plan.parts if not _is_well(part, launcher)}
-    lost |= {part.name for part in plan.parts if lost.intersection(part.follows) or _is_outdated(part, launcher)}
-    return [part for part in plan.parts if part.name in lost]
+    """Return the services to start: not running or not ready, or started before one whose address they follow."""
+    lost = {service.name for service in plan.services if not _is_well(service, launcher)}
+    lost |= {
+        service.name
+        for service in plan.services
+        if lost.intersection(service.follows) or _is_outdated(service, launcher)
+    }
+    return [service for service in plan.services if service.name in lost]
 
 
-def _is_well(part: ServiceSpec, launcher: Launcher) -> bool:
-    record = launcher.record(part.name)
-    return record is not None and launcher.process(record) is not None and not missing_for(part.ready)
+def _is_well(service: ServiceSpec, launcher: Launcher) -> bool:
+    record = launcher.record(service.name)
+    return record is not None and launcher.process(record) is not None and not missing_for(service.ready)
 
 
-def _is_outdated(part: ServiceSpec, launcher: Launcher) -> bool:
-    own = launcher.record(part.name)
-    followed = [launcher.record(name) for name in part.follows]
+def _is_outdated(service: ServiceSpec, launcher: Launcher) -> bool:
+    own = launcher.record(service.name)
+    followed = [launcher.record(name) for name in service.follows]
     return own is None or any(other is None or other.started_at > own.started_at for other in followed)
 
 
-def _part_status(part: ServiceSpec, launcher: Launcher) -> ServiceStatus:
-    record = launcher.record(part.name)
+def _service_status(service: ServiceSpec, launcher: Launcher) -> ServiceStatus:
+    record = launcher.record(service.name)
     process = launcher.process(record) if record else None
-    details = [part.detail] if part.detail else []
+    details = [service.detail] if service.detail else []
     if process is None:
         code = launcher.exit_code(record) if record else None
         details.append("not running" if code is None else f"exited with code {code}")
-    elif missing := missing_for(part.ready):
+    elif missing := missing_for(service.ready):
         details.append(f"not ready: {missing}")
-    if record and record.launch != part.launch:
+    if record and record.launch != service.launch:
         details.append("started with changed options")
     return ServiceStatus(
-        name=part.name,
-        plays=part.plays,
-        kind=part.kind,
+        name=service.name,
+        plays=service.plays,
+        kind=service.kind,
         running=process is not None,
         pid=process.pid if process else None,
-        address=_address(part),
+        address=_address(service),
         detail="; ".join(details),
     )
 
 
-def _address(part: ServiceSpec) -> str:
-    """Return where it is; a part without a fixed address writes it into the file that says it is ready."""
-    if part.address:
-        return part.address
-    path = file_of(part.ready)
+def _address(service: ServiceSpec) -> str:
+    """Return where it is; a service without a fixed address writes it into the file that says it is ready."""
+    if service.address:
+        return service.address
+    path = file_of(service.ready)
     return path.read_text(encoding="ascii").strip() if path.exists() else ""
 
 
@@ -233,10 +239,10 @@ def _planned(layout: Layout, name: str) -> ServiceSpec:
     if plan is None:
         raise UsageError("The local stack is not up", where=str(layout.root), fix=inv("stack.up"))
     try:
-        return plan.part(name)
+        return plan.service(name)
     except KeyError:
-        names = ", ".join(part.name for part in plan.parts)
-        raise RunbookError(f"There is no part {name!r}", where=str(layout.plan), fix=f"use one of {names}") from None
+        names = ", ".join(service.name for service in plan.services)
+        raise RunbookError(f"There is no service {name!r}", where=str(layout.plan), fix=f"use one of {names}") from None
 
 
 def _saved_plan(layout: Layout) -> StackPlan | None:
@@ -248,19 +254,19 @@ def _saved_plan(layout: Layout) -> StackPlan | None:
 
 
 def _end_all(layout: Layout) -> bool:
-    """End the recorded parts, those that need others first, and then whatever else carries the folder's mark."""
+    """End the recorded services, those that need others first, and then whatever else carries the folder's mark."""
     launcher = Launcher(layout.root)
     layout.target.unlink(missing_ok=True)
     running = {name for name in launcher.names() if (record := launcher.record(name)) and launcher.process(record)}
     plan = _saved_plan(layout)
-    for names in _in_order_of_end(plan.parts if plan else (), running):
+    for names in _in_order_of_end(plan.services if plan else (), running):
         launcher.stop(names, timeout_s=_STOP_S)
     return bool(launcher.stop_strays(timeout_s=_STOP_S) or running)
 
 
-def _in_order_of_end(parts: Sequence[ServiceSpec], running: set[str]) -> list[set[str]]:
+def _in_order_of_end(services: Sequence[ServiceSpec], running: set[str]) -> list[set[str]]:
     """Return groups of names: nobody in a later group needs anybody in an earlier one."""
-    needs = {part.name: set(part.needs) for part in parts}
+    needs = {service.name: set(service.needs) for service in services}
     left, groups = set(running), []
     while left:
         needed = set().union(*(needs.get(name, set()) for name in left))

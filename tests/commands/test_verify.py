@@ -205,7 +205,7 @@ def run_a_plain_sink(chain: Chain) -> None:
     ours = launcher.record(name)
     assert ours is not None
     python, flag, *_ = ours.launch.command
-    stack.stop_part(chain.folder, name)
+    stack.stop_service(chain.folder, name)
     launcher.start(name, replace(ours.launch, command=(python, flag, "runbook.local_stack.fakes.plain_sink")))
     prometheus = Prometheus(chain.target.prometheus)
 

@@ -229,7 +229,7 @@ def test_a_database_server_that_is_down_is_500_until_it_is_back(real_stack: Path
     real = load_target(LOCAL, directory=real_stack)
     flow = Flow(gateway=real.gateway.url, issuer=real.keycloak.url, bootstrap=real.kafka.bootstrap)
     before, lead = flow.lead(), _lead()
-    stack.stop_part(real_stack, "apexflow-db", kill=True)
+    stack.stop_service(real_stack, "apexflow-db", kill=True)
     assert flow.call("POST", "/leads", lead).status_code == 500
     stack.up(real_stack, NullObserver())
     assert flow.call("POST", "/leads", lead).status_code == 200

@@ -37,7 +37,7 @@ def test_every_lead_is_proven_from_the_api_to_the_panel(real_stack: Path) -> Non
 )
 def test_a_real_part_that_was_killed_is_named_and_comes_back(real_stack: Path, name: str, code: str) -> None:
     """Killed without a warning: it is the fault, alone; `stack.up` brings it back with its data, and all is well."""
-    stack.stop_part(real_stack, name, kill=True)
+    stack.stop_service(real_stack, name, kill=True)
     assert _verdict(real_stack) == ("fault", code)
     stack.up(real_stack, NullObserver())
     assert _run(real_stack).exit_code == ExitCode.OK

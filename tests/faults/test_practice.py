@@ -153,7 +153,7 @@ def test_breaking_and_mending_say_whether_anything_changed(ready: Installation) 
     assert mend(ready) == ("changed", "undone: killed alertmanager; started alertmanager")
     assert mend(ready)[0] == "unchanged"
 
-    stack.stop_part(ready.directory, "alertmanager")
+    stack.stop_service(ready.directory, "alertmanager")
     assert mend(ready) == ("changed", "started alertmanager")
 
 

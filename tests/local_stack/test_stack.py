@@ -184,7 +184,7 @@ def test_second_up_changes_nothing(shared: Path) -> None:
 def test_second_up_starts_what_is_dead(shared: Path) -> None:
     """Only the dead part starts again, at its old port."""
     before = {part.name: part for part in stack.status(shared)}
-    stack.stop_part(shared, "grafana", kill=True)
+    stack.stop_service(shared, "grafana", kill=True)
     dead = {part.name: part for part in stack.status(shared)}["grafana"]
 
     after = {part.name: part for part in stack.up(shared, NullObserver())}
@@ -197,7 +197,7 @@ def test_second_up_starts_what_is_dead(shared: Path) -> None:
 def test_a_broker_that_died_takes_its_clients_along(shared: Path) -> None:
     """The mock broker comes back at another port: ApexFlow and the sink start again, and the target knows it."""
     before = {part.name: part for part in stack.status(shared)}
-    stack.stop_part(shared, "kafka", kill=True)
+    stack.stop_service(shared, "kafka", kill=True)
 
     after = {part.name: part for part in stack.up(shared, NullObserver())}
 
@@ -208,7 +208,7 @@ def test_a_broker_that_died_takes_its_clients_along(shared: Path) -> None:
 
 def test_an_exit_code_is_shown(shared: Path, until: Until) -> None:
     """Status names the code of a part that was killed."""
-    stack.stop_part(shared, "gateway", kill=True)
+    stack.stop_service(shared, "gateway", kill=True)
 
     until(lambda: {part.name: part.detail for part in stack.status(shared)}["gateway"] == "exited with code 137")
     stack.up(shared, NullObserver())
@@ -216,7 +216,9 @@ def test_an_exit_code_is_shown(shared: Path, until: Until) -> None:
 
 def test_changed_options_and_back(shared: Path, until: Until) -> None:
     """A fault starts a part with other options, status says so, and a plain start brings the planned ones back."""
-    stack.start_part(shared, "keycloak", extra_args=["--no-tenant-claim"], extra_env={"STANDIN_USERS": "other:other"})
+    stack.start_service(
+        shared, "keycloak", extra_args=["--no-tenant-claim"], extra_env={"STANDIN_USERS": "other:other"}
+    )
     launcher = Launcher(shared / STACK_DIR)
     changed = launcher.record("keycloak")
 
@@ -225,13 +227,13 @@ def test_changed_options_and_back(shared: Path, until: Until) -> None:
     assert changed.launch.environment["STANDIN_USERS"] == "other:other"
     assert "changed options" in {part.name: part.detail for part in stack.status(shared)}["keycloak"]
 
-    stack.start_part(shared, "keycloak")
+    stack.start_service(shared, "keycloak")
     until(lambda: not {part.name: part.detail for part in stack.status(shared)}["keycloak"])
 
 
 def test_a_value_given_goes_before_a_value_read(shared: Path) -> None:
     """A wrong broker can be given to the sink, although its address is else read from the broker's file."""
-    stack.start_part(shared, "crm-events-sink", extra_env={"KAFKA_BOOTSTRAP": "127.0.0.1:1"})
+    stack.start_service(shared, "crm-events-sink", extra_env={"KAFKA_BOOTSTRAP": "127.0.0.1:1"})
     pid = pids(shared)["crm-events-sink"]
 
     assert pid is not None
@@ -241,7 +243,7 @@ def test_a_value_given_goes_before_a_value_read(shared: Path) -> None:
 
 def test_up_heals_what_is_not_ready(shared: Path) -> None:
     """A part that runs but does not get ready is started again as it was planned."""
-    stack.start_part(shared, "crm-events-sink", extra_env={"KAFKA_BOOTSTRAP": "127.0.0.1:1"})
+    stack.start_service(shared, "crm-events-sink", extra_env={"KAFKA_BOOTSTRAP": "127.0.0.1:1"})
 
     after = {part.name: part for part in stack.up(shared, NullObserver())}
 
@@ -262,7 +264,7 @@ def test_another_set_of_real_programs_is_refused(shared: Path) -> None:
 def test_no_such_part(shared: Path) -> None:
     """The error lists the parts there are."""
     with pytest.raises(RunbookError) as caught:
-        stack.stop_part(shared, "zookeeper")
+        stack.stop_service(shared, "zookeeper")
 
     assert all(name in caught.value.fix for name in NAMES)
 
@@ -376,7 +378,7 @@ def test_a_part_that_does_not_come_up(own: Path, monkeypatch: pytest.MonkeyPatch
 def test_a_port_taken_in_the_meantime(own: Path) -> None:
     """A stranger on the port of a dead part is not mistaken for it; nothing of the stack is left running."""
     stack.up(own, NullObserver())
-    stack.stop_part(own, "grafana")
+    stack.stop_service(own, "grafana")
     port = load_target("local", directory=own).grafana.url.rpartition(":")[2]
     stranger = subprocess.Popen(
         [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", port],

@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 from mock_kafka import read, send
 from sink_process import free_ports, wait_until
 
-from runbook.local_stack.kafka import found_kafka, kafka_part, missing_metadata, prepare_kafka
+from runbook.local_stack.kafka import found_kafka, kafka_service, missing_metadata, prepare_kafka
 from runbook.local_stack.layout import Layout
 from runbook.local_stack.ports import Ports
 
@@ -32,7 +32,7 @@ class RealKafka:
         layout, ports = Layout.of(Path(self._folder.name)), Ports.free()
         layout.data.mkdir(parents=True)
         prepare_kafka(layout, ports)
-        self._part = kafka_part(layout, ports, found_kafka(print))
+        self._part = kafka_service(layout, ports, found_kafka(print))
         self.secured = _listen_also(layout.data / "kafka.properties", listeners or {})
         self._log = layout.data / "log"
         self.bootstrap = self._part.address
