@@ -113,7 +113,7 @@ def test_silence_that_ends_in_the_past_is_refused(real: Alertmanager) -> None:
 
 
 def test_unknown_silence_cannot_be_expired(real: Alertmanager) -> None:
-    with pytest.raises(AnswerError, match="no such silence") as caught:
+    with pytest.raises(AnswerError, match="no silence of this id") as caught:
         real.expire("00000000-0000-0000-0000-000000000000")
 
     assert caught.value.code == "not_found"
