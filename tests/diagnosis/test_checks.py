@@ -37,9 +37,12 @@ from recorded import (
     topics,
 )
 
+from runbook.diagnosis import files
 from runbook.diagnosis.catalogue import CHECKS, GRAPH
+from runbook.diagnosis.checks import alertmanager, gateway, grafana, kafka, panels, sink
+from runbook.diagnosis.checks import rules as rules_hop
 from runbook.diagnosis.fact_cache import Fact
-from runbook.diagnosis.facts import NO_DATASOURCE, Facts
+from runbook.diagnosis.facts import Facts
 from runbook.diagnosis.files import FileFact
 from runbook.diagnosis.verdict import verdict
 from runbook.errors import AnswerError, RunbookError
@@ -93,9 +96,9 @@ NO_RUNTIME: Change = {key: NO_STATE for key in HEALTHY if key[0] is Facts.state}
 SILENT = silent(
     Facts.realm,
     Facts.token,
-    Facts.unauthenticated_answer,
-    Facts.probe,
-    Facts.cluster,
+    gateway.unauthenticated_answer,
+    gateway.probe,
+    kafka.cluster,
     Facts.page,
     Facts.prometheus_ready,
     Facts.alertmanager_ready,
@@ -142,7 +145,7 @@ def container_cases(hop: str, service: Service, silent: Change) -> tuple[Case, .
 
 
 SET_UP = given(Facts.last_setup, "20261123-1")
-FAILED_RELOAD = given(Facts.reload_succeeded, answer=False)
+FAILED_RELOAD = given(rules_hop.reload_succeeded, answer=False)
 ODD = RunbookError("neither an answer nor none", where="the client", fix="look")
 
 
@@ -165,14 +168,14 @@ SILENT_SOURCE = DatasourceHealth(ok=False, message=LOOKUP.format("aether-prom"))
 
 CASES = (
     port_case("keycloak", KEYCLOAK, Facts.realm, Facts.token),
-    port_case("kafka", KAFKA, Facts.cluster),
+    port_case("kafka", KAFKA, kafka.cluster),
     replace(
         port_case("sink", SINK, Facts.page),
         unseen=(given(Facts.state, NO_STATE, SINK) | given(Facts.page, refused())),
     ),
     port_case("prometheus", PROMETHEUS, Facts.prometheus_ready),
-    port_case("grafana", GRAFANA, Facts.grafana_health, Facts.dashboard),
-    port_case("alertmanager", ALERTMANAGER, Facts.alertmanager_ready, Facts.silences),
+    port_case("grafana", GRAFANA, Facts.grafana_health, grafana.dashboard),
+    port_case("alertmanager", ALERTMANAGER, Facts.alertmanager_ready, alertmanager.silences),
     Case(
         hop="sink",
         code="WRONG_NETWORK",
@@ -203,9 +206,9 @@ CASES = (
         hop="grafana",
         code="WRONG_NETWORK",
         broken=(
-            given(Facts.networks, frozenset({"dashboards"}), GRAFANA) | given(Facts.datasource_health, SILENT_SOURCE)
+            given(Facts.networks, frozenset({"dashboards"}), GRAFANA) | given(grafana.datasource_health, SILENT_SOURCE)
         ),
-        unseen=(given(Facts.networks, NO_STATE, GRAFANA) | given(Facts.datasource_health, SILENT_SOURCE)),
+        unseen=(given(Facts.networks, NO_STATE, GRAFANA) | given(grafana.datasource_health, SILENT_SOURCE)),
         says="no such host",
         fix="docker network connect dashboards prometheus",
     ),
@@ -213,17 +216,18 @@ CASES = (
         hop="grafana",
         code="F_DS_MISSING",
         broken=given(
-            Facts.datasource, AnswerError("it has Loki", where="there", fix="", status=200, code=NO_DATASOURCE)
+            grafana.datasource,
+            AnswerError("it has Loki", where="there", fix="", status=200, code=grafana.NO_DATASOURCE),
         ),
-        unseen=given(Facts.datasource, ODD),
+        unseen=given(grafana.datasource, ODD),
         says="it has Loki",
         fix="RUNBOOK_GRAFANA_DATASOURCE",
     ),
     Case(
         hop="grafana",
         code="F_DS_URL",
-        broken=given(Facts.datasource_health, DatasourceHealth(ok=False, message="connection refused")),
-        unseen=given(Facts.datasource, ODD),
+        broken=given(grafana.datasource_health, DatasourceHealth(ok=False, message="connection refused")),
+        unseen=given(grafana.datasource, ODD),
         says="http://aether-prom:9090: connection refused",
         fix="into the datasource",
     ),
@@ -238,13 +242,13 @@ CASES = (
     Case(
         hop="apexflow",
         code="CTR_EXITED",
-        broken=exited(APEXFLOW, 1) | given(Facts.probe, probe(502)),
-        unseen=(given(Facts.state, NO_STATE, APEXFLOW) | given(Facts.probe, probe(502))),
+        broken=exited(APEXFLOW, 1) | given(gateway.probe, probe(502)),
+        unseen=(given(Facts.state, NO_STATE, APEXFLOW) | given(gateway.probe, probe(502))),
         says="exit code 1",
         fix="docker start aether-apexflow",
     ),
     *container_cases("sink", SINK, given(Facts.page, refused())),
-    *container_cases("apexflow", APEXFLOW, given(Facts.probe, probe(502))),
+    *container_cases("apexflow", APEXFLOW, given(gateway.probe, probe(502))),
     Case(
         hop="runtime",
         code="DOCKER_DOWN",
@@ -308,47 +312,49 @@ CASES = (
     Case(
         hop="gateway",
         code="GW_DOWN",
-        broken=(given(Facts.unauthenticated_answer, refused()) | given(Facts.probe, refused())),
-        unseen=given(Facts.unauthenticated_answer, answered(200, "too_large")),
+        broken=(given(gateway.unauthenticated_answer, refused()) | given(gateway.probe, refused())),
+        unseen=given(gateway.unauthenticated_answer, answered(200, "too_large")),
         says="refused",
     ),
     Case(
         hop="gateway",
         code="GW_ROUTE",
         broken=(
-            given(Facts.unauthenticated_answer, probe(404, proxy=True)) | given(Facts.probe, probe(404, proxy=True))
+            given(gateway.unauthenticated_answer, probe(404, proxy=True)) | given(gateway.probe, probe(404, proxy=True))
         ),
-        unseen=given(Facts.unauthenticated_answer, answered(200, "too_large")),
+        unseen=given(gateway.unauthenticated_answer, answered(200, "too_large")),
         fix="RUNBOOK_GATEWAY_HOST",
     ),
-    Case(hop="gateway", code="GW_AUTH", broken=given(Facts.probe, probe(403)), unseen=given(Facts.probe, refused())),
+    Case(
+        hop="gateway", code="GW_AUTH", broken=given(gateway.probe, probe(403)), unseen=given(gateway.probe, refused())
+    ),
     Case(
         hop="apexflow",
         code="GW_UPSTREAM",
-        broken=given(Facts.probe, probe(503)),
-        unseen=given(Facts.probe, refused()),
+        broken=given(gateway.probe, probe(503)),
+        unseen=given(gateway.probe, refused()),
         fix="restart",
     ),
     Case(
         hop="database",
         code="DB_DOWN",
-        broken=exited(DATABASE) | given(Facts.probe, probe(500)),
-        unseen=given(Facts.probe, probe(500)),
+        broken=exited(DATABASE) | given(gateway.probe, probe(500)),
+        unseen=given(gateway.probe, probe(500)),
     ),
     Case(
         hop="gateway",
         code="GW_DUPLICATE",
-        broken=given(Facts.last_traffic, ("20261123-1", (DUPLICATE,))),
-        unseen=given(Facts.last_traffic, answered(0)),
+        broken=given(gateway.last_traffic, ("20261123-1", (DUPLICATE,))),
+        unseen=given(gateway.last_traffic, answered(0)),
         says="409",
         fix="inv traffic",
     ),
-    Case(hop="kafka", code="Q_DOWN", broken=given(Facts.cluster, refused()), unseen=given(Facts.cluster, answered(0))),
+    Case(hop="kafka", code="Q_DOWN", broken=given(kafka.cluster, refused()), unseen=given(kafka.cluster, answered(0))),
     Case(
         hop="sink",
         code="Q_ZOMBIE",
-        broken=given(Facts.group, GroupFacts(state="empty", members=())),
-        unseen=(given(Facts.group, None) | given(Facts.topics, topics(unread=3))),
+        broken=given(sink.group, GroupFacts(state="empty", members=())),
+        unseen=(given(sink.group, None) | given(Facts.topics, topics(unread=3))),
         says="0 members",
         fix="docker restart aether-crm-events-sink",
     ),
@@ -383,7 +389,7 @@ CASES = (
     Case(
         hop="rules",
         code="R_INVALID",
-        broken=(given(Facts.rules_file, file(b"groups:\n  - name: [unfinished\n")) | FAILED_RELOAD | SET_UP),
+        broken=(given(files.rules_file, file(b"groups:\n  - name: [unfinished\n")) | FAILED_RELOAD | SET_UP),
         unseen=FAILED_RELOAD,
         says="not YAML",
         fix="inv rollback",
@@ -391,55 +397,58 @@ CASES = (
     Case(
         hop="rules",
         code="R_NOT_LISTED",
-        broken=(given(Facts.rules, ()) | given(Facts.config, config(rule_files=()))),
-        unseen=(given(Facts.rules, ()) | given(Facts.rules_file, file(RULES_BEFORE))),
+        broken=(given(rules_hop.rules, ()) | given(Facts.config, config(rule_files=()))),
+        unseen=(given(rules_hop.rules, ()) | given(files.rules_file, file(RULES_BEFORE))),
         says="rule_files: none",
         fix="/etc/prometheus/crm-events-rules.yml",
     ),
     Case(
         hop="rules",
         code="R_NOT_MOUNTED",
-        broken=given(Facts.rules_inside, None),
-        unseen=given(Facts.rules_inside, NO_STATE),
+        broken=given(files.rules_inside, None),
+        unseen=given(files.rules_inside, NO_STATE),
     ),
     Case(
         hop="rules",
         code="R_STALE_INODE",
-        broken=given(Facts.rules_inside, RULES_BEFORE),
-        unseen=given(Facts.rules_mounted, None),
+        broken=given(files.rules_inside, RULES_BEFORE),
+        unseen=given(files.rules_mounted, None),
         says="SHA-256",
     ),
     Case(
-        hop="rules", code="R_EVAL", broken=given(Facts.rules, rules("err")), unseen=given(Facts.rules, rules("unknown"))
+        hop="rules",
+        code="R_EVAL",
+        broken=given(rules_hop.rules, rules("err")),
+        unseen=given(rules_hop.rules, rules("unknown")),
     ),
     Case(
         hop="grafana",
         code="F_DOWN",
         broken=(
             given(Facts.grafana_health, GrafanaHealth(ok=False, version="", status=503))
-            | given(Facts.dashboard, refused())
+            | given(grafana.dashboard, refused())
         ),
         unseen=given(Facts.grafana_health, answered(200)),
     ),
     Case(
         hop="grafana",
         code="F_AUTH",
-        broken=given(Facts.dashboard, answered(401, "unauthorized")),
-        unseen=given(Facts.dashboard, answered(500)),
+        broken=given(grafana.dashboard, answered(401, "unauthorized")),
+        unseen=given(grafana.dashboard, answered(500)),
         fix="RUNBOOK_GRAFANA_PASSWORD_FILE",
     ),
     Case(
         hop="grafana",
         code="F_NOT_PROVISIONED",
-        broken=given(Facts.served_panels, frozenset({19})),
-        unseen=given(Facts.dashboard_file, file(DASHBOARD_BEFORE)),
+        broken=given(grafana.served_panels, frozenset({19})),
+        unseen=given(files.dashboard_file, file(DASHBOARD_BEFORE)),
         says="without 20, 21",
         fix="docker restart aether-grafana",
     ),
     Case(
         hop="alertmanager",
         code="M_DOWN",
-        broken=(given(Facts.alertmanager_ready, NOT_READY) | given(Facts.silences, refused())),
+        broken=(given(Facts.alertmanager_ready, NOT_READY) | given(alertmanager.silences, refused())),
         unseen=given(Facts.alertmanager_ready, answered(200)),
     ),
     Case(
@@ -451,23 +460,23 @@ CASES = (
     Case(
         hop="alertmanager",
         code="M_SILENCED",
-        broken=given(Facts.silences, (silence("SomethingElse"), silence("CrmEventsSinkDown"))),
-        unseen=given(Facts.silences, refused()),
+        broken=given(alertmanager.silences, (silence("SomethingElse"), silence("CrmEventsSinkDown"))),
+        unseen=given(alertmanager.silences, refused()),
         says="90d3ca12",
         fix="inv unsilence",
     ),
     Case(
         hop="panels",
         code="V_BORN",
-        broken=(given(Facts.rates, {LEADS: 0.0}) | given(Facts.series, series(3.0, 3.0, 3.0))),
-        unseen=(given(Facts.rates, {}) | given(Facts.series, ())),
+        broken=(given(panels.rates, {LEADS: 0.0}) | given(panels.series, series(3.0, 3.0, 3.0))),
+        unseen=(given(panels.rates, {}) | given(panels.series, ())),
         says="3 samples: [3.0]",
         fix="second wave",
     ),
     Case(
         hop="panels",
         code="A_IDLE",
-        unseen=(given(Facts.topics, topics(600.0, unread=4)) | given(Facts.unread, 4) | given(Facts.rates, {})),
+        unseen=(given(Facts.topics, topics(600.0, unread=4)) | given(panels.unread, 4) | given(panels.rates, {})),
     ),
 )
 
@@ -508,9 +517,9 @@ def test_every_check_has_a_case() -> None:
 @pytest.mark.parametrize(
     "quiet",
     [
-        pytest.param((given(Facts.topics, topics(None)) | given(Facts.rates, {})), id="no event ever"),
+        pytest.param((given(Facts.topics, topics(None)) | given(panels.rates, {})), id="no event ever"),
         pytest.param(
-            (given(Facts.topics, topics(600.0)) | given(Facts.rates, {LEADS: 0.0})), id="the last one ten minutes ago"
+            (given(Facts.topics, topics(600.0)) | given(panels.rates, {LEADS: 0.0})), id="the last one ten minutes ago"
         ),
     ],
 )
@@ -525,17 +534,18 @@ def test_an_idle_pipeline_is_healthy_and_explained(quiet: Change) -> None:
     [
         pytest.param(
             (
-                given(Facts.rates, {LEADS: 0.0})
-                | given(Facts.series, series(3.0, 3.0))
+                given(panels.rates, {LEADS: 0.0})
+                | given(panels.series, series(3.0, 3.0))
                 | given(Facts.topics, topics(2.0))
             ),
             id="too young",
         ),
         pytest.param(
-            (given(Facts.rates, {}) | given(Facts.series, series(3.0, 3.0)) | given(Facts.unread, 2)), id="not read yet"
+            (given(panels.rates, {}) | given(panels.series, series(3.0, 3.0)) | given(panels.unread, 2)),
+            id="not read yet",
         ),
-        pytest.param((given(Facts.rates, {}) | given(Facts.series, series(3.0, 4.0))), id="the series moved"),
-        pytest.param((given(Facts.rates, {}) | given(Facts.series, series(0.0, 0.0))), id="never counted"),
+        pytest.param((given(panels.rates, {}) | given(panels.series, series(3.0, 4.0))), id="the series moved"),
+        pytest.param((given(panels.rates, {}) | given(panels.series, series(0.0, 0.0))), id="never counted"),
     ],
 )
 def test_blind_panels_are_blamed_on_birth_only_with_proof(quiet: Change) -> None:
@@ -555,7 +565,9 @@ def test_a_service_unknown_to_the_runtime_is_known_by_its_answer() -> None:
 
 def test_a_dead_gateway_behind_a_living_proxy_is_the_gateway() -> None:
     """Traefik drops the route of a container that has exited: its 404 is not a missing route then."""
-    proxy_404 = given(Facts.unauthenticated_answer, probe(404, proxy=True)) | given(Facts.probe, probe(404, proxy=True))
+    proxy_404 = given(gateway.unauthenticated_answer, probe(404, proxy=True)) | given(
+        gateway.probe, probe(404, proxy=True)
+    )
     assert walk(proxy_404, exited(GATEWAY))[1].code == "GW_DOWN"
 
 
@@ -569,7 +581,7 @@ def test_a_dead_gateway_behind_a_living_proxy_is_the_gateway() -> None:
 def test_a_database_is_down_whatever_its_name_is(names: dict[str, str]) -> None:
     target = Target.from_tables("live", {"apexflow": names}, source="test")
     database = target.apexflow.database
-    ended = given(Facts.probe, probe(500)) | exited(database)
+    ended = given(gateway.probe, probe(500)) | exited(database)
 
     judged, _ = verdict(GRAPH.examine(Recorded(HEALTHY | ended, target), deadline_s=30.0))
 
@@ -580,11 +592,11 @@ def test_a_database_is_down_whatever_its_name_is(names: dict[str, str]) -> None:
 def test_a_sink_that_listens_is_known_in_three_ways() -> None:
     """A member of the group, nothing unread, or the start-up line: one of them is enough."""
     line = LogLine(text="CRM Events Sink started. Listening to topics: ['a']")
-    behind: Change = given(Facts.group, None) | given(Facts.topics, topics(unread=3))
-    assert walk(given(Facts.group, None))[0]["sink", "Q_ZOMBIE"].status == "ok"
+    behind: Change = given(sink.group, None) | given(Facts.topics, topics(unread=3))
+    assert walk(given(sink.group, None))[0]["sink", "Q_ZOMBIE"].status == "ok"
     assert walk(behind, given(Facts.log, (line,), SINK))[0]["sink", "Q_ZOMBIE"].status == "ok"
     fresh = state("crm-events-sink", started_at=NOW + timedelta(seconds=1))
-    empty: Change = given(Facts.group, GroupFacts(state="empty", members=())) | given(Facts.state, fresh, SINK)
+    empty: Change = given(sink.group, GroupFacts(state="empty", members=())) | given(Facts.state, fresh, SINK)
     assert walk(empty)[0]["sink", "Q_ZOMBIE"].status == "not_checked"
 
 
@@ -597,7 +609,7 @@ def test_a_failed_reload_is_the_rules_file_only_if_the_log_says_so() -> None:
 
 def test_a_broken_rules_file_is_told_with_a_dead_prometheus() -> None:
     """Who starts Prometheus again must know that it will not come up, and what to do before."""
-    dead = exited(PROMETHEUS, 1) | silent(Facts.prometheus_ready) | given(Facts.rules_file, file(b"groups: ["))
+    dead = exited(PROMETHEUS, 1) | silent(Facts.prometheus_ready) | given(files.rules_file, file(b"groups: ["))
     _, judged, _ = walk(dead, SET_UP)
     assert judged.code == "P_DOWN"
     assert "will not start with it" in " ".join(evidence.saw for evidence in judged.evidence)
@@ -607,7 +619,7 @@ def test_a_broken_rules_file_is_told_with_a_dead_prometheus() -> None:
 
 def test_a_rollback_is_named_only_where_a_setup_wrote_the_file() -> None:
     """Without one there is nothing to put back: the file is corrected by hand."""
-    _, judged, _ = walk(FAILED_RELOAD, given(Facts.rules_file, file(b"groups: [")))
+    _, judged, _ = walk(FAILED_RELOAD, given(files.rules_file, file(b"groups: [")))
 
     assert judged.fix == f"correct the file, then {inv('setup')}"
 
@@ -615,12 +627,13 @@ def test_a_rollback_is_named_only_where_a_setup_wrote_the_file() -> None:
 def test_two_faults_the_first_along_the_flow_is_named() -> None:
     """The second one is independent of the first and told beside it."""
     _, judged, also = walk(
-        (given(Facts.alertmanager_ready, refused()) | given(Facts.silences, refused())), given(Facts.realm, refused())
+        (given(Facts.alertmanager_ready, refused()) | given(alertmanager.silences, refused())),
+        given(Facts.realm, refused()),
     )
     assert (judged.code, [fault.code for fault in also]) == ("KC_DOWN", ["M_DOWN"])
 
 
 def test_old_test_data_never_hides_an_outage() -> None:
     """GW_DUPLICATE is told last: a broker that is down comes first."""
-    _, judged, also = walk(given(Facts.last_traffic, ("1", (DUPLICATE,))) | given(Facts.cluster, refused()))
+    _, judged, also = walk(given(gateway.last_traffic, ("1", (DUPLICATE,))) | given(kafka.cluster, refused()))
     assert (judged.code, [fault.code for fault in also]) == ("Q_DOWN", ["GW_DUPLICATE"])
