@@ -471,7 +471,7 @@ CASES = (
         broken=(given(panels.rates, {LEADS: 0.0}) | given(panels.series, series(3.0, 3.0, 3.0))),
         unseen=(given(panels.rates, {}) | given(panels.series, ())),
         says="3 samples: [3.0]",
-        fix="second wave",
+        fix="the panels show the next events",
     ),
     Case(
         hop="panels",
@@ -615,6 +615,54 @@ def test_a_broken_rules_file_is_told_with_a_dead_prometheus() -> None:
     assert "will not start with it" in " ".join(evidence.saw for evidence in judged.evidence)
     assert judged.fix.startswith(inv("rollback"))
     assert judged.fix.endswith("then docker start aether-prom")
+
+
+@pytest.mark.parametrize(
+    ("status", "command"),
+    [
+        pytest.param("running", "docker restart {container}", id="runs"),
+        pytest.param("exited", "docker start {container}", id="has exited"),
+        pytest.param("paused", "docker unpause {container}", id="is paused"),
+        pytest.param("", "docker compose up -d {name}", id="is not there"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("code", "service", "unanswered"),
+    [
+        ("KC_DOWN", KEYCLOAK, silent(Facts.realm, Facts.token)),
+        ("GW_DOWN", GATEWAY, silent(gateway.unauthenticated_answer, gateway.probe)),
+        ("Q_DOWN", KAFKA, silent(kafka.cluster)),
+        ("P_DOWN", PROMETHEUS, silent(Facts.prometheus_ready)),
+        ("F_DOWN", GRAFANA, silent(Facts.grafana_health, grafana.dashboard)),
+        ("M_DOWN", ALERTMANAGER, silent(Facts.alertmanager_ready, alertmanager.silences)),
+    ],
+)
+def test_what_is_to_be_typed_fits_the_state_of_the_service(
+    code: str, service: Service, unanswered: Change, status: str, command: str
+) -> None:
+    """A service that does not answer may run, have exited, be paused or be missing: one command for all helps none."""
+    seen = given(Facts.state, state(service.name, status, found=bool(status)), service)
+
+    _, judged, _ = walk(unanswered, seen)
+
+    assert (judged.code, judged.fix) == (code, command.format(name=service.name, container=service.container))
+
+
+def test_without_an_engine_to_ask_the_fix_works_in_most_states() -> None:
+    """`docker restart` starts what has exited, too."""
+    _, judged, _ = walk(silent(Facts.realm, Facts.token), given(Facts.state, NO_STATE, KEYCLOAK))
+
+    assert (judged.code, judged.fix) == ("KC_DOWN", "docker restart aether-keycloak")
+
+
+def test_a_variable_in_a_fix_is_the_one_of_the_target() -> None:
+    """Those of the local stack begin otherwise, and what is exported for production has no effect there."""
+    target = Target.from_tables("local", {}, source="test")
+    recorded = Recorded({**HEALTHY, **given(Facts.token, answered(401, "invalid_grant"))}, target)
+
+    judged, _ = verdict(GRAPH.only("keycloak").examine(recorded, deadline_s=30.0))
+
+    assert "RUNBOOK_LOCAL_KEYCLOAK_PASSWORD_FILE" in judged.fix
 
 
 def test_a_rollback_is_named_only_where_a_setup_wrote_the_file() -> None:

@@ -91,7 +91,7 @@ CHECKS = (
     Check(
         code="M_SILENCED",
         hop="alertmanager",
-        claim="No silence hides the alert",
+        claim="No silence matches the alert",
         diagnosis=f"{ALERT} is silenced until {{until}} by {{by}}",
         sign="an active silence matches the labels of the alert",
         fix="{inv:unsilence --silence {id}}",

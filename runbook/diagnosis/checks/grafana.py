@@ -175,7 +175,7 @@ CHECKS = (
         needs=("F_AUTH",),
         run=_has_the_datasource,
     ),
-    network_check("grafana", "No network keeps Grafana from Prometheus", _shares_a_network, "F_DS_MISSING", "P_DOWN"),
+    network_check("grafana", "The networks let Grafana reach Prometheus", _shares_a_network, "F_DS_MISSING", "P_DOWN"),
     Check(
         code="F_DS_URL",
         hop="grafana",
