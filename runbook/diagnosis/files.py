@@ -1,15 +1,19 @@
 """The two files that setup changes, as they are now."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runbook.errors import RunbookError
+from runbook.diagnosis.fact_cache import Fact
+from runbook.diagnosis.facts import Facts
+from runbook.errors import RunbookError, UsageError
 from runbook.files.compare import Datasource
 from runbook.files.desired import wanted_panels
+from runbook.files.file_discovery import dashboard_path, mounted_rules, rules_path
 from runbook.files.recognised import present
+from runbook.settings import Target
 from runbook.systems.runtime import Runtime, Service
 
 
@@ -21,7 +25,56 @@ class FileFact:
     content: bytes
 
 
-def read_file(runtime: Runtime, service: Service, path: Path | None, *, inside: str) -> FileFact:
+@Fact
+def rules_file(facts: Facts) -> FileFact:
+    """Return the rules file of this host that setup would change; else the one inside Prometheus's container."""
+    mine = facts.target.prometheus
+    return _read(facts.runtime, mine.as_service, _here(facts, rules_path), inside=mine.rules_inside)
+
+
+@Fact
+def rules_inside(facts: Facts) -> bytes | None:
+    """Return the rules file as Prometheus itself sees it; None if it is not there."""
+    return facts.runtime.file_inside(facts.target.prometheus.as_service, facts.target.prometheus.rules_inside)
+
+
+@Fact
+def rules_mounted(facts: Facts) -> FileFact | None:
+    """Return the file of this host that Prometheus's container has as its rules file; None if nobody can say.
+
+    That is the mounted one; without a mount, the one of the settings.
+    """
+    mine = facts.target.prometheus
+    path = mounted_rules(facts.target, facts.runtime) or _here(facts, rules_path)
+    return _read(facts.runtime, mine.as_service, path, inside=mine.rules_inside) if path else None
+
+
+@Fact
+def dashboard_file(facts: Facts) -> FileFact:
+    """Return the dashboard file of this host that setup would change; else the one inside Grafana's container."""
+    mine = facts.target.grafana
+    return _read(facts.runtime, mine.as_service, _here(facts, dashboard_path), inside=mine.dashboard_inside)
+
+
+def panel_ids(document: bytes) -> frozenset[int]:
+    """Return which of the runbook's panels a dashboard file holds; ValueError when it is no dashboard."""
+    return our_panels(json.loads(document.decode("utf-8-sig"))["panels"])
+
+
+def our_panels(panels: Iterable[Mapping[str, Any]]) -> frozenset[int]:
+    """Return which of the runbook's panels are among these, by the runbook's ids: setup may have renumbered them."""
+    return frozenset(present(panels, wanted_panels(Datasource()).panels))
+
+
+def _here(facts: Facts, path: Callable[[Target, Runtime], Path]) -> Path | None:
+    """Return the path of a file on this host; None where nothing names one."""
+    try:
+        return path(facts.target, facts.runtime)
+    except UsageError:
+        return None
+
+
+def _read(runtime: Runtime, service: Service, path: Path | None, *, inside: str) -> FileFact:
     """Read a file of this host, or without a path the one that the service itself sees. Raises RunbookError."""
     if path is None:
         where, content = f"{inside} in {service.container}", runtime.file_inside(service, inside)
@@ -34,13 +87,3 @@ def read_file(runtime: Runtime, service: Service, path: Path | None, *, inside: 
     except OSError as error:
         fix = "correct the path in runbook.toml, or run as a user who may read it"
         raise RunbookError(f"The file cannot be read: {error.strerror}", where=str(path), fix=fix) from None
-
-
-def panel_ids(document: bytes) -> frozenset[int]:
-    """Return which of the runbook's panels a dashboard file holds; ValueError when it is no dashboard."""
-    return our_panels(json.loads(document.decode("utf-8-sig"))["panels"])
-
-
-def our_panels(panels: Iterable[Mapping[str, Any]]) -> frozenset[int]:
-    """Return which of the runbook's panels are among these, by the runbook's ids: setup may have renumbered them."""
-    return frozenset(present(panels, wanted_panels(Datasource()).panels))

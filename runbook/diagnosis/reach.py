@@ -128,10 +128,10 @@ def _published(facts: Facts, service: Service, address: SplitResult, refused: Ev
     state = facts.state(service)
     if not state.is_running:
         seen_state = state_seen(service, state)
-        return NotChecked(f"{seen_state.saw}: nothing is published then", where=seen_state.source)
+        return NotChecked(f"{seen_state.saw}: it has no ports then", where=seen_state.source)
     own = facts.networks(service)
     if _HOST_NETWORK in own:
-        return Ok((refused, saw(f"networks of {state.name}", "the host's own: nothing has to be published")))
+        return Ok((refused, saw(f"networks of {state.name}", "the host's own: no port has to be published")))
     ports = facts.published(service)
     host = facts.host()
     port = address.port or _PORTS.get(address.scheme, 0)
@@ -141,7 +141,7 @@ def _published(facts: Facts, service: Service, address: SplitResult, refused: Ev
     if f"{asked}:{port}" in places:
         return Ok(seen)
     if asked not in {_HERE, host} or port in _OF_PROXIES:
-        return NotChecked(f"{asked}:{port} may lead there by another way", where=address.geturl())
+        return NotChecked(f"a proxy may serve {asked}:{port}: its ports prove nothing", where=address.geturl())
     fix = _publishing(service, ports, places, host, port) if own - {_NO_NETWORK} else _recreating(service)
     return broken(*seen, name=state.name, port=str(port), host=asked, fix=fix)
 

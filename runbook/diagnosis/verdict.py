@@ -46,4 +46,4 @@ def _healthy(ordered: Sequence[Examined[F]]) -> Verdict:
             check, seen = one.check, one.settled.evidence
             return Verdict(outcome="healthy", code=check.code, claim=check.diagnosis, evidence=seen)
     evidence = tuple(dict.fromkeys(item for one in ordered for item in one.result.evidence))
-    return Verdict(outcome="healthy", claim=f"All {len(ordered)} claims about the flow hold", evidence=evidence)
+    return Verdict(outcome="healthy", claim=f"All {len(ordered)} checks of the flow are ok", evidence=evidence)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from runbook.wording import span, visible, visible_line
+from runbook.wording import one_of, span, visible, visible_line
 
 
 @pytest.mark.parametrize(
@@ -46,3 +46,18 @@ def test_visible(text: str, expected: str) -> None:
 def test_one_line() -> None:
     """A text that should be one line cannot begin a second one that looks like ours."""
     assert visible_line("boom\nFix: rm -rf /") == r"boom\nFix: rm -rf /"
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("kc_user", "did you mean KC_USER"),
+        ("KC_DWN", "did you mean KC_DOWN"),
+        ("mainframe", "choose one of KC_DOWN, KC_USER, P_DOWN"),
+    ],
+)
+def test_a_misspelt_name_is_answered_with_the_nearest_first(given: str, expected: str) -> None:
+    found = one_of(given, ("KC_DOWN", "KC_USER", "P_DOWN"))
+
+    assert found.startswith(expected)
+    assert found.endswith("choose one of KC_DOWN, KC_USER, P_DOWN")

@@ -6,6 +6,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
+from runbook.diagnosis import files
+from runbook.diagnosis.checks import alertmanager, gateway, grafana, kafka, panels, sink
+from runbook.diagnosis.checks import rules as rules_hop
 from runbook.diagnosis.fact_cache import Fact, Key
 from runbook.diagnosis.facts import Facts
 from runbook.diagnosis.files import FileFact
@@ -225,14 +228,14 @@ HEALTHY: Change = (
     | given(Facts.log, (LogLine(text="level=error something loud that nobody waits for"),), PROMETHEUS)
     | given(Facts.realm, RealmAnswer(status=200, saw='200 {"realm":"aetherlink"}'))
     | given(Facts.token, token())
-    | given(Facts.unauthenticated_answer, probe(401))
-    | given(Facts.probe, probe(404))
-    | given(Facts.last_traffic, None)
+    | given(gateway.unauthenticated_answer, probe(401))
+    | given(gateway.probe, probe(404))
+    | given(gateway.last_traffic, None)
     | given(Facts.last_setup, None)
-    | given(Facts.cluster, ClusterFacts(brokers=("localhost:19092",), topics={LEADS: (0,), JOBS: (0,)}))
-    | given(Facts.group, GroupFacts(state="stable", members=(("sink", "10.0.0.1", ((LEADS, 0), (JOBS, 0))),)))
+    | given(kafka.cluster, ClusterFacts(brokers=("localhost:19092",), topics={LEADS: (0,), JOBS: (0,)}))
+    | given(sink.group, GroupFacts(state="stable", members=(("sink", "10.0.0.1", ((LEADS, 0), (JOBS, 0))),)))
     | given(Facts.topics, topics())
-    | given(Facts.unread, 0)
+    | given(panels.unread, 0)
     | given(
         Facts.page,
         SinkPage(
@@ -247,22 +250,22 @@ HEALTHY: Change = (
     | given(Facts.prometheus_ready, Readiness(ready=True, status=200, saw="Prometheus Server is Ready."))
     | given(Facts.config, config())
     | given(Facts.targets, (scrape(),))
-    | given(Facts.rules, rules())
-    | given(Facts.reload_succeeded, answer=True)
-    | given(Facts.rates, {LEADS: 0.02, JOBS: 0.01})
-    | given(Facts.series, series(0.0, 5.0))
+    | given(rules_hop.rules, rules())
+    | given(rules_hop.reload_succeeded, answer=True)
+    | given(panels.rates, {LEADS: 0.02, JOBS: 0.01})
+    | given(panels.series, series(0.0, 5.0))
     | given(Facts.alertmanager_ready, Readiness(ready=True, status=200, saw="OK"))
-    | given(Facts.silences, (silence("SomethingElse"),))
+    | given(alertmanager.silences, (silence("SomethingElse"),))
     | given(Facts.grafana_health, GrafanaHealth(ok=True, version="11.2.0", status=200))
     | given(
-        Facts.dashboard,
+        grafana.dashboard,
         ServedDashboard(
             uid="crm-events-pipeline", title="CRM", version=1, panels=(), provisioned_file="x.json", url="/d/x"
         ),
     )
-    | given(Facts.served_panels, frozenset({19, 20, 21}))
+    | given(grafana.served_panels, frozenset({19, 20, 21}))
     | given(
-        Facts.datasource,
+        grafana.datasource,
         Datasource(
             uid="PBFA97CFB590B2093",
             name="Prometheus",
@@ -271,9 +274,9 @@ HEALTHY: Change = (
             is_default=True,
         ),
     )
-    | given(Facts.datasource_health, DatasourceHealth(ok=True, message="Successfully queried the Prometheus API."))
-    | given(Facts.rules_file, FileFact(where="rules.yml", content=RULES))
-    | given(Facts.rules_mounted, FileFact(where="rules.yml", content=RULES))
-    | given(Facts.rules_inside, RULES)
-    | given(Facts.dashboard_file, FileFact(where="dashboard.json", content=DASHBOARD))
+    | given(grafana.datasource_health, DatasourceHealth(ok=True, message="Successfully queried the Prometheus API."))
+    | given(files.rules_file, FileFact(where="rules.yml", content=RULES))
+    | given(files.rules_mounted, FileFact(where="rules.yml", content=RULES))
+    | given(files.rules_inside, RULES)
+    | given(files.dashboard_file, FileFact(where="dashboard.json", content=DASHBOARD))
 )

@@ -18,6 +18,7 @@ from recorded import (
 )
 
 from runbook.diagnosis.catalogue import GRAPH
+from runbook.diagnosis.checks import sink
 from runbook.diagnosis.facts import Facts
 from runbook.diagnosis.verdict import verdict
 from runbook.errors import AnswerError
@@ -190,7 +191,7 @@ def test_a_sink_that_lost_its_network_is_named_once() -> None:
         given(Facts.networks, frozenset({"none"}), SINK)
         | given(Facts.published, (), SINK)
         | given(Facts.page, refused())
-        | given(Facts.group, GroupFacts(state="empty", members=()))
+        | given(sink.group, GroupFacts(state="empty", members=()))
     )
 
     statuses, judged, also = walk(lost)
@@ -204,7 +205,7 @@ def test_a_sink_that_lost_its_network_is_named_once() -> None:
 def test_a_sink_on_another_network_is_no_zombie() -> None:
     """It has left its group because it does not reach the broker: a restart would not mend that."""
     moved: Change = given(Facts.networks, frozenset({"other"}), SINK) | given(
-        Facts.group, GroupFacts(state="empty", members=())
+        sink.group, GroupFacts(state="empty", members=())
     )
 
     statuses, judged, _ = walk(moved)

@@ -7,8 +7,10 @@ from typing import cast
 import pytest
 from recorded import HEALTHY, Recorded, config, given
 
+from runbook.diagnosis import files
 from runbook.diagnosis.catalogue import CHECKS
 from runbook.diagnosis.check import Broken, Finding, NotChecked, Ok
+from runbook.diagnosis.checks import rules as rules_hop
 from runbook.diagnosis.facts import Facts
 from runbook.settings import Target
 from runbook.systems.runtime import Mount, Runtime, Service
@@ -98,9 +100,9 @@ def test_a_rule_in_a_file_that_the_container_does_not_have_is_not_loaded(rules: 
     named = tmp_path / "named.yml"
     named.write_text("groups: [{name: a, rules: [{alert: CrmEventsSinkDown, expr: up}]}]\n")
     target = Target.from_tables("live", {"files": {"rules": str(named)}}, source="test")
-    answers = given(Facts.rules, ()) | given(Facts.config, config())
+    answers = given(rules_hop.rules, ()) | given(Facts.config, config())
     facts = Facts(target, cast("Runtime", Container(b"groups: []\n", str(rules))), state_dir=tmp_path)
-    read = given(Facts.rules_file, facts.rules_file()) | given(Facts.rules_mounted, facts.rules_mounted())
+    read = given(files.rules_file, files.rules_file(facts)) | given(files.rules_mounted, files.rules_mounted(facts))
 
     finding = found_by("R_NOT_LISTED", Recorded(HEALTHY | answers | read, target))
 

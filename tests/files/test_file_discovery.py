@@ -9,6 +9,7 @@ from typing import Final, cast
 import pytest
 
 from runbook.diagnosis.facts import Facts
+from runbook.diagnosis.files import dashboard_file, rules_file, rules_mounted
 from runbook.errors import UsageError
 from runbook.files import file_discovery
 from runbook.files.file_discovery import DASHBOARD, RULES, dashboard_path, found_files, mounted_rules, rules_path
@@ -116,9 +117,9 @@ def wrong(root: Path) -> list[Situation]:
         asked = {
             str(rules_path(one.target, one.runtime)),
             str(found_files(one.target, one.runtime).rules),
-            facts.rules_file().where,
+            rules_file(facts).where,
         }
-        shown = {str(dashboard_path(one.target, one.runtime)), facts.dashboard_file().where}
+        shown = {str(dashboard_path(one.target, one.runtime)), dashboard_file(facts).where}
         if (asked, shown) != ({str(one.expected / RULES)}, {str(dashboard_of(one.expected))}):
             found.append(one)
     return found
@@ -135,7 +136,7 @@ def test_another_order_would_be_seen(root: Path, monkeypatch: pytest.MonkeyPatch
     def mount_first(target: Target, runtime: Runtime) -> Path:
         return mounted_rules(target, runtime) or rules_path(target, runtime)
 
-    monkeypatch.setattr("runbook.diagnosis.facts.rules_path", mount_first)
+    monkeypatch.setattr("runbook.diagnosis.files.rules_path", mount_first)
 
     assert wrong(root) != []
 
@@ -145,7 +146,7 @@ def test_what_the_container_has_is_what_is_mounted(root: Path) -> None:
     one = Situation(root, ("setting file", "mount"))
 
     assert mounted_rules(one.target, one.runtime) == root / "mount" / RULES
-    assert Facts(one.target, one.runtime, state_dir=root).rules_mounted() is not None
+    assert rules_mounted(Facts(one.target, one.runtime, state_dir=root)) is not None
 
 
 @pytest.mark.parametrize("source", ["a file of this host", "no file of this host"])

@@ -20,10 +20,11 @@ from runbook.files.desired import wanted_panels, wanted_rules
 from runbook.files.file_discovery import found_files
 from runbook.files.rules import plan_rules
 from runbook.files.writing import read_document
-from runbook.settings import STATE_DIR, Target, load_target
+from runbook.settings import STATE_DIR, Target, load_target, setting_groups
 from runbook.systems.docker.client import DockerRuntime
 from runbook.systems.grafana.client import Grafana
 from runbook.systems.prometheus.client import Prometheus
+from runbook.systems.settings_group import ServiceGroup
 
 pytestmark = pytest.mark.live
 
@@ -61,9 +62,7 @@ def test_claim_about_the_flow_holds(examined: dict[tuple[str, str], Examined[Fac
     assert result.status == "ok", f"{result.claim}: {result.status}: {result.evidence}"
 
 
-@pytest.mark.parametrize(
-    "group", ["prometheus", "grafana", "kafka", "keycloak", "alertmanager", "gateway", "apexflow", "sink"]
-)
+@pytest.mark.parametrize("group", [name for name, kind in setting_groups().items() if issubclass(kind, ServiceGroup)])
 def test_container_is_found_and_runs(target: Target, runtime: DockerRuntime, group: str) -> None:
     state = runtime.state(getattr(target, group).as_service)
 

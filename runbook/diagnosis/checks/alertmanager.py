@@ -4,11 +4,19 @@ from collections.abc import Mapping
 
 from runbook.diagnosis.check import Check, Finding, Ok, broken
 from runbook.diagnosis.checks.rules import loaded_rule
+from runbook.diagnosis.fact_cache import Fact
 from runbook.diagnosis.facts import Facts, saw
 from runbook.diagnosis.reach import port_check
 from runbook.diagnosis.service_state import down
 from runbook.errors import RunbookError, UnreachableError
 from runbook.names import ALERT
+from runbook.systems.alertmanager.client import Alertmanager, Silence
+
+
+@Fact
+def silences(facts: Facts) -> tuple[Silence, ...]:
+    """Return the active silences."""
+    return facts.ask_alertmanager(Alertmanager.silences)
 
 
 def _answers(facts: Facts) -> Finding:
@@ -31,10 +39,10 @@ def _is_told(facts: Facts) -> Finding:
 
 def _is_heard(facts: Facts) -> Finding:
     where, labels = f"GET {facts.target.alertmanager.url}/api/v2/silences", _labels(facts)
-    silences = facts.silences()
-    matching = [one for one in silences if one.matches(labels)]
+    active = silences(facts)
+    matching = [one for one in active if one.matches(labels)]
     if not matching:
-        return Ok((saw(where, f"{len(silences)} active, none matches {ALERT}"),))
+        return Ok((saw(where, f"{len(active)} active, none matches {ALERT}"),))
     last = max(matching, key=lambda one: one.ends_at)
     until = f"{last.ends_at:%Y-%m-%d %H:%M} UTC"
     seen = saw(where, f"silence {last.id} until {until} by {last.author}: {last.comment}")
@@ -83,7 +91,7 @@ CHECKS = (
     Check(
         code="M_SILENCED",
         hop="alertmanager",
-        claim="No silence hides the alert",
+        claim="No silence matches the alert",
         diagnosis=f"{ALERT} is silenced until {{until}} by {{by}}",
         sign="an active silence matches the labels of the alert",
         fix="{inv:unsilence --silence {id}}",

@@ -1,7 +1,7 @@
 """Hop apexflow: what creates leads and jobs, asked through the gateway."""
 
 from runbook.diagnosis.check import Check, Finding, Ok, broken
-from runbook.diagnosis.checks.gateway import REFUSED, UPSTREAM, probe_seen
+from runbook.diagnosis.checks.gateway import REFUSED, UPSTREAM, probe, probe_seen
 from runbook.diagnosis.container_checks import container_checks
 from runbook.diagnosis.facts import Facts
 from runbook.errors import RunbookError
@@ -10,7 +10,7 @@ from runbook.model import Evidence
 
 
 def _answer(facts: Facts) -> Evidence:
-    answer = facts.probe()
+    answer = probe(facts)
     seen = probe_seen(facts, answer)
     if answer.is_proxy_404 or answer.status in UPSTREAM | REFUSED:
         raise RunbookError(seen.saw, where=seen.source, fix=inv("troubleshoot"))
@@ -18,8 +18,8 @@ def _answer(facts: Facts) -> Evidence:
 
 
 def _is_reached(facts: Facts) -> Finding:
-    seen = probe_seen(facts, facts.probe())
-    if facts.probe().status in UPSTREAM:
+    seen = probe_seen(facts, probe(facts))
+    if probe(facts).status in UPSTREAM:
         return broken(seen, start=facts.start_command(facts.target.apexflow.as_service))
     return Ok((seen,))
 

@@ -4,7 +4,7 @@ from http import HTTPStatus
 from typing import Final
 
 from runbook.diagnosis.check import Check, Finding, NotChecked, Ok
-from runbook.diagnosis.checks.gateway import probe_seen
+from runbook.diagnosis.checks.gateway import probe, probe_seen
 from runbook.diagnosis.facts import Facts
 from runbook.diagnosis.service_state import down, is_known_to_have_ended
 
@@ -13,8 +13,8 @@ _LOOKED_UP: Final = frozenset({HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.NOT
 
 def _is_looked_up(facts: Facts) -> Finding:
     """A 404 for the lead proves the database; a 500 alone does not prove that the database is the cause."""
-    mine, seen = facts.target.apexflow, probe_seen(facts, facts.probe())
-    if facts.probe().status in _LOOKED_UP:
+    mine, seen = facts.target.apexflow, probe_seen(facts, probe(facts))
+    if probe(facts).status in _LOOKED_UP:
         return Ok((seen,))
     if is_known_to_have_ended(facts, mine.database):
         return down(facts, mine.database, seen)

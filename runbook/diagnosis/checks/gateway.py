@@ -7,20 +7,42 @@ from http import HTTPStatus
 from typing import Final
 
 from runbook.diagnosis.check import Check, Finding, Ok, broken
+from runbook.diagnosis.fact_cache import Fact
 from runbook.diagnosis.facts import Facts, saw
 from runbook.diagnosis.service_state import down, is_known_to_have_ended
 from runbook.errors import UnreachableError
 from runbook.model import Evidence
+from runbook.runs.run_log import RunEvent, last_run
 from runbook.systems.gateway.client import ProbeAnswer
 
 UPSTREAM: Final = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT})
+_NO_TOKEN: Final = "none"  # noqa: S105 - an invalid one, on purpose
 REFUSED: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+
+
+@Fact
+def unauthenticated_answer(facts: Facts) -> ProbeAnswer:
+    """Ask the gateway without a token: any answer proves that it, or the edge proxy before it, runs."""
+    return facts.ask_gateway(_NO_TOKEN)
+
+
+@Fact
+def probe(facts: Facts) -> ProbeAnswer:
+    """Ask the gateway with a token for what cannot exist: the answer proves the whole way to ApexFlow."""
+    return facts.ask_gateway(facts.token().value)
+
+
+@Fact
+def last_traffic(facts: Facts) -> tuple[str, tuple[RunEvent, ...]] | None:
+    """Return run id and events of the last traffic on this target; None when there was none."""
+    run_log = last_run(facts.state_dir, target=facts.target.name, holding="traffic")
+    return (run_log.run_id, run_log.events()) if run_log else None
 
 
 def _answers(facts: Facts) -> Finding:
     service = facts.target.gateway.as_service
     try:
-        answer = facts.unauthenticated_answer()
+        answer = unauthenticated_answer(facts)
     except UnreachableError as error:
         return down(facts, service, saw(error.where, error.seen))
     seen = probe_seen(facts, answer)
@@ -30,7 +52,7 @@ def _answers(facts: Facts) -> Finding:
 
 
 def _routes(facts: Facts) -> Finding:
-    answer = facts.unauthenticated_answer()
+    answer = unauthenticated_answer(facts)
     seen = probe_seen(facts, answer)
     if answer.is_proxy_404:
         return broken(seen, host=facts.target.gateway.host, prefix=facts.target.variable_prefix)
@@ -38,14 +60,14 @@ def _routes(facts: Facts) -> Finding:
 
 
 def _lets_in(facts: Facts) -> Finding:
-    seen = probe_seen(facts, facts.probe())
-    if facts.probe().status in REFUSED:
+    seen = probe_seen(facts, probe(facts))
+    if probe(facts).status in REFUSED:
         return broken(seen, log=facts.log_command(facts.target.gateway.as_service))
     return Ok((seen,))
 
 
 def _makes_new_data(facts: Facts) -> Finding:
-    last = facts.last_traffic()
+    last = last_traffic(facts)
     if last is None:
         return Ok((saw("the runs on this target", "no traffic yet"),))
     run_id, events = last
@@ -89,16 +111,16 @@ CHECKS = (
         claim="The gateway accepts the token",
         diagnosis="The gateway refuses a good token",
         sign="401 or 403 with a token that Keycloak has just given",
-        fix="{log}: it names the claim that it misses",
+        fix="{log}: its last lines say what is wrong with the token",
         needs=("TOKEN_TENANT", "GW_ROUTE"),
         run=_lets_in,
     ),
     Check(
         code="GW_DUPLICATE",
         hop="gateway",
-        claim="The last traffic run met no test data of an earlier one",
+        claim="The last traffic run created new test data",
         diagnosis="The last traffic run met test data that exists already",
-        sign="the last run of traffic ended with 409: no outage",
+        sign="the last traffic run ended with 409: no outage",
         fix="{inv:traffic}: its new run id makes new e-mail addresses",
         needs=("GW_ROUTE",),
         told="last",

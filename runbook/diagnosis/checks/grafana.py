@@ -1,15 +1,65 @@
 """Hop grafana: it serves, lets us in, and shows the dashboard that the file holds."""
 
+from http import HTTPStatus
+from typing import Final
+
 from runbook.diagnosis.check import Check, Finding, NotChecked, Ok, broken
-from runbook.diagnosis.facts import NEW_PANELS, NO_DATASOURCE, Facts, saw
-from runbook.diagnosis.files import panel_ids
+from runbook.diagnosis.fact_cache import Fact
+from runbook.diagnosis.facts import Facts, saw
+from runbook.diagnosis.files import dashboard_file, our_panels, panel_ids
 from runbook.diagnosis.reach import network_check, network_finding, port_check
 from runbook.diagnosis.service_state import down
 from runbook.errors import AnswerError, UnreachableError
 from runbook.invocation import inv
 from runbook.model import Evidence
+from runbook.systems.grafana.client import Datasource, DatasourceHealth, Grafana, ServedDashboard
 from runbook.systems.http import EXCERPT_CHARACTERS, shortened
 from runbook.systems.runtime import Service
+
+NO_DATASOURCE: Final = "no_datasource"
+_NEW_PANELS: Final = frozenset({20, 21})
+
+
+@Fact
+def dashboard(facts: Facts) -> ServedDashboard | None:
+    """Return the dashboard as served; None when there is none of that uid."""
+    return _served(facts)
+
+
+@Fact
+def served_panels(facts: Facts) -> frozenset[int]:
+    """Return which of the runbook's panels are served, after Grafana had time to read its files."""
+
+    def look() -> tuple[frozenset[int], bool]:
+        served = _served(facts)
+        ids = our_panels(served.panels if served else ())
+        return ids, ids >= _NEW_PANELS
+
+    return facts.until(look)
+
+
+@Fact
+def datasource(facts: Facts) -> Datasource:
+    """Return the datasource that the panels query; AnswerError NO_DATASOURCE: none has that name or uid."""
+    mine = facts.target.grafana
+    sources = facts.ask_grafana(Grafana.datasources)
+    for one in sources:
+        if one.uid == mine.datasource_uid or (not mine.datasource_uid and one.name == mine.datasource):
+            return one
+    raise AnswerError(
+        f"it has {', '.join(sorted(one.name for one in sources)) or 'none'}",
+        where=f"GET {mine.url}/api/datasources",
+        fix=inv("troubleshoot"),
+        status=HTTPStatus.OK,
+        code=NO_DATASOURCE,
+    )
+
+
+@Fact
+def datasource_health(facts: Facts) -> DatasourceHealth:
+    """Let Grafana try that datasource."""
+    uid = datasource(facts).uid
+    return facts.ask_grafana(lambda grafana: grafana.datasource_health(uid))
 
 
 def _answers(facts: Facts) -> Finding:
@@ -24,7 +74,7 @@ def _answers(facts: Facts) -> Finding:
 def _lets_in(facts: Facts) -> Finding:
     mine = facts.target.grafana
     try:
-        facts.dashboard()
+        dashboard(facts)
     except AnswerError as error:
         if error.code != "unauthorized":
             raise
@@ -35,7 +85,7 @@ def _lets_in(facts: Facts) -> Finding:
 def _has_the_datasource(facts: Facts) -> Finding:
     mine = facts.target.grafana
     try:
-        source = facts.datasource()
+        source = datasource(facts)
     except AnswerError as error:
         if error.code != NO_DATASOURCE:
             raise
@@ -45,7 +95,7 @@ def _has_the_datasource(facts: Facts) -> Finding:
 
 
 def _shares_a_network(facts: Facts) -> Finding:
-    source, health, seen = facts.datasource(), facts.datasource_health(), _datasource_seen(facts)
+    source, health, seen = datasource(facts), datasource_health(facts), _datasource_seen(facts)
     if health.ok:
         return Ok((seen,))
     peer = facts.target.prometheus.as_service
@@ -54,28 +104,32 @@ def _shares_a_network(facts: Facts) -> Finding:
 
 def _reaches_prometheus(facts: Facts) -> Finding:
     seen = _datasource_seen(facts)
-    return Ok((seen,)) if facts.datasource_health().ok else broken(seen, url=facts.datasource().url)
+    return Ok((seen,)) if datasource_health(facts).ok else broken(seen, url=datasource(facts).url)
 
 
 def _serves_the_file(facts: Facts) -> Finding:
-    file = facts.dashboard_file()
+    file = dashboard_file(facts)
     try:
         in_file = panel_ids(file.content)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         return NotChecked(f"this is no dashboard: {error}", where=file.where, fix=inv("rollback"))
-    if not in_file >= NEW_PANELS:
+    if not in_file >= _NEW_PANELS:
         why = "no panels 20 and 21 in it: setup has not been applied"
         return NotChecked(why, where=file.where, fix=inv("setup"))
-    served = facts.served_panels()
-    if served >= NEW_PANELS:
+    served = served_panels(facts)
+    if served >= _NEW_PANELS:
         return Ok((saw(_where(facts), "panels 20 and 21 are served"),))
-    missing = ", ".join(map(str, sorted(NEW_PANELS - served)))
+    missing = ", ".join(map(str, sorted(_NEW_PANELS - served)))
     seen = saw(_where(facts), f"the dashboard is served without {missing}, or not at all")
     return broken(saw(file.where, "holds panels 20 and 21"), seen, start=facts.start_command(_grafana(facts)))
 
 
+def _served(facts: Facts) -> ServedDashboard | None:
+    return facts.ask_grafana(lambda grafana: grafana.dashboard(facts.target.grafana.dashboard_uid))
+
+
 def _datasource_seen(facts: Facts) -> Evidence:
-    source, health = facts.datasource(), facts.datasource_health()
+    source, health = datasource(facts), datasource_health(facts)
     where = f"GET {facts.target.grafana.url}/api/datasources/uid/{source.uid}/health"
     return saw(where, f"{source.name} at {source.url}: {shortened(health.message, EXCERPT_CHARACTERS)}")
 
@@ -121,7 +175,7 @@ CHECKS = (
         needs=("F_AUTH",),
         run=_has_the_datasource,
     ),
-    network_check("grafana", "No network keeps Grafana from Prometheus", _shares_a_network, "F_DS_MISSING", "P_DOWN"),
+    network_check("grafana", "The networks let Grafana reach Prometheus", _shares_a_network, "F_DS_MISSING", "P_DOWN"),
     Check(
         code="F_DS_URL",
         hop="grafana",

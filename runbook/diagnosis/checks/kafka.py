@@ -1,19 +1,27 @@
 """Hop kafka: the broker that keeps the events."""
 
 from runbook.diagnosis.check import Check, Finding, Ok
+from runbook.diagnosis.fact_cache import Fact
 from runbook.diagnosis.facts import Facts, saw
 from runbook.diagnosis.reach import port_check
 from runbook.diagnosis.service_state import down
 from runbook.errors import UnreachableError
+from runbook.systems.kafka.client import ClusterFacts, Kafka
+
+
+@Fact
+def cluster(facts: Facts) -> ClusterFacts:
+    """Return brokers and topics."""
+    return facts.ask_kafka(Kafka.metadata)
 
 
 def _answers(facts: Facts) -> Finding:
     mine = facts.target.kafka
     try:
-        cluster = facts.cluster()
+        found = cluster(facts)
     except UnreachableError as error:
         return down(facts, mine.as_service, saw(error.where, error.seen))
-    return Ok((saw(f"Kafka at {mine.bootstrap}", f"brokers {', '.join(cluster.brokers)}"),))
+    return Ok((saw(f"Kafka at {mine.bootstrap}", f"brokers {', '.join(found.brokers)}"),))
 
 
 def _bootstrap(facts: Facts) -> str:
@@ -22,7 +30,7 @@ def _bootstrap(facts: Facts) -> str:
 
 
 CHECKS = (
-    port_check("kafka", "The Kafka broker", lambda facts: facts.target.kafka.as_service, _bootstrap, Facts.cluster),
+    port_check("kafka", "The Kafka broker", lambda facts: facts.target.kafka.as_service, _bootstrap, cluster),
     Check(
         code="Q_DOWN",
         hop="kafka",

@@ -1,24 +1,65 @@
 """Hop panels: what is on the screen, and whether an empty panel is a fault or just a quiet hour."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from typing import Final
 
 from runbook.diagnosis.check import Check, Finding, NotChecked, Ok, broken
-from runbook.diagnosis.facts import PANEL_20, WINDOW_S, Facts, saw
+from runbook.diagnosis.fact_cache import Fact
+from runbook.diagnosis.facts import Facts, saw
 from runbook.invocation import inv
 from runbook.model import Evidence
 from runbook.names import COUNTER
+from runbook.systems.prometheus.records import Series
 
-_WINDOW = timedelta(seconds=WINDOW_S)
+PANEL_20: Final = f"sum by (topic) (rate({COUNTER}[5m]))"
+_WINDOW_S: Final = 300.0
+_WINDOW: Final = timedelta(seconds=_WINDOW_S)
+
+
+@Fact
+def rates(facts: Facts) -> Mapping[str, float]:
+    """Return what panel 20 shows: events a second by topic, after the newest events if they show soon enough."""
+    newest, needs = facts.topics().newest, shown_after(facts)
+
+    def look() -> tuple[Mapping[str, float], bool]:
+        samples = facts.ask_prometheus(lambda prometheus: prometheus.query(PANEL_20))
+        found = {sample.labels.get("topic", ""): sample.value for sample in samples}
+        young = [topic for topic, at in newest.items() if at is not None and facts.now() - at < needs]
+        return found, all(found.get(topic, 0.0) > 0 for topic in young)
+
+    return facts.until(look)
+
+
+@Fact
+def series(facts: Facts) -> tuple[Series, ...]:
+    """Return the counter's raw samples of the panel's window."""
+    return facts.ask_prometheus(lambda one: one.samples(COUNTER, window_s=_WINDOW_S))
+
+
+@Fact
+def unread(facts: Facts) -> int:
+    """Return how many events the sink has not read, after it had time to commit what it has."""
+
+    def look() -> tuple[int, bool]:
+        left = facts.topics_now().unread
+        return left, left == 0
+
+    return facts.until(look) if facts.topics().unread else 0
+
+
+def shown_after(facts: Facts) -> timedelta:
+    """Return how long an event needs to the panel: a new series is served at 0 for one scrape before it moves."""
+    return timedelta(seconds=1 + 2 * max((one.scrape_interval_s for one in facts.targets()), default=0.0))
 
 
 def _events_come(facts: Facts) -> Finding:
     topics, seen = facts.topics(), _newest_seen(facts)
     if _within(facts, _WINDOW, topics.newest.values()):
         return Ok((seen,))
-    if facts.unread():
+    if unread(facts):
         return NotChecked(
-            f"{facts.unread()} events are not read by the sink, and none is newer than five minutes",
+            f"{unread(facts)} events are not read by the sink, and none is newer than five minutes",
             where=seen.source,
             fix=f"{inv('logs')}: what the sink waits for",
         )
@@ -27,16 +68,16 @@ def _events_come(facts: Facts) -> Finding:
 
 
 def _panels_move(facts: Facts) -> Finding:
-    rates, newest, shown_after = facts.rates(), facts.topics().newest, facts.shown_after()
-    text = ", ".join(f"{topic} {rate:.4g}/s" for topic, rate in sorted(rates.items()))
+    shown, newest, needs = rates(facts), facts.topics().newest, shown_after(facts)
+    text = ", ".join(f"{topic} {rate:.4g}/s" for topic, rate in sorted(shown.items()))
     seen = saw(f"query {PANEL_20}", text or "it can be queried, and has no rate")
-    recent = [topic for topic, at in newest.items() if _within(facts, _WINDOW - shown_after, [at])]
-    blind = [topic for topic in recent if not rates.get(topic, 0.0) > 0]
+    recent = [topic for topic, at in newest.items() if _within(facts, _WINDOW - needs, [at])]
+    blind = [topic for topic in recent if not shown.get(topic, 0.0) > 0]
     if not blind:
         return Ok((seen, _newest_seen(facts)))
-    if facts.unread() or _within(facts, shown_after, [newest[topic] for topic in blind]):
+    if unread(facts) or _within(facts, needs, [newest[topic] for topic in blind]):
         return NotChecked(
-            f"events of {', '.join(blind)} are on their way, {facts.unread()} of them not read by the sink",
+            f"events of {', '.join(blind)} are on their way, {unread(facts)} of them not read by the sink",
             where=_newest_seen(facts).source,
             fix=f"{inv('troubleshoot')}, in half a minute",
         )
@@ -45,11 +86,11 @@ def _panels_move(facts: Facts) -> Finding:
 
 def _blind(facts: Facts, topic: str, seen: Evidence) -> Finding:
     """Events were read, yet the panel shows nothing: because of the series' first value, or nobody knows why."""
-    samples = [one.samples for one in facts.series() if one.labels.get("topic") == topic]
-    values = [{value for _, value in series} for series in samples]
+    samples = [one.samples for one in series(facts) if one.labels.get("topic") == topic]
+    values = [{value for _, value in one} for one in samples]
     raw = saw(
         f"raw samples of {COUNTER}, topic {topic}",
-        "; ".join(f"{len(series)} samples: {sorted(found)}" for series, found in zip(samples, values, strict=True))
+        "; ".join(f"{len(one)} samples: {sorted(found)}" for one, found in zip(samples, values, strict=True))
         or "no series",
     )
     if values and all(len(found) == 1 and min(found) > 0 for found in values):
@@ -72,16 +113,16 @@ CHECKS = (
         code="V_BORN",
         hop="panels",
         claim="The panels show the events of the last five minutes",
-        diagnosis="Events are counted, but the panels are empty: the series was born above zero",
+        diagnosis="Events are counted, but the panels are empty: the series began above zero",
         sign="events were read, the rate is 0, and all raw samples are equal and above 0",
-        fix="{inv:traffic}: a second wave of events shows",
+        fix="{inv:traffic}: the panels show the next events",
         needs=("Q_DOWN", "P_TARGET"),
         run=_panels_move,
     ),
     Check(
         code="A_IDLE",
         hop="panels",
-        claim="Every event is read, and it is known when the last one came",
+        claim="It is known when the last event came, and no older one is unread",
         diagnosis="No event came in the last five minutes: the panels are empty, nothing is wrong",
         sign="no event is newer than five minutes, and every event is read",
         fix="",

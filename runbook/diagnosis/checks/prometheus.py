@@ -104,7 +104,7 @@ CHECKS = (
         run=_has_job,
     ),
     network_check(
-        "prometheus", "No network keeps Prometheus from the sink", _shares_a_network, "P_NO_JOB", "S_METRICS_DOWN"
+        "prometheus", "The networks let Prometheus reach the sink", _shares_a_network, "P_NO_JOB", "S_METRICS_DOWN"
     ),
     Check(
         code="P_TARGET",

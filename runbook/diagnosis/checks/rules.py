@@ -9,19 +9,39 @@ from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
 from runbook.diagnosis.check import Check, Finding, NotChecked, Ok, broken
+from runbook.diagnosis.fact_cache import Fact
 from runbook.diagnosis.facts import Facts, saw
-from runbook.diagnosis.files import FileFact
+from runbook.diagnosis.files import FileFact, rules_file, rules_inside, rules_mounted
 from runbook.errors import RunbookError
 from runbook.files.rules_validity import holds_alert, rules_problem
 from runbook.invocation import inv
 from runbook.model import Evidence
 from runbook.names import ALERT
-from runbook.systems.prometheus.records import Rule
+from runbook.systems.prometheus.client import Prometheus
+from runbook.systems.prometheus.records import Rule, RuleGroup
 from runbook.wording import fingerprint
 
 
+@Fact
+def rules(facts: Facts) -> tuple[RuleGroup, ...]:
+    """Return Prometheus's loaded rules, the runbook's evaluated at least once if that comes soon enough."""
+
+    def look() -> tuple[tuple[RuleGroup, ...], bool]:
+        groups = facts.ask_prometheus(Prometheus.rules)
+        mine = (rule for group in groups for rule in group.rules if rule.name == ALERT)
+        return groups, all(rule.health != "unknown" for rule in mine)
+
+    return facts.until(look)
+
+
+@Fact
+def reload_succeeded(facts: Facts) -> bool | None:
+    """Say whether Prometheus's last reload succeeded; None when it does not say."""
+    return facts.ask_prometheus(Prometheus.last_reload_successful)
+
+
 def _is_valid(facts: Facts) -> Finding:
-    file, reloaded = facts.rules_file(), facts.reload_succeeded()
+    file, reloaded = rules_file(facts), reload_succeeded(facts)
     flag = saw(f"GET {facts.target.prometheus.url}/metrics", f"last reload {_word(reloaded)}")
     problem = rules_problem(file.content, facts.target.prometheus.promtool)
     if problem:
@@ -48,7 +68,7 @@ def _blamed(facts: Facts, where: str, flag: Evidence) -> Finding:
 def file_problem(facts: Facts) -> Evidence | None:
     """Return why Prometheus cannot load the rules file; None if it can, or if the file cannot be read."""
     try:
-        file = facts.rules_file()
+        file = rules_file(facts)
     except RunbookError:
         return None
     problem = rules_problem(file.content, facts.target.prometheus.promtool)
@@ -67,7 +87,7 @@ def _is_listed(facts: Facts) -> Finding:
     rule = loaded_rule(facts)
     if rule is not None:
         return Ok((_rule_seen(facts, rule),))
-    file, listed = facts.rules_file(), facts.config().rule_files
+    file, listed = rules_file(facts), facts.config().rule_files
     if not holds_alert(file.content):
         return NotChecked(f"no rule {ALERT} in it: setup has not been applied", where=file.where, fix=inv("setup"))
     seen = saw(f"GET {mine.url}/api/v1/status/config", f"rule_files: {', '.join(listed) or 'none'}")
@@ -77,7 +97,7 @@ def _is_listed(facts: Facts) -> Finding:
     mounted = _mounted(facts)
     if mounted and mounted.content != file.content:
         why = f"{file.where} holds {ALERT}, but Prometheus's container has {mounted.where}"
-        fix = f"set {facts.target.variable_prefix}FILES_RULES to {mounted.where}, then {inv('setup')}"
+        fix = f"set {facts.target.files.variable('rules')} to {mounted.where}, then {inv('setup')}"
         return NotChecked(why, where=where, fix=fix)
     why = f"{file.where} holds {ALERT} and is listed, but the rule is not loaded"
     return NotChecked(why, where=where, fix=f"{inv('setup')}: it lets Prometheus read the file again")
@@ -86,13 +106,13 @@ def _is_listed(facts: Facts) -> Finding:
 def _mounted(facts: Facts) -> FileFact | None:
     """Return the file of this host that the container has; None where that cannot be said."""
     try:
-        return facts.rules_mounted()
+        return rules_mounted(facts)
     except RunbookError:
         return None
 
 
 def _is_inside(facts: Facts) -> Finding:
-    mine, content = facts.target.prometheus, facts.rules_inside()
+    mine, content = facts.target.prometheus, rules_inside(facts)
     where = f"{mine.rules_inside} in {mine.container}"
     if content is not None:
         return Ok((saw(where, fingerprint(content)),))
@@ -103,14 +123,14 @@ def _is_inside(facts: Facts) -> Finding:
 def _is_current(facts: Facts) -> Finding:
     mine = facts.target.prometheus
     try:
-        here = facts.rules_mounted()
+        here = rules_mounted(facts)
     except RunbookError as error:
         fix = "run on the host of the containers, as a user who may read it"
         return NotChecked(error.seen, where=error.where, fix=fix)
     if here is None:
-        fix = f"set {facts.target.variable_prefix}FILES_RULES to the rules file"
+        fix = f"set {facts.target.files.variable('rules')} to the rules file"
         return NotChecked("neither a setting nor a mount names the file on this host", where=mine.rules_inside, fix=fix)
-    there = facts.rules_inside() or b""
+    there = rules_inside(facts) or b""
     inside = saw(f"{mine.rules_inside} in {mine.container}", fingerprint(there))
     seen = (saw(here.where, fingerprint(here.content)), inside)
     return Ok(seen) if here.content == there else broken(*seen, start=facts.start_command(mine.as_service))
@@ -130,8 +150,8 @@ def _is_evaluated(facts: Facts) -> Finding:
 
 def loaded_rule(facts: Facts) -> Rule | None:
     """Return the runbook's alert as Prometheus has loaded it, from whichever group."""
-    rules = (rule for group in facts.rules() for rule in group.rules)
-    return next((rule for rule in rules if rule.name == ALERT and rule.type == "alerting"), None)
+    loaded = (rule for group in rules(facts) for rule in group.rules)
+    return next((rule for rule in loaded if rule.name == ALERT and rule.type == "alerting"), None)
 
 
 def _rule_seen(facts: Facts, rule: Rule) -> Evidence:
@@ -175,8 +195,8 @@ CHECKS = (
     Check(
         code="R_NOT_MOUNTED",
         hop="rules",
-        claim="The rules file is there inside Prometheus's container",
-        diagnosis="The rules file is not there inside Prometheus's container",
+        claim="Prometheus's container has a rules file",
+        diagnosis="Prometheus's container has no rules file",
         sign="the container has no file at that path",
         fix="mount the rules file at {path}, then {recreate}",
         needs=("P_DOWN",),

@@ -5,14 +5,22 @@ from typing import Final
 
 from runbook.diagnosis.check import Check, Finding, NotChecked, Ok, broken
 from runbook.diagnosis.container_checks import container_checks
+from runbook.diagnosis.fact_cache import Fact
 from runbook.diagnosis.facts import Facts, saw
 from runbook.diagnosis.reach import are_apart, joining, lost_finding, network_check, port_check
 from runbook.errors import AnswerError, UnreachableError
 from runbook.model import Evidence
+from runbook.systems.kafka.client import GroupFacts, Kafka
 from runbook.systems.runtime import Service
 
 _LISTENS: Final = "Listening to topics"
 _TIME_TO_JOIN: Final = timedelta(seconds=60)
+
+
+@Fact
+def group(facts: Facts) -> GroupFacts | None:
+    """Return the sink's group; None when the broker cannot say."""
+    return facts.ask_kafka(Kafka.group)
 
 
 def _answer(facts: Facts) -> Evidence:
@@ -30,10 +38,10 @@ def _is_on_a_network(facts: Facts) -> Finding:
 
 def _listens(facts: Facts) -> Finding:
     """Proven by a member of the group, by having read everything, or by the start-up line: any one of them."""
-    group = facts.group()
-    if group is not None:
-        seen = saw(f"group {facts.target.kafka.group}", f"{group.state}, {len(group.members)} members")
-        return Ok((seen,)) if group.members else _empty_group(facts, seen)
+    members = group(facts)
+    if members is not None:
+        seen = saw(f"group {facts.target.kafka.group}", f"{members.state}, {len(members.members)} members")
+        return Ok((seen,)) if members.members else _empty_group(facts, seen)
     unread = facts.topics().unread
     if unread == 0:
         return Ok((saw("offsets of the sink", "every event is read"),))

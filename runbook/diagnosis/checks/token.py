@@ -19,7 +19,7 @@ CHECKS = (
         claim="The token names the tenant",
         diagnosis="The token has no claim tenant_id",
         sign="the claim is not in the decoded token",
-        fix="give the client {client} a mapper that puts tenant_id into the access token",
+        fix="add a mapper to the client {client} that puts tenant_id into the access token",
         needs=("KC_USER",),
         run=_names_tenant,
     ),

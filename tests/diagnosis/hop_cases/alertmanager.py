@@ -1,0 +1,38 @@
+"""The cases of hop alertmanager: what breaks each check, and what keeps it from being looked at."""
+
+from cases import NOT_READY, Case, port_case
+from recorded import (
+    ALERTMANAGER,
+    answered,
+    config,
+    given,
+    refused,
+    silence,
+)
+
+from runbook.diagnosis.checks import alertmanager
+from runbook.diagnosis.facts import Facts
+
+CASES = (
+    port_case("alertmanager", ALERTMANAGER, Facts.alertmanager_ready, alertmanager.silences),
+    Case(
+        hop="alertmanager",
+        code="M_DOWN",
+        broken=(given(Facts.alertmanager_ready, NOT_READY) | given(alertmanager.silences, refused())),
+        unseen=given(Facts.alertmanager_ready, answered(200)),
+    ),
+    Case(
+        hop="alertmanager",
+        code="M_DISCONNECTED",
+        broken=given(Facts.config, config(has_alertmanagers=False)),
+        unseen=given(Facts.config, refused()),
+    ),
+    Case(
+        hop="alertmanager",
+        code="M_SILENCED",
+        broken=given(alertmanager.silences, (silence("SomethingElse"), silence("CrmEventsSinkDown"))),
+        unseen=given(alertmanager.silences, refused()),
+        says="90d3ca12",
+        fix="inv unsilence",
+    ),
+)

@@ -1,0 +1,73 @@
+"""The cases of hop grafana: what breaks each check, and what keeps it from being looked at."""
+
+from cases import NO_STATE, ODD, SILENT_SOURCE, Case, file, port_case
+from recorded import (
+    DASHBOARD_BEFORE,
+    GRAFANA,
+    answered,
+    given,
+    refused,
+)
+
+from runbook.diagnosis import files
+from runbook.diagnosis.checks import grafana
+from runbook.diagnosis.facts import Facts
+from runbook.errors import AnswerError
+from runbook.systems.grafana.client import DatasourceHealth, GrafanaHealth
+
+CASES = (
+    port_case("grafana", GRAFANA, Facts.grafana_health, grafana.dashboard),
+    Case(
+        hop="grafana",
+        code="WRONG_NETWORK",
+        broken=(
+            given(Facts.networks, frozenset({"dashboards"}), GRAFANA) | given(grafana.datasource_health, SILENT_SOURCE)
+        ),
+        unseen=(given(Facts.networks, NO_STATE, GRAFANA) | given(grafana.datasource_health, SILENT_SOURCE)),
+        says="no such host",
+        fix="docker network connect dashboards prometheus",
+    ),
+    Case(
+        hop="grafana",
+        code="F_DS_MISSING",
+        broken=given(
+            grafana.datasource,
+            AnswerError("it has Loki", where="there", fix="", status=200, code=grafana.NO_DATASOURCE),
+        ),
+        unseen=given(grafana.datasource, ODD),
+        says="it has Loki",
+        fix="RUNBOOK_GRAFANA_DATASOURCE",
+    ),
+    Case(
+        hop="grafana",
+        code="F_DS_URL",
+        broken=given(grafana.datasource_health, DatasourceHealth(ok=False, message="connection refused")),
+        unseen=given(grafana.datasource, ODD),
+        says="http://aether-prom:9090: connection refused",
+        fix="into the datasource",
+    ),
+    Case(
+        hop="grafana",
+        code="F_DOWN",
+        broken=(
+            given(Facts.grafana_health, GrafanaHealth(ok=False, version="", status=503))
+            | given(grafana.dashboard, refused())
+        ),
+        unseen=given(Facts.grafana_health, answered(200)),
+    ),
+    Case(
+        hop="grafana",
+        code="F_AUTH",
+        broken=given(grafana.dashboard, answered(401, "unauthorized")),
+        unseen=given(grafana.dashboard, answered(500)),
+        fix="RUNBOOK_GRAFANA_PASSWORD_FILE",
+    ),
+    Case(
+        hop="grafana",
+        code="F_NOT_PROVISIONED",
+        broken=given(grafana.served_panels, frozenset({19})),
+        unseen=given(files.dashboard_file, file(DASHBOARD_BEFORE)),
+        says="without 20, 21",
+        fix="docker restart aether-grafana",
+    ),
+)

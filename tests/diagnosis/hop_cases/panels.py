@@ -1,0 +1,28 @@
+"""The cases of hop panels: what breaks each check, and what keeps it from being looked at."""
+
+from cases import Case
+from recorded import (
+    LEADS,
+    given,
+    series,
+    topics,
+)
+
+from runbook.diagnosis.checks import panels
+from runbook.diagnosis.facts import Facts
+
+CASES = (
+    Case(
+        hop="panels",
+        code="V_BORN",
+        broken=(given(panels.rates, {LEADS: 0.0}) | given(panels.series, series(3.0, 3.0, 3.0))),
+        unseen=(given(panels.rates, {}) | given(panels.series, ())),
+        says="3 samples: [3.0]",
+        fix="the panels show the next events",
+    ),
+    Case(
+        hop="panels",
+        code="A_IDLE",
+        unseen=(given(Facts.topics, topics(600.0, unread=4)) | given(panels.unread, 4) | given(panels.rates, {})),
+    ),
+)

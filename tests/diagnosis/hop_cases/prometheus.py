@@ -1,0 +1,52 @@
+"""The cases of hop prometheus: what breaks each check, and what keeps it from being looked at."""
+
+from cases import LOOKUP, NO_STATE, Case, port_case
+from recorded import (
+    PROMETHEUS,
+    answered,
+    config,
+    given,
+    refused,
+    scrape,
+)
+
+from runbook.diagnosis.facts import Facts
+
+CASES = (
+    port_case("prometheus", PROMETHEUS, Facts.prometheus_ready),
+    Case(
+        hop="prometheus",
+        code="WRONG_NETWORK",
+        broken=(
+            given(Facts.networks, frozenset({"monitoring"}), PROMETHEUS)
+            | given(Facts.targets, (scrape("down", error=LOOKUP.format("aether-crm-events-sink")),))
+        ),
+        unseen=(
+            given(Facts.networks, NO_STATE, PROMETHEUS)
+            | given(Facts.targets, (scrape("down", error=LOOKUP.format("aether-crm-events-sink")),))
+        ),
+        says="monitoring",
+        fix="docker network connect monitoring crm-events-sink",
+    ),
+    Case(
+        hop="prometheus",
+        code="P_DOWN",
+        broken=given(Facts.prometheus_ready, refused()),
+        unseen=given(Facts.prometheus_ready, answered(200)),
+    ),
+    Case(
+        hop="prometheus",
+        code="P_NO_JOB",
+        broken=(given(Facts.config, config(jobs=("prometheus",))) | given(Facts.targets, ())),
+        unseen=given(Facts.config, refused()),
+        says="scrape jobs: prometheus",
+        fix="add the job crm-events-sink",
+    ),
+    Case(
+        hop="prometheus",
+        code="P_TARGET",
+        broken=given(Facts.targets, (scrape("down", error="no such host"),)),
+        unseen=given(Facts.targets, (scrape("unknown"),)),
+        says="no such host",
+    ),
+)
