@@ -1,8 +1,10 @@
-"""What every test shares: with CI=true nothing may be skipped, and a run of no tests is a failure."""
+"""What every test shares: the option --unit; and with CI=true nothing may be skipped."""
 
 import os
 
 import pytest
+
+pytest_plugins = ["unit_run"]
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
