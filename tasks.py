@@ -1,6 +1,8 @@
 """The runbook "CRM Events Visualization Setup" as tasks. The first docstring line of each is its promise."""
 
+import os
 import shlex
+import subprocess
 import sys
 from functools import partial
 from importlib import metadata
@@ -26,7 +28,7 @@ from runbook.commands.task_builder import command
 from runbook.commands.traffic.options import TrafficOptions
 from runbook.commands.troubleshoot.options import TroubleshootOptions
 from runbook.commands.verify.options import VerifyOptions
-from runbook.interrupts import become_interruptible
+from runbook.interrupts import Interrupted, become_interruptible, uninterrupted
 
 if TYPE_CHECKING:
     from runbook.commands.run_context import RunContext
@@ -192,50 +194,61 @@ def mend(context: "RunContext", options: MendOptions) -> "CommandResult":
 
 
 @task()
-def lint(context: Context) -> None:
+def lint(_context: Context) -> None:
     """Check style, types, import contracts and the generated parts of the documents."""
-    _python(context, "-m tests.lint")
+    _python("tests.lint")
 
 
 @task(help={"name": "a file of benchmarks/; its own options come after --: inv dev.bench chaos -- --kills 1000"})
 def bench(context: Context, name: str) -> None:
     """Run one of the benchmarks; it prints the ratios of one run."""
-    _python(context, f"-m benchmarks {shlex.quote(name)} {shlex.join(shlex.split(context.remainder))}")
+    _python("benchmarks", name, *shlex.split(context.remainder))
 
 
 @task()
-def docs(context: Context) -> None:
+def docs(_context: Context) -> None:
     """Write the generated parts of the documents."""
-    _python(context, "-m docs.generated")
-
-
-@task()
-def unit(context: Context) -> None:
-    """Run every test that needs no process, no port and no waiting; less than half a minute."""
-    _python(context, "-m tests.run --unit")
+    _python("docs.generated")
 
 
 @task(
+    iterable=["only"],
+    positional=[],
+    help={"only": "this file, folder or file::test only; may be given several times"},
+)
+def unit(_context: Context, only: list[str]) -> None:
+    """Run every test that needs no process, no port and no waiting; less than half a minute."""
+    _python("tests.run", "--unit", f"--parent={os.getpid()}", *(f"--only={one}" for one in only))
+
+
+@task(
+    iterable=["only"],
+    positional=[],
     help={
         "fast": "without the tests that start the local stack",
         "real": "also against the real Kafka, Keycloak and PostgreSQL (Java, Maven and PostgreSQL are needed)",
         "docker": "also on a Docker engine; tests/docker/with-engine ./inv test --docker brings one along (root)",
-        "only": "these files or folders only, without the lint of the rest",
-    }
+        "only": "this file, folder or file::test only, without lint; may be given several times",
+    },
 )
-def test(context: Context, fast: bool = False, real: bool = False, docker: bool = False, only: str = "") -> None:
+def test(_context: Context, only: list[str], fast: bool = False, real: bool = False, docker: bool = False) -> None:
     """Prove the project: style, types, contracts and every test, with the real Prometheus and Alertmanager."""
     chosen = [f"--{name}" for name, is_chosen in (("fast", fast), ("real", real), ("docker", docker)) if is_chosen]
-    _python(context, shlex.join(["-m", "tests.run", *chosen, *(["--only", only] if only else [])]))
+    _python("tests.run", f"--parent={os.getpid()}", *chosen, *(f"--only={one}" for one in only))
 
 
-def _python(context: Context, arguments: str) -> None:
-    """Run a module of this environment in the checkout; its exit code becomes ours."""
-    with context.cd(str(_ROOT)):
-        done = context.run(f"{shlex.quote(sys.executable)} {arguments}", warn=True)
-    code = 1 if done is None else int(done.exited)  # a result that failed is false, whatever its code
+def _python(module: str, *arguments: str) -> None:
+    """Run a module of this environment in the checkout; its exit code becomes ours, and our end is its end."""
+    with subprocess.Popen([sys.executable, "-m", module, *arguments], cwd=_ROOT) as child:
+        try:
+            code = child.wait()
+        except Interrupted:
+            with uninterrupted():
+                child.terminate()
+                child.wait()
+            raise
     if code:
-        raise Exit(code=code)
+        raise Exit(code=code if code > 0 else 128 - code)
 
 
 namespace = Collection(

@@ -127,4 +127,4 @@ class YesOption:
 class RunIdOption:
     """What a command takes that works on an earlier run."""
 
-    run_id: str | None = option(None, flag="run", help="id of the run, as history lists it; default: the newest that fits")
+    run_id: str | None = option(None, flag="run", help="id of the run, see history; default: the newest that fits")

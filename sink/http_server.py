@@ -66,6 +66,11 @@ class HttpServer(ThreadingMixIn, TCPServer):
         """The TCP port that it listens on."""
         return int(self.socket.getsockname()[1])
 
+    def service_actions(self) -> None:
+        """End the serving thread once the port has been closed: it would poll the closed socket without a pause."""
+        if self.socket.fileno() < 0:
+            sys.exit()
+
     def handle_error(self, request: object, client_address: object) -> None:
         """Ignore a client that has disconnected; anything else is a bug, and its traceback is printed."""
         if not isinstance(sys.exc_info()[1], OSError):

@@ -1,8 +1,16 @@
-"""What every test shares: with CI=true nothing may be skipped, and a run of no tests is a failure."""
+"""What every test shares: the option --unit; and with CI=true nothing may be skipped."""
 
 import os
+import signal
 
 import pytest
+
+pytest_plugins = ["unit_run"]
+
+
+def pytest_configure() -> None:
+    """Heed Ctrl-C also where the tests run in the background of a shell, which ignores it: some send it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

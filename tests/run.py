@@ -1,43 +1,87 @@
 """Runs the tests as `inv test` and `inv dev.unit` do: `python -m tests.run --help`.
 
-Exit codes are those of the README: 0, 1 (a check or a test failed, or no test ran), 4 (there is no such test), 130.
+Exit codes are those of the README: 0, 1 (a check or a test failed, no test ran, or a process was left behind), 4 (there
+is no such test), 130 (a signal asked for the end). However it ends, no process of the tests stays.
 """
 
 import argparse
 import os
 import shutil
-import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from tempfile import TemporaryFile
 from typing import Final
 
-from runbook.errors import ExitCode
+from runbook.errors import ExitCode, RunbookError
+from runbook.invocation import called_as, inv
 from runbook.local_stack.tools import found_tools
-from tests.lint import ROOT, failed_checks
+from tests.children import Children, end_by_signals
+from tests.lint import ROOT
+from tests.selection import refuse_unknown
 
-_PYTEST_CODES: Final[Mapping[int, ExitCode]] = {0: ExitCode.OK, 2: ExitCode.INTERRUPTED, 4: ExitCode.USAGE}
+_PYTEST_USAGE: Final = 4
+_PYTEST_NO_TEST: Final = 5
 _COVERAGE: Final = ("--cov", "--cov-report=term:skip-covered")
 _PARALLEL: Final = ("-n", "2", "--dist", "loadfile")
+_PYTEST: Final = (sys.executable, "-m", "pytest")
+_LINT: Final = (sys.executable, "-m", "tests.lint")
+_NODE: Final = (sys.executable, "-m", "pip", "install", "-q", "--require-hashes", "-r", "tests/conformance/node.lock")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """What is to run: all or the tests of `only`; `real` and `docker` add tests, `fast` and `unit` leave some out."""
+
+    only: tuple[str, ...] = ()
+    unit: bool = False
+    fast: bool = False
+    real: bool = False
+    docker: bool = False
+
+    @property
+    def is_whole(self) -> bool:
+        """Tell if all of the project's code is meant to run: only then has its coverage a meaning."""
+        return not self.only and not self.fast and not self.unit
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Return the marks of the tests that do not run."""
+        is_out = {"live": True, "stack": self.fast, "real": not self.real, "docker": not self.docker}
+        return tuple(mark for mark, is_out_ in is_out.items() if is_out_)
+
+    def runs(self) -> Iterator[tuple[str, ...]]:
+        """Yield pytest's options, run by run. A Docker engine has room for one installation: its tests go alone."""
+        paths = self.only or ("tests",)
+        parallel = () if any("::" in one for one in self.only) else _PARALLEL  # it would pass over what is not found
+        rest = [f"not {mark}" for mark in self.left_out]
+        if self.unit:
+            yield ("--unit", *parallel, *paths)
+        elif self.docker and not self.is_whole:
+            yield ("-m", " and ".join(rest), *paths)
+        else:
+            if self.docker:
+                yield ("-m", " and ".join(("docker", *rest)), *paths)
+                rest.append("not docker")
+            yield ("-m", " and ".join(rest), *parallel, *(_COVERAGE if self.is_whole else ()), *paths)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run what was asked for; the first part that fails decides, the others run all the same."""
-    options = _parser().parse_args(arguments)
-    if options.unit:
-        return _pytest("-m", "unit", *_PARALLEL, *_selected(options.only))
-    if options.only and not Path(ROOT, options.only.partition("::")[0]).exists():
-        print(f"There is no test {options.only}\n{ROOT / 'tests'}\nFix: a file or folder of tests/", file=sys.stderr)
-        return int(ExitCode.USAGE)
-    lint = 0 if options.only else min(1, failed_checks())
-    if not shutil.which("npm"):
-        install = ("-m", "pip", "install", "-q", "--require-hashes", "-r", "tests/conformance/node.lock")
-        subprocess.run([sys.executable, *install], cwd=ROOT, check=True)
-    left_out = {"live": True, "stack": options.fast, "real": not options.real, "docker": not options.docker}
-    print(f"left out: tests marked {', '.join(mark for mark, is_out in left_out.items() if is_out)}", flush=True)
-    is_whole = not options.only and not options.fast
-    codes = [_pytest(*run, *_selected(options.only)) for run in _runs(left_out, is_whole=is_whole)]
-    return max(lint, *codes)
+    """Run what was asked for, and end all that it has started."""
+    options = vars(_parser().parse_args(arguments))
+    called_as("inv")
+    end_by_signals(parent=options.pop("parent"))
+    children = Children()
+    try:
+        code = _code(children, Selection(**{**options, "only": tuple(options["only"])}))
+    except RunbookError as error:
+        print(error, file=sys.stderr)
+        code = int(error.exit_code)
+    finally:
+        left = children.end()
+    if left:
+        print("The tests have left behind, and it was ended:", *left, sep="\n", file=sys.stderr)
+    return max(code, min(1, len(left)))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -46,37 +90,50 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--fast", action="store_true", help="without the tests that start the local stack")
     parser.add_argument("--real", action="store_true", help="also against the real Kafka, Keycloak and PostgreSQL")
     parser.add_argument("--docker", action="store_true", help="also on a Docker engine")
-    parser.add_argument("--only", default="", help="this file, folder or test only, without lint")
+    parser.add_argument("--only", action="append", default=[], help="this file, folder or test only, without lint")
+    parser.add_argument("--parent", type=int, default=0, help="end when this process does")
     return parser
 
 
-def _selected(only: str) -> tuple[str, ...]:
-    return (only,) if only else ("tests",)
+def _code(children: Children, selection: Selection) -> int:
+    """Check style and types beside the tests, which wait for much; what failed there is printed behind them."""
+    refuse_unknown(selection.only)
+    environment = {**os.environ, **({} if selection.unit else _programs())}
+    with TemporaryFile() as output:
+        lint = 0 if selection.only or selection.unit else children.start(_LINT, environment=os.environ, output=output)
+        if _needs_node(selection):
+            children.code(children.start(_NODE, environment=os.environ))
+        if not selection.unit:
+            beside = "; style, types, contracts and documents are checked beside them" if lint else ""
+            print(f"left out: tests marked {', '.join(selection.left_out)}{beside}", flush=True)
+        codes = [_pytest(children, selection, run, environment) for run in selection.runs()]
+        if lint and children.code(lint):
+            codes.append(int(ExitCode.PROBLEM))
+            output.seek(0)
+            print(output.read().decode())
+    return max(codes)
 
 
-def _runs(left_out: Mapping[str, bool], *, is_whole: bool) -> list[tuple[str, ...]]:
-    """Return pytest's options, run by run. One Docker engine has room for one installation: those tests go alone."""
-    if left_out["docker"]:
-        return [("-m", _marks(left_out), *_PARALLEL, *(_COVERAGE if is_whole else ()))]
-    if not is_whole:
-        return [("-m", _marks(left_out))]
-    in_containers = " and ".join(("docker", *(f"not {mark}" for mark, is_out in left_out.items() if is_out)))
-    return [("-m", in_containers), ("-m", _marks({**left_out, "docker": True}), *_PARALLEL, *_COVERAGE)]
+def _needs_node(selection: Selection) -> bool:
+    is_chosen = not selection.unit and (not selection.only or "conformance" in " ".join(selection.only))
+    return is_chosen and not shutil.which("npm")
 
 
-def _marks(left_out: Mapping[str, bool]) -> str:
-    return " and ".join(f"not {mark}" for mark, is_out in left_out.items() if is_out)
-
-
-def _pytest(*options: str) -> int:
-    """Run pytest with the programs of the distribution; its exit code 5, no test ran, is a failure as any other."""
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", *options], cwd=ROOT, env={**os.environ, **_programs()}, check=False
-    )
-    return int(_PYTEST_CODES.get(done.returncode, ExitCode.PROBLEM))
+def _pytest(children: Children, selection: Selection, options: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run pytest; its own exit codes do not leave this program: 5 means something else here."""
+    code = children.code(children.start([*_PYTEST, *options], environment=environment))
+    where = " ".join(selection.only) or str(ROOT / "tests")
+    if code == _PYTEST_USAGE:
+        print(f"There is no such test\n{where}\nFix: pytest's lines above name it", file=sys.stderr)
+        return int(ExitCode.USAGE)
+    if code == _PYTEST_NO_TEST:
+        fix = f"{inv('test')} with --real or --docker runs those that need them; {inv('test --help')}"
+        print(f"No test ran\n{where}\nFix: {fix}", file=sys.stderr)
+    return int(ExitCode.PROBLEM if code else ExitCode.OK)
 
 
 def _programs() -> dict[str, str]:
+    """Return the variables that name the programs of the distribution."""
     tools = found_tools(print)
     programs = {
         "PROMETHEUS": tools.prometheus,

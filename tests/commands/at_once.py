@@ -1,16 +1,19 @@
-"""A program that starts two setups of the same files at once, again and again, each wanting something else.
+"""A program that has two setups work on the same files, again and again, each wanting something else.
 
-Half of the pairs share a working directory, half have one each. Without the locks, and with both held between their
-check and their write, the same judgement must find what got lost: the broken variant. Violations are printed as JSON.
+Half of the pairs share a working directory, half have one each. No pair depends on who is faster:
+
+- `free`: both start at the same moment. In whatever order they come, the judgement must hold; they need not meet.
+- `met`: the second starts when the first has checked the files, and ends before the first writes.
+- `unlocked`: the broken variant, that order without any lock; the first writes over what the second has written.
+
+Exit codes and violations are printed as JSON.
 """
 
 import json
 import os
 import sys
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -23,32 +26,80 @@ from runbook.commands.setup import steps as setup
 from runbook.errors import ExitCode
 from runbook.files import writing
 
-WITH_ABSENT = (False, True)
-_MEETING_S = 20
+Codes = tuple[int, int]
 
 
-def pair(directories: tuple[Path, Path], files: Files) -> tuple[int, int]:
-    """Exit codes of two setups that start at the same moment: the plain one, and the one with the second alert."""
-    waiting, starting = os.pipe()
+class Signal:
+    """Comes when every process that has it has called `give`, or has ended."""
+
+    def __init__(self) -> None:
+        self._waiting, self._giving = os.pipe()
+
+    def give(self) -> None:
+        os.close(self._giving)
+
+    def wait(self) -> None:
+        os.read(self._waiting, 1)
+
+
+def free(plain: Callable[[], int], absent: Callable[[], int]) -> Codes:
+    """Exit codes of two setups that start at the same moment."""
+    start = Signal()
+
+    def started(setup: Callable[[], int]) -> Callable[[], int]:
+        def action() -> int:
+            start.give()
+            start.wait()
+            return setup()
+
+        return action
+
+    return ended(started(plain), started(absent), start)
+
+
+def met(plain: Callable[[], int], absent: Callable[[], int]) -> Codes:
+    """Exit codes where the second comes when the first has checked the files and not yet written."""
+    checked, over = Signal(), Signal()
+
+    def first() -> int:
+        over.give()
+        entered = writing.entered
+
+        def held(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - as the one it stands for
+            checked.give()
+            over.wait()
+            return entered(*arguments, **options)
+
+        writing.entered = held
+        return plain()
+
+    def second() -> int:
+        checked.give()
+        checked.wait()
+        return absent()
+
+    return ended(first, second, checked, over)
+
+
+def ended(first: Callable[[], int], second: Callable[[], int], *signals: Signal) -> Codes:
+    """Exit codes of two actions in processes of their own."""
     children = []
-    for directory, with_absent_alert in zip(directories, WITH_ABSENT, strict=True):
+    for action in (first, second):
         child = os.fork()
         if child == 0:
             code = 99
             try:
-                os.close(starting)
-                os.read(waiting, 1)
-                code = files.set_up(directory, with_absent_alert=with_absent_alert).exit_code
+                code = action()
             finally:
                 os._exit(code)
         children.append(child)
-    os.close(waiting)
-    os.close(starting)
+    for one in signals:
+        one.give()
     plain, absent = (os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children)
     return plain, absent
 
 
-def judged(codes: tuple[int, int], files: Files) -> str:
+def judged(codes: Codes, files: Files) -> str:
     """Say what is wrong: an exit code that promises too much, or a change that is not there."""
     plain, absent = codes
     if not {plain, absent} <= {ExitCode.OK, ExitCode.LOCKED} or ExitCode.OK not in codes:
@@ -57,10 +108,7 @@ def judged(codes: tuple[int, int], files: Files) -> str:
     return f"{codes}, and {wrong}" if wrong else ""
 
 
-@contextmanager
-def unlocked() -> Iterator[None]:
-    """Take every lock away, and let each of two wait until the other has also checked the files."""
-
+def take_the_locks_away() -> None:
     @contextmanager
     def nothing(*_: Any, **__: Any) -> Iterator[tuple[()]]:  # noqa: ANN401 - of every lock
         yield ()
@@ -68,26 +116,24 @@ def unlocked() -> Iterator[None]:
     for module in (setup, replacing, run_context):
         for name in {"target_lock", "files_lock"} & set(vars(module)):
             setattr(module, name, nothing)
-    checked, entered = get_context("fork").Barrier(2), writing.entered
-
-    def meeting(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - as the one it stands for
-        checked.wait(_MEETING_S)
-        return entered(*arguments, **options)
-
-    writing.entered = meeting
-    yield
 
 
 def main(pairs: str, variant: str) -> None:
-    seen, violations = Counter[str](), []
-    with unlocked() if variant == "unlocked" else TemporaryDirectory():
-        for number in range(int(pairs)):
-            with TemporaryDirectory() as folder:
-                files = Files(Path(folder))
-                codes = pair((Path(folder) / "a", Path(folder) / ("a" if number % 2 else "b")), files)
-                violations += [wrong] if (wrong := judged(codes, files)) else []
-                seen[str(codes)] += 1
-    sys.stdout.write(json.dumps({"pairs": seen.total(), "codes": seen, "violations": violations}))
+    if variant == "unlocked":
+        take_the_locks_away()
+    order = free if variant == "free" else met
+    seen, violations = [], []
+    for number in range(int(pairs)):
+        with TemporaryDirectory() as folder:
+            files = Files(Path(folder))
+            one, other = Path(folder) / "a", Path(folder) / ("a" if number % 2 else "b")
+            codes = order(
+                lambda: files.set_up(one).exit_code,  # noqa: B023 - it is run at once
+                lambda: files.set_up(other, with_absent_alert=True).exit_code,  # noqa: B023 - the same
+            )
+            violations += [wrong] if (wrong := judged(codes, files)) else []
+            seen.append(codes)
+    sys.stdout.write(json.dumps({"codes": seen, "violations": violations}))
 
 
 if __name__ == "__main__":

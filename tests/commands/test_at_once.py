@@ -3,15 +3,22 @@
 from programs import outcome
 
 
-def test_of_two_setups_at_once_one_is_told_that_the_other_works() -> None:
+def test_two_setups_that_start_at_once_lose_nothing() -> None:
     """50 pairs, from one directory and from two: exit codes 0 and 5 only, and the bytes of those that ended with 0."""
-    found = outcome("at_once.py", "50", "locked")
+    found = outcome("at_once.py", "50", "free")
     assert found["violations"] == []
-    assert found["pairs"] == 50
-    assert sum(number for codes, number in found["codes"].items() if "5" in codes) > 0, "no pair ever met"
+    assert len(found["codes"]) == 50
 
 
-def test_without_the_locks_the_same_pairs_go_wrong() -> None:
-    """Negative control: both have checked before either writes."""
-    found = outcome("at_once.py", "5", "unlocked")
-    assert len(found["violations"]) == found["pairs"] == 5
+def test_who_comes_while_another_works_is_told() -> None:
+    """The first has checked the files and has not written: the second ends with 5, from its directory or another."""
+    found = outcome("at_once.py", "4", "met")
+    assert found["violations"] == []
+    assert found["codes"] == [[0, 5]] * 4
+
+
+def test_without_the_locks_the_second_ones_change_is_lost() -> None:
+    """Negative control: in that order both end with 0, and the bytes are those of the first."""
+    found = outcome("at_once.py", "4", "unlocked")
+    assert found["codes"] == [[0, 0]] * 4
+    assert len(found["violations"]) == 4

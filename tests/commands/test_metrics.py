@@ -103,6 +103,7 @@ def test_no_series(url: str) -> None:
     assert "no event" in found.answers[2].note
 
 
+@pytest.mark.outside
 def test_prometheus_is_down() -> None:
     """A refused connection is a named problem; what was not answered is not shown as empty."""
     found = asked("http://127.0.0.1:9")

@@ -201,7 +201,7 @@ def test_what_cannot_be_read_before_does_not_stop_the_traffic(chain: Chain) -> N
 
 def test_a_second_traffic_at_the_same_time_is_refused(chain: Chain) -> None:
     with subprocess.Popen(
-        [PROGRAM, "traffic", "--target", "local", "--leads", "40", "--rate", "20"],
+        [PROGRAM, "traffic", "--target", "local", "--leads", "4000", "--rate", "20"],
         cwd=chain.folder,
         stdout=subprocess.PIPE,
         text=True,
@@ -220,7 +220,7 @@ def test_a_second_traffic_at_the_same_time_is_refused(chain: Chain) -> None:
 def test_an_interrupt_between_two_requests_loses_no_created_id(chain: Chain, number: signal.Signals) -> None:
     """What is in Kafka with the run's e-mail addresses is exactly what the document and the record name."""
     with subprocess.Popen(
-        [PROGRAM, "traffic", "--target", "local", "--leads", "500", "--jobs", "0", "--rate", "300", "--json"],
+        [PROGRAM, "traffic", "--target", "local", "--leads", "5000", "--jobs", "0", "--rate", "50", "--json"],
         cwd=chain.folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -235,7 +235,7 @@ def test_an_interrupt_between_two_requests_loses_no_created_id(chain: Chain, num
     document = json.loads(stdout)
     ids = {row["id"] for row in document["ledger"]["rows"]}
     assert (process.returncode, document["outcome"]) == (130, "interrupted")
-    assert 5 <= len(ids) < 500
+    assert 5 <= len(ids) < 5000
     assert "verify --target local" in document["error"]["fix"]
     proven = chain.verify(document["run_id"])
     assert proven.ledger is not None

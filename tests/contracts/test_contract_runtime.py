@@ -301,6 +301,7 @@ def test_the_commands_for_an_operator_can_be_typed(player: Player) -> None:
     assert player.runtime.start_command(service).startswith(("docker restart ", "kill "))
 
 
+@pytest.mark.outside
 @pytest.mark.parametrize(
     "nowhere",
     [

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -25,22 +26,51 @@ pytestmark = pytest.mark.stack
 
 NAMES = {"keycloak", "gateway", "apexflow", "kafka", "crm-events-sink", "prometheus", "alertmanager", "grafana"}
 UP = """
-import sys
+import signal, sys
 from pathlib import Path
 from runbook.interrupts import become_interruptible
 from runbook.observer import NullObserver
 from runbook.local_stack import stack
-
-class Speaker(NullObserver):
-    def says(self, text):
-        print(text, flush=True)
+from runbook.systems.processes.launcher import Launcher
 
 become_interruptible()
-stack.up(Path(sys.argv[1]), Speaker())
-print("all is up", flush=True)
+left, start = int(sys.argv[2]), Launcher.start
+
+def one_more():
+    global left
+    left -= 1
+    if left < 0:
+        print("held", flush=True)
+        signal.pause()
+
+class Counter(NullObserver):
+    def says(self, text):
+        if "is ready" in text:
+            one_more()
+
+def started(launcher, name, launch):
+    record = start(launcher, name, launch)
+    one_more()
+    return record
+
+if left:
+    left -= 1
+else:
+    Launcher.start = started
+stack.up(Path(sys.argv[1]), Counter())
 """
 
 Until = Callable[[Callable[[], bool]], None]
+
+
+@contextmanager
+def held_up(folder: Path, *, ready: int) -> Iterator[subprocess.Popen[str]]:
+    """Have an `up` that waits for a signal once so many parts are ready; with 0, once the first has been started."""
+    command = [sys.executable, "-c", UP, str(folder), str(ready)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as up:
+        assert up.stdout is not None
+        assert up.stdout.readline() == "held\n"
+        yield up
 
 
 class Listener(NullObserver):
@@ -296,16 +326,8 @@ def test_down_is_idempotent(own: Path) -> None:
 @pytest.mark.parametrize("ready", [0, 1, 4, 7])
 def test_up_killed_halfway(ready: int, own: Path) -> None:
     """After kill -9 of `up` at any point, `down` ends every process and removes the folder."""
-    up = subprocess.Popen([sys.executable, "-c", UP, str(own)], stdout=subprocess.PIPE, text=True)
-    assert up.stdout is not None
-    if ready == 0:
-        while not list((own / STACK_DIR).glob("parts/*.json")):
-            assert up.poll() is None
-    for _ in range(ready):
-        assert "is ready" in up.stdout.readline()
-    up.kill()
-    up.wait()
-    up.stdout.close()
+    with held_up(own, ready=ready) as up:
+        up.kill()
 
     assert marked(own) != []
     assert not (own / STACK_DIR / "target.toml").exists()
@@ -317,12 +339,8 @@ def test_up_killed_halfway(ready: int, own: Path) -> None:
 
 def test_up_after_a_killed_up(own: Path) -> None:
     """A stack that was half up is ended, and a new one comes up in its place."""
-    up = subprocess.Popen([sys.executable, "-c", UP, str(own)], stdout=subprocess.PIPE, text=True)
-    assert up.stdout is not None
-    assert "is ready" in up.stdout.readline()
-    up.kill()
-    up.wait()
-    up.stdout.close()
+    with held_up(own, ready=1) as up:
+        up.kill()
     orphans = set(pids(own).values()) - {None}
 
     parts = stack.up(own, NullObserver())
@@ -348,11 +366,8 @@ def test_up_after_its_plan_was_lost(content: bytes | None, own: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_up_interrupted(number: signal.Signals, own: Path) -> None:
     """Ctrl-C and SIGTERM end what was started, and leave with 130."""
-    up = subprocess.Popen([sys.executable, "-c", UP, str(own)], stdout=subprocess.PIPE, text=True)
-    assert up.stdout is not None
-    assert "is ready" in up.stdout.readline()
-    up.send_signal(number)
-    up.communicate(timeout=30)
+    with held_up(own, ready=1) as up:
+        up.send_signal(number)
 
     assert up.returncode == 130
     assert marked(own) == []

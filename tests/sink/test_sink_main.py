@@ -56,6 +56,8 @@ def test_serve(kafka: MockKafka, capfd: pytest.CaptureFixture[str]) -> None:
     assert codes == [0]
     said = capfd.readouterr().out
     assert "Journal: none" in said
+    ports = {f"http-{settings.prom_port}", f"http-{settings.http_port}"}
+    wait_until(lambda: not ports & {thread.name for thread in threading.enumerate()})
 
 
 def test_refused_by_librdkafka(kafka: MockKafka) -> None:

@@ -337,6 +337,7 @@ def test_answer_of_another_shape_is_an_error(engine: Engine, docker: DockerRunti
         docker.state(PROMETHEUS)
 
 
+@pytest.mark.outside
 def test_missing_socket_has_its_own_text(tmp_path: Path) -> None:
     with pytest.raises(UnreachableError, match="socket does not exist") as caught:
         DockerRuntime(RuntimeSettings(docker_host=f"unix://{tmp_path}/none.sock")).state(SINK)

@@ -124,7 +124,7 @@ def test_more_than_one_batch_is_read(kafka: Kafka, bootstrap: str) -> None:
 
 def test_end_that_is_not_there_yet_is_an_error_never_a_partial_answer(kafka: Kafka) -> None:
     """A ledger closed on 5 of 9 events would be a lie."""
-    with pytest.raises(UnreachableError, match=f"within 0.3 s: {LEADS}/0 before 9 is missing") as caught:
+    with pytest.raises(UnreachableError, match=f"within 0.3 s: .*{LEADS}/0 before 9") as caught:
         kafka.events({(LEADS, 0): (0, 9), (LEADS, 1): (0, 5)}, deadline_s=0.3)
 
     assert caught.value.reason == "timeout"
@@ -153,13 +153,13 @@ def test_reading_joins_no_group_and_commits_nothing(bootstrap: str) -> None:
 def test_unreachable_broker_is_told_in_librdkafkas_words(
     bootstrap: str, reason: str, said: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with Kafka(KafkaSettings(bootstrap=bootstrap), timeout_s=0.3) as client:
+    with Kafka(KafkaSettings(bootstrap=bootstrap), timeout_s=1) as client:
         for ask in (client.metadata, client.group, lambda: client.end_offsets([LEADS])):
             with pytest.raises(UnreachableError, match=said) as caught:
                 ask()
             assert caught.value.reason == reason
         with pytest.raises(UnreachableError, match=said):
-            client.events({(LEADS, 0): (0, 1)}, deadline_s=0.3)
+            client.events({(LEADS, 0): (0, 1)}, deadline_s=1)
 
     assert capfd.readouterr().err == ""
 
