@@ -23,7 +23,7 @@ def planned_stack(layout: Layout, ports: Ports, tools: Tools, real: Programs) ->
         _apexflow(layout, ports, real),
         *([postgres_service(layout, ports, real.postgres)] if real.postgres else []),
         kafka_service(layout, ports, real.kafka) if real.kafka else _kafka(layout, ports),
-        _sink(layout, ports, real) if real.kafka else _patient_with_mock(_sink(layout, ports, real)),
+        _sink(layout, ports, real) if real.kafka else _with_a_short_session(_sink(layout, ports, real)),
         _prometheus(layout, ports, tools),
         _alertmanager(layout, ports, tools),
         _grafana(layout, ports),
@@ -121,7 +121,7 @@ def _sink(layout: Layout, ports: Ports, real: Programs) -> ServiceSpec:
     )
 
 
-def _patient_with_mock(sink: ServiceSpec) -> ServiceSpec:
+def _with_a_short_session(sink: ServiceSpec) -> ServiceSpec:
     """When its last member has left, the mock broker lets the next one in only after the session's time."""
     session = {"KAFKA_SESSION_TIMEOUT_MS": "3000", "KAFKA_HEARTBEAT_INTERVAL_MS": "500"}
     launch = replace(sink.launch, environment={**sink.launch.environment, **session})
