@@ -11,8 +11,9 @@ from runbook.invocation import inv
 from runbook.locks import target_lock
 from runbook.model import Problem
 from runbook.observer import Observer
+from runbook.runs.new_run import begin_run
 from runbook.runs.null_run import NullRun
-from runbook.runs.run_log import RunLog, begin_run
+from runbook.runs.run_log import RunLog
 from runbook.settings import DEFAULT_TARGET, LOCAL, STACK_DIR, STACKS, STATE_DIR, Target, load_target, target_name
 from runbook.systems.runtime import Runtime
 
