@@ -8,7 +8,6 @@ with when that process began, so that an id which was given out again names nobo
 import fcntl
 import hashlib
 import os
-import pwd
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -17,6 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from runbook.errors import LockedError, RunbookError
+from runbook.private_paths import private_file, private_folder, user_name
 
 _PROC = Path("/proc")
 _PROGRAMS = {"inv", "crm-runbook"}
@@ -32,9 +32,9 @@ def target_lock(state_dir: Path, *, target: str) -> Iterator[None]:
     path = state_dir / "locks" / f"{hashlib.sha256(target.encode()).hexdigest()[:16]}.lock"
     with ExitStack() as stack:
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            stack.callback(os.close, descriptor)
+            private_folder(state_dir)
+            private_folder(path.parent)
+            descriptor = stack.enter_context(private_file(path, 0))
             is_ours = _is_ours(descriptor)
         except OSError as error:
             raise RunbookError(
@@ -132,7 +132,7 @@ def _described(pid: int) -> str:
     except (OSError, ValueError, IndexError):
         return ""
     began = datetime.fromtimestamp(booted + ticks / os.sysconf("SC_CLK_TCK"), UTC)
-    return f"{_task(words)}process {pid} of {_user(owner)}, since {began:%Y-%m-%d %H:%M:%S} UTC"
+    return f"{_task(words)}process {pid} of {user_name(owner)}, since {began:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _task(words: Sequence[str]) -> str:
@@ -141,10 +141,3 @@ def _task(words: Sequence[str]) -> str:
         if Path(program).name in _PROGRAMS and _TASK.fullmatch(task):
             return f"inv {task}, "
     return ""
-
-
-def _user(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"user {uid}"

@@ -59,6 +59,13 @@ class FileSettings(Group):
     )
 
 
+class RunsSettings(Group):
+    """Which recorded runs of the target are kept; what a later command needs is kept anyway."""
+
+    keep: int = Field(500, ge=1, description="the newest runs, at most so many", examples=[200])
+    keep_days: float = Field(90.0, gt=0, description="runs that are not older, in days", examples=[30])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """One installation: its runtime and where each of its systems is."""
@@ -74,6 +81,7 @@ class Target:
     prometheus: PrometheusSettings
     alertmanager: AlertmanagerSettings
     grafana: GrafanaSettings
+    runs: RunsSettings
 
     @property
     def variable_prefix(self) -> str:

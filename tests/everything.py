@@ -28,6 +28,7 @@ class Everything(CommandResult):
     checks: tuple[CheckResult, ...] | None = None
     parts: tuple[ServiceStatus, ...] | None = None
     runs: tuple[PastRun, ...] | None = None
+    older: int | None = None
     answers: tuple[QueryAnswer, ...] | None = None
     silences: tuple[Silenced, ...] | None = None
     lines: tuple[Line, ...] | None = None

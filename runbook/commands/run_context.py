@@ -1,7 +1,7 @@
 """What one command works with: target, runtime, run log, screen and lock as one object."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -11,8 +11,10 @@ from runbook.invocation import inv
 from runbook.locks import target_lock
 from runbook.model import Problem
 from runbook.observer import Observer
+from runbook.runs.new_run import begin_run
 from runbook.runs.null_run import NullRun
-from runbook.runs.run_log import RunLog, begin_run
+from runbook.runs.retention import remove_old_runs
+from runbook.runs.run_log import RunLog
 from runbook.settings import DEFAULT_TARGET, LOCAL, STACK_DIR, STACKS, STATE_DIR, Target, load_target, target_name
 from runbook.systems.runtime import Runtime
 
@@ -70,10 +72,16 @@ class RunContext:
 
     @cached_property
     def run_log(self) -> RunLog:
-        """The log of this run, begun when it is first asked for. Raises RunbookError if it cannot be written."""
+        """The log of this run, begun when it is first asked for; old runs then make room.
+
+        Raises RunbookError if it cannot be written.
+        """
         if not self._is_recorded:
             return NullRun()
-        return begin_run(self.state_dir, task=self.command, target=self.target_name)
+        run_log = begin_run(self.state_dir, task=self.command, target=self.target_name)
+        with suppress(RunbookError):  # settings that cannot be read are reported by what needs them
+            remove_old_runs(self.state_dir, self.target.runs, target=self.target_name)
+        return run_log
 
     @property
     def begun_run_log(self) -> RunLog | None:

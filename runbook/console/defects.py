@@ -6,6 +6,7 @@ from pathlib import Path
 
 from runbook.errors import RunbookError
 from runbook.invocation import inv
+from runbook.private_paths import private_file, private_folder
 
 
 class DefectError(RunbookError):
@@ -30,9 +31,10 @@ def _place(error: BaseException) -> str:
 def _kept_trace(error: BaseException, path: Path) -> str:
     text = "".join(traceback.format_exception(error))
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-            file.write(text)
-    except OSError as refused:
+        private_folder(path.parent.parent)
+        private_folder(path.parent)
+        with private_file(path, os.O_TRUNC) as descriptor:
+            os.write(descriptor, text.encode("utf-8", "replace"))
+    except (OSError, RunbookError) as refused:
         return f"its trace could not be kept: {refused}\n{text}"
     return f"its trace is in {path}"

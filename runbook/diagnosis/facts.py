@@ -13,7 +13,7 @@ from runbook.diagnosis.fact_cache import Fact, FactCache
 from runbook.diagnosis.topics import TopicFacts, read_topics
 from runbook.errors import RunbookError
 from runbook.model import Evidence
-from runbook.runs.run_log import last_run
+from runbook.runs.run_history import is_change, newest_run
 from runbook.settings import Target
 from runbook.systems.alertmanager.client import Alertmanager
 from runbook.systems.gateway.client import Gateway, ProbeAnswer
@@ -131,8 +131,8 @@ class Facts(FactCache):
 
     @Fact
     def last_setup(self) -> str | None:
-        """Return the id of the last run that wrote one of the files of this target; None when there was none."""
-        run_log = last_run(self.state_dir, target=self.target.name, holding="replaces")
+        """Return the id of the last run that wrote a file of this target and did not undo it; None: there was none."""
+        run_log = newest_run(self.state_dir, is_change, target=self.target.name).run_log
         return run_log.run_id if run_log else None
 
     @Fact

@@ -1,17 +1,14 @@
 """Events for faults that need some: leads and jobs, kept in a run log as those of `inv traffic` are."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 from runbook.errors import AnswerError
 from runbook.model import Created, EntityKind
-from runbook.runs.run_log import RunLog, all_runs, begin_run
+from runbook.runs.new_run import begin_run
+from runbook.runs.run_log import TRAFFIC, RunLog
 from runbook.settings import LOCAL, STATE_DIR, Target
 from runbook.systems.gateway.client import EntityAnswer, Gateway
 from runbook.systems.keycloak.client import Keycloak
-from runbook.waiting import Pending, wait_until
-
-_NEXT_SECOND_S = 30.0
 
 
 def send_wave(directory: Path, target: Target) -> None:
@@ -42,18 +39,8 @@ def _gateway(target: Target) -> Gateway:
 
 
 def _begun(directory: Path, *, leads: int, jobs: int) -> RunLog:
-    """Begin a run in a second of its own: run ids are in order by the second only."""
-    before = all_runs(directory / STATE_DIR)
-    last = before[-1].run_id if before else ""
-
-    def begun() -> bool | Pending:
-        return f"{datetime.now(UTC):%Y%m%d-%H%M%S}" > last or Pending(last)
-
-    wait_until(
-        begun, what="The next second", deadline_s=_NEXT_SECOND_S, where=str(directory), fix="set this host's clock"
-    )
     run_log = begin_run(directory / STATE_DIR, task="stack.break", target=LOCAL)
-    run_log.append("traffic", {"leads": leads, "jobs": jobs, "rate": None})
+    run_log.append(TRAFFIC, {"leads": leads, "jobs": jobs, "rate": None})
     return run_log
 
 

@@ -1,12 +1,13 @@
-"""The record of a task that only looks: it keeps nothing, so that looking does not fill the history."""
+"""The log of a task that only looks: it keeps nothing, so that looking does not fill the history."""
 
 from pathlib import Path
+from typing import NoReturn
 
 from runbook.runs.run_log import RunEvent, RunLog
 
 
 class NullRun(RunLog):
-    """A record without a file; its run id is empty."""
+    """A log without a file; its run id is empty."""
 
     def __init__(self) -> None:
         """Take no folder."""
@@ -19,6 +20,6 @@ class NullRun(RunLog):
         """Return nothing."""
         return ()
 
-    def back_up(self, path: Path, content: bytes) -> Path:
-        """Refuse: what has no record must not change a file."""
-        raise NotImplementedError(f"{path} ({len(content)} bytes) needs a record")
+    def keep(self, path: Path, content: bytes) -> NoReturn:
+        """Refuse: what has no log must not change a file."""
+        raise NotImplementedError(f"{path} ({len(content)} bytes) needs the log of a run")

@@ -1,25 +1,40 @@
-"""What happened, kept: `.runbook/runs/ID/` with an append-only, hash-chained record and backups.
+"""The log of one run: `.runbook/runs/ID/` with an append-only, hash-chained record, its head, and backups.
 
-Every event is one line of JSON and is on the disk before the next thing is done, so that an interrupt loses nothing.
-Each line's hash covers the line before it: a record that was altered afterwards is refused.
+Every event is one line of JSON in `record.jsonl` and is on the disk before the next thing is done, so that an
+interrupt loses nothing. Each line's hash covers the line before it, and `last` tells how many lines there are
+(run_head): a record that was altered, or whose end is missing, is refused.
 """
 
 import hashlib
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
-from runbook.errors import RunbookError, UsageError
+from runbook.errors import RunbookError
 from runbook.interrupts import uninterrupted
+from runbook.private_paths import private_file, private_folder, refuse_foreign
+from runbook.runs.run_files import altered, damaged, sync_folder, write_all, writing
+from runbook.runs.run_head import HEAD_FILE, START, RunHead, read_head, write_head
 
-_FIRST = "0" * 64
+BEGIN: Final = "begin"
+RESULT: Final = "result"
+REPLACES: Final = "replaces"
+"""Kind of the event that is recorded before a file is written, so that a rollback also finds what a kill left."""
+TRAFFIC: Final = "traffic"
+
+_CLOSING: Final = frozenset({BEGIN, RESULT})
+"""Kinds of event behind which the head is waited for, too: it then survives a power failure."""
+
+FORMAT: Final = 2
+"""Written into the event `begin`: from 2 on a record has a head. Earlier ones do not say what they are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,14 +47,13 @@ class RunEvent:
 
 
 class RunLog:
-    """The record of one run. Opened for reading by `open_run`, begun by `begin_run`."""
+    """The log of one run. Begun by `begin_run`, found by `open_run`, `all_runs` and `newest_run`."""
 
     def __init__(self, folder: Path) -> None:
         """Take the folder of one run."""
         self.folder = folder
         self.run_id = folder.name
-        self._path = folder / "record.jsonl"
-        self._last: str | None = None
+        self._head: RunHead | None = None
 
     def append(self, kind: str, data: object) -> None:
         """Write one event and wait until it is on the disk. `data` is any record of runbook.model, or a dict.
@@ -48,28 +62,45 @@ class RunLog:
         """
         data = msgspec.to_builtins(data, str_keys=True)
         body = {"at": datetime.now(UTC).isoformat(), "kind": kind, "data": data}
-        with uninterrupted(), _keeping(self._path):
-            last = _chained(self._head() if self._last is None else self._last, body)
-            _append_line(self._path, _text(body | {"hash": last}) + b"\n")
-            self._last = last
+        with uninterrupted(), writing(self._path):
+            before = self._head or self._continued()
+            after = RunHead(lines=before.lines + 1, hash=_chained(before.hash, body))
+            self._append_line(_text(body | {"hash": after.hash}) + b"\n", after, durable=kind in _CLOSING)
+            self._head = after
 
     @property
     def target(self) -> str:
-        """The target of the run; empty where the record does not hold its beginning."""
-        return self._begun("target")
+        """The target of the run. Raises RunbookError."""
+        return str(self.begin.data.get("target", ""))
 
     @property
     def task(self) -> str:
-        """The task of the run; empty where the record does not hold its beginning."""
-        return self._begun("task")
+        """The task of the run. Raises RunbookError."""
+        return str(self.begin.data.get("task", ""))
+
+    @cached_property
+    def begin(self) -> RunEvent:
+        """The first event; nothing behind it is read. Raises RunbookError."""
+        with self._reading(), self._path.open("rb") as record:
+            line = record.readline()
+        return self._begun([event for event, _ in self._verified(line)])
 
     def events(self, kind: str | None = None) -> tuple[RunEvent, ...]:
         """Return the events in order, all or of one kind.
 
-        A last line that a crash cut off is left out. Raises RunbookError if the chain does not hold.
+        A last line that a crash cut off is left out. Raises RunbookError if the record is not whole.
         """
-        found = [event for event, _ in self._verified()]
+        found = [event for event, _ in self._whole()]
         return tuple(event for event in found if kind is None or event.kind == kind)
+
+    def mentions(self, kind: str) -> bool:
+        """Whether the record may hold an event of that kind: cheap, and never False for one that does."""
+        try:
+            return f'"kind": "{kind}"'.encode() in self._path.read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError:
+            return True
 
     def back_up(self, path: Path, content: bytes) -> Path:
         """Keep the bytes of a file as they were, named by the file and the hash of the bytes, and record it."""
@@ -79,16 +110,17 @@ class RunLog:
 
     def keep(self, path: Path, content: bytes) -> Path:
         """Keep bytes of a file for `backup` to find; they are on the disk on return. Raises RunbookError."""
-        copy = self.folder / "backups" / _copy_name(path, digest(content))
-        with _keeping(copy):
-            copy.parent.mkdir(mode=0o700, exist_ok=True)
-            _write_whole(copy, content, os.O_TRUNC)
-            _sync_folder(copy.parent)
+        copy = self.backups / _copy_name(path, digest(content))
+        with writing(copy):
+            private_folder(copy.parent)
+            with private_file(copy, os.O_TRUNC) as descriptor:
+                write_all(descriptor, content)
+            sync_folder(copy.parent)
         return copy
 
     def backup(self, path: Path, sha256: str) -> bytes:
         """Return the bytes that were kept of a file. Raises RunbookError if they are gone or were altered."""
-        copy = self.folder / "backups" / _copy_name(path, sha256)
+        copy = self.backups / _copy_name(path, sha256)
         content = copy.read_bytes() if copy.is_file() else b""
         if digest(content) != sha256:
             raise RunbookError(
@@ -98,28 +130,84 @@ class RunLog:
             )
         return content
 
-    def _begun(self, name: str) -> str:
-        return next((str(event.data[name]) for event in self.events("begin")), "")
+    @property
+    def backups(self) -> Path:
+        """The folder of the backups; there is none before the first."""
+        return self.folder / "backups"
 
-    def _head(self) -> str:
-        """Return the hash of the last line, which the next one continues."""
-        return ([_FIRST] + [last for _, last in self._verified()])[-1]
+    @property
+    def _path(self) -> Path:
+        return self.folder / "record.jsonl"
 
-    def _verified(self) -> Iterator[tuple[RunEvent, str]]:
-        """Yield each event with the hash that closes its line."""
-        last = _FIRST
-        *lines, _cut_off = _content(self._path).split(b"\n")
-        for number, line in enumerate(lines, start=1):
+    def _continued(self) -> RunHead:
+        """Return where the record ends, for the next line; half a line that a crash left there is cut off first."""
+        if not self._path.exists():
+            return START
+        _, head = self._whole()[-1]
+        os.truncate(self._path, self._path.read_bytes().rfind(b"\n") + 1)
+        return head
+
+    def _append_line(self, line: bytes, head: RunHead, *, durable: bool) -> None:
+        """Append, wait for the disk, and move the head; if any of it fails, the record is as long as before."""
+        with private_file(self._path, os.O_APPEND) as descriptor:
+            size = os.fstat(descriptor).st_size
+            try:
+                write_all(descriptor, line)
+                write_head(self.folder, head, durable=durable)
+            except OSError:
+                os.ftruncate(descriptor, size)
+                raise
+
+    def _whole(self) -> list[tuple[RunEvent, RunHead]]:
+        """Return every event with the end of its line. Raises RunbookError."""
+        with self._reading():
+            head = read_head(self.folder)  # before the record, which is never behind it
+            content = self._path.read_bytes()
+        found = list(self._verified(content))
+        begin = self._begun([event for event, _ in found[:1]])
+        if head:
+            self._reach(head, [START, *(end for _, end in found)])
+        elif begin.data.get("format", 1) >= FORMAT:
+            seen = "Whether the run record is complete is not known: its head is missing or damaged"
+            raise damaged(seen, self.folder / HEAD_FILE)
+        return found
+
+    def _reach(self, head: RunHead, ends: list[RunHead]) -> None:
+        """Raise RunbookError unless the record, by the ends of its lines, goes on to its head; it may be longer."""
+        if len(ends) <= head.lines:
+            lines = f"{len(ends) - 1} of {head.lines} lines"
+            raise damaged(f"The end of the run record is missing: {lines} are left", self._path)
+        if ends[head.lines] != head:
+            raise altered(f"{self._path}:{head.lines}")
+
+    def _verified(self, content: bytes) -> Iterator[tuple[RunEvent, RunHead]]:
+        """Yield the event of each whole line with the end of the record there. Raises RunbookError."""
+        head = START
+        *lines, _cut_off = content.split(b"\n")
+        for line in lines:
             body = _parsed(line)
             written = body.pop("hash", None)
-            last = _chained(last, body)
-            if written != last:
-                raise RunbookError(
-                    "The record was altered after it was written: the chain of hashes does not hold",
-                    where=f"{self._path}:{number}",
-                    fix="do not rely on this run: choose another with --run (inv history), or make a new one",
-                )
-            yield RunEvent(at=datetime.fromisoformat(body["at"]), kind=body["kind"], data=body["data"]), last
+            head = RunHead(lines=head.lines + 1, hash=_chained(head.hash, body))
+            if written != head.hash:
+                raise altered(f"{self._path}:{head.lines}")
+            yield RunEvent(at=datetime.fromisoformat(body["at"]), kind=body["kind"], data=body["data"]), head
+
+    def _begun(self, events: list[RunEvent]) -> RunEvent:
+        """Return the first of some events, if it is the beginning of a run."""
+        if events and events[0].kind == BEGIN:
+            return events[0]
+        raise damaged("The run record does not hold the beginning of a run", self._path)
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Refuse a run of another user, and say in three parts what cannot be read."""
+        try:
+            refuse_foreign(self.folder)
+            yield
+        except FileNotFoundError:
+            self._begun([])
+        except OSError as error:
+            raise damaged(f"The run record cannot be read: {error.strerror}", self._path) from None
 
 
 def digest(content: bytes) -> str:
@@ -129,115 +217,6 @@ def digest(content: bytes) -> str:
 
 def _copy_name(path: Path, sha256: str) -> str:
     return f"{path.name}.{sha256[:16]}"
-
-
-def begin_run(state_dir: Path, *, task: str, target: str) -> RunLog:
-    """Begin a run with a new id: time in UTC, the part of the second in four hex digits; fit for an e-mail address.
-
-    Ids are in the order of time.
-    """
-    with _keeping(state_dir / "runs"):
-        folder = _new_folder(state_dir / "runs")
-    record = RunLog(folder)
-    record.append("begin", {"task": task, "target": target, "pid": os.getpid()})
-    return record
-
-
-def _new_folder(runs: Path) -> Path:
-    runs.mkdir(mode=0o700, parents=True, exist_ok=True)
-    while True:
-        now = datetime.now(UTC)
-        folder = runs / f"{now:%Y%m%d-%H%M%S}-{now.microsecond * 0x10000 // 1_000_000:04x}"
-        with suppress(FileExistsError):  # another run began within the same 15 microseconds
-            folder.mkdir(mode=0o700)
-            return folder
-
-
-def open_run(state_dir: Path, run_id: str, *, target: str | None = None) -> RunLog:
-    """Return an earlier run. Raises UsageError when there is none of that id, or it was on another target."""
-    records = {record.run_id: record for record in all_runs(state_dir)}
-    if run_id not in records:
-        raise UsageError(
-            f"There is no run {run_id!r}",
-            where=str(state_dir / "runs"),
-            fix=f"inv history (last: {', '.join(list(records)[-3:]) or 'none'})",
-        )
-    record = records[run_id]
-    if target is not None and record.target not in {target, ""}:
-        raise UsageError(
-            f"Run {run_id} was on target {record.target!r}, not on {target!r}",
-            where=str(record.folder),
-            fix=f"give --target {record.target}, or another run (inv history)",
-        )
-    return record
-
-
-def all_runs(state_dir: Path) -> tuple[RunLog, ...]:
-    """Return the runs so far, oldest first."""
-    folder = state_dir / "runs"
-    return tuple(RunLog(path) for path in sorted(folder.iterdir())) if folder.is_dir() else ()
-
-
-def last_run(state_dir: Path, *, target: str, holding: str) -> RunLog | None:
-    """Return the newest run on `target` that has an event of kind `holding`."""
-    for record in reversed(all_runs(state_dir)):
-        if record.target == target and record.events(holding):
-            return record
-    return None
-
-
-@contextmanager
-def _keeping(path: Path) -> Iterator[None]:
-    """Say in three parts that the state directory cannot be written: it is full, read-only or somebody else's."""
-    try:
-        yield
-    except OSError as error:
-        raise RunbookError(
-            f"What happens cannot be kept, so nothing more is done: {error.strerror}",
-            where=str(path),
-            fix="make room there, or work in a directory that you may write to",
-        ) from None
-
-
-def _append_line(path: Path, line: bytes) -> None:
-    """Append, and wait for the disk; if that fails, cut off what was written: what follows must find whole lines."""
-    _write_whole(path, line, os.O_APPEND)
-
-
-def _write_whole(path: Path, content: bytes, how: int) -> None:
-    """Write all of it, and wait for the disk; else cut off what was written. Raises OSError."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | how, 0o600)
-    try:
-        size = os.fstat(descriptor).st_size
-        try:
-            rest = memoryview(content)
-            while rest:
-                rest = rest[os.write(descriptor, rest) :]
-            os.fsync(descriptor)
-        except OSError:
-            os.ftruncate(descriptor, size)
-            raise
-    finally:
-        os.close(descriptor)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a new name last."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return b""
-    except OSError as error:
-        fix = "read it as the user who made the run"
-        raise RunbookError(f"The record cannot be read: {error.strerror}", where=str(path), fix=fix) from None
 
 
 def _chained(previous: str, body: dict[str, Any]) -> str:

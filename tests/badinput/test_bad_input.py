@@ -20,7 +20,7 @@ from installation import Installation, an_installation, looks_of
 from loopback import Loopback, Reply
 from schema import validate
 
-from runbook.runs.run_log import begin_run
+from runbook.runs.new_run import begin_run
 
 PROGRAM = Path(sys.executable).parent / "crm-runbook"
 HTML = Reply(200, b"<html><title>Welcome to the proxy</title></html>", "text/html")
@@ -181,8 +181,8 @@ CASES = (
     Case("rules not YAML", WRITE, write(rules_of, b"groups: [\n"), ""),
     Case("rules without the group", WRITE, write(rules_of, b"groups:\n  - name: other\n    rules: []\n"), "crm_events"),
     Case("rule with other content elsewhere", WRITE, rule_elsewhere, "CrmEventsSinkDown"),
-    Case("disk full while writing", WRITE, full_disk, "so nothing more is done"),
-    Case("disk full for the record", WRITE, full_disk_for_the_record, "cannot be kept"),
+    Case("disk full while writing", WRITE, full_disk, "Cannot write the run record"),
+    Case("disk full for the record", WRITE, full_disk_for_the_record, "Cannot write the run record"),
     Case("nobody can be asked", "setup --no-restart", nothing, "This needs an answer", 4),
     Case("unknown target", "setup --target staging", nothing, "no target 'staging'", 4),
     Case("stack not up", "verify --target local", nothing, "not up", 4),

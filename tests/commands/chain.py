@@ -65,9 +65,10 @@ class Chain:
         *,
         target: Target | None = None,
         runtime: Runtime | None = None,
+        observer: Observer | None = None,
         timeout_s: float = 30,
     ) -> VerifyResult:
-        context = self._context("verify", target=target, runtime=runtime)
+        context = self._context("verify", target=target, runtime=runtime, observer=observer)
         return checked(verify(context, VerifyOptions(run_id=run_id, timeout_s=timeout_s)))
 
     def _context(

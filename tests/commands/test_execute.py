@@ -14,7 +14,7 @@ import pytest
 from schema import validate
 
 from runbook.model import CommandResult
-from runbook.runs.run_log import all_runs
+from runbook.runs.run_history import all_runs
 
 COMMANDS = Path(__file__).parents[2] / "runbook" / "commands"
 
@@ -164,7 +164,7 @@ def test_a_defect_keeps_its_trace_in_a_file(program: list[str], tmp_path: Path) 
 def test_a_result_that_could_not_be_kept_is_no_success(program: list[str], tmp_path: Path) -> None:
     document = only_document(run(program, tmp_path, "full_disk", "live", "--json", "--report"))
 
-    assert document["error"]["seen"].startswith("What happens cannot be kept")
+    assert document["error"]["seen"].startswith("Cannot write the run record")
     (record,) = all_runs(tmp_path / ".runbook")
     assert [event.kind for event in record.events()] == ["begin"]
 

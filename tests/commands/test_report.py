@@ -1,20 +1,28 @@
 """The evidence of a run as one HTML file: everything from the record, nothing from outside, nothing that runs."""
 
+import os
 import re
+import stat
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from damage import without_its_end
 from everything import Everything
+from setups import Watcher
 
 from runbook.commands.report.html import write_report
+from runbook.commands.report.options import ReportOptions
+from runbook.commands.report.steps import report
 from runbook.commands.report.timeline import WIDTH, timeline
+from runbook.commands.run_context import RunContext
 from runbook.console import document
 from runbook.errors import RunbookError
 from runbook.model import (
     CheckResult,
+    CommandResult,
     Created,
     Criterion,
     Evidence,
@@ -27,7 +35,8 @@ from runbook.model import (
     StepResult,
     Verdict,
 )
-from runbook.runs.run_log import RunLog, begin_run
+from runbook.runs.new_run import begin_run
+from runbook.runs.run_log import RunLog
 
 SENT = datetime(2025, 11, 3, 19, 48, 51, tzinfo=UTC)
 EVIL = '<script>alert("x")</script><img src=http://evil/ onerror=x> \' & \x1b[31m {{ page }}'
@@ -75,7 +84,7 @@ def result(label: str = "Grafana Event Test 1") -> Everything:
 
 
 @pytest.fixture
-def record(tmp_path: Path) -> RunLog:
+def run_log(tmp_path: Path) -> RunLog:
     return begin_run(tmp_path / ".runbook", task="run", target="live")
 
 
@@ -96,13 +105,13 @@ class Seen(HTMLParser):
         self.text += f" {data}"
 
 
-def page(record: RunLog, tmp_path: Path) -> Seen:
+def page(run_log: RunLog, tmp_path: Path) -> Seen:
     seen = Seen()
-    seen.feed(write_report(record, tmp_path / "report.html").read_text(encoding="utf-8"))
+    seen.feed(write_report(run_log, tmp_path / "report.html").read_text(encoding="utf-8"))
     return seen
 
 
-def test_a_whole_run(record: RunLog, tmp_path: Path) -> None:
+def test_a_whole_run(run_log: RunLog, tmp_path: Path) -> None:
     """Verdict, criteria, ledger with times, sums, checks, diff, steps, parts, versions and backups are all there."""
     parts = (
         ServiceStatus(
@@ -112,13 +121,13 @@ def test_a_whole_run(record: RunLog, tmp_path: Path) -> None:
             name="prometheus", plays="Prometheus", kind="real", running=True, pid=2, address="http://127.0.0.1:2"
         ),
     )
-    record.append("stack", {"parts": parts})
-    record.append("versions", {"Prometheus": "2.42.0"})
-    record.append("result", document(replace(result(), task="setup", ledger=None, criteria=None)))
-    record.back_up(tmp_path / "crm_events_pipeline.json", b"{}")
-    record.append("result", document(result()))
+    run_log.append("stack", {"parts": parts})
+    run_log.append("versions", {"Prometheus": "2.42.0"})
+    run_log.append("result", document(replace(result(), task="setup", ledger=None, criteria=None)))
+    run_log.back_up(tmp_path / "crm_events_pipeline.json", b"{}")
+    run_log.append("result", document(result()))
 
-    text = " ".join(page(record, tmp_path).text.split())
+    text = " ".join(page(run_log, tmp_path).text.split())
 
     for words in (
         "run on live: failed",
@@ -135,11 +144,11 @@ def test_a_whole_run(record: RunLog, tmp_path: Path) -> None:
         assert words in text
 
 
-def test_text_from_outside_is_only_text(record: RunLog, tmp_path: Path) -> None:
+def test_text_from_outside_is_only_text(run_log: RunLog, tmp_path: Path) -> None:
     """A script in a lead's label, an error body or any other text is shown, not run; escapes are written out."""
-    record.append("result", document(result(EVIL)))
+    run_log.append("result", document(result(EVIL)))
 
-    seen = page(record, tmp_path)
+    seen = page(run_log, tmp_path)
 
     assert {"script", "img", "iframe", "link", "object"}.isdisjoint(seen.tags)
     assert [name for name, _ in seen.attributes if name.startswith("on")] == []
@@ -149,10 +158,10 @@ def test_text_from_outside_is_only_text(record: RunLog, tmp_path: Path) -> None:
     assert "\x1b" not in seen.text
 
 
-def test_escaping_is_what_protects(record: RunLog, tmp_path: Path) -> None:
+def test_escaping_is_what_protects(run_log: RunLog, tmp_path: Path) -> None:
     """The parser of these tests does find the script once the page is unescaped: the test above can fail."""
-    record.append("result", document(result(EVIL)))
-    text = write_report(record, tmp_path / "report.html").read_text(encoding="utf-8")
+    run_log.append("result", document(result(EVIL)))
+    text = write_report(run_log, tmp_path / "report.html").read_text(encoding="utf-8")
     seen = Seen()
 
     seen.feed(text.replace("&lt;", "<").replace("&gt;", ">"))
@@ -160,43 +169,43 @@ def test_escaping_is_what_protects(record: RunLog, tmp_path: Path) -> None:
     assert "script" in seen.tags
 
 
-def test_one_file_stands_alone(record: RunLog, tmp_path: Path) -> None:
+def test_one_file_stands_alone(run_log: RunLog, tmp_path: Path) -> None:
     """No script, and no address from which anything would be loaded."""
-    record.append("result", document(result()))
+    run_log.append("result", document(result()))
 
-    seen = page(record, tmp_path)
+    seen = page(run_log, tmp_path)
 
     assert [value for name, value in seen.attributes if name in {"src", "href", "srcset", "action", "data"}] == []
-    style = write_report(record, tmp_path / "again.html").read_text(encoding="utf-8").split("</style>")[0]
+    style = write_report(run_log, tmp_path / "again.html").read_text(encoding="utf-8").split("</style>")[0]
     assert re.findall(r"url\(|@import|https?:", style) == []
 
 
-def test_the_same_record_gives_the_same_report(record: RunLog, tmp_path: Path) -> None:
+def test_the_same_record_gives_the_same_report(run_log: RunLog, tmp_path: Path) -> None:
     """Nothing but the record goes in, not even the time."""
-    record.append("result", document(result()))
+    run_log.append("result", document(result()))
 
-    once, again = (write_report(record, tmp_path / name).read_bytes() for name in ("a.html", "b.html"))
+    once, again = (write_report(run_log, tmp_path / name).read_bytes() for name in ("a.html", "b.html"))
 
     assert once == again
 
 
-def test_a_run_without_a_result(record: RunLog, tmp_path: Path) -> None:
+def test_a_run_without_a_result(run_log: RunLog, tmp_path: Path) -> None:
     """An interrupted run is reported as one, not as a success."""
-    assert "no result" in page(record, tmp_path).text
+    assert "no result" in page(run_log, tmp_path).text
 
 
-def test_a_folder_as_destination(record: RunLog, tmp_path: Path) -> None:
-    assert write_report(record, tmp_path) == tmp_path / f"report-{record.run_id}.html"
+def test_a_folder_as_destination(run_log: RunLog, tmp_path: Path) -> None:
+    assert write_report(run_log, tmp_path) == tmp_path / f"report-{run_log.run_id}.html"
 
 
-def test_an_altered_record(record: RunLog, tmp_path: Path) -> None:
+def test_an_altered_record(run_log: RunLog, tmp_path: Path) -> None:
     """There is no report of a record that was edited."""
-    record.append("result", document(result()))
-    path = record.folder / "record.jsonl"
+    run_log.append("result", document(result()))
+    path = run_log.folder / "record.jsonl"
     path.write_text(path.read_text().replace('"exit_code": 1', '"exit_code": 0'))
 
     with pytest.raises(RunbookError, match="altered"):
-        write_report(record, tmp_path / "report.html")
+        write_report(run_log, tmp_path / "report.html")
     assert not (tmp_path / "report.html").exists()
 
 
@@ -228,17 +237,53 @@ def test_the_timeline() -> None:
     assert [seconds for _, seconds in drawn.ticks] == pytest.approx([0.001, 0.01, 0.1, 1, 10, 100])
 
 
-def test_very_many_rows(record: RunLog, tmp_path: Path) -> None:
+def test_very_many_rows(run_log: RunLog, tmp_path: Path) -> None:
     """Of 1200 rows the one that is not proven is shown, and those left out are counted."""
     lost = result()
     assert lost.ledger is not None
     row = lost.ledger.rows[0]
     proven = replace(row, hops=row.hops[:2])
     rows = (*(replace(proven, created=replace(row.created, id=1000 + number)) for number in range(1199)), row)
-    record.append("result", document(replace(lost, ledger=Ledger(run_id="r", rows=rows))))
+    run_log.append("result", document(replace(lost, ledger=Ledger(run_id="r", rows=rows))))
 
-    text = " ".join(page(record, tmp_path).text.split())
+    text = " ".join(page(run_log, tmp_path).text.split())
 
     assert "1199 of 1200 proven" in text
     assert "lead 17" in text
     assert "and 200 more rows" in text
+
+
+def reported(folder: Path, watcher: Watcher, run_id: str | None = None) -> CommandResult:
+    context = RunContext("report", screen=watcher, directory=folder, is_recorded=False)
+    return report(context, ReportOptions(run_id=run_id))
+
+
+def test_a_damaged_newest_run_is_passed_over_and_named(run_log: RunLog, tmp_path: Path) -> None:
+    """And a file that does not belong there is not looked at; asked for by its id, the damaged run is an error."""
+    run_log.append("result", document(result()))
+    damaged = begin_run(tmp_path / ".runbook", task="run", target="live")
+    damaged.append("result", document(result()))
+    without_its_end(damaged)
+    (tmp_path / ".runbook" / "runs" / ".DS_Store").write_text("mine")
+    watcher = Watcher()
+
+    newest, asked = reported(tmp_path, watcher), reported(tmp_path, Watcher(), run_id=damaged.run_id)
+
+    assert newest.exit_code == 0
+    assert newest.steps[0].reason.startswith(f"run {run_log.run_id}: ")
+    (named,) = watcher.notes
+    assert asked.problem is not None
+    assert (asked.exit_code, asked.outcome) == (1, "failed")
+    assert named == f"Run {damaged.run_id} was passed over: {asked.problem.seen} ({asked.problem.where})"
+
+
+def test_beside_the_log_only_its_owner_can_read_it(run_log: RunLog, tmp_path: Path) -> None:
+    """Elsewhere the umask decides: a report is made to be passed on."""
+    run_log.append("result", document(result()))
+    before = os.umask(0o022)
+    try:
+        own, public = write_report(run_log, run_log.folder), write_report(run_log, tmp_path / "report.html")
+    finally:
+        os.umask(before)
+
+    assert [stat.filemode(path.stat().st_mode) for path in (own, public)] == ["-rw-------", "-rw-r--r--"]

@@ -153,7 +153,7 @@ def test_a_record_that_is_full_right_after_the_write_hides_nothing(
 
     def full(record: RunLog, kind: str, data: object) -> None:
         if kind == "step" and getattr(data, "step", "") == "write":
-            raise RunbookError("What happens cannot be kept, so nothing more is done: full", where="record", fix="room")
+            raise RunbookError("Cannot write the run record: full", where="record", fix="room")
         append(record, kind, data)
 
     monkeypatch.setattr(RunLog, "append", full)

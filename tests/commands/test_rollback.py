@@ -1,9 +1,16 @@
 """Rollback: every byte back, proven served again; nobody's later change is lost unasked."""
 
-from installation import Installation
-from setups import contents, files, killed_while_writing, outcomes, roll_back, set_up, state_of
+from typing import NoReturn
 
-from runbook.runs.run_log import all_runs, begin_run, digest, open_run
+import pytest
+from damage import without_its_end, without_its_record
+from installation import Installation
+from setups import Watcher, contents, files, killed_while_writing, outcomes, roll_back, set_up, state_of
+
+from runbook.errors import DocumentError
+from runbook.runs.new_run import begin_run
+from runbook.runs.run_history import all_runs, open_run
+from runbook.runs.run_log import RunLog, digest
 
 
 def test_rollback_brings_back_every_byte(installed: Installation) -> None:
@@ -178,3 +185,75 @@ def test_who_reads_a_file_is_recorded_not_guessed(installed: Installation) -> No
 
     assert roll_back(installed).exit_code == 0
     assert (contents(installed), installed.restarted) == (before, ["grafana"])
+
+
+def test_rollback_passes_over_a_setup_that_could_not_write(
+    installed: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It announced its write, and left every file as it was: the setup before it is the one to put back."""
+    before = contents(installed)
+    set_up(installed)
+
+    def full(*_: object, **__: object) -> NoReturn:
+        raise DocumentError("No space left on device", where="rules", fix="make room")
+
+    monkeypatch.setattr("runbook.commands.apply.replacing.write_documents", full)
+    assert set_up(installed, with_absent_alert=True).exit_code == 1
+    monkeypatch.undo()
+
+    assert roll_back(installed).outcome == "changed"
+    assert contents(installed) == before
+
+
+def announced(installed: Installation, run_log: RunLog) -> None:
+    """Leave what a kill right before a write leaves in the log: the files as they are, and what was to come."""
+    for path in (installed.dashboard, installed.rules):
+        now = path.read_bytes()
+        run_log.back_up(path, now)
+        run_log.append("replaces", {"file": str(path), "before": digest(now), "after": digest(now + b" ")})
+
+
+def test_rollback_passes_over_a_killed_setup_that_left_nothing(installed: Installation) -> None:
+    before = contents(installed)
+    set_up(installed)
+    announced(installed, begin_run(state_of(installed), task="setup", target="small"))
+
+    assert roll_back(installed).outcome == "changed"
+    assert contents(installed) == before
+
+
+def test_rollback_passes_over_what_is_no_run_or_damaged_and_names_it(installed: Installation) -> None:
+    before = contents(installed)
+    set_up(installed)
+    damaged = begin_run(state_of(installed), task="traffic", target="small")
+    without_its_record(damaged)
+    (state_of(installed) / "runs" / ".DS_Store").write_text("mine")
+    watcher = Watcher()
+
+    result = roll_back(installed, watcher=watcher)
+
+    assert (result.exit_code, contents(installed)) == (0, before)
+    (named,) = [note for note in watcher.notes if "passed over" in note]
+    assert damaged.run_id in named
+    assert str(damaged.folder / "record.jsonl") in named
+
+
+def test_rollback_does_not_choose_over_a_damaged_setup(installed: Installation) -> None:
+    """It may have changed the files last: nothing is touched, and the operator is told what to decide."""
+    before = contents(installed)
+    older = set_up(installed).run_id
+    damaged = begin_run(state_of(installed), task="setup", target="small")
+    announced(installed, damaged)
+    without_its_end(damaged)
+    now, installed.restarted = files(installed), []
+
+    result = roll_back(installed)
+
+    assert (result.exit_code, files(installed), installed.restarted) == (1, now, [])
+    assert result.problem is not None
+    assert f"Run {damaged.run_id} may have changed the files last" in result.problem.seen
+    assert str(damaged.folder / "record.jsonl") in result.problem.where
+    assert f"rollback --run {older}" in result.problem.fix
+    assert roll_back(installed, damaged.run_id).exit_code == 1
+    assert roll_back(installed, older).exit_code == 0
+    assert contents(installed) == before

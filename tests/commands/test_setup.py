@@ -21,7 +21,7 @@ from runbook.commands.verify.steps import verify
 from runbook.errors import UsageError
 from runbook.files.file_discovery import found_files
 from runbook.interrupts import Interrupted
-from runbook.runs.run_log import all_runs
+from runbook.runs.run_history import all_runs
 from runbook.settings import Target
 
 

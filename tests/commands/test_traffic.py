@@ -20,7 +20,7 @@ from runbook.commands.traffic.counter_snapshot import Count, Position, Snapshot
 from runbook.commands.traffic.result import TrafficResult
 from runbook.commands.traffic.steps import _is_of_an_earlier_process
 from runbook.model import Created
-from runbook.runs.run_log import all_runs, open_run
+from runbook.runs.run_history import all_runs, open_run
 from runbook.settings import Target
 from runbook.systems.kafka.client import Kafka
 from runbook.waiting import Pending, wait_until

@@ -1,5 +1,6 @@
 """Verify on the local stack: sums that close exactly, and a hop that cannot be read is never ok."""
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -7,7 +8,9 @@ from pathlib import Path
 
 import pytest
 from chain import Chain
+from damage import without_its_end
 from loopback import Loopback, Reply
+from setups import Watcher
 
 from runbook.commands.traffic.counter_snapshot import sampled_snapshot
 from runbook.commands.traffic.traffic_run import Baseline, TrafficRun, traffic_run
@@ -19,7 +22,8 @@ from runbook.errors import RunbookError, UnreachableError
 from runbook.local_stack import stack
 from runbook.model import Created
 from runbook.observer import NullObserver
-from runbook.runs.run_log import begin_run, open_run
+from runbook.runs.new_run import begin_run
+from runbook.runs.run_history import open_run
 from runbook.settings import STACK_DIR, Target
 from runbook.systems.kafka.client import Kafka
 from runbook.systems.processes.client import ProcessRuntime
@@ -327,9 +331,43 @@ def test_a_run_of_yesterday_is_asked_for_at_its_own_time() -> None:
     assert len(ranges) == 2
 
 
-def test_a_record_without_traffic_has_nothing_to_prove(tmp_path: Path) -> None:
-    record = begin_run(tmp_path, task="traffic", target="local")
-    record.append("traffic", {"leads": 5, "jobs": 2, "rate": None})
+def test_a_run_without_traffic_has_nothing_to_prove(tmp_path: Path) -> None:
+    run_log = begin_run(tmp_path, task="traffic", target="local")
+    run_log.append("traffic", {"leads": 5, "jobs": 2, "rate": None})
 
     with pytest.raises(RunbookError, match="created no lead and no job"):
-        traffic_run(tmp_path, target="local", run_id=record.run_id)
+        traffic_run(tmp_path, target="local", run_id=run_log.run_id)
+
+
+def test_a_damaged_newest_traffic_run_is_passed_over_and_named(chain: Chain) -> None:
+    """The one before it is proven; asked for by its id, the damaged one is an error."""
+    sent = chain.send(leads=1, jobs=0)
+    damaged = begin_run(chain.state_dir, task="traffic", target="local")
+    damaged.append("traffic", {"leads": 1, "jobs": 0, "rate": None})
+    without_its_end(damaged)
+    (chain.state_dir / "runs" / ".DS_Store").write_text("mine")
+    watcher = Watcher()
+
+    result = chain.verify(observer=watcher)
+    asked = chain.verify(damaged.run_id)
+    shutil.rmtree(damaged.folder)
+
+    assert result.outcome == "ok"
+    assert result.ledger is not None
+    assert result.ledger.run_id == sent.run_id
+    (note,) = (note for note in watcher.notes if "passed over" in note)
+    assert note.startswith(f"Run {damaged.run_id} was passed over: The end of the run record is missing")
+    assert str(damaged.folder / "record.jsonl") in note
+    assert asked.exit_code == 1
+
+
+def test_only_damaged_traffic_runs(tmp_path: Path) -> None:
+    """There is nothing to prove, and it is said why the run that is there does not count."""
+    damaged = begin_run(tmp_path, task="traffic", target="local")
+    damaged.append("traffic", {"leads": 5, "jobs": 2, "rate": None})
+    without_its_end(damaged)
+
+    with pytest.raises(RunbookError, match="no traffic run") as caught:
+        traffic_run(tmp_path, target="local", run_id=None)
+
+    assert f"Run {damaged.run_id} was passed over" in caught.value.where

@@ -24,7 +24,7 @@ from runbook.commands.troubleshoot.steps import troubleshoot
 from runbook.errors import ExitCode
 from runbook.local_stack import stack
 from runbook.local_stack.fault_injection import Injection, codes, inject_fault, injection, mend_stack
-from runbook.observer import NullObserver
+from runbook.observer import NullObserver, Observer
 from runbook.settings import LOCAL, Target, load_target
 from runbook.waiting import Pending, wait_until
 
@@ -39,11 +39,11 @@ class Installation:
     def target(self) -> Target:
         return load_target(LOCAL, directory=self.directory)
 
-    def context(self, command: str) -> RunContext:
-        return RunContext(command, screen=NullObserver(), target=LOCAL, directory=self.directory)
+    def context(self, command: str, screen: Observer | None = None) -> RunContext:
+        return RunContext(command, screen=screen or NullObserver(), target=LOCAL, directory=self.directory)
 
-    def troubleshoot(self, hop: str | None = None) -> TroubleshootResult:
-        return troubleshoot(self.context("troubleshoot"), TroubleshootOptions(hop=hop))
+    def troubleshoot(self, hop: str | None = None, *, screen: Observer | None = None) -> TroubleshootResult:
+        return troubleshoot(self.context("troubleshoot", screen), TroubleshootOptions(hop=hop))
 
     def set_up(self) -> SetupResult:
         return setup(self.context("setup"), SetupOptions())

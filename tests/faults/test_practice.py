@@ -1,10 +1,12 @@
 """What stands around the faults: nothing named without one, fixes that work, mending that says what it did."""
 
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from damage import without_its_end
 from fault_stack import FORMS, SHIPPED, Installation, named
 
 from runbook.commands.stack import fault_steps as commands
@@ -15,7 +17,8 @@ from runbook.local_stack import stack
 from runbook.local_stack.fault_injection import Injection, break_stack, inject_fault, mend_stack
 from runbook.local_stack.fault_injector import FaultInjector
 from runbook.observer import NullObserver
-from runbook.settings import STACK_DIR
+from runbook.runs.new_run import begin_run
+from runbook.settings import LOCAL, STACK_DIR, STATE_DIR
 
 pytestmark = pytest.mark.stack
 
@@ -71,6 +74,33 @@ def test_a_loud_unrelated_error_names_nothing(ready: Installation) -> None:
         with (ready.directory / STACK_DIR / "logs" / f"{part}.log").open("a", encoding="utf-8") as log:
             log.write(_LOUD)
     assert named(ready.troubleshoot()) == ("healthy", "", [])
+
+
+class Watcher(NullObserver):
+    """Keeps the notes for the operator."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def says(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def test_a_damaged_run_makes_nothing_inconclusive_and_is_named(ready: Installation) -> None:
+    """The traffic before it is looked at; a file that does not belong among the runs is not."""
+    damaged = begin_run(ready.directory / STATE_DIR, task="traffic", target=LOCAL)
+    damaged.append("traffic", {"leads": 1, "jobs": 0, "rate": None})
+    without_its_end(damaged)
+    (ready.directory / STATE_DIR / "runs" / ".DS_Store").write_text("mine")
+    watcher = Watcher()
+
+    result = ready.troubleshoot(screen=watcher)
+    shutil.rmtree(damaged.folder)
+
+    assert named(result) == ("healthy", "", [])
+    (note,) = watcher.notes
+    assert note.startswith(f"Run {damaged.run_id} was passed over: The end of the run record is missing")
+    assert str(damaged.folder) in note
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,7 @@ from runbook.files.writing import Change, refused, write_document, write_documen
 from runbook.locks import files_lock
 from runbook.model import Evidence
 from runbook.observer import Observer
-from runbook.runs.run_log import RunLog, digest
-
-REPLACES = "replaces"
-"""Kind of the event that is recorded before a file is written, so that a rollback also finds what a kill left."""
+from runbook.runs.run_log import REPLACES, RunLog, digest
 
 
 def warn_of_unfinished(state_dir: Path, observer: Observer) -> None:

@@ -25,6 +25,7 @@ class PastRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryResult(CommandResult):
-    """The runs, newest first."""
+    """The runs, newest first; `older` counts those that are not listed."""
 
     runs: tuple[PastRun, ...] | None = None
+    older: int | None = None

@@ -1,4 +1,4 @@
-"""The runs so far, newest first; a record that cannot be trusted is shown as such, not hidden."""
+"""The runs so far, newest first; a run that cannot be relied on is shown as such, not hidden."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -9,34 +9,36 @@ from runbook.commands.history.result import HistoryResult, PastRun
 from runbook.commands.run_context import RunContext
 from runbook.commands.task_run import StepOutput, TaskRun
 from runbook.errors import ExitCode, RunbookError
-from runbook.runs.run_log import RunEvent, RunLog, all_runs
+from runbook.runs.run_history import all_runs
+from runbook.runs.run_log import RESULT, RunEvent, RunLog
 
 
-def history(context: RunContext, _options: HistoryOptions) -> HistoryResult:
-    """List the runs on every target."""
+def history(context: RunContext, options: HistoryOptions) -> HistoryResult:
+    """List the newest runs on every target, or all."""
     task_run = TaskRun("history", context)
+    run_logs = all_runs(context.state_dir)[::-1]
+    listed = run_logs if options.all_ else run_logs[: options.last]
 
     def read() -> StepOutput[tuple[PastRun, ...]]:
-        runs = tuple(_run(run_log) for run_log in reversed(all_runs(context.state_dir)))
+        runs = tuple(_run(run_log) for run_log in listed)
         broken = sum(run.record == "broken" for run in runs)
-        reason = f"runs in {context.state_dir}: {len(runs)}" + (f", {broken} of them damaged" if broken else "")
+        newest = f"the newest {len(runs)} of " if len(runs) < len(run_logs) else ""
+        damaged = f", {broken} of them damaged" if broken else ""
+        reason = f"runs in {context.state_dir}: {newest}{len(run_logs)}{damaged}"
         return StepOutput(value=runs, outcome="ok", reason=reason)
 
     runs = task_run.step("history", 0, read)
-    return replace(task_run.result(HistoryResult, "ok", ExitCode.OK), runs=runs)
+    result = task_run.result(HistoryResult, "ok", ExitCode.OK)
+    return replace(result, runs=runs, older=len(run_logs) - len(listed))
 
 
-def _run(record: RunLog) -> PastRun:
+def _run(run_log: RunLog) -> PastRun:
     try:
-        events = record.events()
+        events = run_log.events()
     except RunbookError as error:
-        return PastRun(run_id=record.run_id, record="broken", note=f"{error.seen} ({error.where})")
-    except OSError as error:
-        return PastRun(run_id=record.run_id, record="broken", note=f"It cannot be read: {error}")
-    if not events or events[0].kind != "begin":
-        return PastRun(run_id=record.run_id, record="broken", note="It does not hold the beginning of a run")
-    results = [event.data for event in events if event.kind == "result"]
-    return _finished(record.run_id, events[0], results[-1]) if results else _unfinished(record.run_id, events)
+        return PastRun(run_id=run_log.run_id, record="broken", note=f"{error.seen} ({error.where})")
+    results = [event.data for event in events if event.kind == RESULT]
+    return _finished(run_log.run_id, events[0], results[-1]) if results else _unfinished(run_log.run_id, events)
 
 
 def _finished(run_id: str, begin: RunEvent, result: dict[str, Any]) -> PastRun:

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runbook.commands.report.timeline import Timeline, timeline
-from runbook.errors import RunbookError
-from runbook.invocation import inv
+from runbook.private_paths import private_file
 from runbook.runs.run_log import RunEvent, RunLog
 from runbook.wording import moment, span, visible
 
@@ -59,27 +58,31 @@ class Page:
         return f" from {hops[0]} to {hops[-1]}" if len(hops) > 1 else f" at {hops[0]} only"
 
 
-def write_report(record: RunLog, destination: Path) -> Path:
+def write_report(run_log: RunLog, destination: Path) -> Path:
     """Write the report of a run and return where it is: `destination`, or a file named by the run in that folder.
 
-    Raises RunbookError if the record was altered after it was written, or is empty.
+    Beside the log only its owner can read it; elsewhere the umask decides, as a report is made to be passed on. Raises
+    RunbookError if the record was altered after it was written.
     """
-    page = page_of(record)
-    path = destination / f"report-{record.run_id}.html" if destination.is_dir() else destination
+    page = page_of(run_log)
+    path = destination / f"report-{run_log.run_id}.html" if destination.is_dir() else destination
     path.parent.mkdir(parents=True, exist_ok=True)
+    if destination == run_log.folder:
+        with private_file(path, 0):
+            pass
     path.write_text(_template().render(page=page), encoding="utf-8")
     return path
 
 
-def page_of(record: RunLog) -> Page:
+def page_of(run_log: RunLog) -> Page:
     """Return what the record says of its run; of a part that occurs more than once, the last one counts."""
-    events = record.events()
+    events = run_log.events()
     results = tuple(event.data for event in events if event.kind == "result")
     ledger = _last(results, "ledger")
     verdict = _last(results, "verdict")
-    begin = _begin(events, record)
+    begin = events[0]
     return Page(
-        run_id=record.run_id,
+        run_id=run_log.run_id,
         task=begin.data["task"],
         target=begin.data["target"],
         began_at=begin.at,
@@ -95,17 +98,7 @@ def page_of(record: RunLog) -> Page:
         backups=tuple(event.data for event in events if event.kind == "backup"),
         last_event_at=events[-1].at,
         event_count=len(events),
-        sha256=hashlib.sha256((record.folder / "record.jsonl").read_bytes()).hexdigest(),
-    )
-
-
-def _begin(events: tuple[RunEvent, ...], record: RunLog) -> RunEvent:
-    if events and events[0].kind == "begin":
-        return events[0]
-    raise RunbookError(
-        "The record does not hold the beginning of a run",
-        where=str(record.folder),
-        fix=f"{inv('history')} shows the runs that can be reported",
+        sha256=hashlib.sha256((run_log.folder / "record.jsonl").read_bytes()).hexdigest(),
     )
 
 

@@ -1,7 +1,5 @@
 """The task `report`: which run, and where its report goes."""
 
-from pathlib import Path
-
 from runbook.commands.report.html import write_report
 from runbook.commands.report.options import ReportOptions
 from runbook.commands.run_context import RunContext
@@ -9,7 +7,8 @@ from runbook.commands.task_run import StepOutput, TaskRun
 from runbook.errors import ExitCode, RunbookError
 from runbook.invocation import inv
 from runbook.model import CommandResult
-from runbook.runs.run_log import RunLog, all_runs, open_run
+from runbook.runs.run_history import holds, newest_run, open_run
+from runbook.runs.run_log import RESULT, RunLog
 
 
 def report(context: RunContext, options: ReportOptions) -> CommandResult:
@@ -17,7 +16,7 @@ def report(context: RunContext, options: ReportOptions) -> CommandResult:
     task_run = TaskRun("report", context)
 
     def written() -> StepOutput[None]:
-        run_log = open_run(context.state_dir, options.run_id) if options.run_id else _newest(context.state_dir)
+        run_log = open_run(context.state_dir, options.run_id) if options.run_id else _newest(context)
         path = write_report(run_log, options.output or run_log.folder)
         return StepOutput(value=None, outcome="ok", reason=f"run {run_log.run_id}: {path}")
 
@@ -28,10 +27,11 @@ def report(context: RunContext, options: ReportOptions) -> CommandResult:
     return task_run.result(CommandResult, "ok", ExitCode.OK)
 
 
-def _newest(state_dir: Path) -> RunLog:
-    for run_log in reversed(all_runs(state_dir)):
-        if run_log.events("result"):
-            return run_log
-    raise RunbookError(
-        "There is no finished run yet", where=str(state_dir / "runs"), fix=f"{inv('run')}, or {inv('demo')}"
-    )
+def _newest(context: RunContext) -> RunLog:
+    found = newest_run(context.state_dir, holds(RESULT))
+    for damaged in found.passed_over:
+        context.screen.says(str(damaged))
+    if found.run_log is None:
+        where = str(context.state_dir / "runs")
+        raise RunbookError("There is no finished run yet", where=where, fix=f"{inv('run')}, or {inv('demo')}")
+    return found.run_log

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runbook.commands.apply.applying import Applying, Part
-from runbook.commands.apply.replacing import REPLACES, Replacing
+from runbook.commands.apply.replacing import Replacing
 from runbook.commands.apply.rereading import Rereading
 from runbook.commands.apply.restored import Restored
 from runbook.commands.apply.services import Services
@@ -20,7 +20,8 @@ from runbook.files.threeway import three_way
 from runbook.files.writing import read_document
 from runbook.locks import files_lock
 from runbook.model import Evidence
-from runbook.runs.run_log import RunEvent, RunLog, all_runs, digest, open_run
+from runbook.runs.run_history import newest_change, open_run, write_outcome
+from runbook.runs.run_log import REPLACES, RunEvent, RunLog, digest
 from runbook.settings import Target
 
 
@@ -51,7 +52,7 @@ def rollback(context: RunContext, options: RollbackOptions) -> RollbackResult:
         with ExitStack() as held:
             held.enter_context(context.locked())
             replacing.settle(task_run)
-            setup = _setup_record(context.state_dir, target, options.run_id)
+            setup = _setup_log(context, options.run_id)
             for note in held.enter_context(files_lock([Path(event.data["file"]) for event in setup.events(REPLACES)])):
                 screen.says(note)
             returns = task_run.step("plan", 1, lambda: _returns(setup))
@@ -77,11 +78,15 @@ def rollback(context: RunContext, options: RollbackOptions) -> RollbackResult:
     return replace(task_run.result(RollbackResult, "changed", ExitCode.OK), diff=diff)
 
 
-def _setup_record(state_dir: Path, target: Target, run_id: str | None) -> RunLog:
+def _setup_log(context: RunContext, run_id: str | None) -> RunLog:
+    target, state_dir = context.target, context.state_dir
     if run_id:
         found: RunLog | None = open_run(state_dir, run_id, target=target.name)
     else:
-        found = _last_setup(state_dir, target)
+        newest = newest_change(state_dir, _stands, target=target.name)
+        for damaged in newest.passed_over:
+            context.screen.says(str(damaged))
+        found = newest.run_log
     if found is None or not found.events(REPLACES):
         raise RunbookError(
             f"No setup on target {target.name!r} has written anything" if found is None else "That run wrote no file",
@@ -91,14 +96,26 @@ def _setup_record(state_dir: Path, target: Target, run_id: str | None) -> RunLog
     return found
 
 
-def _last_setup(state_dir: Path, target: Target) -> RunLog | None:
-    """Return the newest run that wrote and did not undo it; what a rollback wrote is not rolled back unasked."""
-    for record in reversed(all_runs(state_dir)):
-        if record.target == target.name and record.task != "rollback" and record.events(REPLACES):
-            outcomes = {event.data["outcome"] for event in record.events("step")}
-            if "rolled_back" not in outcomes:
-                return record
-    return None
+def _stands(events: Sequence[RunEvent]) -> bool:
+    """Whether a change is to be put back: the files decide where the write did not come to its end.
+
+    One that failed has left them as they were; so may one that was killed, or the command that came next.
+    """
+    outcome = write_outcome(events)
+    changes = [event.data for event in events if event.kind == REPLACES]
+    if outcome == "changed":
+        return True
+    if outcome == "failed":
+        return any(_digest_now(change["file"]) == change["after"] for change in changes)
+    return any(_digest_now(change["file"]) != change["before"] for change in changes)
+
+
+def _digest_now(file: str) -> str:
+    """Return the digest of a file; empty if it cannot be read."""
+    try:
+        return digest(read_document(Path(file)))
+    except RunbookError:
+        return ""
 
 
 def _returns(setup: RunLog) -> StepOutput[tuple[_Return, ...]]:

@@ -1,6 +1,6 @@
-"""The traffic run that is to be proven, as its run_log tells it."""
+"""The traffic run that is to be proven, as its log tells it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -10,7 +10,8 @@ from runbook.commands.traffic.counter_snapshot import Position, Snapshot
 from runbook.errors import RunbookError
 from runbook.invocation import inv
 from runbook.model import Created
-from runbook.runs.run_log import RunLog, last_run, open_run
+from runbook.runs.run_history import DamagedRun, holds, newest_run, open_run
+from runbook.runs.run_log import TRAFFIC, RunEvent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,13 +26,14 @@ class Baseline:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrafficRun:
-    """One traffic run: what was wanted, what was created, and what stood before."""
+    """One traffic run: what was wanted, what was created, and what stood before; newer runs that are damaged."""
 
     run_id: str
     wanted: int
     created: tuple[Created, ...]
     baseline: Baseline
     started_at: datetime
+    passed_over: tuple[DamagedRun, ...] = ()
 
     @property
     def ended_at(self) -> datetime:
@@ -61,26 +63,32 @@ def traffic_run(state_dir: Path, *, target: str, run_id: str | None) -> TrafficR
     Raises RunbookError when there is none, or when it created nothing: then there is nothing to prove.
     """
     if run_id:
-        run_log: RunLog | None = open_run(state_dir, run_id, target=target)
-    else:
-        run_log = last_run(state_dir, target=target, holding="traffic")
-    if run_log is None:
+        run_log = open_run(state_dir, run_id, target=target)
+        return _traffic_run(run_id, run_log.events(), folder=run_log.folder)
+    found = newest_run(state_dir, holds(TRAFFIC), target=target)
+    if found.run_log is None:
         raise RunbookError(
             f"There is no traffic run on target {target!r} yet",
-            where=str(state_dir / "runs"),
+            where="; ".join((str(state_dir / "runs"), *map(str, found.passed_over))),
             fix=f"{inv('traffic')}, then {inv('verify')}",
         )
-    begun, created = run_log.events("traffic"), run_log.events("created")
+    newest = _traffic_run(found.run_log.run_id, found.events, folder=found.run_log.folder)
+    return replace(newest, passed_over=found.passed_over)
+
+
+def _traffic_run(run_id: str, events: tuple[RunEvent, ...], *, folder: Path) -> TrafficRun:
+    begun, created, baselines = (
+        [event for event in events if event.kind == kind] for kind in (TRAFFIC, "created", "baseline")
+    )
     if not begun or not created:
         raise RunbookError(
-            f"Run {run_log.run_id} created no lead and no job: there is nothing to prove",
-            where=str(run_log.folder),
+            f"Run {run_id} created no lead and no job: there is nothing to prove",
+            where=str(folder),
             fix=f"{inv('traffic')}, then {inv('verify')}",
         )
-    baselines = run_log.events("baseline")
     nothing = Baseline(at=begun[0].at, page=None, sampled=None, end_offsets=None)
     return TrafficRun(
-        run_id=run_log.run_id,
+        run_id=run_id,
         wanted=begun[0].data["leads"] + begun[0].data["jobs"],
         created=tuple(msgspec.convert(event.data, Created) for event in created),
         baseline=msgspec.convert(baselines[0].data, Baseline) if baselines else nothing,

@@ -8,6 +8,7 @@ from runbook.commands.task_run import StepOutput, TaskRun
 from runbook.commands.troubleshoot.options import TroubleshootOptions
 from runbook.commands.troubleshoot.result import TroubleshootResult
 from runbook.diagnosis.catalogue import graph_of
+from runbook.diagnosis.checks.gateway import newest_traffic
 from runbook.diagnosis.engine import Examined
 from runbook.diagnosis.facts import Facts
 from runbook.diagnosis.verdict import verdict
@@ -44,6 +45,8 @@ def troubleshoot(context: RunContext, options: TroubleshootOptions) -> Troublesh
     )
     try:
         examined, judged, also = task_run.step("hops", _STEP, lambda: _examined(facts, options.hop, deadline_s))
+        for damaged in newest_traffic(facts).passed_over:
+            context.screen.says(str(damaged))
     except RunbookError as error:
         return task_run.failure(TroubleshootResult, error)
     context.run_log.append("verdict", judged)

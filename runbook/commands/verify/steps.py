@@ -62,6 +62,8 @@ def verify(context: RunContext, options: VerifyOptions) -> VerifyResult:
     task_run = TaskRun("verify", context)
     try:
         sent = task_run.step("traffic run", 5, lambda: _sent(context, options.run_id))
+        for damaged in sent.passed_over:
+            context.screen.says(str(damaged))
     except RunbookError as error:
         return task_run.failure(VerifyResult, error)
     events = task_run.look("Kafka", 5, lambda: kafka_events(target, sent, timeout_s))

@@ -12,7 +12,8 @@ from runbook.diagnosis.facts import Facts, saw
 from runbook.diagnosis.service_state import down, is_known_to_have_ended
 from runbook.errors import UnreachableError
 from runbook.model import Evidence
-from runbook.runs.run_log import RunEvent, last_run
+from runbook.runs.run_history import NewestRun, holds, newest_run
+from runbook.runs.run_log import TRAFFIC, RunEvent
 from runbook.systems.gateway.client import ProbeAnswer
 
 UPSTREAM: Final = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT})
@@ -35,8 +36,14 @@ def probe(facts: Facts) -> ProbeAnswer:
 @Fact
 def last_traffic(facts: Facts) -> tuple[str, tuple[RunEvent, ...]] | None:
     """Return run id and events of the last traffic on this target; None when there was none."""
-    run_log = last_run(facts.state_dir, target=facts.target.name, holding="traffic")
-    return (run_log.run_id, run_log.events()) if run_log else None
+    found = newest_traffic(facts)
+    return (found.run_log.run_id, found.events) if found.run_log else None
+
+
+@Fact
+def newest_traffic(facts: Facts) -> NewestRun:
+    """Return the last traffic on this target, and the damaged runs that were passed over to find it."""
+    return newest_run(facts.state_dir, holds(TRAFFIC), target=facts.target.name)
 
 
 def _answers(facts: Facts) -> Finding:

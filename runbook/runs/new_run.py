@@ -1,0 +1,54 @@
+"""A new run: its folder appears with its first event in it."""
+
+import errno
+import os
+import secrets
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from runbook.private_paths import private_folder
+from runbook.runs.run_files import sync_folder, writing
+from runbook.runs.run_log import BEGIN, FORMAT, RunLog
+
+UNBEGUN: Final = ".begins-"
+"""How the folder of a run is named until its first event is in it."""
+
+_TAKEN: Final = frozenset({errno.EEXIST, errno.ENOTEMPTY})
+
+
+def begin_run(state_dir: Path, *, task: str, target: str) -> RunLog:
+    """Begin a run with a new id: time in UTC, the part of the second in four hex digits; fit for an e-mail address.
+
+    Ids are in the order of time. Raises RunbookError if the state directory cannot be written, or belongs to another
+    user.
+    """
+    runs = state_dir / "runs"
+    with writing(runs):
+        private_folder(state_dir)
+        private_folder(runs)
+        unbegun = runs / f"{UNBEGUN}{secrets.token_hex(8)}"
+        try:
+            private_folder(unbegun)
+            RunLog(unbegun).append(BEGIN, {"task": task, "target": target, "pid": os.getpid(), "format": FORMAT})
+            run_log = RunLog(_named(unbegun))
+        except BaseException:
+            shutil.rmtree(unbegun, ignore_errors=True)
+            raise
+        sync_folder(runs)
+    return run_log
+
+
+def _named(unbegun: Path) -> Path:
+    """Give a folder the name of this moment. Raises OSError."""
+    while True:
+        now = datetime.now(UTC)
+        folder = unbegun.with_name(f"{now:%Y%m%d-%H%M%S}-{now.microsecond * 0x10000 // 1_000_000:04x}")
+        try:
+            unbegun.rename(folder)
+        except OSError as error:  # another run began within the same 15 microseconds
+            if error.errno not in _TAKEN:
+                raise
+        else:
+            return folder
