@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from runbook.files.diff import Change, changes, lines_of
+from runbook.files.diff import LineChange, changes, lines_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -11,7 +11,7 @@ class _Side:
     """One version and how it came from the middle one, the file as the run left it."""
 
     lines: Sequence[str]
-    changes: tuple[Change, ...]
+    changes: tuple[LineChange, ...]
 
     def at(self, start: int, end: int) -> Sequence[str]:
         """Its lines where the middle version has [start, end), which cuts no change in two."""
@@ -43,7 +43,7 @@ def three_way(*, before: bytes, left: bytes, now: bytes, source: str, run_id: st
     return "\n".join(shown) + "\n"
 
 
-def _regions(found: list[Change]) -> Iterator[tuple[int, int]]:
+def _regions(found: list[LineChange]) -> Iterator[tuple[int, int]]:
     """Where the middle version is touched at all; what overlaps or meets is one region."""
     start = end = -1
     for first, last, *_ in sorted(found):
