@@ -26,11 +26,11 @@ from rich.table import Table
 
 from benchmarks.measuring.command import Parser
 from runbook.files.compare import Datasource
-from runbook.files.dashboard import plan_panels
 from runbook.files.desired import wanted_panels
-from runbook.files.plan import Plan
+from runbook.files.file_change import Plan
+from runbook.files.file_io import Change, read_document, write_documents
+from runbook.files.panels import plan_panels
 from runbook.files.rules import plan_rules
-from runbook.files.writing import Change, read_document, write_documents
 
 EXIT_CODES: Final = """\
 exit codes: 0 everything exact and fast enough; 1 a violation, a missed target, or no case at all;

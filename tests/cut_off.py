@@ -4,8 +4,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from runbook.files.file_io import Change
 from runbook.files.journal import Intent, entered
-from runbook.files.writing import Change
 
 
 def intents_of(changes: Sequence[Change]) -> list[Intent]:

@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from runbook.files.inplace import write_at
+from runbook.files.in_place import write_at
 from runbook.locks import holder
 
 _WHOLE, _BEGUN, _LEFT = ".entry", ".tmp", ".left"

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from runbook.files.inplace import content_of, is_torn, restore
+from runbook.files.file_io import refused
+from runbook.files.in_place import content_of, is_torn, restore
 from runbook.files.journal import Entry, Intent, abandoned
-from runbook.files.writing import refused
 
 State = Literal["before", "after", "torn", "foreign", "gone"]
 Outcome = Literal["undone", "completed", "left"]

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import yaml
 
-from runbook.files import yamlevents, yamltext
-from runbook.files.plan import Plan
-from runbook.files.rulelines import appending, cutting, lines_of, shifted
-from runbook.files.rulesfile import GROUP, FoundRule, RulesFile, TargetRules, not_exact, rules_file
-from runbook.files.rulestyle import style_of
+from runbook.files import yaml_events, yaml_text
+from runbook.files.file_change import Plan
+from runbook.files.rule_lines import appending, cutting, lines_of, shifted
+from runbook.files.rules_file import GROUP, FoundRule, RulesFile, TargetRules, not_exact, rules_file
+from runbook.files.rules_style import style_of
 from runbook.files.text import Splice, Text, decoded, spliced
 from runbook.files.wanted_rule import MISSPELT, SPELT, WantedRule, differing_rule_fields
 
@@ -62,7 +62,7 @@ def _planned(text: Text, wanted: WantedRule, *, move_alert: bool) -> tuple[str, 
 def _looked_up(text: Text, name: str) -> tuple[RulesFile, list[FoundRule]]:
     """The file, and the rules of that name in it."""
     file = rules_file(text)
-    return file, [rule for rule in file.rules() if yamltext.scalar(rule.node, "alert") == name]
+    return file, [rule for rule in file.rules() if yaml_text.scalar(rule.node, "alert") == name]
 
 
 def _refuse_other_content(text: Text, found: FoundRule, wanted: WantedRule) -> None:
@@ -93,7 +93,7 @@ def _respelt(text: Text, found: list[FoundRule]) -> str:
     """The body with the runbook's misspelt word put right in the rules found, and nothing else."""
     splices = []
     for rule in found:
-        end, _ = yamltext.last_content(text, rule.node)
+        end, _ = yaml_text.last_content(text, rule.node)
         rule_text = text.body[rule.offset : end]
         if MISSPELT in rule_text:
             splices.append(Splice(rule.offset, end, rule_text.replace(MISSPELT, SPELT)))
@@ -105,8 +105,8 @@ def _appended(file: RulesFile, target: TargetRules, wanted: WantedRule) -> str:
     text, style = file.text, style_of(file, target)
     body = spliced(text.body, appending(text, target, style.rendered(wanted), style.dash))
     at = int(target.value.start_mark.index)
-    item = yamlevents.item_of(wanted.text)
-    if not _says(body, yamlevents.appended(yamlevents.events_of(text.body), at, item)):
+    item = yaml_events.item_of(wanted.text)
+    if not _says(body, yaml_events.appended(yaml_events.events_of(text.body), at, item)):
         raise not_exact(text, at, wanted.rule.alert)
     return body
 
@@ -125,16 +125,16 @@ def _moved(text: Text, name: str) -> str:
     column = style_of(file, target).dash
     pasted = appending(text, target, shifted(text, lines, column), column)
     body = spliced(text.body, [*pasted, cutting(text, found, lines)])
-    rest, item = yamlevents.cut(yamlevents.events_of(text.body), found.offset)
+    rest, item = yaml_events.cut(yaml_events.events_of(text.body), found.offset)
     at = int(target.value.start_mark.index)
-    if yamlevents.is_tied(item) or not _says(body, yamlevents.appended(rest, at, item)):
+    if yaml_events.is_tied(item) or not _says(body, yaml_events.appended(rest, at, item)):
         raise not_exact(text, found.offset, name)
     return body
 
 
-def _says(body: str, intended: yamlevents.Events) -> bool:
+def _says(body: str, intended: yaml_events.Events) -> bool:
     """Whether a text is YAML and says exactly that."""
     try:
-        return yamlevents.say_the_same(yamlevents.events_of(body), intended)
+        return yaml_events.say_the_same(yaml_events.events_of(body), intended)
     except yaml.YAMLError:
         return False

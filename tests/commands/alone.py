@@ -16,8 +16,8 @@ from runbook.commands.setup.options import SetupOptions
 from runbook.commands.setup.result import SetupResult
 from runbook.commands.setup.steps import setup
 from runbook.files.compare import Datasource
-from runbook.files.dashboard import plan_panels
 from runbook.files.desired import wanted_panels, wanted_rules
+from runbook.files.panels import plan_panels
 from runbook.files.rules import plan_rules
 from runbook.observer import NullObserver
 from runbook.settings import Target

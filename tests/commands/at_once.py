@@ -24,7 +24,7 @@ from runbook.commands import run_context
 from runbook.commands.apply import replacing
 from runbook.commands.setup import steps as setup
 from runbook.errors import ExitCode
-from runbook.files import writing
+from runbook.files import file_io
 
 Codes = tuple[int, int]
 
@@ -63,14 +63,14 @@ def met(plain: Callable[[], int], absent: Callable[[], int]) -> Codes:
 
     def first() -> int:
         over.give()
-        entered = writing.entered
+        entered = file_io.entered
 
         def held(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - as the one it stands for
             checked.give()
             over.wait()
             return entered(*arguments, **options)
 
-        writing.entered = held
+        file_io.entered = held
         return plain()
 
     def second() -> int:

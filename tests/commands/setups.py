@@ -14,7 +14,7 @@ from runbook.commands.setup.options import SetupOptions
 from runbook.commands.setup.result import SetupResult
 from runbook.commands.setup.steps import setup
 from runbook.console import document
-from runbook.files.writing import Change
+from runbook.files.file_io import Change
 from runbook.model import CommandResult, StepResult
 from runbook.observer import NullObserver
 from runbook.runs.run_log import RunLog

@@ -8,7 +8,7 @@ from found_dashboards import found_dashboard
 from found_rules import found_rules
 
 from runbook.commands.setup.result import SetupResult
-from runbook.files.plan import Plan
+from runbook.files.file_change import Plan
 
 CASES = 1000 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 150
 

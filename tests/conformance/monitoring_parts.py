@@ -23,8 +23,8 @@ from typing import Any
 import requests
 
 from runbook.files.compare import Datasource
-from runbook.files.dashboard import plan_panels
 from runbook.files.desired import wanted_panels
+from runbook.files.panels import plan_panels
 from runbook.waiting import Impossible, Pending, wait_until
 
 ROOT = Path(__file__).parents[2]

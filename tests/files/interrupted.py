@@ -16,8 +16,8 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple, NoReturn
 
 from runbook.errors import DocumentError
+from runbook.files.file_io import Change, write_documents
 from runbook.files.recovery import recover
-from runbook.files.writing import Change, write_documents
 
 CALLS = ("mkdir", "write", "pwrite", "fsync", "ftruncate", "rename", "unlink")
 SCENARIOS = {

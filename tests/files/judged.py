@@ -14,8 +14,8 @@ from found_rules import WANTED as RULES
 from found_rules import FoundRules
 
 from runbook.errors import DocumentError
-from runbook.files.dashboard import plan_panels
-from runbook.files.plan import Plan
+from runbook.files.file_change import Plan
+from runbook.files.panels import plan_panels
 from runbook.files.rules import plan_rules
 
 NAMES = [(panel["title"], panel["targets"][0]["expr"]) for panel in WANTED.panels]

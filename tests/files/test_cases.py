@@ -8,11 +8,11 @@ import yaml
 
 from runbook.errors import DocumentError
 from runbook.files.compare import Datasource
-from runbook.files.dashboard import plan_panels
 from runbook.files.desired import WantedPanels, wanted_rules
-from runbook.files.plan import Plan
+from runbook.files.file_change import Plan
+from runbook.files.panels import plan_panels
 from runbook.files.rules import plan_rules
-from runbook.files.yamltext import LOADER
+from runbook.files.yaml_text import LOADER
 
 CASES = Path(__file__).resolve().parents[1] / "cases"
 SMALL_PANELS = WantedPanels(

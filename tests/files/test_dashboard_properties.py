@@ -16,10 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runbook.files.compare import Datasource
-from runbook.files.dashboard import plan_panels
+from runbook.files.dashboard_file import Box
 from runbook.files.desired import wanted_panels
 from runbook.files.layout import laid_out
-from runbook.files.located import Box
+from runbook.files.panels import plan_panels
 
 REFERENCE = Path(__file__).resolve().parents[2] / "monitoring/grafana/dashboards/crm_events_pipeline.json"
 BOM = b"\xef\xbb\xbf"

@@ -3,9 +3,9 @@
 import json
 
 from runbook.files.compare import Datasource
-from runbook.files.dashboard import plan_panels
 from runbook.files.desired import wanted_panels
 from runbook.files.diff import changes
+from runbook.files.panels import plan_panels
 
 
 def dashboard(panels: int) -> bytes:

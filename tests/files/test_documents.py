@@ -11,16 +11,16 @@ import pytest
 
 from runbook.errors import DocumentError
 from runbook.files.compare import Datasource, differing_fields
-from runbook.files.dashboard import plan_panels
+from runbook.files.dashboard_edit import Edit, edited
+from runbook.files.dashboard_file import dashboard_file
+from runbook.files.dashboard_style import style_of
 from runbook.files.desired import wanted_panels, wanted_rules
-from runbook.files.edit import Edit, edited
-from runbook.files.located import located
-from runbook.files.promtext import duration_s
+from runbook.files.panels import plan_panels
+from runbook.files.prometheus_text import duration_s
 from runbook.files.rules import _says, plan_rule, plan_rules
-from runbook.files.style import style_of
 from runbook.files.text import decoded
 from runbook.files.wanted_rule import Rule, differing_rule_fields
-from runbook.files.yamlevents import appended, events_of, item_of
+from runbook.files.yaml_events import appended, events_of, item_of
 
 ROOT = Path(__file__).resolve().parents[2]
 DASHBOARD = ROOT / "monitoring/grafana/dashboards/crm_events_pipeline.json"
@@ -209,7 +209,7 @@ def test_carriage_returns_alone_are_refused() -> None:
 @pytest.mark.parametrize("between", ["", ", {},", ',"id",'])
 def test_a_splice_that_says_something_else_is_refused(between: str) -> None:
     """Negative control of the last guard: were the splicing wrong, the result would never be written."""
-    dashboard = located(decoded(DASHBOARD.read_bytes(), source="file"))
+    dashboard = dashboard_file(decoded(DASHBOARD.read_bytes(), source="file"))
     edit = Edit(after=17, inserted=({"id": 20},), replaced={}, moved={})
     style = style_of(dashboard, dashboard.panels[17])
     assert '"id": 20\n' in edited(dashboard, edit, style)

@@ -26,10 +26,10 @@ from judged import (
 )
 
 from runbook.errors import DocumentError
-from runbook.files.dashboard import plan_panels
-from runbook.files.plan import Plan
+from runbook.files.file_change import Plan
+from runbook.files.file_io import Change, read_document, write_documents
+from runbook.files.panels import plan_panels
 from runbook.files.rules import plan_rules
-from runbook.files.writing import Change, read_document, write_documents
 
 SEEDS = st.integers(0, 2**32)
 PROMTOOL = os.environ.get("PROMTOOL") or shutil.which("promtool")

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runbook.errors import DocumentError
-from runbook.files.inplace import is_torn
+from runbook.files.file_io import Change, read_document, write_documents
+from runbook.files.in_place import is_torn
 from runbook.files.journal import Intent, entered, unfinished
 from runbook.files.recovery import recover
-from runbook.files.writing import Change, read_document, write_documents
 
 BEFORE, AFTER = b"0123456789" * 10, b"01234abcdefghij" * 10
 

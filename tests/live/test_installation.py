@@ -15,11 +15,11 @@ from runbook.diagnosis.check import Broken
 from runbook.diagnosis.engine import Examined
 from runbook.diagnosis.facts import Facts
 from runbook.files.compare import Datasource
-from runbook.files.dashboard import plan_panels
 from runbook.files.desired import wanted_panels, wanted_rules
 from runbook.files.file_discovery import found_files
+from runbook.files.file_io import read_document
+from runbook.files.panels import plan_panels
 from runbook.files.rules import plan_rules
-from runbook.files.writing import read_document
 from runbook.settings import STATE_DIR, Target, load_target, setting_groups
 from runbook.systems.docker.client import DockerRuntime
 from runbook.systems.grafana.client import Grafana

@@ -13,8 +13,8 @@ from runbook.commands.apply.rereading import Rereading
 from runbook.commands.apply.restored import Restored
 from runbook.commands.task_run import StepOutput, TaskRun
 from runbook.errors import RolledBackError, RunbookError
-from runbook.files.plan import Plan
-from runbook.files.writing import read_document
+from runbook.files.file_change import Plan
+from runbook.files.file_io import read_document
 from runbook.interrupts import uninterrupted
 from runbook.systems.runtime import Service
 

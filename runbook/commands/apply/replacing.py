@@ -6,10 +6,10 @@ from pathlib import Path
 
 from runbook.commands.task_run import StepOutput, TaskRun
 from runbook.errors import DocumentError, RunbookError
+from runbook.files.file_change import Plan
+from runbook.files.file_io import Change, refused, write_document, write_documents
 from runbook.files.journal import Entry, abandoned, unfinished
-from runbook.files.plan import Plan
 from runbook.files.recovery import recover
-from runbook.files.writing import Change, refused, write_document, write_documents
 from runbook.locks import files_lock
 from runbook.model import Evidence
 from runbook.observer import Observer

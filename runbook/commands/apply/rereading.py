@@ -12,8 +12,8 @@ from pathlib import Path
 from runbook.commands.apply.services import Services
 from runbook.commands.task_run import StepOutput
 from runbook.errors import RunbookError, UnreachableError
+from runbook.files.file_io import read_document
 from runbook.files.rules_validity import rules_problem
-from runbook.files.writing import read_document
 from runbook.model import Evidence
 from runbook.settings import Target
 from runbook.systems.http import shown_url

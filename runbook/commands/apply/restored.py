@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from runbook.commands.apply.services import Served, Services
 from runbook.commands.apply.serving import as_written
 from runbook.commands.task_run import StepOutput
-from runbook.files.plan import Plan
-from runbook.files.versions import GroupedRule, panels_served_otherwise, rules_loaded_otherwise
+from runbook.files.file_change import Plan
+from runbook.files.served_difference import GroupedRule, loaded_rules_difference, served_panels_difference
 from runbook.model import Evidence
 from runbook.settings import Target
 from runbook.systems.grafana.client import Grafana
@@ -43,7 +43,7 @@ class Restored:
         dashboard = Grafana(self.target.grafana).dashboard(uid)
         if dashboard is None:
             return Served(is_served=False, saw=f"Grafana knows no dashboard {uid}")
-        wrong = panels_served_otherwise(dashboard.panels, wanted=plan.after, other=plan.before, source=plan.source)
+        wrong = served_panels_difference(dashboard.panels, wanted=plan.after, other=plan.before, source=plan.source)
         saw = wrong or f"every panel of the file, and what was touched as before ({len(dashboard.panels)} panels)"
         return Served(is_served=not wrong, saw=f"version {dashboard.version}: {saw}")
 
@@ -52,7 +52,7 @@ class Restored:
         inside = self.target.prometheus.rules_inside
         mine = [group for group in groups if group.file == inside] or groups
         loaded = [GroupedRule(group=group.name, rule=as_written(rule)) for group in mine for rule in group.rules]
-        wrong = rules_loaded_otherwise(loaded, wanted=plan.after, other=plan.before, source=plan.source)
+        wrong = loaded_rules_difference(loaded, wanted=plan.after, other=plan.before, source=plan.source)
         return Served(
             is_served=not wrong,
             saw=wrong or f"every rule of the file, and what was touched as before ({len(loaded)} rules)",

@@ -15,9 +15,9 @@ from runbook.commands.rollback.result import RollbackResult
 from runbook.commands.run_context import RunContext
 from runbook.commands.task_run import StepOutput, TaskRun
 from runbook.errors import DocumentError, ExitCode, RunbookError
-from runbook.files.plan import Kind, Plan
-from runbook.files.threeway import three_way
-from runbook.files.writing import read_document
+from runbook.files.file_change import Kind, Plan
+from runbook.files.file_io import read_document
+from runbook.files.three_way_diff import three_way_diff
 from runbook.locks import files_lock
 from runbook.model import Evidence
 from runbook.runs.run_history import newest_change, open_run, write_outcome
@@ -152,7 +152,7 @@ def _compared(setup: RunLog, plan: Plan, after: str) -> str:
         left = setup.backup(path, after)
     except RunbookError:
         return plan.diff()
-    return three_way(before=plan.after, left=left, now=plan.before, source=plan.source, run_id=setup.run_id)
+    return three_way_diff(before=plan.after, left=left, now=plan.before, source=plan.source, run_id=setup.run_id)
 
 
 def _now(path: Path, *, kept: Path) -> bytes:

@@ -19,13 +19,13 @@ from runbook.commands.setup.result import SetupResult
 from runbook.commands.task_run import StepOutput, TaskRun
 from runbook.errors import ExitCode, RunbookError
 from runbook.files.compare import Datasource
-from runbook.files.dashboard import as_numbered, plan_panels
 from runbook.files.desired import WantedPanels, wanted_panels, wanted_rules
+from runbook.files.file_change import Plan
 from runbook.files.file_discovery import Files, found_files
-from runbook.files.plan import Plan
+from runbook.files.file_io import read_document
+from runbook.files.panels import as_numbered, plan_panels
 from runbook.files.rules import plan_rules
 from runbook.files.wanted_rule import WantedRule
-from runbook.files.writing import read_document
 from runbook.locks import files_lock
 from runbook.model import Evidence
 from runbook.settings import Target

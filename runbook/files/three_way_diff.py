@@ -21,7 +21,7 @@ class _Side:
         return self.lines[start + above : end + above + within]
 
 
-def three_way(*, before: bytes, left: bytes, now: bytes, source: str, run_id: str) -> str:
+def three_way_diff(*, before: bytes, left: bytes, now: bytes, source: str, run_id: str) -> str:
     """What putting back the bytes `before` run `run_id` would do to a file that somebody has changed since.
 
     `-` is in the file now, `+` stood there before the run, `=` is what the run had written where both changed it.

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from runbook.errors import DocumentError
-from runbook.files.writing import LIMIT_BYTES, read_document, write_document
+from runbook.files.file_io import LIMIT_BYTES, read_document, write_document
 
 BEFORE = b"0123456789" * 1000
 LONGER = b"abcdefghij" * 1500

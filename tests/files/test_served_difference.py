@@ -9,12 +9,12 @@ import pytest
 
 from runbook.errors import DocumentError
 from runbook.files.compare import Datasource
-from runbook.files.dashboard import plan_panels
 from runbook.files.desired import wanted_panels, wanted_rules
+from runbook.files.panels import plan_panels
 from runbook.files.rules import plan_rules
-from runbook.files.rulesfile import rules_file
+from runbook.files.rules_file import rules_file
+from runbook.files.served_difference import GroupedRule, loaded_rules_difference, served_panels_difference
 from runbook.files.text import decoded
-from runbook.files.versions import GroupedRule, panels_served_otherwise, rules_loaded_otherwise
 
 REFERENCE = Path(__file__).resolve().parents[2] / "monitoring"
 OLD = (REFERENCE / "grafana/dashboards/crm_events_pipeline.json").read_bytes()
@@ -29,7 +29,7 @@ def panels(raw: bytes) -> list[dict[str, Any]]:
 
 
 def served(now: list[dict[str, Any]], *, wanted: bytes, other: bytes) -> str:
-    return panels_served_otherwise(now, wanted=wanted, other=other, source="d.json")
+    return served_panels_difference(now, wanted=wanted, other=other, source="d.json")
 
 
 def alerts(raw: bytes) -> list[GroupedRule]:
@@ -38,7 +38,7 @@ def alerts(raw: bytes) -> list[GroupedRule]:
 
 
 def loaded(now: list[GroupedRule], *, wanted: bytes, other: bytes) -> str:
-    return rules_loaded_otherwise(now, wanted=wanted, other=other, source="r.yml")
+    return loaded_rules_difference(now, wanted=wanted, other=other, source="r.yml")
 
 
 def test_each_version_is_served_as_itself_and_not_as_the_other() -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runbook.errors import DocumentError
-from runbook.files.inplace import content_of, grow, is_torn, overwrite, restore
+from runbook.files.in_place import content_of, grow, is_torn, overwrite, restore
 from runbook.files.journal import Intent, entered
 
 LIMIT_BYTES = 50 * 1024 * 1024

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 from runbook.errors import DocumentError
 from runbook.files.compare import differences
-from runbook.files.located import located
-from runbook.files.rulesfile import rules_file
+from runbook.files.dashboard_file import dashboard_file
+from runbook.files.rules_file import rules_file
 from runbook.files.text import decoded
 from runbook.files.wanted_rule import Rule
 
@@ -32,7 +32,7 @@ class GroupedRule:
         return f"{self.rule.alert} in group {self.group}"
 
 
-def panels_served_otherwise(served: Iterable[Panel], *, wanted: bytes, other: bytes, source: str) -> str:
+def served_panels_difference(served: Iterable[Panel], *, wanted: bytes, other: bytes, source: str) -> str:
     """What shows that a dashboard is not served as in `wanted`, in one sentence; nothing if it is.
 
     Every panel of it must be served, none that only `other` has, and every field as in `wanted` in which the two
@@ -53,7 +53,7 @@ def panels_served_otherwise(served: Iterable[Panel], *, wanted: bytes, other: by
     return ""
 
 
-def rules_loaded_otherwise(loaded: Iterable[GroupedRule], *, wanted: bytes, other: bytes, source: str) -> str:
+def loaded_rules_difference(loaded: Iterable[GroupedRule], *, wanted: bytes, other: bytes, source: str) -> str:
     """What shows that a rules file is not loaded as in `wanted`, in one sentence; nothing if it is.
 
     Every rule of it must be loaded, by group and name, none that only `other` has, and as in `wanted` where the two
@@ -83,7 +83,7 @@ def _readable(read: Callable[[bytes, str], T], raw: bytes, source: str) -> T | N
 
 def _panels(raw: bytes, source: str) -> dict[object, Panel]:
     """Top-level panels by id."""
-    panels = located(decoded(raw, source=source)).panels
+    panels = dashboard_file(decoded(raw, source=source)).panels
     return {panel.id: panel.fields for panel in panels if panel.id is not None}
 
 
