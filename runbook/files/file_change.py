@@ -1,6 +1,7 @@
-"""A planned change of one file: the very object that a dry run prints and that apply writes."""
+"""One change of one file, from plan to proof: what the plan prints, the writer writes, the undo reverses."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 from runbook.files.diff import lines_of, unified
@@ -9,24 +10,28 @@ Kind = Literal["dashboard", "rules"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class FileChange:
     """The bytes of a file before and after, why, and what the operator should know besides (`notes`).
 
-    `kind` is what the file holds, and so who reads it.
+    `kind` is what the file holds, and so which service reads it; None if none does.
     """
 
-    kind: Kind
-    source: str
+    path: Path
     before: bytes
     after: bytes
-    reason: str
+    kind: Kind | None = None
+    reason: str = ""
     notes: tuple[str, ...] = ()
 
     @property
-    def changed(self) -> bool:
-        """Whether applying the plan changes a byte."""
-        return self.before != self.after
+    def is_empty(self) -> bool:
+        """Whether writing it would change no byte."""
+        return self.before == self.after
 
     def diff(self) -> str:
         """Unified diff as `patch` reads it, line ends and byte order mark as they are; empty without a change."""
-        return unified(lines_of(self.before), lines_of(self.after), self.source)
+        return unified(lines_of(self.before), lines_of(self.after), str(self.path))
+
+    def reversed(self) -> "FileChange":
+        """The change that undoes this one."""
+        return replace(self, before=self.after, after=self.before, reason="put back", notes=())

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 from runbook.files.compare import Datasource, differing_fields
 from runbook.files.dashboard_edit import Edit, edited
 from runbook.files.dashboard_file import RESTORE, Box, Dashboard, Panel, dashboard_file
 from runbook.files.dashboard_style import style_of
 from runbook.files.desired import WantedPanels
-from runbook.files.file_change import Plan
+from runbook.files.file_change import FileChange
 from runbook.files.layout import Layout, laid_out
 from runbook.files.our_panels import OurPanel, copies, our_panels
 from runbook.files.text import decoded
@@ -17,24 +18,24 @@ ANCHOR_ID = 19
 
 
 def plan_panels(
-    raw: bytes, wanted: WantedPanels, *, source: str, strip_bom: bool = False, renumber: bool = False
-) -> Plan:
-    """Plan the insertion right after panel 19 and the move of the panels below; pure, nothing is written.
+    raw: bytes, wanted: WantedPanels, *, path: Path, strip_bom: bool = False, renumber: bool = False
+) -> FileChange:
+    """FileChange the insertion right after panel 19 and the move of the panels below; pure, nothing is written.
 
     Only the new panels and the digits of `gridPos.y` change; every other byte stays. Panels that are there
     already, under whatever id, are left alone if every wanted field has the wanted value, and replaced in place if they
     differ. Raises DocumentError for a file that is no classic dashboard, without panel 19, or with another panel under
     one of the ids; with `renumber` ours then gets the highest id plus one.
     """
-    text = decoded(raw, source=source)
+    text = decoded(raw, path=path)
     dashboard = dashboard_file(text)
     anchor = _anchor(dashboard)
     ours = our_panels(dashboard, wanted.panels, renumber=renumber)
     edit = _edit(dashboard, anchor, ours, wanted.datasource)
     body = edited(dashboard, edit, style_of(dashboard, anchor))
-    return Plan(
+    return FileChange(
         kind="dashboard",
-        source=source,
+        path=path,
         before=raw,
         after=text.encoded(body, strip_bom=strip_bom),
         reason=_reason(dashboard, edit, ours, bom_goes=text.bom and strip_bom),
@@ -42,9 +43,9 @@ def plan_panels(
     )
 
 
-def as_numbered(raw: bytes, wanted: WantedPanels, *, source: str) -> WantedPanels:
+def as_numbered(raw: bytes, wanted: WantedPanels, *, path: Path) -> WantedPanels:
     """The wanted panels with the ids that they have in a file: what Grafana serves of it is compared with these."""
-    dashboard = dashboard_file(decoded(raw, source=source))
+    dashboard = dashboard_file(decoded(raw, path=path))
     panels = tuple(one.panel for one in our_panels(dashboard, wanted.panels, renumber=True))
     return replace(wanted, panels=panels)
 
@@ -111,7 +112,7 @@ def _notes(dashboard: Dashboard, ours: tuple[OurPanel, ...], *, bom_stays: bool)
     text = dashboard.text
     if bom_stays:
         yield (
-            f"{text.source} begins with a byte order mark, which Grafana's JSON decoder may refuse: "
+            f"{text.path} begins with a byte order mark, which Grafana's JSON decoder may refuse: "
             "--strip-bom removes it"
         )
     for one in ours:

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import yaml
 
 from runbook.files import yaml_events, yaml_text
-from runbook.files.file_change import Plan
+from runbook.files.file_change import FileChange
 from runbook.files.rule_lines import appending, cutting, lines_of, shifted
 from runbook.files.rules_file import GROUP, FoundRule, RulesFile, TargetRules, not_exact, rules_file
 from runbook.files.rules_style import style_of
@@ -14,14 +15,14 @@ from runbook.files.text import Splice, Text, decoded, spliced
 from runbook.files.wanted_rule import MISSPELT, SPELT, WantedRule, differing_rule_fields
 
 
-def plan_rules(raw: bytes, wanted: tuple[WantedRule, ...], *, source: str, move_alert: bool = False) -> Plan:
-    """Plan one rule after the other; the plan of all of them together."""
-    plans: list[Plan] = []
+def plan_rules(raw: bytes, wanted: tuple[WantedRule, ...], *, path: Path, move_alert: bool = False) -> FileChange:
+    """FileChange one rule after the other; the plan of all of them together."""
+    plans: list[FileChange] = []
     for one in wanted:
-        plans.append(plan_rule(plans[-1].after if plans else raw, one, source=source, move_alert=move_alert))
-    return Plan(
+        plans.append(plan_rule(plans[-1].after if plans else raw, one, path=path, move_alert=move_alert))
+    return FileChange(
         kind="rules",
-        source=source,
+        path=path,
         before=raw,
         after=plans[-1].after,
         reason="; ".join(plan.reason for plan in plans),
@@ -29,16 +30,16 @@ def plan_rules(raw: bytes, wanted: tuple[WantedRule, ...], *, source: str, move_
     )
 
 
-def plan_rule(raw: bytes, wanted: WantedRule, *, source: str, move_alert: bool = False) -> Plan:
-    """Plan the rule at the bottom of the group `crm_events_alerts`; pure, nothing is written.
+def plan_rule(raw: bytes, wanted: WantedRule, *, path: Path, move_alert: bool = False) -> FileChange:
+    """FileChange the rule at the bottom of the group `crm_events_alerts`; pure, nothing is written.
 
     The same rule in that group: nothing to do; in another group: nothing either, but a note, for that is drift; with
     `move_alert` it is cut there, with its comment, and pasted where it belongs. Raises DocumentError for other content
     under the rule's name, for a missing or doubled group, and for files that Prometheus would not read as meant.
     """
-    text = decoded(raw, source=source)
+    text = decoded(raw, path=path)
     body, reason, notes = _planned(text, wanted, move_alert=move_alert)
-    return Plan(kind="rules", source=source, before=raw, after=text.encoded(body), reason=reason, notes=notes)
+    return FileChange(kind="rules", path=path, before=raw, after=text.encoded(body), reason=reason, notes=notes)
 
 
 def _planned(text: Text, wanted: WantedRule, *, move_alert: bool) -> tuple[str, str, tuple[str, ...]]:

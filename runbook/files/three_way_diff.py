@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from runbook.files.diff import LineChange, changes, lines_of
 
@@ -21,14 +22,14 @@ class _Side:
         return self.lines[start + above : end + above + within]
 
 
-def three_way_diff(*, before: bytes, left: bytes, now: bytes, source: str, run_id: str) -> str:
+def three_way_diff(*, before: bytes, left: bytes, now: bytes, path: Path, run_id: str) -> str:
     """What putting back the bytes `before` run `run_id` would do to a file that somebody has changed since.
 
     `-` is in the file now, `+` stood there before the run, `=` is what the run had written where both changed it.
     """
     middle = lines_of(left)
     old, new = (_Side(lines=lines, changes=(*changes(middle, lines),)) for lines in map(lines_of, (before, now)))
-    shown = [f"--- {source} (now)", f"+++ {source} (before run {run_id})", f"=== {source} (as that run left it)"]
+    shown = [f"--- {path} (now)", f"+++ {path} (before run {run_id})", f"=== {path} (as that run left it)"]
     for start, end in _regions([*old.changes, *new.changes]):
         by_run, since = old.at(start, end), new.at(start, end)
         if by_run == since:  # taken back by hand already

@@ -71,8 +71,8 @@ class Files:
         panels = wanted_panels(Datasource(uid=UID))
         rules = wanted_rules(with_absent_alert=with_absent_alert)
         return [
-            plan_panels(self.before[0], panels, source="d.json").after,
-            plan_rules(self.before[1], rules, source="r.yml").after,
+            plan_panels(self.before[0], panels, path=Path("d.json")).after,
+            plan_rules(self.before[1], rules, path=Path("r.yml")).after,
         ]
 
     def wrong(self, states: Sequence[list[bytes]]) -> str:

@@ -21,7 +21,7 @@ from typing import Any
 from alone import Files
 
 from runbook.commands import run_context
-from runbook.commands.apply import replacing
+from runbook.commands.apply import steps as apply
 from runbook.commands.setup import steps as setup
 from runbook.errors import ExitCode
 from runbook.files import file_io
@@ -113,7 +113,7 @@ def take_the_locks_away() -> None:
     def nothing(*_: Any, **__: Any) -> Iterator[tuple[()]]:  # noqa: ANN401 - of every lock
         yield ()
 
-    for module in (setup, replacing, run_context):
+    for module in (setup, apply, run_context):
         for name in {"target_lock", "files_lock"} & set(vars(module)):
             setattr(module, name, nothing)
 

@@ -56,7 +56,7 @@ def test_rollback_refuses_what_somebody_changed_since_and_shows_who_changed_what
 
     assert (result.exit_code, files(installed), installed.restarted) == (1, before, [])
     assert result.problem is not None
-    assert "1 of the files were changed by somebody" in result.problem.seen
+    assert "1 file was changed by somebody" in result.problem.seen
     assert result.problem.where == str(installed.rules)
     assert f"--run {run} --force" in result.problem.fix
     diff = result.diff or ""
@@ -197,7 +197,7 @@ def test_rollback_passes_over_a_setup_that_could_not_write(
     def full(*_: object, **__: object) -> NoReturn:
         raise DocumentError("No space left on device", where="rules", fix="make room")
 
-    monkeypatch.setattr("runbook.commands.apply.replacing.write_documents", full)
+    monkeypatch.setattr("runbook.commands.apply.steps.write_documents", full)
     assert set_up(installed, with_absent_alert=True).exit_code == 1
     monkeypatch.undo()
 

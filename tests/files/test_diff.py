@@ -1,6 +1,7 @@
 """The diff that the operator reads: as short as the change is, also where everything below it has moved."""
 
 import json
+from pathlib import Path
 
 from runbook.files.compare import Datasource
 from runbook.files.desired import wanted_panels
@@ -26,7 +27,7 @@ def dashboard(panels: int) -> bytes:
 
 def test_a_panel_that_moves_is_one_line_of_the_diff() -> None:
     """Panels are alike: a diff that finds its way again at the wrong one shows each panel rewritten as the next."""
-    plan = plan_panels(dashboard(100), wanted_panels(Datasource(uid="u1")), source="d.json")
+    plan = plan_panels(dashboard(100), wanted_panels(Datasource(uid="u1")), path=Path("d.json"))
     lines = plan.diff().splitlines()[2:]
     removed = [line.strip(" ,") for line in lines if line.startswith("-")]
     added = [line for line in lines if line.startswith("+")]

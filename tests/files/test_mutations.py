@@ -45,8 +45,12 @@ MUTATIONS = [
     ("in_place.py", "return head[start:end] == new[start:end]", "return True"),
     # One file stays new while the other is old.
     ("recovery.py", 'undo = "before" in states or "torn" in states', 'undo = "torn" in states'),
+    # A path that leads to the file by a link, or to another file, is followed.
+    ("recovery.py", "os.path.realpath(path) != str(path) or not _is_recorded(file, path.lstat())", "not path.exists()"),
+    # The rights of an entry depend on the umask.
+    ("journal.py", "os.fchmod(descriptor, _OWNER_ONLY)", "os.fsync(descriptor)"),
     # An entry that was altered is believed.
-    ("journal.py", "if all(_sealed(intent) == intent for intent in found) else ()", "if found else ()"),
+    ("journal.py", 'if hashlib.sha256(body).hexdigest().encode("ascii") != sha256:', "if not sha256:"),
 ]
 
 
@@ -61,7 +65,7 @@ def outcome(copy: Path, names: Sequence[str]) -> subprocess.CompletedProcess[str
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """A folder with the package, before all others on the path."""
-    for name in ("files", "errors.py", "locks.py", "__init__.py"):
+    for name in ("files", "errors.py", "locks.py", "private_paths.py", "invocation.py", "__init__.py"):
         source, goal = ROOT / "runbook" / name, tmp_path / "runbook" / name
         if source.is_dir():
             shutil.copytree(source, goal, ignore=shutil.ignore_patterns("__pycache__"))

@@ -76,8 +76,8 @@ def test_both_files_are_found_and_can_be_edited(target: Target, runtime: DockerR
     uid = next(source.uid for source in sources if source.name == target.grafana.datasource)
     panels = wanted_panels(Datasource(uid=uid, name=target.grafana.datasource), verbatim=False)
 
-    plan_panels(read_document(files.dashboard), panels, source=str(files.dashboard))
-    plan_rules(read_document(files.rules), wanted_rules(with_absent_alert=False), source=str(files.rules))
+    plan_panels(read_document(files.dashboard), panels, path=files.dashboard)
+    plan_rules(read_document(files.rules), wanted_rules(with_absent_alert=False), path=files.rules)
 
 
 def test_container_holds_the_rules_file_of_this_host(facts: Facts) -> None:
