@@ -114,7 +114,7 @@ def test_one_file_by_two_paths_is_refused(changes: list[FileChange], journal: Pa
 def test_a_journal_that_cannot_be_kept_stops_the_write(changes: list[FileChange], tmp_path: Path) -> None:
     """Without a journal no byte is touched."""
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(DocumentError, match="Not a directory"):
+    with pytest.raises(DocumentError, match=r"Not a directory|File exists"):
         write_documents(changes, journal=tmp_path / "file" / "journal")
     assert contents(changes) == [BEFORE, AFTER]
 
