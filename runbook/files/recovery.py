@@ -31,11 +31,15 @@ _REASONS: dict[State, tuple[Outcome, str]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recovered:
-    """What became of one file of an interrupted write: old bytes, new bytes, or left alone; and why."""
+    """What became of one file of an interrupted write: old bytes, new bytes, or left alone; and why.
+
+    `holds` are its bytes now; None where it was left.
+    """
 
     path: Path
     outcome: Outcome
     reason: str
+    holds: bytes | None = None
 
 
 def recover(journal: Path) -> tuple[Recovered, ...]:
@@ -89,7 +93,8 @@ def _settled(file: JournalledFile, state: State, *, undo: bool) -> Recovered:
     if state == "torn" or (state == "after" and undo):
         state = _undone(file)
     outcome, reason = _REASONS[state]
-    return Recovered(path=file.change.path, outcome=outcome, reason=reason)
+    holds = {"undone": file.change.before, "completed": file.change.after}.get(outcome)
+    return Recovered(path=file.change.path, outcome=outcome, reason=reason, holds=holds)
 
 
 def _undone(file: JournalledFile) -> State:

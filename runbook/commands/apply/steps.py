@@ -6,6 +6,7 @@ Whatever ends it, an error, an interrupt or a defect, every file is then as it w
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from runbook.commands.apply.proofs import Proof, file_proof
 from runbook.commands.apply.services import Services
@@ -23,6 +24,9 @@ from runbook.observer import Observer
 from runbook.runs.run_log import REPLACES, digest
 from runbook.systems.runtime import Service
 from runbook.wording import counted
+
+RECOVERED: Final = "recovered"
+"""Kind of the event of a file whose write a kill had cut off: `file`, and the SHA-256 of what it `holds` now."""
 
 
 def warn_of_unfinished(state_dir: Path, observer: Observer) -> None:
@@ -51,6 +55,9 @@ def recover_files(task_run: TaskRun, *, only_look: bool = False) -> None:
         )
     with files_lock(paths) as notes:
         found = recover(journal)
+    for one in found:
+        if one.holds is not None:
+            task_run.context.run_log.append(RECOVERED, {"file": str(one.path), "holds": digest(one.holds)})
     if found:
         task_run.step("unfinished write", 0, lambda: _recovered(found, notes))
 

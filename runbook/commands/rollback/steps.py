@@ -1,6 +1,6 @@
 """The files as they were before a recorded setup, read again by their services, and proven to be served."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,6 +10,7 @@ from runbook.commands.apply.services import Services, reload_plan
 from runbook.commands.apply.steps import Apply, recover_files
 from runbook.commands.rollback.options import RollbackOptions
 from runbook.commands.rollback.result import RollbackResult
+from runbook.commands.rollback.standing_change import UNDOES, StandingChange
 from runbook.commands.run_context import RunContext
 from runbook.commands.task_run import StepOutput, TaskRun
 from runbook.errors import DocumentError, ExitCode, RunbookError
@@ -19,7 +20,7 @@ from runbook.files.three_way_diff import three_way_diff
 from runbook.invocation import inv
 from runbook.locks import files_lock
 from runbook.model import Evidence
-from runbook.runs.run_history import newest_change, open_run, write_outcome
+from runbook.runs.run_history import newest_change, open_run
 from runbook.runs.run_log import REPLACES, RunEvent, RunLog, digest
 from runbook.settings import Target
 from runbook.systems.runtime import Service
@@ -55,7 +56,10 @@ def rollback(context: RunContext, options: RollbackOptions) -> RollbackResult:
         with ExitStack() as held:
             held.enter_context(context.locked())
             recover_files(task_run)
-            setup = _setup_log(context, options.run_id)
+            setup = _setup_run(context, options.run_id)
+            if setup is None:
+                task_run.step("plan", 1, lambda: _nothing_stands(target))
+                return replace(task_run.result(RollbackResult, "unchanged", ExitCode.OK), diff="")
             for note in held.enter_context(files_lock([Path(event.data["file"]) for event in setup.events(REPLACES)])):
                 screen.says(note)
             plan = task_run.step("plan", 1, lambda: _planned(setup))
@@ -68,6 +72,7 @@ def rollback(context: RunContext, options: RollbackOptions) -> RollbackResult:
             plan = replace(plan, readers={kind: services.found(kind) for kind in kinds})
             if not screen.confirm(_question(plan, target)):
                 return replace(task_run.declined(RollbackResult), diff=plan.diff)
+            context.run_log.append(UNDOES, {"run": setup.run_id, "since": setup.begin.at.isoformat()})
             proofs = {one.kind: file_proof(target, one) for one in plan.changes if one.kind and options.restart}
             Apply(task_run, services, plan.changes, readers=plan.readers, proofs=proofs).run()
     except RunbookError as error:
@@ -75,42 +80,35 @@ def rollback(context: RunContext, options: RollbackOptions) -> RollbackResult:
     return replace(task_run.result(RollbackResult, "changed", ExitCode.OK), diff=plan.diff)
 
 
-def _setup_log(context: RunContext, run_id: str | None) -> RunLog:
+def _setup_run(context: RunContext, run_id: str | None) -> RunLog | None:
+    """The run to take back; None if every change on the target is undone. Raises RunbookError if there was none."""
     target, state_dir = context.target, context.state_dir
     if run_id:
-        found: RunLog | None = open_run(state_dir, run_id, target=target.name)
-    else:
-        newest = newest_change(state_dir, _stands, target=target.name)
-        for damaged in newest.passed_over:
-            context.screen.says(str(damaged))
-        found = newest.run_log
-    if found is None or not found.events(REPLACES):
-        raise RunbookError(
-            f"No setup on target {target.name!r} has written anything" if found is None else "That run wrote no file",
-            where=str(found.folder if found else state_dir / "runs"),
-            fix="inv history lists the runs; there is nothing to put back",
-        )
-    return found
+        asked = open_run(state_dir, run_id, target=target.name)
+        if not asked.events(REPLACES):
+            raise _nothing_written("That run wrote no file", asked.folder)
+        return asked
+    stands = StandingChange(_digest_now)
+    newest = newest_change(state_dir, stands, target=target.name)
+    for damaged in newest.passed_over:
+        context.screen.says(str(damaged))
+    if newest.run_log is None and not stands.is_any_undone:
+        raise _nothing_written(f"No setup on target {target.name!r} has written anything", state_dir / "runs")
+    return newest.run_log
 
 
-def _stands(events: Sequence[RunEvent]) -> bool:
-    """Whether a change is to be put back: the files decide where the write did not come to its end.
-
-    One that failed has left them as they were; so may one that was killed, or the command that came next.
-    """
-    outcome = write_outcome(events)
-    changes = [event.data for event in events if event.kind == REPLACES]
-    if outcome == "changed":
-        return True
-    if outcome == "failed":
-        return any(_digest_now(change["file"]) == change["after"] for change in changes)
-    return any(_digest_now(change["file"]) != change["before"] for change in changes)
+def _nothing_written(seen: str, where: Path) -> RunbookError:
+    return RunbookError(seen, where=str(where), fix=f"{inv('history')} lists the runs; there is nothing to put back")
 
 
-def _digest_now(file: str) -> str:
-    """Return the digest of a file; empty if it cannot be read."""
+def _nothing_stands(target: Target) -> StepOutput[None]:
+    reason = f"every change of the files on target {target.name} is undone already"
+    return StepOutput(value=None, outcome="unchanged", reason=reason)
+
+
+def _digest_now(path: Path) -> str:
     try:
-        return digest(read_document(Path(file)))
+        return digest(read_document(path))
     except RunbookError:
         return ""
 
