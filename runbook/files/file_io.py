@@ -41,12 +41,12 @@ def read_document(path: Path) -> bytes:
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):
-            raise DocumentError("this is no regular file", where=str(path), fix="give the path of the file itself")
+            raise DocumentError("this is not a regular file", where=str(path), fix="give the path of the file itself")
         if found.st_size > LIMIT_BYTES:
             raise DocumentError(
                 f"the file has {found.st_size} bytes, more than {LIMIT_BYTES}",
                 where=str(path),
-                fix="give the dashboard or rules file; none is that large",
+                fix="give the path of the dashboard or of the rules file; neither is that large",
             )
         return path.read_bytes()
     except OSError as error:
@@ -116,7 +116,7 @@ def _still_there(file: _OpenFile) -> None:
     """Raise DocumentError if the path has become another file: then nobody will read what was written."""
     if not os.path.samestat(file.change.path.stat(), os.fstat(file.descriptor)):
         raise DocumentError(
-            "the file was replaced by somebody else while it was written; theirs stands",
+            "the file was replaced by somebody else while it was written; their version was kept",
             where=str(file.change.path),
             fix="run the command again: it plans from the file as it is now",
         )
@@ -133,7 +133,7 @@ def _put_back(files: Sequence[_OpenFile], cause: BaseException, then: str) -> No
             if is_torn(content_of(file.descriptor), file.change.before, file.change.after):
                 restore(file.descriptor, file.change.before)
             else:
-                damaged.append(f"{file.change.path} (somebody else writes it too)")
+                damaged.append(f"{file.change.path} (another program is writing it)")
         except OSError as error:
             damaged.append(f"{file.change.path} ({error.strerror})")
     if damaged:

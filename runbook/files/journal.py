@@ -144,7 +144,7 @@ def _opened(path: Path) -> Iterator[int]:
     found = path.lstat()
     if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
         raise DocumentError(
-            "this entry of the journal is a link, or no file; it was not read",
+            "this entry of the journal is a link or not a regular file; it was not read",
             where=str(path),
             fix="find out who put it there, and move it away; the files that are edited may be half written",
         )

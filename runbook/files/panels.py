@@ -133,5 +133,5 @@ def _notes(dashboard: Dashboard, ours: tuple[OurPanel, ...], *, bom_stays: bool)
         if panel.box is None:
             yield (
                 f"{text.where(panel.start)}: {panel.name} has no gridPos of whole numbers; "
-                "it was not moved, Grafana finds it a place"
+                "it was not moved: Grafana chooses its place"
             )

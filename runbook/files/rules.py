@@ -83,8 +83,8 @@ def _drift(text: Text, found: list[FoundRule], name: str) -> Iterator[str]:
     for rule in found:
         if rule.group != GROUP:
             yield (
-                f"{text.where(rule.offset)}: {name} sits in group {rule.group}, not in {GROUP}; "
-                "move it there, or let --move-alert do it"
+                f"{text.where(rule.offset)}: {name} is in group {rule.group}, not in {GROUP}; "
+                "move it there, or run with --move-alert"
             )
     if len(found) > 1:
         yield f"{text.where(found[1].offset)}: {name} is there {len(found)} times; keep one"

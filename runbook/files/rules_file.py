@@ -133,7 +133,7 @@ def rules_file(text: Text) -> RulesFile:
     lone = re.search(r"\r(?!\n)", text.body)
     if lone:
         raise text.refusal(
-            "a line ends in a carriage return alone, which is a line end to YAML and to few editors",
+            "a line ends in a carriage return alone, which YAML takes for a line end and most editors do not",
             offset=lone.start(),
             fix="save the file with LF or CRLF at the end of each line, then run the command again",
         )

@@ -101,7 +101,7 @@ class Services:
         if state.status in {"exited", "dead"}:
             return Impossible(f"{service.container} has exited with code {state.exit_code}")
         if state.restart_count >= _HOPELESS_RESTARTS:
-            return Impossible(f"{service.container} exits again and again, last with code {state.exit_code}")
+            return Impossible(f"{service.container} keeps exiting, last with code {state.exit_code}")
         return Pending(error.seen)
 
     def _restarted(self, service: Service) -> StepOutput[None]:
@@ -152,7 +152,7 @@ class Services:
             raise RunbookError(
                 f"Prometheus refuses its files, so it was not restarted: {answer.body}",
                 where=f"POST {shown_url(settings.url)}/-/reload",
-                fix="promtool check rules on the rules files names the place; it may be older than this change",
+                fix="run promtool check rules on its rules files: the mistake may be older than this change",
             )
         return str(answer.status)
 

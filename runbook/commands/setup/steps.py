@@ -122,7 +122,10 @@ def _files(target: Target, options: SetupOptions, runtime: Runtime) -> StepOutpu
 def _wanted(target: Target, options: SetupOptions) -> StepOutput[Wanted]:
     """Ask Grafana for the uid of the datasource, unless it was given; without a restart Grafana may be away."""
     settings = target.grafana
-    datasource, reason = Datasource(name=settings.datasource), "Grafana was not asked: the panels use its default"
+    datasource, reason = (
+        Datasource(name=settings.datasource),
+        "Grafana was not asked; its default is used",
+    )
     given = options.datasource_uid or settings.datasource_uid
     if given:
         datasource, reason = Datasource(uid=given, name=settings.datasource), f"uid {given}, as set"
@@ -173,13 +176,14 @@ def _planned(files: Files, wanted: Wanted, options: SetupOptions) -> StepOutput[
 def _plan(planned: SetupPlan, options: SetupOptions, services: Services) -> StepOutput[SetupPlan]:
     """Decide who must read again. Whatever is needed later is asked now: nothing is written in vain."""
     evidence: list[Evidence] = []
-    readers: dict[Kind, Service] = {}
+    needed: list[Kind] = []
     if options.restart:
         for proof, change in zip(_states(services.target, planned.wanted), planned.changes, strict=True):
             served = proof.look()
             evidence.append(Evidence(source=f"GET {proof.url}", saw=served.saw))
             if change.kind and not (change.is_empty and served.is_served):
-                readers[change.kind] = services.found(change.kind)
+                needed.append(change.kind)
+    readers = {kind: services.found(kind) for kind in needed}
     plan = replace(planned, readers=readers)
     if plan.is_empty:
         reason = "; ".join(change.reason for change in plan.changes)
