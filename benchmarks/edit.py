@@ -14,7 +14,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from statistics import median
@@ -26,11 +26,11 @@ from rich.table import Table
 
 from benchmarks.measuring.command import Parser
 from runbook.files.compare import Datasource
-from runbook.files.dashboard import plan_panels
 from runbook.files.desired import wanted_panels
-from runbook.files.plan import Plan
+from runbook.files.file_change import FileChange
+from runbook.files.file_io import read_document, write_documents
+from runbook.files.panels import plan_panels
 from runbook.files.rules import plan_rules
-from runbook.files.writing import Change, read_document, write_documents
 
 EXIT_CODES: Final = """\
 exit codes: 0 everything exact and fast enough; 1 a violation, a missed target, or no case at all;
@@ -117,7 +117,7 @@ def _dashboards(seeds: range, folder: Path) -> Tally:
             continue
         _judge(tally, "unintended bytes", seed, judged.unintended(found, plan.after))
         _judge(tally, "overlaps", seed, judged.wrong_layout(found, plan.after))
-        again = plan_panels(plan.after, generators.WANTED, source=plan.source, **found.options)
+        again = plan_panels(plan.after, generators.WANTED, path=plan.path, **found.options)
         _judge(tally, "second-run changes", seed, again.reason if again.after != plan.after else "")
     return tally
 
@@ -133,7 +133,7 @@ def _rules(seeds: range, folder: Path, promtool: str | None) -> Tally:
             continue
         _judge(tally, "unintended bytes", seed, judged.unintended_in_rules(found, plan.after))
         _judge(tally, "other meaning", seed, judged.wrong_meaning(found, plan.after))
-        again = plan_rules(plan.after, generators.WANTED, source=plan.source, **found.options)
+        again = plan_rules(plan.after, generators.WANTED, path=plan.path, **found.options)
         _judge(tally, "second-run changes", seed, again.reason if again.after != plan.after else "")
         files.append(folder / f"{seed}.yml")
         files[-1].write_bytes(plan.after)
@@ -143,18 +143,17 @@ def _rules(seeds: range, folder: Path, promtool: str | None) -> Tally:
     return tally
 
 
-def _edited(tally: Tally, seed: int, found: Any, outcome_of: Any, folder: Path) -> Plan | None:  # noqa: ANN401 - of the tests
+def _edited(tally: Tally, seed: int, found: Any, outcome_of: Any, folder: Path) -> FileChange | None:  # noqa: ANN401 - of the tests
     """Plan a file, show the diff, write it; None if it was refused or something went wrong."""
     path = folder / "file"
     path.write_bytes(found.raw)
     started = time.perf_counter()
-    plan: Plan | None
+    plan: FileChange | None
     try:
         outcome, plan = outcome_of(found)
         diff = plan.diff() if plan else ""
-        if plan and plan.changed:
-            change = Change(path=path, before=plan.before, after=plan.after)
-            write_documents([change], journal=folder / "journal")
+        if plan and not plan.is_empty:
+            write_documents([replace(plan, path=path)], journal=folder / "journal")
     except Exception as error:  # noqa: BLE001 - a crash is what is counted here
         tally.violated("crashes", seed, repr(error))
         return None
@@ -163,7 +162,7 @@ def _edited(tally: Tally, seed: int, found: Any, outcome_of: Any, folder: Path) 
     _judge(tally, "other outcome", seed, "" if outcome == found.expected else f"{outcome}, not {found.expected}")
     if plan:
         written = read_document(path)
-        patched = import_module("judged").patched(plan.before, diff) if plan.changed else plan.before
+        patched = plan.before if plan.is_empty else import_module("judged").patched(plan.before, diff)
         _judge(tally, "diff is not the change", seed, "" if written == plan.after == patched else "other bytes")
     elif read_document(path) != found.raw:
         tally.violated("unintended bytes", seed, "refused, and written")
@@ -211,7 +210,7 @@ def _large_panel(number: int) -> dict[str, Any]:
 def _measured_large(path: Path) -> dict[str, float]:
     raw = read_document(path)
     started, computed = time.perf_counter(), time.process_time()
-    plan = plan_panels(raw, wanted_panels(Datasource(uid="u1")), source=path.name)
+    plan = plan_panels(raw, wanted_panels(Datasource(uid="u1")), path=Path(path.name))
     lines = plan.diff().count("\n")
     return {
         "bytes": len(raw),

@@ -11,6 +11,8 @@ from runbook.errors import ExitCode
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _lost: list[BaseException] = []
+_blocks: list[object] = []
+"""The blocks that must not be interrupted now."""
 
 
 class Interrupted(SystemExit):
@@ -36,8 +38,11 @@ def become_interruptible() -> None:
 
 
 def raise_if_interrupted() -> None:
-    """Raise an Interrupted that got lost in a finalizer. Called between steps, and while something is waited for."""
-    if _lost:
+    """Raise an Interrupted that got lost in a finalizer. Called between steps, and while something is waited for.
+
+    Within a block that must not be interrupted it is held back as a signal would be.
+    """
+    if _lost and not _blocks:
         _lost.clear()
         raise Interrupted
 
@@ -54,9 +59,11 @@ def uninterrupted() -> Iterator[None]:
         return
     held: list[int] = []
     before = {number: signal.signal(number, lambda signum, _frame: held.append(signum)) for number in _SIGNALS}
+    _blocks.append(held)
     try:
         yield
     finally:
+        _blocks.pop()
         for number, handler in before.items():
             signal.signal(number, handler)
     if held:

@@ -27,18 +27,19 @@ _TASK = re.compile(r"[a-z]+(?:\.[a-z]+)?")
 def target_lock(state_dir: Path, *, target: str) -> Iterator[None]:
     """Hold the one lock of a target while files are changed or traffic is sent.
 
-    Raises LockedError, naming the holder, and RunbookError if the state directory cannot be written.
+    Raises LockedError, naming the holder, and RunbookError if the state directory cannot be written or belongs to
+    another user.
     """
     path = state_dir / "locks" / f"{hashlib.sha256(target.encode()).hexdigest()[:16]}.lock"
     with ExitStack() as stack:
         try:
             private_folder(state_dir)
             private_folder(path.parent)
-            descriptor = stack.enter_context(private_file(path, 0))
+            descriptor = stack.enter_context(private_file(path, os.O_NOFOLLOW))
             is_ours = _is_ours(descriptor)
         except OSError as error:
             raise RunbookError(
-                f"No lock can be taken, so nothing is done: {error.strerror}",
+                f"The lock of target {target!r} cannot be taken, so nothing was done: {error.strerror}",
                 where=str(path),
                 fix="make room there, or work in a directory of a local disk that you may write to",
             ) from None
@@ -69,7 +70,7 @@ def files_lock(paths: Sequence[Path]) -> Iterator[tuple[str, ...]]:
             try:
                 is_ours = _is_ours(descriptor)
             except OSError as error:
-                notes.append(f"{path}: this file system keeps no locks ({error.strerror}); mind other runs on it")
+                notes.append(f"{path}: this file system keeps no locks ({error.strerror}); let no other run work on it")
                 continue
             if not is_ours:
                 raise _locked(path, str(path))
@@ -102,7 +103,7 @@ def _is_ours(descriptor: int) -> bool:
 def _locked(path: Path, what: str) -> LockedError:
     pid = holder(path)
     who = (pid and _described(pid)) or "a process that this system does not name"
-    fix = f"wait until it has ended{f' (ps -fp {pid} shows it)' if pid else ''}, then again"
+    fix = f"wait until it has ended{f' (ps -fp {pid} shows it)' if pid else ''}, then run the command again"
     return LockedError(f"Another run works on {what}: {who}", where=str(path), fix=fix)
 
 

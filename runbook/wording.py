@@ -51,6 +51,11 @@ def one_of(given: str, known: Iterable[str]) -> str:
     return f"did you mean {' or '.join(nearest)}? {choice}" if nearest else choice
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number of things: `1 file`, `2 files`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def fingerprint(content: bytes) -> str:
     """Return what tells a file's bytes from others: `8765 bytes, SHA-256 9d8930134cb6...`."""
     return f"{len(content)} bytes, SHA-256 {hashlib.sha256(content).hexdigest()[:_DIGEST_DIGITS]}..."

@@ -30,13 +30,16 @@ class Installation:
     """Files, two services and their runtime; `fails` names services whose restart the engine refuses.
 
     `inside` is the rules file as the container has it: that of the host, other bytes after it was replaced by
-    renaming, None if it is not mounted, or the engine's refusal to show it. A restart mounts the host's anew.
+    renaming, None if it is not mounted, or the engine's refusal to show it. A restart mounts that of the host again.
+    `containers` are the names that the engine gives the services, where they are not those of the settings.
     """
 
     folder: Path
     grafana: Loopback = field(default_factory=Loopback)
     prometheus: Loopback = field(default_factory=Loopback)
     restarted: list[str] = field(default_factory=list)
+    restarted_containers: list[str] = field(default_factory=list)
+    containers: dict[str, str] = field(default_factory=dict)
     fails: set[str] = field(default_factory=set)
     missing: set[str] = field(default_factory=set)
     exited: set[str] = field(default_factory=set)
@@ -124,7 +127,7 @@ class Installation:
             return ServiceState(name=service.container, found=False, nearest=("aether-other",))
         is_down = service.name in self.exited
         return ServiceState(
-            name=service.container,
+            name=self.containers.get(service.name, service.container),
             found=True,
             status="exited" if is_down else "running",
             exit_code=2 if is_down else None,
@@ -133,6 +136,7 @@ class Installation:
     def restart(self, service: Service, *, timeout_s: float) -> None:
         assert timeout_s > 0
         self.restarted.append(service.name)
+        self.restarted_containers.append(service.container)
         if service.name in self.fails:
             raise RunbookError(f"The engine refused to restart {service.name}", where="engine", fix="ask it")
         self.exited.discard(service.name)

@@ -3,6 +3,7 @@
 import os
 import pwd
 import signal
+import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -200,5 +201,55 @@ def test_a_file_system_without_locks_is_said(files: tuple[Path, Path], monkeypat
 def test_a_state_directory_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "state").write_bytes(b"a file stands where the folder should be")
 
-    with pytest.raises(RunbookError, match="No lock can be taken"), target_lock(tmp_path / "state", target="live"):
+    with (
+        pytest.raises(RunbookError, match="The lock of target 'live' cannot be taken"),
+        target_lock(tmp_path / "state", target="live"),
+    ):
         pass
+
+
+def modes(state_dir: Path) -> list[int]:
+    return [stat.S_IMODE(path.stat().st_mode) for path in (state_dir, state_dir / "locks", *state_dir.glob("locks/*"))]
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o777], ids=oct)
+def test_a_lock_is_its_owners_alone_whatever_the_umask(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        with target_lock(tmp_path / "state", target="live"):
+            pass
+    finally:
+        os.umask(before)
+    assert modes(tmp_path / "state") == [0o700, 0o700, 0o600]
+
+
+def test_wider_rights_on_our_own_locks_are_taken_away(tmp_path: Path) -> None:
+    assert is_free(tmp_path)
+    for path in (tmp_path, tmp_path / "locks", *tmp_path.glob("locks/*")):
+        path.chmod(0o777)
+    assert is_free(tmp_path)
+    assert modes(tmp_path) == [0o700, 0o700, 0o600]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give something to another user")
+@pytest.mark.parametrize("theirs", [".", "locks"])
+def test_a_state_directory_of_another_user_is_refused_by_name(tmp_path: Path, theirs: str) -> None:
+    """What we would put there is theirs to replace."""
+    assert is_free(tmp_path / "state")
+    os.chown(tmp_path / "state" / theirs, NOBODY, -1)
+    with (
+        pytest.raises(RunbookError, match="belongs to nobody, and this command runs as root"),
+        target_lock(tmp_path / "state", target="live"),
+    ):
+        pass
+
+
+def test_a_link_in_the_place_of_a_lock_is_not_followed(tmp_path: Path) -> None:
+    assert is_free(tmp_path)
+    (lock,) = tmp_path.glob("locks/*")
+    lock.unlink()
+    elsewhere = tmp_path / "elsewhere"
+    lock.symlink_to(elsewhere)
+    with pytest.raises(RunbookError, match="cannot be taken"), target_lock(tmp_path, target="live"):
+        pass
+    assert not elsewhere.exists()

@@ -58,9 +58,7 @@ def execute(
     try:
         result = work(context)
     except Interrupted:
-        where = str(context.begun_run_log.folder if context.begun_run_log else context.directory)
-        problem = Problem(seen="Interrupted; nothing was left half done", where=where, fix=inv(command))
-        result = ended("interrupted", ExitCode.INTERRUPTED, problem)
+        result = ended("interrupted", ExitCode.INTERRUPTED, _interrupted(context))
     except RunbookError as error:
         result = ended("failed", error.exit_code, context.problem(error))
     except Exception as error:  # noqa: BLE001 - the one place where nothing may get out as a bare traceback
@@ -68,6 +66,15 @@ def execute(
         result = ended("failed", ExitCode.PROBLEM, problem)
     with uninterrupted():
         return _shown(context, screen, result, has_report=has_report)
+
+
+def _interrupted(context: RunContext) -> Problem:
+    """Say that the command was interrupted, and what of its changes could not be undone."""
+    left = context.not_undone
+    if left:
+        return Problem(seen=f"Interrupted. {left.seen}", where=left.where, fix=left.fix)
+    where = str(context.begun_run_log.folder if context.begun_run_log else context.directory)
+    return Problem(seen="Interrupted; nothing was left half done", where=where, fix=inv(context.command))
 
 
 def _shown(context: RunContext, screen: Screen, result: CommandResult, *, has_report: bool) -> int:

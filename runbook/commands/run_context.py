@@ -38,7 +38,8 @@ class RunContext:
     ) -> None:
         """Take the command's name, who watches it, and the target (None: `RUNBOOK_TARGET`, else `live`).
 
-        A command that is not recorded keeps no run log: looking does not fill the history.
+        A command that is not recorded keeps no run log: looking does not fill the history. `not_undone` tells, while
+        files are changed and after an undo that failed, what is not as it was before the command.
         """
         self.command = command
         self.screen = screen
@@ -49,6 +50,7 @@ class RunContext:
         self._given_runtime = runtime
         self._is_recorded = is_recorded
         self._is_locked = False
+        self.not_undone: RunbookError | None = None
         if run_log is not None:
             self.__dict__["run_log"] = run_log
 

@@ -12,7 +12,7 @@ from runbook.errors import RunbookError, UsageError
 from runbook.files.compare import Datasource
 from runbook.files.desired import wanted_panels
 from runbook.files.file_discovery import dashboard_path, mounted_rules, rules_path
-from runbook.files.recognised import present
+from runbook.files.our_panels import present
 from runbook.settings import Target
 from runbook.systems.runtime import Runtime, Service
 

@@ -1,4 +1,4 @@
-"""A journal of intent: what is about to be written is on the disk before the first byte of any file is overwritten.
+"""A journal of writes: old and new bytes are on the disk before the first byte of any file is overwritten.
 
 An entry is one file. It appears under its name only when it is whole (written aside, then renamed), and its writer
 holds a lock on it that the kernel drops with the process: an entry that nobody holds was left by a crash.
@@ -7,45 +7,42 @@ holds a lock on it that the kernel drops with the process: an entry that nobody 
 import fcntl
 import hashlib
 import os
+import stat
+from base64 import b64decode
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkstemp
-from typing import BinaryIO
+from typing import Any
 
 import msgspec
 
-from runbook.files.inplace import write_at
+from runbook.errors import DocumentError
+from runbook.files.file_change import FileChange
+from runbook.files.in_place import content_of, write_at
 from runbook.locks import holder
+from runbook.private_paths import private_file, private_folder, refuse_foreign
 
 _WHOLE, _BEGUN, _LEFT = ".entry", ".tmp", ".left"
+_OWNER_ONLY = 0o600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Intent:
-    """One file of an entry: where it is, which file that was (device, inode), its bytes before and after."""
+class JournalledFile:
+    """One change of an entry, its path without links, and which file that was (device, inode)."""
 
-    raw_path: bytes
+    change: FileChange
     device: int
     inode: int
-    before: bytes
-    after: bytes
-    before_sha256: str = ""
-    after_sha256: str = ""
-
-    @property
-    def path(self) -> Path:
-        """The path; kept as bytes because it need not be UTF-8."""
-        return Path(os.fsdecode(self.raw_path))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """An entry under its name, with what it intends; `intents` is empty if it cannot be read."""
+    """An entry under its name, with the files of its write; `files` is empty if it cannot be read."""
 
     path: Path
-    intents: tuple[Intent, ...]
+    files: tuple[JournalledFile, ...]
 
     def remove(self) -> None:
         """Forget the entry: its files are whole. Raises OSError, then it stays."""
@@ -54,17 +51,17 @@ class Entry:
             _sync_folder(self.path.parent)
 
     def put_aside(self) -> Path:
-        """Keep old and new bytes of every file, as files, where recovery looks no more; return that folder.
+        """Keep old and new bytes of every file, as files, where recovery does not look; return that folder.
 
         They are named by number and file, `.before` and `.after`; an entry that cannot be read is kept as it is.
         Raises OSError, then the entry stays.
         """
         kept = self.path.with_suffix(_LEFT)
-        kept.mkdir(mode=0o700, exist_ok=True)
-        for number, intent in enumerate(self.intents, start=1):
-            for version, content in (("before", intent.before), ("after", intent.after)):
-                _write_file(kept / f"{number}-{intent.path.name}.{version}", content)
-        if self.intents:
+        private_folder(kept)
+        for number, file in enumerate(self.files, start=1):
+            for version, content in (("before", file.change.before), ("after", file.change.after)):
+                _write_file(kept / f"{number}-{file.change.path.name}.{version}", content)
+        if self.files:
             self.remove()
         else:
             self.path.rename(kept / self.path.name)
@@ -74,19 +71,22 @@ class Entry:
 
 
 @contextmanager
-def entered(folder: Path, intents: Sequence[Intent]) -> Iterator[Entry]:
-    """Put an entry on the disk, and hold it for as long as the block lasts. Raises OSError with nothing left behind."""
+def entered(folder: Path, files: Sequence[JournalledFile]) -> Iterator[Entry]:
+    """Put an entry on the disk, and hold it for as long as the block lasts.
+
+    Raises OSError, and RunbookError for a folder of another user, with nothing left behind.
+    """
     _make(folder)
     with _still(folder):
         descriptor, name = mkstemp(suffix=_BEGUN, dir=folder)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
     begun = Path(name)
     try:
-        sealed = tuple(_sealed(intent) for intent in intents)
         try:
-            write_at(descriptor, msgspec.json.encode(sealed), 0)
+            os.fchmod(descriptor, _OWNER_ONLY)  # the umask may have taken even our own rights
+            write_at(descriptor, _written(files), 0)
             os.fsync(descriptor)
-            entry = Entry(path=begun.with_suffix(_WHOLE), intents=sealed)
+            entry = Entry(path=begun.with_suffix(_WHOLE), files=tuple(files))
             begun.rename(entry.path)
             _sync_folder(folder)
         except BaseException:
@@ -101,19 +101,21 @@ def entered(folder: Path, intents: Sequence[Intent]) -> Iterator[Entry]:
 def abandoned(folder: Path) -> Iterator[Entry]:
     """The entries that a crash left, oldest name first, each held while it is looked at.
 
-    One that was not whole yet is removed: no file had been touched. Raises OSError.
+    One that was not whole yet is removed: no file had been touched. Raises OSError, RunbookError for a folder or an
+    entry of another user, and DocumentError for an entry that is no file of its own.
     """
     if not folder.is_dir():
         return
+    private_folder(folder)
     with _still(folder):
         for path in folder.glob(f"*{_BEGUN}"):
-            with path.open("rb") as file:
-                if _is_free(file):
+            with _opened(path) as descriptor:
+                if _is_free(descriptor):
                     path.unlink(missing_ok=True)
     for path in sorted(folder.glob(f"*{_WHOLE}")):
-        with suppress(FileNotFoundError), path.open("rb") as file:
-            if _is_free(file) and path.exists():
-                yield Entry(path=path, intents=_intents(file.read()))
+        with suppress(FileNotFoundError), _opened(path) as descriptor:
+            if _is_free(descriptor) and path.exists():
+                yield Entry(path=path, files=_read(descriptor))
 
 
 def unfinished(folder: Path) -> tuple[Path, ...]:
@@ -136,43 +138,74 @@ def _still(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _is_free(file: BinaryIO) -> bool:
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    """Open an entry, which only its owner may read from now on. Raises OSError, RunbookError, DocumentError."""
+    found = path.lstat()
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+        raise DocumentError(
+            "this entry of the journal is a link or not a regular file; it was not read",
+            where=str(path),
+            fix="find out who put it there, and move it away; the files that are edited may be half written",
+        )
+    refuse_foreign(path)
+    if stat.S_IMODE(found.st_mode) != _OWNER_ONLY:
+        path.chmod(_OWNER_ONLY)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _is_free(descriptor: int) -> bool:
     """Whether nobody else holds an entry; from now on we do, until the file is closed."""
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
 
 
-def _intents(content: bytes) -> tuple[Intent, ...]:
-    """What an entry says; nothing if its bytes were altered."""
+def _written(files: Sequence[JournalledFile]) -> bytes:
+    """An entry as it is kept: the hash of its content, then the content."""
+    body = msgspec.json.encode(tuple(files), enc_hook=_path_as_bytes)
+    return hashlib.sha256(body).hexdigest().encode("ascii") + b"\n" + body
+
+
+def _read(descriptor: int) -> tuple[JournalledFile, ...]:
+    """What an entry says; nothing if a byte of it was altered."""
+    sha256, _, body = content_of(descriptor).partition(b"\n")
+    if hashlib.sha256(body).hexdigest().encode("ascii") != sha256:
+        return ()
     try:
-        found = msgspec.json.decode(content, type=tuple[Intent, ...])
+        return msgspec.json.decode(body, type=tuple[JournalledFile, ...], dec_hook=_path_from_bytes)
     except msgspec.DecodeError:
         return ()
-    return found if all(_sealed(intent) == intent for intent in found) else ()
 
 
-def _sealed(intent: Intent) -> Intent:
-    """The intent with the hashes of its bytes."""
-    before, after = (hashlib.sha256(content).hexdigest() for content in (intent.before, intent.after))
-    return replace(intent, before_sha256=before, after_sha256=after)
+def _path_as_bytes(path: Any) -> bytes:  # noqa: ANN401 - msgspec's own signature
+    """A path is kept as bytes: it need not be UTF-8."""
+    return os.fsencode(path)
+
+
+def _path_from_bytes(_kind: type, written: Any) -> Path:  # noqa: ANN401 - msgspec's own signature
+    return Path(os.fsdecode(b64decode(written)))
 
 
 def _write_file(path: Path, content: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
+    with private_file(path, os.O_TRUNC) as descriptor:
         write_at(descriptor, content, 0)
         os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _make(folder: Path) -> None:
-    if not folder.is_dir():
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _sync_folder(folder.parent)
+    """Make the folder, its missing parents too, or take the rights of others from it."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    for path in reversed(missing):
+        private_folder(path)
+        _sync_folder(path.parent)
+    private_folder(folder)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from runbook.files.located import Box
+from runbook.files.dashboard_file import Box
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,29 +1,45 @@
 """What an interrupted `write_documents` left, put right at the start of the next command.
 
-Only what our own writing explains byte for byte is ever written again; a stranger's content is left, and said so.
+Only the file that was being written is ever written again: its path, device and inode are those of the entry, and its
+content is explained by our own writing byte for byte. Anything else is left, and said so.
 """
 
 import os
+import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from runbook.files.inplace import content_of, is_torn, restore
-from runbook.files.journal import Entry, Intent, abandoned
-from runbook.files.writing import refused
+from runbook.files.file_io import refused
+from runbook.files.in_place import content_of, is_torn, restore
+from runbook.files.journal import Entry, JournalledFile, abandoned
 
-State = Literal["before", "after", "torn", "foreign", "gone"]
+State = Literal["before", "after", "torn", "changed", "replaced", "gone"]
 Outcome = Literal["undone", "completed", "left"]
+
+_REASONS: dict[State, tuple[Outcome, str]] = {
+    "before": ("undone", "it holds the old bytes"),
+    "after": ("completed", "it holds the new bytes, and so do all files of that write"),
+    "torn": ("undone", "the write was cut off; the old bytes are back"),
+    "changed": ("left", "somebody else has changed the file since; it was not touched"),
+    "replaced": ("left", "somebody else has replaced the file since; it was not touched"),
+    "gone": ("left", "the file is not there any more"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recovered:
-    """What became of one file of an interrupted write: old bytes, new bytes, or left alone; and why."""
+    """What became of one file of an interrupted write: old bytes, new bytes, or left alone; and why.
+
+    `holds` are its bytes now; None where it was left.
+    """
 
     path: Path
     outcome: Outcome
     reason: str
+    holds: bytes | None = None
 
 
 def recover(journal: Path) -> tuple[Recovered, ...]:
@@ -32,7 +48,8 @@ def recover(journal: Path) -> tuple[Recovered, ...]:
     To be called at the start of each command, before any file is read; nothing to do costs one listing. A write that
     is going on in another process is not touched. Where a file is left, because somebody else has changed or replaced
     it, the old and the new bytes are kept as files in a folder `.left`. Raises DocumentError if a file cannot be put
-    right yet (a full disk, no permission); the entry then stays for the next command.
+    right yet (a full disk, no permission), and RunbookError for a journal of another user; the entry then stays for
+    the next command.
     """
     with refused(journal):
         return tuple(outcome for entry in abandoned(journal) for outcome in _recovered(entry))
@@ -40,9 +57,9 @@ def recover(journal: Path) -> tuple[Recovered, ...]:
 
 def _recovered(entry: Entry) -> Iterator[Recovered]:
     """Decide for all files of one entry together, carry it out, and be done with the entry."""
-    states = [_state(intent) for intent in entry.intents]
+    states = [_state(file) for file in entry.files]
     undo = "before" in states or "torn" in states
-    outcomes = [_settled(intent, state, undo=undo) for intent, state in zip(entry.intents, states, strict=True)]
+    outcomes = [_settled(file, state, undo=undo) for file, state in zip(entry.files, states, strict=True)]
     if outcomes and all(one.outcome != "left" for one in outcomes):
         entry.remove()
     else:
@@ -52,45 +69,61 @@ def _recovered(entry: Entry) -> Iterator[Recovered]:
     yield from outcomes
 
 
-def _state(intent: Intent) -> State:
-    """What the path of an intent holds now."""
-    with refused(intent.path):
+def _state(file: JournalledFile) -> State:
+    """What has become of the file that was being written."""
+    with refused(file.change.path):
         try:
-            found = intent.path.read_bytes()
-        except FileNotFoundError:
+            with _opened(file, os.O_RDONLY) as descriptor:
+                return _content_state(file, descriptor) if descriptor is not None else "replaced"
+        except (FileNotFoundError, NotADirectoryError):
             return "gone"
-    if found == intent.before:
+
+
+def _content_state(file: JournalledFile, descriptor: int) -> State:
+    found = content_of(descriptor)
+    if found == file.change.before:
         return "before"
-    if found == intent.after:
+    if found == file.change.after:
         return "after"
-    return "torn" if is_torn(found, intent.before, intent.after) else "foreign"
+    return "torn" if is_torn(found, file.change.before, file.change.after) else "changed"
 
 
-def _settled(intent: Intent, state: State, *, undo: bool) -> Recovered:
+def _settled(file: JournalledFile, state: State, *, undo: bool) -> Recovered:
     """Do what there is to do for one file."""
-    reasons: dict[State, tuple[Outcome, str]] = {
-        "gone": ("left", "the file is not there any more"),
-        "foreign": ("left", "somebody else has changed the file since; it was not touched"),
-        "before": ("undone", "the old bytes were never touched, or back already"),
-        "after": ("completed", "the new bytes are complete, here and in all files of that write"),
-    }
     if state == "torn" or (state == "after" and undo):
-        return _undone(intent)
-    outcome, reason = reasons[state]
-    return Recovered(path=intent.path, outcome=outcome, reason=reason)
+        state = _undone(file)
+    outcome, reason = _REASONS[state]
+    holds = {"undone": file.change.before, "completed": file.change.after}.get(outcome)
+    return Recovered(path=file.change.path, outcome=outcome, reason=reason, holds=holds)
 
 
-def _undone(intent: Intent) -> Recovered:
-    """Put the old bytes back into the very file that was being written, into no other."""
-    with refused(intent.path):
-        descriptor = os.open(intent.path, os.O_RDWR | os.O_CLOEXEC)
-        try:
-            found = os.fstat(descriptor)
-            is_ours = (found.st_dev, found.st_ino) == (intent.device, intent.inode)
-            if not (is_ours and is_torn(content_of(descriptor), intent.before, intent.after)):
-                reason = "somebody else has replaced the file since; it was not touched"
-                return Recovered(path=intent.path, outcome="left", reason=reason)
-            restore(descriptor, intent.before)
-        finally:
-            os.close(descriptor)
-    return Recovered(path=intent.path, outcome="undone", reason="the write was cut off; the old bytes are back")
+def _undone(file: JournalledFile) -> State:
+    """Put the old bytes back; it is looked at once more as it is opened for that."""
+    with refused(file.change.path), _opened(file, os.O_RDWR) as descriptor:
+        if descriptor is None:
+            return "replaced"
+        if _content_state(file, descriptor) == "changed":
+            return "changed"
+        restore(descriptor, file.change.before)
+        return "torn"
+
+
+@contextmanager
+def _opened(file: JournalledFile, how: int) -> Iterator[int | None]:
+    """Open the very file of an entry: None if its path leads elsewhere by now, be it by a link. Raises OSError.
+
+    What lies there now is not opened before its identity is known: it may be a pipe, or not ours to read.
+    """
+    path = file.change.path
+    if os.path.realpath(path) != str(path) or not _is_recorded(file, path.lstat()):
+        yield None
+        return
+    descriptor = os.open(path, how | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        yield descriptor if _is_recorded(file, os.fstat(descriptor)) else None
+    finally:
+        os.close(descriptor)
+
+
+def _is_recorded(file: JournalledFile, found: os.stat_result) -> bool:
+    return stat.S_ISREG(found.st_mode) and (found.st_dev, found.st_ino) == (file.device, file.inode)

@@ -2,26 +2,27 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import yaml
 
-from runbook.files import yamlevents, yamltext
-from runbook.files.plan import Plan
-from runbook.files.rulelines import appending, cutting, lines_of, shifted
-from runbook.files.rulesfile import GROUP, FoundRule, RulesFile, TargetRules, not_exact, rules_file
-from runbook.files.rulestyle import style_of
+from runbook.files import yaml_events, yaml_text
+from runbook.files.file_change import FileChange
+from runbook.files.rule_lines import appending, cutting, lines_of, shifted
+from runbook.files.rules_file import GROUP, FoundRule, RulesFile, TargetRules, not_exact, rules_file
+from runbook.files.rules_style import style_of
 from runbook.files.text import Splice, Text, decoded, spliced
 from runbook.files.wanted_rule import MISSPELT, SPELT, WantedRule, differing_rule_fields
 
 
-def plan_rules(raw: bytes, wanted: tuple[WantedRule, ...], *, source: str, move_alert: bool = False) -> Plan:
-    """Plan one rule after the other; the plan of all of them together."""
-    plans: list[Plan] = []
+def plan_rules(raw: bytes, wanted: tuple[WantedRule, ...], *, path: Path, move_alert: bool = False) -> FileChange:
+    """FileChange one rule after the other; the plan of all of them together."""
+    plans: list[FileChange] = []
     for one in wanted:
-        plans.append(plan_rule(plans[-1].after if plans else raw, one, source=source, move_alert=move_alert))
-    return Plan(
+        plans.append(plan_rule(plans[-1].after if plans else raw, one, path=path, move_alert=move_alert))
+    return FileChange(
         kind="rules",
-        source=source,
+        path=path,
         before=raw,
         after=plans[-1].after,
         reason="; ".join(plan.reason for plan in plans),
@@ -29,16 +30,16 @@ def plan_rules(raw: bytes, wanted: tuple[WantedRule, ...], *, source: str, move_
     )
 
 
-def plan_rule(raw: bytes, wanted: WantedRule, *, source: str, move_alert: bool = False) -> Plan:
-    """Plan the rule at the bottom of the group `crm_events_alerts`; pure, nothing is written.
+def plan_rule(raw: bytes, wanted: WantedRule, *, path: Path, move_alert: bool = False) -> FileChange:
+    """FileChange the rule at the bottom of the group `crm_events_alerts`; pure, nothing is written.
 
     The same rule in that group: nothing to do; in another group: nothing either, but a note, for that is drift; with
     `move_alert` it is cut there, with its comment, and pasted where it belongs. Raises DocumentError for other content
     under the rule's name, for a missing or doubled group, and for files that Prometheus would not read as meant.
     """
-    text = decoded(raw, source=source)
+    text = decoded(raw, path=path)
     body, reason, notes = _planned(text, wanted, move_alert=move_alert)
-    return Plan(kind="rules", source=source, before=raw, after=text.encoded(body), reason=reason, notes=notes)
+    return FileChange(kind="rules", path=path, before=raw, after=text.encoded(body), reason=reason, notes=notes)
 
 
 def _planned(text: Text, wanted: WantedRule, *, move_alert: bool) -> tuple[str, str, tuple[str, ...]]:
@@ -62,7 +63,7 @@ def _planned(text: Text, wanted: WantedRule, *, move_alert: bool) -> tuple[str, 
 def _looked_up(text: Text, name: str) -> tuple[RulesFile, list[FoundRule]]:
     """The file, and the rules of that name in it."""
     file = rules_file(text)
-    return file, [rule for rule in file.rules() if yamltext.scalar(rule.node, "alert") == name]
+    return file, [rule for rule in file.rules() if yaml_text.scalar(rule.node, "alert") == name]
 
 
 def _refuse_other_content(text: Text, found: FoundRule, wanted: WantedRule) -> None:
@@ -82,8 +83,8 @@ def _drift(text: Text, found: list[FoundRule], name: str) -> Iterator[str]:
     for rule in found:
         if rule.group != GROUP:
             yield (
-                f"{text.where(rule.offset)}: {name} sits in group {rule.group}, not in {GROUP}; "
-                "move it there, or let --move-alert do it"
+                f"{text.where(rule.offset)}: {name} is in group {rule.group}, not in {GROUP}; "
+                "move it there, or run with --move-alert"
             )
     if len(found) > 1:
         yield f"{text.where(found[1].offset)}: {name} is there {len(found)} times; keep one"
@@ -93,7 +94,7 @@ def _respelt(text: Text, found: list[FoundRule]) -> str:
     """The body with the runbook's misspelt word put right in the rules found, and nothing else."""
     splices = []
     for rule in found:
-        end, _ = yamltext.last_content(text, rule.node)
+        end, _ = yaml_text.last_content(text, rule.node)
         rule_text = text.body[rule.offset : end]
         if MISSPELT in rule_text:
             splices.append(Splice(rule.offset, end, rule_text.replace(MISSPELT, SPELT)))
@@ -105,8 +106,8 @@ def _appended(file: RulesFile, target: TargetRules, wanted: WantedRule) -> str:
     text, style = file.text, style_of(file, target)
     body = spliced(text.body, appending(text, target, style.rendered(wanted), style.dash))
     at = int(target.value.start_mark.index)
-    item = yamlevents.item_of(wanted.text)
-    if not _says(body, yamlevents.appended(yamlevents.events_of(text.body), at, item)):
+    item = yaml_events.item_of(wanted.text)
+    if not _says(body, yaml_events.appended(yaml_events.events_of(text.body), at, item)):
         raise not_exact(text, at, wanted.rule.alert)
     return body
 
@@ -125,16 +126,16 @@ def _moved(text: Text, name: str) -> str:
     column = style_of(file, target).dash
     pasted = appending(text, target, shifted(text, lines, column), column)
     body = spliced(text.body, [*pasted, cutting(text, found, lines)])
-    rest, item = yamlevents.cut(yamlevents.events_of(text.body), found.offset)
+    rest, item = yaml_events.cut(yaml_events.events_of(text.body), found.offset)
     at = int(target.value.start_mark.index)
-    if yamlevents.is_tied(item) or not _says(body, yamlevents.appended(rest, at, item)):
+    if yaml_events.is_tied(item) or not _says(body, yaml_events.appended(rest, at, item)):
         raise not_exact(text, found.offset, name)
     return body
 
 
-def _says(body: str, intended: yamlevents.Events) -> bool:
+def _says(body: str, intended: yaml_events.Events) -> bool:
     """Whether a text is YAML and says exactly that."""
     try:
-        return yamlevents.say_the_same(yamlevents.events_of(body), intended)
+        return yaml_events.say_the_same(yaml_events.events_of(body), intended)
     except yaml.YAMLError:
         return False

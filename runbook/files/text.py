@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 from runbook.errors import DocumentError
@@ -21,7 +22,7 @@ class Splice(NamedTuple):
 class Text:
     """A decoded file: `body` has no byte order mark and every other character as found, line ends included."""
 
-    source: str
+    path: Path
     body: str
     bom: bool
 
@@ -31,7 +32,7 @@ class Text:
 
     def where(self, offset: int) -> str:
         """`file:line` of a character: what an editor jumps to."""
-        return f"{self.source}:{self.line(offset)}"
+        return f"{self.path}:{self.line(offset)}"
 
     def indentation(self, offset: int) -> str:
         """The white space that the line of a character begins with."""
@@ -48,7 +49,7 @@ class Text:
 
     def refusal(self, seen: str, *, fix: str, offset: int | None = None) -> DocumentError:
         """The error for something seen in this file, at a character or about the whole file."""
-        where = self.source if offset is None else self.where(offset)
+        where = str(self.path) if offset is None else self.where(offset)
         return DocumentError(seen, where=where, fix=fix)
 
     def encoded(self, body: str, *, strip_bom: bool = False) -> bytes:
@@ -56,21 +57,21 @@ class Text:
         return (b"" if strip_bom or not self.bom else BOM) + body.encode()
 
 
-def decoded(raw: bytes, *, source: str) -> Text:
+def decoded(raw: bytes, *, path: Path) -> Text:
     """Decode UTF-8 without any conversion; raises DocumentError for other encodings and for an empty file."""
     content = raw.removeprefix(BOM)
     if not content.strip():
-        raise DocumentError("the file is empty", where=source, fix="restore it from version control or a backup")
+        raise DocumentError("the file is empty", where=str(path), fix="restore it from version control or a backup")
     try:
         body = content.decode()
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise DocumentError(
             f"not UTF-8: byte 0x{content[error.start]:02x} at offset {error.start}",
-            where=f"{source}:{line}",
+            where=f"{path}:{line}",
             fix="save the file as UTF-8 and run the command again",
         ) from None
-    return Text(source=source, body=body, bom=raw.startswith(BOM))
+    return Text(path=path, body=body, bom=raw.startswith(BOM))
 
 
 def spliced(body: str, splices: Iterable[Splice]) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import yaml
 
-from runbook.files.promtext import duration_s, one_line
+from runbook.files.prometheus_text import duration_s, one_line
 
 MISSPELT, SPELT = "scraapped", "scraped"  # the runbook's own text has the first; both mean the same alert
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 import yaml
 
 from runbook.errors import RunbookError, UsageError
-from runbook.files.writing import read_document, write_document
+from runbook.files.file_io import read_document, write_document
 from runbook.invocation import inv
 from runbook.local_stack import fault_traffic, stack
 from runbook.local_stack.injected_faults import InjectedFault, InjectedFaults

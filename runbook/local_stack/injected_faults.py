@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from runbook.errors import AnswerError, UnreachableError
-from runbook.files.writing import read_document, write_document
+from runbook.files.file_io import read_document, write_document
 from runbook.local_stack import stack
 from runbook.settings import Target
 from runbook.systems.alertmanager.client import Alertmanager

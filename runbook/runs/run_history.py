@@ -108,10 +108,11 @@ def newest_run(state_dir: Path, fits: Fits, *, target: str | None = None) -> New
 def newest_change(state_dir: Path, stands: Fits, *, target: str) -> NewestRun:
     """Return the newest run on `target` that changed files, did not undo it, and of which `stands` holds.
 
-    Raises RunbookError if a damaged run may have changed the files after it: to put back what an older run changed
-    would then be wrong, and so is the operator's to decide.
+    `stands` is asked of every run from the newest on, also of those that changed nothing. Raises RunbookError if a
+    damaged run may have changed the files after it: to put back what an older run changed would then be wrong, and so
+    is the operator's to decide.
     """
-    found = newest_run(state_dir, lambda events: is_change(events) and stands(events), target=target)
+    found = newest_run(state_dir, lambda events: stands(events) and is_change(events), target=target)
     for damaged in found.passed_over:
         if damaged.may_have_written:
             raise _undecided(damaged, found.run_log)

@@ -162,7 +162,7 @@ def nothing(_: Scene) -> None:
 WRITE = "setup --no-restart --yes"
 CASES = (
     Case("dashboard missing", WRITE, lambda scene: scene.installed.dashboard.unlink(), "No such file"),
-    Case("dashboard is a folder", f"{WRITE} --dashboard .", nothing, "no regular file"),
+    Case("dashboard is a folder", f"{WRITE} --dashboard .", nothing, "not a regular file"),
     Case("dashboard empty", WRITE, write(dashboard_of, b""), ""),
     Case("dashboard not JSON", WRITE, write(dashboard_of, b'{"panels": [}'), ""),
     Case("dashboard a JSON list", WRITE, write(dashboard_of, b"[]\n"), ""),

@@ -16,8 +16,8 @@ from runbook.commands.setup.options import SetupOptions
 from runbook.commands.setup.result import SetupResult
 from runbook.commands.setup.steps import setup
 from runbook.files.compare import Datasource
-from runbook.files.dashboard import plan_panels
 from runbook.files.desired import wanted_panels, wanted_rules
+from runbook.files.panels import plan_panels
 from runbook.files.rules import plan_rules
 from runbook.observer import NullObserver
 from runbook.settings import Target
@@ -71,8 +71,8 @@ class Files:
         panels = wanted_panels(Datasource(uid=UID))
         rules = wanted_rules(with_absent_alert=with_absent_alert)
         return [
-            plan_panels(self.before[0], panels, source="d.json").after,
-            plan_rules(self.before[1], rules, source="r.yml").after,
+            plan_panels(self.before[0], panels, path=Path("d.json")).after,
+            plan_rules(self.before[1], rules, path=Path("r.yml")).after,
         ]
 
     def wrong(self, states: Sequence[list[bytes]]) -> str:

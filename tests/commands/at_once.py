@@ -21,10 +21,10 @@ from typing import Any
 from alone import Files
 
 from runbook.commands import run_context
-from runbook.commands.apply import replacing
+from runbook.commands.apply import steps as apply
 from runbook.commands.setup import steps as setup
 from runbook.errors import ExitCode
-from runbook.files import writing
+from runbook.files import file_io
 
 Codes = tuple[int, int]
 
@@ -63,14 +63,14 @@ def met(plain: Callable[[], int], absent: Callable[[], int]) -> Codes:
 
     def first() -> int:
         over.give()
-        entered = writing.entered
+        entered = file_io.entered
 
         def held(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - as the one it stands for
             checked.give()
             over.wait()
             return entered(*arguments, **options)
 
-        writing.entered = held
+        file_io.entered = held
         return plain()
 
     def second() -> int:
@@ -113,7 +113,7 @@ def take_the_locks_away() -> None:
     def nothing(*_: Any, **__: Any) -> Iterator[tuple[()]]:  # noqa: ANN401 - of every lock
         yield ()
 
-    for module in (setup, replacing, run_context):
+    for module in (setup, apply, run_context):
         for name in {"target_lock", "files_lock"} & set(vars(module)):
             setattr(module, name, nothing)
 

@@ -16,8 +16,8 @@ from typing import NoReturn
 from alone import Files
 from interrupted import FullDisk, Point, Shim, calls_of, die, in_fork, naive
 
-from runbook.commands.apply import replacing
-from runbook.commands.apply.applying import Applying
+from runbook.commands.apply import steps
+from runbook.commands.apply.steps import Apply
 from runbook.errors import ExitCode, RunbookError
 from runbook.interrupts import Interrupted
 
@@ -68,13 +68,13 @@ class Scene:
         """Return a setup that is refused once both files are written, and undoes that."""
 
         def action() -> None:
-            written = Applying._replaced  # noqa: SLF001  # the last thing before the services are asked
+            write = Apply._write  # noqa: SLF001  # the last thing before the services are asked
 
-            def refused(applying: Applying) -> NoReturn:
-                written(applying)
+            def refused(apply: Apply) -> NoReturn:
+                write(apply)
                 raise RunbookError("refused", where="here", fix="none")
 
-            Applying._replaced = refused  # type: ignore[method-assign]  # noqa: SLF001  # the same
+            Apply._write = refused  # type: ignore[method-assign]  # noqa: SLF001  # the same
             self.setting_up(shim, codes={ExitCode.ROLLED_BACK})()
 
         return action
@@ -183,7 +183,7 @@ MODES = {"killed": killed, "rollback": rollback_killed, "undo": undo_killed, "fu
 def main(mode: str, variant: str) -> None:
     """Go through all points; for a broken variant, until the first one at which it shows."""
     if variant == "naive":
-        replacing.write_documents = lambda changes, *, journal: naive(changes, journal) or ()  # type: ignore[assignment,func-returns-value]  # the broken variant
+        steps.write_documents = lambda changes, *, journal: naive(changes, journal) or ()  # type: ignore[assignment,func-returns-value]  # the broken variant
     seen, violations = 0, []
     for point, wrong in MODES[mode]():
         seen += 1

@@ -14,7 +14,7 @@ from runbook.commands.setup.options import SetupOptions
 from runbook.commands.setup.result import SetupResult
 from runbook.commands.setup.steps import setup
 from runbook.console import document
-from runbook.files.writing import Change
+from runbook.files.file_change import FileChange
 from runbook.model import CommandResult, StepResult
 from runbook.observer import NullObserver
 from runbook.runs.run_log import RunLog
@@ -108,7 +108,7 @@ def killed_while_writing(installed: Installation) -> None:
     old = contents(installed)
     set_up(installed, restart=False)
     new = contents(installed)
-    changes = [Change(path=path, before=b, after=a) for path, b, a in zip(paths(installed), old, new, strict=True)]
+    changes = [FileChange(path=path, before=b, after=a) for path, b, a in zip(paths(installed), old, new, strict=True)]
     half = len(old[1]) // 2
     torn = new[1][:half] + old[1][half:] + new[1][len(old[1]) :]
     cut_off(changes, state_of(installed) / "journal", new[0], torn)

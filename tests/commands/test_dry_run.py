@@ -8,7 +8,7 @@ from found_dashboards import found_dashboard
 from found_rules import found_rules
 
 from runbook.commands.setup.result import SetupResult
-from runbook.files.plan import Plan
+from runbook.files.file_change import FileChange
 
 CASES = 1000 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 150
 
@@ -16,9 +16,7 @@ CASES = 1000 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 150
 def diff_of(files: Files) -> str:
     """The difference that somebody else sees, of what the files held and hold."""
     plans = zip(files.paths, files.before, files.contents(), strict=True)
-    return "".join(
-        Plan(kind="rules", source=str(path), before=old, after=new, reason="").diff() for path, old, new in plans
-    )
+    return "".join(FileChange(path=path, before=old, after=new).diff() for path, old, new in plans)
 
 
 def ended(result: SetupResult) -> tuple[str | None, str | None]:

@@ -21,9 +21,9 @@ def step(result: CommandResult, name: str) -> StepResult:
 @pytest.mark.parametrize(
     ("inside", "said"),
     [
-        (b"groups: []\n", "inside is another file (R_STALE_INODE): 11 bytes, SHA-256"),
-        (None, "no such file inside (R_NOT_MOUNTED)"),
-        (UNREADABLE, "not readable inside (the image has no cat)"),
+        (b"groups: []\n", "another file is inside (R_STALE_INODE): 11 bytes, SHA-256"),
+        (None, "there is no such file inside (R_NOT_MOUNTED)"),
+        (UNREADABLE, "the file inside cannot be read (the image has no cat)"),
     ],
     ids=["stale inode", "not mounted", "unreadable"],
 )
@@ -45,7 +45,7 @@ def test_the_evidence_of_a_reload_is_the_hash_inside_and_the_answer(installed: I
     told = step(set_up(installed), "reload prometheus")
 
     assert [seen.saw for seen in told.evidence][1:] == ["200"]
-    assert told.evidence[0].saw.startswith(f"the file of this host: {installed.rules.stat().st_size} bytes, SHA-256")
+    assert told.evidence[0].saw.startswith(f"the same as on this host: {installed.rules.stat().st_size} bytes, SHA-256")
     assert installed.restarted == ["grafana"]
 
 
@@ -95,7 +95,10 @@ def test_the_old_state_must_be_served_again_after_an_undo(installed: Installatio
     assert (result.exit_code, contents(installed)) == (1, before), "6 would promise the old state"
     assert outcomes(result)["grafana serves the old state"] == "failed"
     assert result.problem is not None
-    assert "The files are as before, but then: Grafana serving the old panels did not come" in result.problem.seen
+    assert (
+        "The files are as before, but what is served may not be: Grafana serving the old panels did not come"
+        in result.problem.seen
+    )
     assert "panel 20 is still served" in result.problem.seen
 
 

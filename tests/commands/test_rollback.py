@@ -1,13 +1,18 @@
 """Rollback: every byte back, proven served again; nobody's later change is lost unasked."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from cut_off import cut_off
 from damage import without_its_end, without_its_record
 from installation import Installation
 from setups import Watcher, contents, files, killed_while_writing, outcomes, roll_back, set_up, state_of
 
+from runbook.commands.apply import steps
 from runbook.errors import DocumentError
+from runbook.files.file_change import FileChange
 from runbook.runs.new_run import begin_run
 from runbook.runs.run_history import all_runs, open_run
 from runbook.runs.run_log import RunLog, digest
@@ -56,7 +61,7 @@ def test_rollback_refuses_what_somebody_changed_since_and_shows_who_changed_what
 
     assert (result.exit_code, files(installed), installed.restarted) == (1, before, [])
     assert result.problem is not None
-    assert "1 of the files were changed by somebody" in result.problem.seen
+    assert "1 file was changed by somebody" in result.problem.seen
     assert result.problem.where == str(installed.rules)
     assert f"--run {run} --force" in result.problem.fix
     diff = result.diff or ""
@@ -164,6 +169,70 @@ def test_rollback_passes_over_a_setup_that_undid_itself(installed: Installation)
     assert contents(installed) == before
 
 
+class Killed(BaseException):
+    """Nothing of the command goes on."""
+
+
+def test_rollback_passes_over_a_setup_that_was_killed_and_undone(
+    installed: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rollback itself puts right what the kill left, and then takes back the setup before it."""
+    before = contents(installed)
+    set_up(installed, restart=False)
+    between = contents(installed)
+
+    def killed(changes: Sequence[FileChange], *, journal: Path) -> NoReturn:
+        cut_off(changes, journal, *(one.before + one.after[len(one.before) : -7] for one in changes))
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(steps, "write_documents", killed)
+        with pytest.raises(Killed):
+            set_up(installed, restart=False, with_absent_alert=True)
+    assert contents(installed)[1] != between[1]
+
+    result = roll_back(installed, restart=False)
+
+    assert outcomes(result)["unfinished write"] == "changed"
+    assert result.outcome == "changed"
+    assert contents(installed) == before
+
+
+def test_each_rollback_takes_back_the_setup_before(installed: Installation) -> None:
+    before = contents(installed)
+    set_up(installed)
+    between = contents(installed)
+    set_up(installed, with_absent_alert=True)
+
+    assert roll_back(installed).outcome == "changed"
+    assert contents(installed) == between
+    assert roll_back(installed).outcome == "changed"
+    assert contents(installed) == before
+    third = roll_back(installed)
+    assert (third.outcome, third.exit_code) == ("unchanged", 0)
+    assert third.steps[-1].reason == "every change of the files on target small is undone already"
+
+
+def test_a_rollback_to_an_older_run_undoes_the_ones_behind_it(installed: Installation) -> None:
+    before = contents(installed)
+    older = set_up(installed).run_id
+    set_up(installed, with_absent_alert=True)
+    assert roll_back(installed, older, force=True).exit_code == 0
+
+    assert roll_back(installed).outcome == "unchanged"
+    assert contents(installed) == before
+
+
+def test_a_setup_whose_rollback_was_rolled_back_stands_again(installed: Installation) -> None:
+    before = contents(installed)
+    set_up(installed)
+    undone = roll_back(installed).run_id
+    assert roll_back(installed, undone).outcome == "changed"
+
+    assert roll_back(installed).outcome == "changed"
+    assert contents(installed) == before
+
+
 def test_files_only(installed: Installation) -> None:
     """For GitOps: what was put there without the services goes back without them."""
     before = contents(installed)
@@ -197,7 +266,7 @@ def test_rollback_passes_over_a_setup_that_could_not_write(
     def full(*_: object, **__: object) -> NoReturn:
         raise DocumentError("No space left on device", where="rules", fix="make room")
 
-    monkeypatch.setattr("runbook.commands.apply.replacing.write_documents", full)
+    monkeypatch.setattr("runbook.commands.apply.steps.write_documents", full)
     assert set_up(installed, with_absent_alert=True).exit_code == 1
     monkeypatch.undo()
 

@@ -6,14 +6,20 @@ import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NoReturn
 
 import pytest
 import yaml
 from installation import Installation
 from loopback import Reply
-from setups import Watcher, contents, context_of, files, killed_while_writing, outcomes, set_up, state_of
+from setups import Watcher, contents, context_of, files, killed_while_writing, outcomes, roll_back, set_up, state_of
 
+from runbook.commands.apply.steps import Apply
+from runbook.commands.execute import execute
 from runbook.commands.run_context import RunContext
+from runbook.commands.setup.options import SetupOptions
+from runbook.commands.setup.result import SetupResult
+from runbook.commands.setup.steps import setup
 from runbook.commands.troubleshoot.options import TroubleshootOptions
 from runbook.commands.troubleshoot.steps import troubleshoot
 from runbook.commands.verify.options import VerifyOptions
@@ -23,6 +29,7 @@ from runbook.files.file_discovery import found_files
 from runbook.interrupts import Interrupted
 from runbook.runs.run_history import all_runs
 from runbook.settings import Target
+from runbook.systems.runtime import Service
 
 
 def test_the_first_setup_writes_has_it_read_and_proves(installed: Installation) -> None:
@@ -229,6 +236,31 @@ def test_a_system_that_cannot_be_asked_is_noticed_before_anything_is_written(
     assert (result.exit_code, files(installed), installed.restarted) == (1, before, [])
 
 
+def test_the_containers_that_will_be_touched_are_named_before_the_question(installed: Installation) -> None:
+    """By the names that the engine gives, not those of the settings; restarted is what was named, and so it is told."""
+    installed.containers = {"grafana": "shop-grafana-1", "prometheus": "shop-prometheus-1"}
+    installed.reload_status = 403
+    watcher = Watcher()
+
+    result = set_up(installed, watcher=watcher)
+
+    plan = "write 2 files, restart shop-grafana-1 and reload (or else restart) shop-prometheus-1"
+    told = {step.step: step.reason for step in result.steps}
+    assert told["services"] == f"to do: {plan}"
+    assert watcher.notes[-1] == f"W{plan[1:]} on target small?"
+    assert installed.restarted_containers == ["shop-grafana-1", "shop-prometheus-1"]
+    assert told["restart grafana"] == "shop-grafana-1 has been restarted"
+    assert told["reload prometheus"] == "shop-prometheus-1 has been restarted: a reload is not available (403)"
+
+    installed.restarted_containers = []
+    rollback_watcher = Watcher()
+    roll_back(installed, watcher=rollback_watcher)
+    assert rollback_watcher.notes[-1] == (
+        "Put back 2 files, restart shop-grafana-1 and reload (or else restart) shop-prometheus-1 on target small?"
+    )
+    assert installed.restarted_containers == ["shop-grafana-1", "shop-prometheus-1"]
+
+
 def test_a_foreign_change_between_plan_and_write_is_kept(installed: Installation) -> None:
     """Somebody saves the rules while the question waits: neither file is changed, theirs stays."""
     before = installed.dashboard.read_bytes()
@@ -257,8 +289,10 @@ def test_a_foreign_change_before_the_roll_back_is_kept_and_said(installed: Insta
     assert contents(installed) == [old[0], theirs]
     assert result.problem is not None
     assert "could not be put back" in result.problem.seen
-    assert "record" in result.problem.where
-    assert "backups/" in result.problem.fix
+    assert f"Not as before this command: {installed.rules}: " in result.problem.seen
+    assert result.run_id in result.problem.where
+    assert f"inv rollback --run {result.run_id}" in result.problem.fix
+    assert f"{result.run_id}/backups" in result.problem.fix
 
 
 @pytest.mark.parametrize("end", [Interrupted, MemoryError])
@@ -266,11 +300,12 @@ def test_a_foreign_change_before_the_roll_back_is_kept_and_said(installed: Insta
 def test_an_interrupt_or_a_defect_after_the_write_is_undone(
     installed: Installation, step: str, end: type[BaseException]
 ) -> None:
-    """Exit code 130 promises that nothing is half done: the old bytes, and services that have read them."""
+    """Exit code 130 promises that nothing was left half done: the old bytes, and services that have read them."""
     before = contents(installed)
     watcher = Watcher()
 
     def disturb() -> None:
+        del watcher.at_end[step]  # the undo does the same step again
         raise end
 
     watcher.at_end[step] = disturb
@@ -296,8 +331,115 @@ def test_an_interrupt_while_writing_comes_after_both_files_and_undoes_them(insta
     assert written == ["changed"]
 
 
+def interrupted_at_restart(installed: Installation, monkeypatch: pytest.MonkeyPatch, then: Callable[[], None]) -> None:
+    """Let Ctrl-C come while Grafana restarts for the first time, and something happen with it."""
+    restart, seen = installed.restart, []
+
+    def interrupted(service: Service, *, timeout_s: float) -> None:
+        seen.append(service)
+        if len(seen) == 1:
+            then()
+            raise Interrupted
+        restart(service, timeout_s=timeout_s)
+
+    monkeypatch.setattr(installed, "restart", interrupted)
+
+
+def executed(installed: Installation, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:  # noqa: ANN401 - JSON
+    """Setup as the command line carries it out: its JSON document."""
+
+    def work(context: RunContext) -> SetupResult:
+        context.__dict__ |= {"target": installed.target, "runtime": installed}
+        return setup(context, SetupOptions(timeout_s=0.5))
+
+    monkeypatch.chdir(installed.folder.parent)
+    code = execute("setup", work, json=True, yes=True)
+    document = json.loads(capsys.readouterr().out)
+    assert code == document["exit_code"]
+    return document
+
+
+def test_an_interrupt_whose_undo_fails_says_which_file_is_not_back(
+    installed: Installation, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Still 130, and what to do about it: somebody else has saved the rules meanwhile, so theirs stay."""
+    old = installed.dashboard.read_bytes()
+    interrupted_at_restart(installed, monkeypatch, lambda: installed.rules.write_bytes(b"groups: []\n"))
+
+    document = executed(installed, monkeypatch, capsys)
+
+    assert (document["exit_code"], document["outcome"]) == (130, "interrupted")
+    assert contents(installed) == [old, b"groups: []\n"]
+    error, run = document["error"], document["run_id"]
+    assert error["seen"].startswith(f"Interrupted. Not as before this command: {installed.rules}: ")
+    assert "changed by somebody else" in error["seen"]
+    assert str(installed.rules) in error["where"]
+    assert f"inv rollback --run {run}" in error["fix"]
+    assert f"{run}/backups" in error["fix"]
+
+
+def test_an_interrupt_whose_undo_does_not_reach_a_service_says_so(
+    installed: Installation, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The files are back; whether Grafana serves them is not known."""
+    old = contents(installed)
+    interrupted_at_restart(installed, monkeypatch, lambda: installed.fails.add("grafana"))
+
+    error = executed(installed, monkeypatch, capsys)["error"]
+
+    assert contents(installed) == old
+    assert error["seen"] == (
+        "Interrupted. The files are as before, but what is served may not be: The engine refused to restart grafana"
+    )
+    assert error["fix"] == "ask it"
+
+
+def test_an_interrupt_that_was_undone_leaves_nothing_to_say(
+    installed: Installation, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = contents(installed)
+    interrupted_at_restart(installed, monkeypatch, lambda: None)
+
+    error = executed(installed, monkeypatch, capsys)["error"]
+
+    assert contents(installed) == old
+    assert error["seen"] == "Interrupted; nothing was left half done"
+
+
+def test_an_interrupt_of_the_undo_itself_does_not_promise_the_old_files(
+    installed: Installation, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A second Ctrl-C right behind the first, before the undo holds signals back."""
+
+    def interrupted(_apply: Apply) -> NoReturn:
+        raise Interrupted
+
+    interrupted_at_restart(installed, monkeypatch, lambda: None)
+    monkeypatch.setattr(Apply, "_undo", interrupted)
+
+    error = executed(installed, monkeypatch, capsys)["error"]
+
+    assert error["seen"] == f"Interrupted. Not as before this command: {installed.dashboard}, {installed.rules}"
+
+
+def test_a_defect_whose_undo_fails_says_which_file_is_not_back(installed: Installation) -> None:
+    watcher = Watcher()
+
+    def disturb() -> None:
+        del watcher.at_end["restart grafana"]
+        installed.rules.write_bytes(b"groups: []\n")
+        raise MemoryError
+
+    watcher.at_end["restart grafana"] = disturb
+    result = set_up(installed, watcher=watcher)
+
+    assert result.exit_code == 1
+    assert result.problem is not None
+    assert result.problem.seen.startswith(f"MemoryError(). Not as before this command: {installed.rules}: ")
+
+
 def test_setup_puts_right_what_a_kill_left(installed: Installation) -> None:
-    """Both files go back to their old bytes, and are then planned anew."""
+    """Both files go back to their old bytes, and are then planned again."""
     killed_while_writing(installed)
 
     result = set_up(installed)

@@ -23,8 +23,8 @@ from typing import Any
 import requests
 
 from runbook.files.compare import Datasource
-from runbook.files.dashboard import plan_panels
 from runbook.files.desired import wanted_panels
+from runbook.files.panels import plan_panels
 from runbook.waiting import Impossible, Pending, wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -72,7 +72,7 @@ def written_panels(*, verbatim: bool = False) -> dict[int, dict[str, Any]]:
     """Return the reference dashboard's panels by id, as they are after setup has written it."""
     path = ROOT / "monitoring/grafana/dashboards/crm_events_pipeline.json"
     wanted = wanted_panels(Datasource(uid=_UID), verbatim=verbatim)
-    written = plan_panels(path.read_bytes(), wanted, source=path.name).after
+    written = plan_panels(path.read_bytes(), wanted, path=Path(path.name)).after
     return {panel["id"]: panel for panel in json.loads(written.decode("utf-8-sig"))["panels"]}
 
 

@@ -16,10 +16,11 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple, NoReturn
 
 from runbook.errors import DocumentError
+from runbook.files.file_change import FileChange
+from runbook.files.file_io import write_documents
 from runbook.files.recovery import recover
-from runbook.files.writing import Change, write_documents
 
-CALLS = ("mkdir", "write", "pwrite", "fsync", "ftruncate", "rename", "unlink")
+CALLS = ("mkdir", "chmod", "fchmod", "write", "pwrite", "fsync", "ftruncate", "rename", "unlink")
 SCENARIOS = {
     "tiny": [(b"0123", b"0x"), (b"A", b"BC")],
     "longer": [(b"0123456789", b"0123abcdefghi89"), (b"AAAABBBB", b"AAAAxyzBBBB")],
@@ -27,7 +28,7 @@ SCENARIOS = {
     "mixed": [(b"0123456789", b"abcdefghij"), (b"abcabcabc", b"bca"), (b"", b"new"), (b"old", b"")],
 }
 Files = Sequence[tuple[bytes, bytes]]
-Writer = Callable[[Sequence[Change], Path], object]
+Writer = Callable[[Sequence[FileChange], Path], object]
 
 
 class Point(NamedTuple):
@@ -86,7 +87,7 @@ class FullDisk:
         full()
 
 
-def naive(changes: Sequence[Change], _journal: Path) -> None:
+def naive(changes: Sequence[FileChange], _journal: Path) -> None:
     """The broken variant: truncate and write, as everybody does."""
     for change in changes:
         descriptor = os.open(change.path, os.O_RDWR)
@@ -95,13 +96,13 @@ def naive(changes: Sequence[Change], _journal: Path) -> None:
         os.fsync(descriptor)
 
 
-def unguarded(changes: Sequence[Change], journal: Path) -> None:
+def unguarded(changes: Sequence[FileChange], journal: Path) -> None:
     """The broken variant: in the right order, but each file for itself."""
     for number, change in enumerate(changes):
         write_documents([change], journal=journal / str(number))
 
 
-def journalled(changes: Sequence[Change], journal: Path) -> None:
+def journalled(changes: Sequence[FileChange], journal: Path) -> None:
     write_documents(changes, journal=journal)
 
 
@@ -155,7 +156,7 @@ class Scene:
         self.folder = TemporaryDirectory()
         self.journal = Path(self.folder.name) / "journal"
         self.changes = [
-            Change(path=Path(self.folder.name) / f"file{n}", before=before, after=after)
+            FileChange(path=Path(self.folder.name) / f"file{n}", before=before, after=after)
             for n, (before, after) in enumerate(files)
         ]
         for change in self.changes:

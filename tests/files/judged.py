@@ -14,8 +14,8 @@ from found_rules import WANTED as RULES
 from found_rules import FoundRules
 
 from runbook.errors import DocumentError
-from runbook.files.dashboard import plan_panels
-from runbook.files.plan import Plan
+from runbook.files.file_change import FileChange
+from runbook.files.panels import plan_panels
 from runbook.files.rules import plan_rules
 
 NAMES = [(panel["title"], panel["targets"][0]["expr"]) for panel in WANTED.panels]
@@ -25,18 +25,18 @@ COMMA = re.compile(r"\s*,\s*")
 Names = tuple[Any, Any]
 
 
-def outcome_of(found: FoundDashboard) -> tuple[str, Plan | None]:
+def outcome_of(found: FoundDashboard) -> tuple[str, FileChange | None]:
     """What became of a dashboard, and its plan."""
-    return _outcome(lambda: plan_panels(found.raw, WANTED, source="d.json", **found.options))
+    return _outcome(lambda: plan_panels(found.raw, WANTED, path=Path("d.json"), **found.options))
 
 
-def _outcome(plan: Callable[[], Plan]) -> tuple[str, Plan | None]:
+def _outcome(plan: Callable[[], FileChange]) -> tuple[str, FileChange | None]:
     """Applied, unchanged, conflict (refused at a line) or refused."""
     try:
         made = plan()
     except DocumentError as error:
         return ("conflict" if re.search(r":[0-9]+$", error.where) else "refused"), None
-    return ("applied" if made.changed else "unchanged"), made
+    return ("applied" if not made.is_empty else "unchanged"), made
 
 
 class Mismatch(Exception):  # noqa: N818 - a finding, not an error
@@ -188,9 +188,9 @@ def _lines(text: str) -> list[str]:
     return [line for line in re.split(r"(?<=\n)", text) if line]
 
 
-def outcome_of_rules(found: FoundRules) -> tuple[str, Plan | None]:
+def outcome_of_rules(found: FoundRules) -> tuple[str, FileChange | None]:
     """What became of a rules file, and its plan."""
-    return _outcome(lambda: plan_rules(found.raw, RULES, source="r.yml", **found.options))
+    return _outcome(lambda: plan_rules(found.raw, RULES, path=Path("r.yml"), **found.options))
 
 
 def unintended_in_rules(found: FoundRules, after: bytes) -> str:

@@ -8,11 +8,11 @@ import yaml
 
 from runbook.errors import DocumentError
 from runbook.files.compare import Datasource
-from runbook.files.dashboard import plan_panels
 from runbook.files.desired import WantedPanels, wanted_rules
-from runbook.files.plan import Plan
+from runbook.files.file_change import FileChange
+from runbook.files.panels import plan_panels
 from runbook.files.rules import plan_rules
-from runbook.files.yamltext import LOADER
+from runbook.files.yaml_text import LOADER
 
 CASES = Path(__file__).resolve().parents[1] / "cases"
 SMALL_PANELS = WantedPanels(
@@ -48,15 +48,15 @@ def file_bytes(case: dict[str, Any], text: str) -> bytes:
     return text.encode("utf-8")
 
 
-def planned(path: Path, case: dict[str, Any], raw: bytes) -> Plan:
-    source = path.name
+def planned(path: Path, case: dict[str, Any], raw: bytes) -> FileChange:
+    name = Path(path.name)
     if path.parent.name == "rules":
         wanted = wanted_rules(with_absent_alert=case.get("absent", False))
-        return plan_rules(raw, wanted, source=source, move_alert=case.get("move", False))
+        return plan_rules(raw, wanted, path=name, move_alert=case.get("move", False))
     return plan_panels(
         raw,
         SMALL_PANELS,
-        source=source,
+        path=name,
         strip_bom=case.get("strip_bom", False),
         renumber=case.get("renumber", False),
     )
@@ -85,4 +85,4 @@ def test_situation(path: Path) -> None:
         assert any(note in found for found in plan.notes)
     again = planned(path, case, plan.after)
     assert again.after == plan.after
-    assert not again.changed
+    assert again.is_empty

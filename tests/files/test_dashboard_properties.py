@@ -16,10 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runbook.files.compare import Datasource
-from runbook.files.dashboard import plan_panels
+from runbook.files.dashboard_file import Box
 from runbook.files.desired import wanted_panels
 from runbook.files.layout import laid_out
-from runbook.files.located import Box
+from runbook.files.panels import plan_panels
 
 REFERENCE = Path(__file__).resolve().parents[2] / "monitoring/grafana/dashboards/crm_events_pipeline.json"
 BOM = b"\xef\xbb\xbf"
@@ -107,8 +107,8 @@ def changes_only_what_is_meant(before: bytes, after: bytes) -> bool:
 @given(dashboards())
 def test_only_the_intended_bytes_change(before: bytes) -> None:
     """For every indentation, line end, key order, escape and byte order mark."""
-    plan = plan_panels(before, WANTED, source="x.json")
-    assert plan.changed
+    plan = plan_panels(before, WANTED, path=Path("x.json"))
+    assert not plan.is_empty
     assert changes_only_what_is_meant(before, plan.after)
 
 
@@ -116,7 +116,7 @@ def test_only_the_intended_bytes_change(before: bytes) -> None:
 @given(dashboards())
 def test_the_result_says_what_was_meant(before: bytes) -> None:
     """The same JSON, with the two panels behind panel 19 and everything below moved by eight rows."""
-    after = json.loads(plan_panels(before, WANTED, source="x.json").after.removeprefix(BOM))
+    after = json.loads(plan_panels(before, WANTED, path=Path("x.json")).after.removeprefix(BOM))
     expected = json.loads(before.removeprefix(BOM))
     for panel in expected["panels"]:
         if panel["gridPos"]["y"] >= 49:
@@ -130,8 +130,8 @@ def test_the_result_says_what_was_meant(before: bytes) -> None:
 @given(dashboards())
 def test_second_plan_changes_no_byte(before: bytes) -> None:
     """Planning the result again finds nothing to do, and says why."""
-    first = plan_panels(before, WANTED, source="x.json")
-    second = plan_panels(first.after, WANTED, source="x.json")
+    first = plan_panels(before, WANTED, path=Path("x.json"))
+    second = plan_panels(first.after, WANTED, path=Path("x.json"))
     assert first.after == second.after
     assert second.reason == "panels 20 and 21 already match"
 
@@ -140,7 +140,7 @@ def test_second_plan_changes_no_byte(before: bytes) -> None:
 @given(dashboards())
 def test_new_lines_end_as_the_others_do(before: bytes) -> None:
     """A CRLF file gets no bare LF, an LF file no CR, a one-line file no line."""
-    after = plan_panels(before, WANTED, source="x.json").after
+    after = plan_panels(before, WANTED, path=Path("x.json")).after
     assert (b"\r\n" in before) == (b"\r\n" in after)
     if b"\r\n" in before:
         assert after.count(b"\n") == after.count(b"\r\n")
@@ -150,13 +150,13 @@ def test_new_lines_end_as_the_others_do(before: bytes) -> None:
 
 def reserialised(before: bytes) -> bytes:
     """The broken variant: load, change, dump."""
-    found = json.loads(plan_panels(before, WANTED, source="x.json").after.removeprefix(BOM))
+    found = json.loads(plan_panels(before, WANTED, path=Path("x.json")).after.removeprefix(BOM))
     return json.dumps(found, indent=4).encode()
 
 
 def replaced_everywhere(before: bytes) -> bytes:
     """The broken variant: the right panels, but rows changed by searching for their text."""
-    after = plan_panels(before, WANTED, source="x.json").after
+    after = plan_panels(before, WANTED, path=Path("x.json")).after
     return after.replace(b'\\"y\\": 49', b'\\"y\\": 57')
 
 
@@ -166,7 +166,7 @@ def test_the_proof_catches_broken_editors(broken: Callable[[bytes], bytes]) -> N
     found = reference()
     found["panels"] += extra_panels(4)
     before = BOM + json.dumps(found, indent=4, ensure_ascii=False).encode()
-    assert changes_only_what_is_meant(before, plan_panels(before, WANTED, source="x.json").after)
+    assert changes_only_what_is_meant(before, plan_panels(before, WANTED, path=Path("x.json")).after)
     assert not changes_only_what_is_meant(before, broken(before))
 
 

@@ -11,16 +11,16 @@ import pytest
 
 from runbook.errors import DocumentError
 from runbook.files.compare import Datasource, differing_fields
-from runbook.files.dashboard import plan_panels
+from runbook.files.dashboard_edit import Edit, edited
+from runbook.files.dashboard_file import dashboard_file
+from runbook.files.dashboard_style import style_of
 from runbook.files.desired import wanted_panels, wanted_rules
-from runbook.files.edit import Edit, edited
-from runbook.files.located import located
-from runbook.files.promtext import duration_s
+from runbook.files.panels import plan_panels
+from runbook.files.prometheus_text import duration_s
 from runbook.files.rules import _says, plan_rule, plan_rules
-from runbook.files.style import style_of
 from runbook.files.text import decoded
 from runbook.files.wanted_rule import Rule, differing_rule_fields
-from runbook.files.yamlevents import appended, events_of, item_of
+from runbook.files.yaml_events import appended, events_of, item_of
 
 ROOT = Path(__file__).resolve().parents[2]
 DASHBOARD = ROOT / "monitoring/grafana/dashboards/crm_events_pipeline.json"
@@ -37,7 +37,7 @@ def panels_of(raw: bytes, ids: Iterable[int]) -> tuple[dict[str, Any], ...]:
 @pytest.mark.parametrize("verbatim", [False, True])
 def test_reference_dashboard_changes_by_one_line_and_two_panels(*, verbatim: bool) -> None:
     """The only line that goes is the row of Active Alerts, 49 to 57."""
-    plan = plan_panels(DASHBOARD.read_bytes(), wanted_panels(PROMETHEUS, verbatim=verbatim), source="d.json")
+    plan = plan_panels(DASHBOARD.read_bytes(), wanted_panels(PROMETHEUS, verbatim=verbatim), path=Path("d.json"))
     removed = [line for line in plan.diff().splitlines()[2:] if line.startswith("-")]
     assert removed == ['-                "y": 49,']
     assert plan.reason == (
@@ -49,7 +49,7 @@ def test_reference_dashboard_changes_by_one_line_and_two_panels(*, verbatim: boo
 
 
 def test_reference_rules_gain_lines_and_lose_none() -> None:
-    plan = plan_rules(RULES.read_bytes(), wanted_rules(with_absent_alert=True), source="r.yml")
+    plan = plan_rules(RULES.read_bytes(), wanted_rules(with_absent_alert=True), path=Path("r.yml"))
     assert not [line for line in plan.diff().splitlines()[2:] if line.startswith("-")]
     assert plan.before == RULES.read_bytes()
 
@@ -58,10 +58,10 @@ def test_reference_rules_gain_lines_and_lose_none() -> None:
 def test_the_diff_is_a_patch(tmp_path: Path, file: str, *, verbatim: bool) -> None:
     """What a dry run prints can be applied with git, byte order mark included, and gives the planned bytes."""
     if file == "rules":
-        plan = plan_rules(RULES.read_bytes(), wanted_rules(), source="file")
+        plan = plan_rules(RULES.read_bytes(), wanted_rules(), path=Path("file"))
     else:
         wanted = wanted_panels(PROMETHEUS, verbatim=verbatim)
-        plan = plan_panels(DASHBOARD.read_bytes(), wanted, source="file", strip_bom=True)
+        plan = plan_panels(DASHBOARD.read_bytes(), wanted, path=Path("file"), strip_bom=True)
     (tmp_path / "file").write_bytes(plan.before)
     command = ["git", "apply", "-p0", "--unsafe-paths", f"--directory={tmp_path}", "-"]
     subprocess.run(command, input=plan.diff().encode(), check=True, cwd=tmp_path)
@@ -70,11 +70,11 @@ def test_the_diff_is_a_patch(tmp_path: Path, file: str, *, verbatim: bool) -> No
 
 def test_verbatim_panel_becomes_the_corrected_one_in_place() -> None:
     """Panel 21 as the runbook writes it never shows its columns; applied again, it is put right."""
-    verbatim = plan_panels(DASHBOARD.read_bytes(), wanted_panels(PROMETHEUS, verbatim=True), source="d")
+    verbatim = plan_panels(DASHBOARD.read_bytes(), wanted_panels(PROMETHEUS, verbatim=True), path=Path("d"))
     wanted = wanted_panels(PROMETHEUS)
-    corrected = plan_panels(verbatim.after, wanted, source="d")
+    corrected = plan_panels(verbatim.after, wanted, path=Path("d"))
     assert corrected.reason == "panel 21 replaced by the wanted form"
-    direct = plan_panels(DASHBOARD.read_bytes(), wanted, source="d")
+    direct = plan_panels(DASHBOARD.read_bytes(), wanted, path=Path("d"))
     assert panels_of(corrected.after, [21]) == panels_of(direct.after, [21])
 
 
@@ -169,8 +169,8 @@ def test_duration(written: str, expected: float | None) -> None:
 def test_bytes_that_are_no_text(raw: bytes, seen: str, line: str) -> None:
     """Both editors refuse them alike, and name the line."""
     for plan in (
-        lambda: plan_panels(raw, wanted_panels(PROMETHEUS), source="file"),
-        lambda: plan_rule(raw, wanted_rules()[0], source="file"),
+        lambda: plan_panels(raw, wanted_panels(PROMETHEUS), path=Path("file")),
+        lambda: plan_rule(raw, wanted_rules()[0], path=Path("file")),
     ):
         with pytest.raises(DocumentError, match=seen) as refused:
             plan()
@@ -181,35 +181,35 @@ def test_bytes_that_are_no_text(raw: bytes, seen: str, line: str) -> None:
 def test_nesting_bomb_is_refused(raw: bytes) -> None:
     """Nesting beyond Python's stack is an error of the file, not of this program."""
     with pytest.raises(DocumentError, match="nested too deeply"):
-        plan_panels(raw, wanted_panels(PROMETHEUS), source="file")
+        plan_panels(raw, wanted_panels(PROMETHEUS), path=Path("file"))
     with pytest.raises(DocumentError, match="nested too deeply"):
-        plan_rule(raw, wanted_rules()[0], source="file")
+        plan_rule(raw, wanted_rules()[0], path=Path("file"))
 
 
 def test_alias_bomb_costs_nothing() -> None:
     """Aliases that would multiply to billions of values are compared as they are written."""
     bomb = "".join(f"x{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 30))
     raw = b"x0: &a0 [lol]\n" + bomb.encode() + RULES.read_bytes()
-    assert plan_rule(raw, wanted_rules()[0], source="file").changed
+    assert not plan_rule(raw, wanted_rules()[0], path=Path("file")).is_empty
 
 
 def test_control_character_in_rules_is_refused_with_its_line() -> None:
     with pytest.raises(DocumentError, match="#x0007") as refused:
-        plan_rule(b"groups:\n  - \x07\n", wanted_rules()[0], source="file")
+        plan_rule(b"groups:\n  - \x07\n", wanted_rules()[0], path=Path("file"))
     assert refused.value.where == "file:2"
 
 
 def test_carriage_returns_alone_are_refused() -> None:
     """They end lines for YAML; nothing can be put below such a line that every reader takes for the same."""
     with pytest.raises(DocumentError, match="carriage return alone") as refused:
-        plan_rule(b"groups:\n- name: crm_events_alerts\r  rules: []\n", wanted_rules()[0], source="file")
+        plan_rule(b"groups:\n- name: crm_events_alerts\r  rules: []\n", wanted_rules()[0], path=Path("file"))
     assert refused.value.where == "file:2"
 
 
 @pytest.mark.parametrize("between", ["", ", {},", ',"id",'])
 def test_a_splice_that_says_something_else_is_refused(between: str) -> None:
     """Negative control of the last guard: were the splicing wrong, the result would never be written."""
-    dashboard = located(decoded(DASHBOARD.read_bytes(), source="file"))
+    dashboard = dashboard_file(decoded(DASHBOARD.read_bytes(), path=Path("file")))
     edit = Edit(after=17, inserted=({"id": 20},), replaced={}, moved={})
     style = style_of(dashboard, dashboard.panels[17])
     assert '"id": 20\n' in edited(dashboard, edit, style)
@@ -226,6 +226,6 @@ def test_only_the_added_item_may_be_new(after: str) -> None:
 
 def test_a_plan_is_frozen() -> None:
     """What a dry run has shown is what apply executes."""
-    plan = plan_rules(RULES.read_bytes(), wanted_rules(), source="r.yml")
+    plan = plan_rules(RULES.read_bytes(), wanted_rules(), path=Path("r.yml"))
     with pytest.raises(FrozenInstanceError):
         plan.after = b""  # type: ignore[misc]

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -26,10 +27,9 @@ from judged import (
 )
 
 from runbook.errors import DocumentError
-from runbook.files.dashboard import plan_panels
-from runbook.files.plan import Plan
+from runbook.files.file_io import read_document, write_documents
+from runbook.files.panels import plan_panels
 from runbook.files.rules import plan_rules
-from runbook.files.writing import Change, read_document, write_documents
 
 SEEDS = st.integers(0, 2**32)
 PROMTOOL = os.environ.get("PROMTOOL") or shutil.which("promtool")
@@ -50,7 +50,7 @@ def test_no_byte_of_a_dashboard_changes_but_ours_and_the_rows(seed: int) -> None
     _, plan = outcome_of(found)
     if plan:
         assert unintended(found, plan.after) == ""
-        assert plan_panels(plan.after, WANTED, source="d.json", **found.options).after == plan.after
+        assert plan_panels(plan.after, WANTED, path=Path("d.json"), **found.options).after == plan.after
 
 
 @given(SEEDS)
@@ -80,7 +80,7 @@ def test_no_byte_of_rules_changes_but_the_alert(seed: int) -> None:
     if plan:
         assert unintended_in_rules(found, plan.after) == ""
         assert wrong_meaning(found, plan.after) == ""
-        assert plan_rules(plan.after, RULES, source="r.yml", **found.options).after == plan.after
+        assert plan_rules(plan.after, RULES, path=Path("r.yml"), **found.options).after == plan.after
 
 
 def damaged(raw: bytes, chance: Random) -> bytes:
@@ -123,9 +123,9 @@ def test_a_damaged_file_is_edited_or_refused(seed: int) -> None:
     chance = Random(seed)  # noqa: S311 - no secret
     dashboard, rules = found_dashboard(seed), found_rules(seed)
     with suppress(DocumentError):
-        plan_panels(damaged(dashboard.raw, chance), WANTED, source="d.json", **dashboard.options)
+        plan_panels(damaged(dashboard.raw, chance), WANTED, path=Path("d.json"), **dashboard.options)
     with suppress(DocumentError):
-        plan_rules(damaged(rules.raw, chance), RULES, source="r.yml", **rules.options)
+        plan_rules(damaged(rules.raw, chance), RULES, path=Path("r.yml"), **rules.options)
 
 
 @pytest.mark.timeout(600)
@@ -135,18 +135,14 @@ def test_the_diff_of_a_dry_run_is_that_of_the_change(seed: int) -> None:
     """It gives, applied by somebody else, the very bytes of the written files, whose diff is the same byte for byte."""
     plans = [plan for _, plan in (outcome_of(found_dashboard(seed)), outcome_of_rules(found_rules(seed))) if plan]
     with TemporaryDirectory() as folder:
-        changes = [
-            Change(path=Path(folder) / str(number), before=plan.before, after=plan.after)
-            for number, plan in enumerate(plans)
-        ]
+        changes = [replace(plan, path=Path(folder) / str(number)) for number, plan in enumerate(plans)]
         for change in changes:
             change.path.write_bytes(change.before)
         write_documents(changes, journal=Path(folder) / "journal")
-        for plan, change in zip(plans, changes, strict=True):
+        for change in changes:
             written = read_document(change.path)
-            actual = Plan(kind=plan.kind, source=plan.source, before=change.before, after=written, reason="")
-            assert plan.diff() == actual.diff()
-            assert (patched(plan.before, plan.diff()) if plan.changed else plan.before) == written
+            assert change.diff() == replace(change, after=written).diff()
+            assert (change.before if change.is_empty else patched(change.before, change.diff())) == written
 
 
 def test_promtool_accepts_every_edited_rules_file(tmp_path: Path) -> None:

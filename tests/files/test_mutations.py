@@ -15,38 +15,42 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 EDITING = ("test_cases.py",)
-WRITING = ("test_recovery.py", "test_writing.py")
-WRITERS = {"inplace.py", "journal.py", "recovery.py", "writing.py"}
+WRITING = ("test_recovery.py", "test_file_io.py")
+WRITERS = {"in_place.py", "journal.py", "recovery.py", "file_io.py"}
 
 MUTATIONS = [
     # What reaches down from above the insertion row is not seen.
     ("layout.py", "if other.y < row", "if other.y > row"),
     # Panels side by side count as overlapping.
-    ("located.py", "self.x + self.w <= other.x", "self.x + self.w < other.x"),
+    ("dashboard_file.py", "self.x + self.w <= other.x", "self.x + self.w < other.x"),
     # Of repeated keys the first is edited, the last one counts.
-    ("edit.py", "reversed([*jsontext.members(body, grid.start)])", "[*jsontext.members(body, grid.start)]"),
+    ("dashboard_edit.py", "reversed([*json_text.members(body, grid.start)])", "[*json_text.members(body, grid.start)]"),
     # The byte order mark is lost.
     ("text.py", 'b"" if strip_bom or not self.bom else BOM', 'b""'),
     # New lines end in LF whatever the others do.
     ("text.py", 'return "\\r\\n" if at > 0', 'return "\\n" if at > 0'),
     # The new id is the next one, not a free one.
-    ("recognised.py", "free = max([*taken, panel_id]) + 1", "free = panel_id + 1"),
+    ("our_panels.py", "free = max([*taken, panel_id]) + 1", "free = panel_id + 1"),
     # A rule with other annotations counts as the wanted one, and so does one with other labels.
     ("wanted_rule.py", "if _spelt(seen.get(key)) != _spelt(wanted.get(key))", "if key not in seen"),
     # The comment of the next group is taken for the target's.
-    ("rulelines.py", 'line.lstrip(" ").startswith("#") and indent >= column', 'line.lstrip(" ").startswith("#")'),
+    ("rule_lines.py", 'line.lstrip(" ").startswith("#") and indent >= column', 'line.lstrip(" ").startswith("#")'),
     # A list that two groups share gets the alert.
-    ("rulesfile.py", "sum(value is rules for value in lists) > 1 or", "sum(value is rules for value in lists) > 2 or"),
+    ("rules_file.py", "sum(value is rules for value in lists) > 1 or", "sum(value is rules for value in lists) > 2 or"),
     # What somebody else saved meanwhile is overwritten.
-    ("writing.py", "if found != change.before:", "if found is None:"),
+    ("file_io.py", "if found != change.before:", "if found is None:"),
     # A shorter file keeps the end of the longer one.
-    ("inplace.py", "os.ftruncate(descriptor, len(goal))", "os.fsync(descriptor)"),
+    ("in_place.py", "os.ftruncate(descriptor, len(goal))", "os.fsync(descriptor)"),
     # A stranger's bytes count as ours.
-    ("inplace.py", "return head[start:end] == new[start:end]", "return True"),
+    ("in_place.py", "return head[start:end] == new[start:end]", "return True"),
     # One file stays new while the other is old.
     ("recovery.py", 'undo = "before" in states or "torn" in states', 'undo = "torn" in states'),
+    # A path that leads to the file by a link, or to another file, is followed.
+    ("recovery.py", "os.path.realpath(path) != str(path) or not _is_recorded(file, path.lstat())", "not path.exists()"),
+    # The rights of an entry depend on the umask.
+    ("journal.py", "os.fchmod(descriptor, _OWNER_ONLY)", "os.fsync(descriptor)"),
     # An entry that was altered is believed.
-    ("journal.py", "if all(_sealed(intent) == intent for intent in found) else ()", "if found else ()"),
+    ("journal.py", 'if hashlib.sha256(body).hexdigest().encode("ascii") != sha256:', "if not sha256:"),
 ]
 
 
@@ -61,7 +65,7 @@ def outcome(copy: Path, names: Sequence[str]) -> subprocess.CompletedProcess[str
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """A folder with the package, before all others on the path."""
-    for name in ("files", "errors.py", "locks.py", "__init__.py"):
+    for name in ("files", "errors.py", "locks.py", "private_paths.py", "invocation.py", "__init__.py"):
         source, goal = ROOT / "runbook" / name, tmp_path / "runbook" / name
         if source.is_dir():
             shutil.copytree(source, goal, ignore=shutil.ignore_patterns("__pycache__"))

@@ -45,18 +45,18 @@ def adds_one_block(before: bytes, after: bytes) -> bool:
 @given(rules_files())
 def test_one_block_of_lines_is_added(before: bytes) -> None:
     """Every other byte stays, the rule is the last of its group, and a second plan changes nothing."""
-    after = plan_rules(before, WANTED, source="x.yml").after
+    after = plan_rules(before, WANTED, path=Path("x.yml")).after
     assert adds_one_block(before, after)
     expected = yaml.safe_load(before)
     expected["groups"][1]["rules"] += yaml.safe_load(WANTED[0].text)
     assert expected == yaml.safe_load(after)
-    assert not plan_rules(after, WANTED, source="x.yml").changed
+    assert plan_rules(after, WANTED, path=Path("x.yml")).is_empty
 
 
 def test_the_proof_catches_a_dumper() -> None:
     """Negative control: loading and dumping YAML says the same and still does not pass."""
     before = REFERENCE.read_bytes()
-    after = plan_rules(before, WANTED, source="x.yml").after
+    after = plan_rules(before, WANTED, path=Path("x.yml")).after
     dumped = yaml.safe_dump(yaml.safe_load(after), sort_keys=False, allow_unicode=True).encode()
     assert adds_one_block(before, after)
     assert not adds_one_block(before, dumped)

@@ -15,11 +15,11 @@ from runbook.diagnosis.check import Broken
 from runbook.diagnosis.engine import Examined
 from runbook.diagnosis.facts import Facts
 from runbook.files.compare import Datasource
-from runbook.files.dashboard import plan_panels
 from runbook.files.desired import wanted_panels, wanted_rules
 from runbook.files.file_discovery import found_files
+from runbook.files.file_io import read_document
+from runbook.files.panels import plan_panels
 from runbook.files.rules import plan_rules
-from runbook.files.writing import read_document
 from runbook.settings import STATE_DIR, Target, load_target, setting_groups
 from runbook.systems.docker.client import DockerRuntime
 from runbook.systems.grafana.client import Grafana
@@ -76,8 +76,8 @@ def test_both_files_are_found_and_can_be_edited(target: Target, runtime: DockerR
     uid = next(source.uid for source in sources if source.name == target.grafana.datasource)
     panels = wanted_panels(Datasource(uid=uid, name=target.grafana.datasource), verbatim=False)
 
-    plan_panels(read_document(files.dashboard), panels, source=str(files.dashboard))
-    plan_rules(read_document(files.rules), wanted_rules(with_absent_alert=False), source=str(files.rules))
+    plan_panels(read_document(files.dashboard), panels, path=files.dashboard)
+    plan_rules(read_document(files.rules), wanted_rules(with_absent_alert=False), path=files.rules)
 
 
 def test_container_holds_the_rules_file_of_this_host(facts: Facts) -> None:

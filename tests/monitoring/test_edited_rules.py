@@ -17,7 +17,7 @@ UP = 'up{job="crm-events-sink", instance="sink:9105"}'
 @pytest.fixture
 def edited_rules(tmp_path: Path) -> Path:
     """The reference rules file with both alerts."""
-    plan = plan_rules(RULES.read_bytes(), wanted_rules(with_absent_alert=True), source="rules.yml")
+    plan = plan_rules(RULES.read_bytes(), wanted_rules(with_absent_alert=True), path=Path("rules.yml"))
     path = tmp_path / "rules.yml"
     path.write_bytes(plan.after)
     return path

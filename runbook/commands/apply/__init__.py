@@ -1,1 +1,1 @@
-"""A change of the files on its way: write, reload, prove, undo."""
+"""A change of the files: back up, write, reload, prove, undo (`steps`); the services that read them; the proofs."""

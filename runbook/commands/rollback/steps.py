@@ -1,40 +1,45 @@
 """The files as they were before a recorded setup, read again by their services, and proven to be served."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from runbook.commands.apply.applying import Applying, Part
-from runbook.commands.apply.replacing import Replacing
-from runbook.commands.apply.rereading import Rereading
-from runbook.commands.apply.restored import Restored
-from runbook.commands.apply.services import Services
+from runbook.commands.apply.proofs import file_proof
+from runbook.commands.apply.services import Services, reload_plan
+from runbook.commands.apply.steps import Apply, recover_files
 from runbook.commands.rollback.options import RollbackOptions
 from runbook.commands.rollback.result import RollbackResult
+from runbook.commands.rollback.standing_change import UNDOES, StandingChange
 from runbook.commands.run_context import RunContext
 from runbook.commands.task_run import StepOutput, TaskRun
 from runbook.errors import DocumentError, ExitCode, RunbookError
-from runbook.files.plan import Kind, Plan
-from runbook.files.threeway import three_way
-from runbook.files.writing import read_document
+from runbook.files.file_change import FileChange, Kind
+from runbook.files.file_io import read_document
+from runbook.files.three_way_diff import three_way_diff
+from runbook.invocation import inv
 from runbook.locks import files_lock
 from runbook.model import Evidence
-from runbook.runs.run_history import newest_change, open_run, write_outcome
+from runbook.runs.run_history import newest_change, open_run
 from runbook.runs.run_log import REPLACES, RunEvent, RunLog, digest
 from runbook.settings import Target
+from runbook.systems.runtime import Service
+from runbook.wording import counted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Return:
-    """A file on its way back; `three_way` tells who changed what, if somebody has changed it since."""
+class RollbackPlan:
+    """The files on their way back, and who changed what in those that somebody has changed since that run."""
 
-    plan: Plan
-    three_way: str = ""
+    run_id: str
+    changes: tuple[FileChange, ...]
+    changed_since: Mapping[Path, str]
+    readers: Mapping[Kind, Service] = field(default_factory=dict)
 
     @property
     def diff(self) -> str:
-        return self.three_way or self.plan.diff()
+        """What changes, of a file that was changed since with all three versions."""
+        return "".join(self.changed_since.get(change.path) or change.diff() for change in self.changes)
 
 
 def rollback(context: RunContext, options: RollbackOptions) -> RollbackResult:
@@ -44,115 +49,105 @@ def rollback(context: RunContext, options: RollbackOptions) -> RollbackResult:
     that setup; `force` gives their change up (the run keeps a copy). What does not come to be served is undone.
     """
     task_run = TaskRun("rollback", context)
-    target, runtime, screen = context.target, context.runtime, context.screen
-    services = Services(target, runtime, timeout_s=options.timeout_s)
-    replacing = Replacing.of(context.run_log, context.state_dir)
-    diff: str | None = None
+    target, screen = context.target, context.screen
+    services = Services(target=target, runtime=context.runtime, timeout_s=options.timeout_s)
+    plan: RollbackPlan | None = None
     try:
         with ExitStack() as held:
             held.enter_context(context.locked())
-            replacing.settle(task_run)
-            setup = _setup_log(context, options.run_id)
+            recover_files(task_run)
+            setup = _setup_run(context, options.run_id)
+            if setup is None:
+                task_run.step("plan", 1, lambda: _nothing_stands(target))
+                return replace(task_run.result(RollbackResult, "unchanged", ExitCode.OK), diff="")
             for note in held.enter_context(files_lock([Path(event.data["file"]) for event in setup.events(REPLACES)])):
                 screen.says(note)
-            returns = task_run.step("plan", 1, lambda: _returns(setup))
-            diff = "".join(one.diff for one in returns)
-            screen.shows_diff(diff)
-            if not returns:
+            plan = task_run.step("plan", 1, lambda: _planned(setup))
+            screen.shows_diff(plan.diff)
+            if not plan.changes:
                 return replace(task_run.result(RollbackResult, "unchanged", ExitCode.OK), diff="")
             if not options.force:
-                _refuse_changed(returns, setup)
-            restored = Restored(target=target, services=services)
-            parts = tuple(_part(one.plan, services, restored, is_read=options.restart) for one in returns)
-            for part in parts:
-                if part.is_reread:
-                    services.must_exist(part.service)
-            if not screen.confirm(_question(returns, parts, target)):
-                return replace(task_run.declined(RollbackResult), diff=diff)
-            rereading = Rereading(target=target, runtime=runtime, services=services)
-            Applying(
-                task_run=task_run, replacing=replacing, rereading=rereading, restored=restored, parts=parts
-            ).apply()
+                _refuse_changed(plan)
+            kinds = [change.kind for change in plan.changes if change.kind] if options.restart else []
+            plan = replace(plan, readers={kind: services.found(kind) for kind in kinds})
+            if not screen.confirm(_question(plan, target)):
+                return replace(task_run.declined(RollbackResult), diff=plan.diff)
+            context.run_log.append(UNDOES, {"run": setup.run_id, "since": setup.begin.at.isoformat()})
+            proofs = {one.kind: file_proof(target, one) for one in plan.changes if one.kind and options.restart}
+            Apply(task_run, services, plan.changes, readers=plan.readers, proofs=proofs).run()
     except RunbookError as error:
-        return replace(task_run.failure(RollbackResult, error), diff=diff)
-    return replace(task_run.result(RollbackResult, "changed", ExitCode.OK), diff=diff)
+        return replace(task_run.failure(RollbackResult, error), diff=plan.diff if plan else None)
+    return replace(task_run.result(RollbackResult, "changed", ExitCode.OK), diff=plan.diff)
 
 
-def _setup_log(context: RunContext, run_id: str | None) -> RunLog:
+def _setup_run(context: RunContext, run_id: str | None) -> RunLog | None:
+    """The run to take back; None if every change on the target is undone. Raises RunbookError if there was none."""
     target, state_dir = context.target, context.state_dir
     if run_id:
-        found: RunLog | None = open_run(state_dir, run_id, target=target.name)
-    else:
-        newest = newest_change(state_dir, _stands, target=target.name)
-        for damaged in newest.passed_over:
-            context.screen.says(str(damaged))
-        found = newest.run_log
-    if found is None or not found.events(REPLACES):
-        raise RunbookError(
-            f"No setup on target {target.name!r} has written anything" if found is None else "That run wrote no file",
-            where=str(found.folder if found else state_dir / "runs"),
-            fix="inv history lists the runs; there is nothing to put back",
-        )
-    return found
+        asked = open_run(state_dir, run_id, target=target.name)
+        if not asked.events(REPLACES):
+            raise _nothing_written("That run wrote no file", asked.folder)
+        return asked
+    stands = StandingChange(_digest_now)
+    newest = newest_change(state_dir, stands, target=target.name)
+    for damaged in newest.passed_over:
+        context.screen.says(str(damaged))
+    if newest.run_log is None and not stands.is_any_undone:
+        raise _nothing_written(f"No setup on target {target.name!r} has written anything", state_dir / "runs")
+    return newest.run_log
 
 
-def _stands(events: Sequence[RunEvent]) -> bool:
-    """Whether a change is to be put back: the files decide where the write did not come to its end.
-
-    One that failed has left them as they were; so may one that was killed, or the command that came next.
-    """
-    outcome = write_outcome(events)
-    changes = [event.data for event in events if event.kind == REPLACES]
-    if outcome == "changed":
-        return True
-    if outcome == "failed":
-        return any(_digest_now(change["file"]) == change["after"] for change in changes)
-    return any(_digest_now(change["file"]) != change["before"] for change in changes)
+def _nothing_written(seen: str, where: Path) -> RunbookError:
+    return RunbookError(seen, where=str(where), fix=f"{inv('history')} lists the runs; there is nothing to put back")
 
 
-def _digest_now(file: str) -> str:
-    """Return the digest of a file; empty if it cannot be read."""
+def _nothing_stands(target: Target) -> StepOutput[None]:
+    reason = f"every change of the files on target {target.name} is undone already"
+    return StepOutput(value=None, outcome="unchanged", reason=reason)
+
+
+def _digest_now(path: Path) -> str:
     try:
-        return digest(read_document(Path(file)))
+        return digest(read_document(path))
     except RunbookError:
         return ""
 
 
-def _returns(setup: RunLog) -> StepOutput[tuple[_Return, ...]]:
-    found = tuple(_return(setup, event) for event in setup.events(REPLACES))
-    changing = tuple(one for one in found if one.plan.changed)
-    evidence = tuple(Evidence(source=one.plan.source, saw=one.plan.reason) for one in found)
-    if not changing:
-        return StepOutput(
-            value=(), outcome="unchanged", reason=f"as before run {setup.run_id} already", evidence=evidence
-        )
-    reason = f"{len(changing)} files as before run {setup.run_id}"
-    return StepOutput(value=changing, outcome="ok", reason=reason, evidence=evidence)
+def _planned(setup: RunLog) -> StepOutput[RollbackPlan]:
+    changes, changed_since = [], {}
+    for event in setup.events(REPLACES):
+        change = _return(setup, event)
+        changes.append(change)
+        if not change.is_empty and digest(change.before) != event.data["after"]:
+            changed_since[change.path] = _compared(setup, change, event.data["after"])
+    evidence = tuple(Evidence(source=str(one.path), saw=one.reason) for one in changes)
+    left = tuple(one for one in changes if not one.is_empty)
+    plan = RollbackPlan(run_id=setup.run_id, changes=left, changed_since=changed_since)
+    if not left:
+        reason = f"the files are as before run {setup.run_id} already"
+        return StepOutput(value=plan, outcome="unchanged", reason=reason, evidence=evidence)
+    reason = f"{counted(len(left), 'file')} to put back as before run {setup.run_id}"
+    return StepOutput(value=plan, outcome="ok", reason=reason, evidence=evidence)
 
 
-def _return(setup: RunLog, event: RunEvent) -> _Return:
-    path, before, after = Path(event.data["file"]), event.data["before"], event.data["after"]
-    old = setup.backup(path, before)
-    now = _now(path, kept=setup.folder / "backups")
-    plan = Plan(kind=_kind(event), source=str(path), before=now, after=old, reason="put back")
+def _return(setup: RunLog, event: RunEvent) -> FileChange:
+    """A file on its way back to its bytes before a run."""
+    path = Path(event.data["file"])
+    old, now = setup.backup(path, event.data["before"]), _now(path, kept=setup.folder / "backups")
     if now == old:
-        return _Return(plan=replace(plan, reason="is as before already"))
-    if digest(now) == after:
-        return _Return(plan=plan)
-    return _Return(
-        plan=replace(plan, reason="put back over what was changed since"),
-        three_way=_compared(setup, plan, after),
-    )
+        reason = "is as before already"
+    else:
+        reason = "put back" if digest(now) == event.data["after"] else "put back over what was changed since"
+    return FileChange(kind=_kind(event), path=path, before=now, after=old, reason=reason)
 
 
-def _compared(setup: RunLog, plan: Plan, after: str) -> str:
+def _compared(setup: RunLog, change: FileChange, after: str) -> str:
     """Who changed what; without the bytes that the run wrote, as older records are, the difference alone."""
-    path = Path(plan.source)
     try:
-        left = setup.backup(path, after)
+        left = setup.backup(change.path, after)
     except RunbookError:
-        return plan.diff()
-    return three_way(before=plan.after, left=left, now=plan.before, source=plan.source, run_id=setup.run_id)
+        return change.diff()
+    return three_way_diff(before=change.after, left=left, now=change.before, path=change.path, run_id=setup.run_id)
 
 
 def _now(path: Path, *, kept: Path) -> bytes:
@@ -160,7 +155,7 @@ def _now(path: Path, *, kept: Path) -> bytes:
         raise DocumentError(
             "The file is not there any more; nothing was written",
             where=str(path),
-            fix=f"copy it back from {kept}, where its bytes before that run are kept, then inv rollback again",
+            fix=f"copy it back from {kept}, where its bytes before that run are kept, then {inv('rollback')} again",
         )
     return read_document(path)
 
@@ -171,25 +166,19 @@ def _kind(event: RunEvent) -> Kind:
     return "dashboard" if is_dashboard else "rules"
 
 
-def _refuse_changed(returns: Sequence[_Return], setup: RunLog) -> None:
-    changed = [one.plan.source for one in returns if one.three_way]
+def _refuse_changed(plan: RollbackPlan) -> None:
+    changed = plan.changed_since
     if changed:
         raise DocumentError(
-            f"{len(changed)} of the files were changed by somebody since run {setup.run_id}; nothing was written",
-            where=", ".join(changed),
+            f"{counted(len(changed), 'file')} {'was' if len(changed) == 1 else 'were'} changed by somebody since run "
+            f"{plan.run_id}; nothing was written",
+            where=", ".join(str(path) for path in changed),
             fix="undo by hand what the diff shows as changed by that run, or give the later changes up too "
-            f"(the record keeps a copy): inv rollback --run {setup.run_id} --force",
+            f"(the run keeps a copy): {inv(f'rollback --run {plan.run_id} --force')}",
         )
 
 
-def _part(plan: Plan, services: Services, restored: Restored, *, is_read: bool) -> Part:
-    service = services.grafana if plan.kind == "dashboard" else services.prometheus
-    proof = (f"{service.name} serves the old state", restored.proof(service, plan))
-    return Part(service=service, plan=plan, is_reread=is_read, proof=proof if is_read else None)
-
-
-def _question(returns: Sequence[_Return], parts: Sequence[Part], target: Target) -> str:
-    lost = " and give up what was changed since" if any(one.three_way for one in returns) else ""
-    names = " and ".join(part.service.name for part in parts if part.is_reread)
-    read = f", read again by {names}," if names else ""
-    return f"Put {len(returns)} files back{lost}{read} on target {target.name}?"
+def _question(plan: RollbackPlan, target: Target) -> str:
+    lost = ", give up what was changed since" if plan.changed_since else ""
+    reload = f", {reload_plan(plan.readers)}" if plan.readers else ""
+    return f"Put back {counted(len(plan.changes), 'file')}{lost}{reload} on target {target.name}?"

@@ -4,58 +4,33 @@ The plan that `--dry-run` prints is the object that apply executes. What does no
 old bytes are put back, read again, and proven to be served. An interrupt is undone in the same way.
 """
 
+from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from runbook.commands.apply.applying import Applying, Part
-from runbook.commands.apply.replacing import Replacing
-from runbook.commands.apply.rereading import Rereading
-from runbook.commands.apply.restored import Restored
-from runbook.commands.apply.services import Services
-from runbook.commands.apply.serving import Serving
+from runbook.commands.apply.proofs import Proof, panels_proof, rules_proof
+from runbook.commands.apply.services import Services, reload_plan
+from runbook.commands.apply.steps import Apply, recover_files
 from runbook.commands.run_context import RunContext
 from runbook.commands.setup.options import SetupOptions
 from runbook.commands.setup.result import SetupResult
 from runbook.commands.task_run import StepOutput, TaskRun
 from runbook.errors import ExitCode, RunbookError
 from runbook.files.compare import Datasource
-from runbook.files.dashboard import as_numbered, plan_panels
 from runbook.files.desired import WantedPanels, wanted_panels, wanted_rules
+from runbook.files.file_change import FileChange, Kind
 from runbook.files.file_discovery import Files, found_files
-from runbook.files.plan import Plan
+from runbook.files.file_io import read_document
+from runbook.files.panels import as_numbered, plan_panels
 from runbook.files.rules import plan_rules
 from runbook.files.wanted_rule import WantedRule
-from runbook.files.writing import read_document
 from runbook.locks import files_lock
 from runbook.model import Evidence
 from runbook.settings import Target
 from runbook.systems.grafana.client import Grafana
 from runbook.systems.http import shown_url
 from runbook.systems.runtime import Runtime, Service
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SetupPlan:
-    """What will be written, and which services must read it again for it to be served."""
-
-    dashboard: Plan
-    rules: Plan
-    rereads: tuple[Service, ...]
-
-    @property
-    def writes(self) -> tuple[Plan, ...]:
-        """The files that change."""
-        return tuple(plan for plan in (self.dashboard, self.rules) if plan.changed)
-
-    @property
-    def is_empty(self) -> bool:
-        """Nothing to write and nothing to be read again."""
-        return not (self.writes or self.rereads)
-
-    @property
-    def diff(self) -> str:
-        """Both changes as one unified diff."""
-        return "".join(plan.diff() for plan in self.writes)
+from runbook.wording import counted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,12 +42,38 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Planned:
-    """Both files planned, and our panels with the ids that they have there: what Grafana is to serve."""
+class SetupPlan:
+    """Both files, what is to be served of them, and the found services that must read their file again for it."""
 
-    dashboard: Plan
-    rules: Plan
-    panels: WantedPanels
+    dashboard: FileChange
+    rules: FileChange
+    wanted: Wanted
+    readers: Mapping[Kind, Service] = field(default_factory=dict)
+
+    @property
+    def changes(self) -> tuple[FileChange, FileChange]:
+        """The change of each file, empty or not."""
+        return self.dashboard, self.rules
+
+    @property
+    def writes(self) -> int:
+        """How many files change."""
+        return sum(not change.is_empty for change in self.changes)
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing to write and nothing to be read again."""
+        return not (self.writes or self.readers)
+
+    @property
+    def diff(self) -> str:
+        """Both changes as one unified diff."""
+        return "".join(change.diff() for change in self.changes)
+
+    def __str__(self) -> str:
+        """What will be done, with the containers by their own names: `write 2 files, restart aether-grafana`."""
+        files = f"write {counted(self.writes, 'file')}" if self.writes else ""
+        return ", ".join(part for part in (files, reload_plan(self.readers)) if part)
 
 
 def setup(context: RunContext, options: SetupOptions) -> SetupResult:
@@ -83,19 +84,17 @@ def setup(context: RunContext, options: SetupOptions) -> SetupResult:
     """
     task_run = TaskRun("setup", context)
     target, runtime, screen = context.target, context.runtime, context.screen
+    services = Services(target=target, runtime=runtime, timeout_s=options.timeout_s)
     plan: SetupPlan | None = None
-    replacing = Replacing.of(context.run_log, context.state_dir)
     try:
         with ExitStack() as held:
             held.enter_context(context.locked())
-            replacing.settle(task_run, only_look=options.dry_run)
+            recover_files(task_run, only_look=options.dry_run)
             files = task_run.step("files", 0, lambda: _files(target, options, runtime))
             notes = held.enter_context(files_lock((files.dashboard, files.rules)))
             wanted = task_run.step("datasource", 1, lambda: _wanted(target, options))
-            services = Services(target, runtime, timeout_s=options.timeout_s)
             planned = task_run.step("plan", 1, lambda: _planned(files, wanted, options))
-            serving = Serving(target, services, planned.panels, wanted.rules)
-            plan = task_run.step("services", 1, lambda: _plan(planned, options, services, serving))
+            plan = task_run.step("services", 1, lambda: _plan(planned, options, services))
             context.run_log.append("plan", {"diff": plan.diff})
             screen.shows_diff(plan.diff)
             for note in (*files.links, *notes, *plan.dashboard.notes, *plan.rules.notes):
@@ -106,13 +105,8 @@ def setup(context: RunContext, options: SetupOptions) -> SetupResult:
                 return replace(task_run.result(SetupResult, "pending", ExitCode.CHANGES_PENDING), diff=plan.diff)
             if not screen.confirm(_question(plan, target)):
                 return replace(task_run.declined(SetupResult), diff=plan.diff)
-            Applying(
-                task_run=task_run,
-                replacing=replacing,
-                rereading=Rereading(target=target, runtime=runtime, services=services),
-                restored=Restored(target=target, services=services),
-                parts=_parts(plan, services, serving, is_served=options.restart),
-            ).apply()
+            proofs = _proofs(target, plan.wanted) if options.restart else {}
+            Apply(task_run, services, plan.changes, readers=plan.readers, proofs=proofs).run()
     except RunbookError as error:
         return replace(task_run.failure(SetupResult, error), diff=plan.diff if plan else None)
     return replace(task_run.result(SetupResult, "changed", ExitCode.OK), diff=plan.diff)
@@ -128,7 +122,10 @@ def _files(target: Target, options: SetupOptions, runtime: Runtime) -> StepOutpu
 def _wanted(target: Target, options: SetupOptions) -> StepOutput[Wanted]:
     """Ask Grafana for the uid of the datasource, unless it was given; without a restart Grafana may be away."""
     settings = target.grafana
-    datasource, reason = Datasource(name=settings.datasource), "Grafana was not asked: the panels use its default"
+    datasource, reason = (
+        Datasource(name=settings.datasource),
+        "Grafana was not asked; its default is used",
+    )
     given = options.datasource_uid or settings.datasource_uid
     if given:
         datasource, reason = Datasource(uid=given, name=settings.datasource), f"uid {given}, as set"
@@ -160,64 +157,50 @@ def _asked_datasource(target: Target) -> Datasource:
     )
 
 
-def _planned(files: Files, wanted: Wanted, options: SetupOptions) -> StepOutput[Planned]:
+def _planned(files: Files, wanted: Wanted, options: SetupOptions) -> StepOutput[SetupPlan]:
     """Plan both files; nothing outside them is asked."""
-    before = read_document(files.dashboard)
     dashboard = plan_panels(
-        before,
+        read_document(files.dashboard),
         wanted.panels,
-        source=str(files.dashboard),
+        path=files.dashboard,
         strip_bom=options.strip_bom,
         renumber=options.renumber,
     )
-    rules = plan_rules(read_document(files.rules), wanted.rules, source=str(files.rules), move_alert=options.move_alert)
-    panels = as_numbered(dashboard.after, wanted.panels, source=str(files.dashboard))
-    evidence = tuple(Evidence(source=one.source, saw=one.reason) for one in (dashboard, rules))
-    planned = Planned(dashboard=dashboard, rules=rules, panels=panels)
-    reason = f"{sum(one.changed for one in (dashboard, rules))} files to write"
-    return StepOutput(value=planned, outcome="ok", reason=reason, evidence=evidence)
+    rules = plan_rules(read_document(files.rules), wanted.rules, path=files.rules, move_alert=options.move_alert)
+    panels = as_numbered(dashboard.after, wanted.panels, path=files.dashboard)
+    plan = SetupPlan(dashboard=dashboard, rules=rules, wanted=replace(wanted, panels=panels))
+    evidence = tuple(Evidence(source=str(one.path), saw=one.reason) for one in plan.changes)
+    return StepOutput(value=plan, outcome="ok", reason=f"{counted(plan.writes, 'file')} to write", evidence=evidence)
 
 
-def _plan(planned: Planned, options: SetupOptions, services: Services, serving: Serving) -> StepOutput[SetupPlan]:
+def _plan(planned: SetupPlan, options: SetupOptions, services: Services) -> StepOutput[SetupPlan]:
     """Decide who must read again. Whatever is needed later is asked now: nothing is written in vain."""
-    dashboard, rules = planned.dashboard, planned.rules
     evidence: list[Evidence] = []
-    rereads: tuple[Service, ...] = ()
+    needed: list[Kind] = []
     if options.restart:
-        panels_now, rules_now = serving.panels_now(), serving.rules_now()
-        evidence.append(Evidence(source=services.grafana.container, saw=panels_now.saw))
-        evidence.append(Evidence(source=services.prometheus.container, saw=rules_now.saw))
-        needed = (
-            (services.grafana, dashboard.changed or not panels_now.is_served),
-            (services.prometheus, rules.changed or not rules_now.is_served),
-        )
-        rereads = tuple(service for service, is_needed in needed if is_needed)
-        for service in rereads:
-            services.must_exist(service)
-    plan = SetupPlan(dashboard=dashboard, rules=rules, rereads=rereads)
+        for proof, change in zip(_states(services.target, planned.wanted), planned.changes, strict=True):
+            served = proof.look()
+            evidence.append(Evidence(source=f"GET {proof.url}", saw=served.saw))
+            if change.kind and not (change.is_empty and served.is_served):
+                needed.append(change.kind)
+    readers = {kind: services.found(kind) for kind in needed}
+    plan = replace(planned, readers=readers)
     if plan.is_empty:
-        reason = f"{dashboard.reason}; {rules.reason}"
+        reason = "; ".join(change.reason for change in plan.changes)
         return StepOutput(value=plan, outcome="unchanged", reason=reason, evidence=tuple(evidence))
-    reason = f"{len(plan.writes)} files to write, to be read by: {_names(plan.rereads) or 'nothing'}"
-    return StepOutput(value=plan, outcome="ok", reason=reason, evidence=tuple(evidence))
+    return StepOutput(value=plan, outcome="ok", reason=f"to do: {plan}", evidence=tuple(evidence))
+
+
+def _states(target: Target, wanted: Wanted) -> tuple[Proof, Proof]:
+    """What is served before; a rule that is loaded and was not evaluated yet needs no reload."""
+    return panels_proof(target, wanted.panels), rules_proof(target, wanted.rules, evaluated=False)
+
+
+def _proofs(target: Target, wanted: Wanted) -> dict[Kind, Proof]:
+    """What must be served afterwards."""
+    return {"dashboard": panels_proof(target, wanted.panels), "rules": rules_proof(target, wanted.rules)}
 
 
 def _question(plan: SetupPlan, target: Target) -> str:
-    readers = f", read again by {_names(plan.rereads)}," if plan.rereads else ""
-    return f"Write {len(plan.writes)} files{readers} on target {target.name}?"
-
-
-def _names(services: tuple[Service, ...]) -> str:
-    return " and ".join(service.name for service in services)
-
-
-def _parts(plan: SetupPlan, services: Services, serving: Serving, *, is_served: bool) -> tuple[Part, ...]:
-    """Return both files with their readers; with `--no-restart` nobody reads them now."""
-    parts = (
-        (services.grafana, plan.dashboard, ("served by Grafana", serving.panels_served)),
-        (services.prometheus, plan.rules, ("loaded by Prometheus", serving.rules_loaded)),
-    )
-    return tuple(
-        Part(service=service, plan=file, is_reread=service in plan.rereads, proof=proof if is_served else None)
-        for service, file, proof in parts
-    )
+    text = str(plan)
+    return f"{text[0].upper()}{text[1:]} on target {target.name}?"

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from runbook.commands.apply.replacing import warn_of_unfinished
+from runbook.commands.apply.steps import warn_of_unfinished
 from runbook.commands.run_context import RunContext
 from runbook.commands.task_run import StepOutput, TaskRun
 from runbook.commands.troubleshoot.options import TroubleshootOptions

@@ -13,7 +13,7 @@ from runbook.commands.verify.ledger import CLOCK_TOLERANCE, first_point, produce
 from runbook.errors import RunbookError
 from runbook.files.compare import Datasource
 from runbook.files.desired import wanted_panels
-from runbook.files.recognised import present
+from runbook.files.our_panels import present
 from runbook.invocation import inv
 from runbook.settings import Target
 from runbook.systems.grafana.client import Frame as PanelFrame

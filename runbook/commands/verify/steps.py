@@ -6,7 +6,7 @@ zero is never the only proof.
 
 from dataclasses import dataclass, replace
 
-from runbook.commands.apply.replacing import warn_of_unfinished
+from runbook.commands.apply.steps import warn_of_unfinished
 from runbook.commands.run_context import RunContext
 from runbook.commands.task_run import StepOutput, TaskRun
 from runbook.commands.traffic.traffic_run import TrafficRun, traffic_run

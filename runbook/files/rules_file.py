@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import yaml
 
 from runbook.errors import DocumentError
-from runbook.files import yamltext
-from runbook.files.promtext import duration_s
+from runbook.files import yaml_text
+from runbook.files.prometheus_text import duration_s
 from runbook.files.text import Text
 from runbook.files.wanted_rule import Rule
 
@@ -34,22 +34,22 @@ class FoundRule:
     def rule(self) -> Rule:
         """The rule as Prometheus reads it."""
         return Rule(
-            alert=yamltext.scalar(self.node, "alert"),
-            expr=yamltext.scalar(self.node, "expr"),
-            for_s=duration_s(yamltext.scalar(self.node, "for") or "0"),
-            labels=yamltext.mapping(self.node, "labels"),
-            annotations=yamltext.mapping(self.node, "annotations"),
+            alert=yaml_text.scalar(self.node, "alert"),
+            expr=yaml_text.scalar(self.node, "expr"),
+            for_s=duration_s(yaml_text.scalar(self.node, "for") or "0"),
+            labels=yaml_text.mapping(self.node, "labels"),
+            annotations=yaml_text.mapping(self.node, "annotations"),
         )
 
     @property
     def name(self) -> str:
         """What it is called: an alert, or the series that it records."""
-        return yamltext.scalar(self.node, "alert") or yamltext.scalar(self.node, "record")
+        return yaml_text.scalar(self.node, "alert") or yaml_text.scalar(self.node, "record")
 
     @property
     def further_fields(self) -> list[str]:
         """Fields that no rule of the runbook has."""
-        return sorted(yamltext.keys(self.node) - _FIELDS)
+        return sorted(yaml_text.keys(self.node) - _FIELDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,10 +75,10 @@ class RulesFile:
     def rules(self) -> Iterator[FoundRule]:
         """Every rule of every group."""
         for group in self.groups:
-            lists = [found for found in yamltext.values(group, "rules") if isinstance(found, yaml.SequenceNode)]
+            lists = [found for found in yaml_text.values(group, "rules") if isinstance(found, yaml.SequenceNode)]
             for rules in lists:
                 nodes = (node for node in rules.value if isinstance(node, yaml.MappingNode))
-                yield from (FoundRule(group=yamltext.scalar(group, "name"), rules=rules, node=node) for node in nodes)
+                yield from (FoundRule(group=yaml_text.scalar(group, "name"), rules=rules, node=node) for node in nodes)
 
     def target(self) -> TargetRules:
         """The rules of the one target group; raises DocumentError if nothing can be appended to them by line."""
@@ -96,9 +96,9 @@ class RulesFile:
         )
 
     def _target_group(self) -> yaml.MappingNode:
-        named = [group for group in self.groups if yamltext.scalar(group, "name") == GROUP]
+        named = [group for group in self.groups if yaml_text.scalar(group, "name") == GROUP]
         if not named:
-            names = ", ".join(yamltext.scalar(group, "name") for group in self.groups) or "none"
+            names = ", ".join(yaml_text.scalar(group, "name") for group in self.groups) or "none"
             raise self.text.refusal(
                 f"there is no group {GROUP}; groups found: {names}",
                 fix=f"give the right rules file, or add the group {GROUP} to it",
@@ -113,7 +113,7 @@ class RulesFile:
 
     def _refuse_shared(self, group: yaml.MappingNode, rules: yaml.Node) -> None:
         """Raise DocumentError if another group has the very same list by an alias: it would get the rule too."""
-        lists = [value for one in self.groups for value in yamltext.values(one, "rules")]
+        lists = [value for one in self.groups for value in yaml_text.values(one, "rules")]
         if sum(value is rules for value in lists) > 1 or rules.start_mark.index < group.start_mark.index:
             raise self.text.refusal(
                 f"the rules of the group {GROUP} are shared with another group by an alias",
@@ -133,11 +133,11 @@ def rules_file(text: Text) -> RulesFile:
     lone = re.search(r"\r(?!\n)", text.body)
     if lone:
         raise text.refusal(
-            "a line ends in a carriage return alone, which is a line end to YAML and to few editors",
+            "a line ends in a carriage return alone, which YAML takes for a line end and most editors do not",
             offset=lone.start(),
             fix="save the file with LF or CRLF at the end of each line, then run the command again",
         )
-    found = yamltext.values(yamltext.document(text), "groups")
+    found = yaml_text.values(yaml_text.document(text), "groups")
     if len(found) != 1 or not isinstance(found[0], yaml.SequenceNode):
         seen = "`groups` is there twice" if found[1:] else "no list of groups"
         raise text.refusal(seen, fix="give the rules file: its YAML has one list `groups` on the top level")

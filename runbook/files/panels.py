@@ -2,39 +2,40 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 from runbook.files.compare import Datasource, differing_fields
+from runbook.files.dashboard_edit import Edit, edited
+from runbook.files.dashboard_file import RESTORE, Box, Dashboard, Panel, dashboard_file
+from runbook.files.dashboard_style import style_of
 from runbook.files.desired import WantedPanels
-from runbook.files.edit import Edit, edited
+from runbook.files.file_change import FileChange
 from runbook.files.layout import Layout, laid_out
-from runbook.files.located import RESTORE, Box, Dashboard, Panel, located
-from runbook.files.plan import Plan
-from runbook.files.recognised import Ours, copies, recognised
-from runbook.files.style import style_of
+from runbook.files.our_panels import OurPanel, copies, our_panels
 from runbook.files.text import decoded
 
 ANCHOR_ID = 19
 
 
 def plan_panels(
-    raw: bytes, wanted: WantedPanels, *, source: str, strip_bom: bool = False, renumber: bool = False
-) -> Plan:
-    """Plan the insertion right after panel 19 and the move of the panels below; pure, nothing is written.
+    raw: bytes, wanted: WantedPanels, *, path: Path, strip_bom: bool = False, renumber: bool = False
+) -> FileChange:
+    """FileChange the insertion right after panel 19 and the move of the panels below; pure, nothing is written.
 
     Only the new panels and the digits of `gridPos.y` change; every other byte stays. Panels that are there
-    already, under whatever id, are left alone if every wanted field is as wanted, and replaced in place if it is ours
-    in another form. Raises DocumentError for a file that the runbook does not speak of (see `located`), without panel
-    19, or with another panel under one of the ids; with `renumber` ours then gets the highest id plus one.
+    already, under whatever id, are left alone if every wanted field has the wanted value, and replaced in place if they
+    differ. Raises DocumentError for a file that is no classic dashboard, without panel 19, or with another panel under
+    one of the ids; with `renumber` ours then gets the highest id plus one.
     """
-    text = decoded(raw, source=source)
-    dashboard = located(text)
+    text = decoded(raw, path=path)
+    dashboard = dashboard_file(text)
     anchor = _anchor(dashboard)
-    ours = recognised(dashboard, wanted.panels, renumber=renumber)
+    ours = our_panels(dashboard, wanted.panels, renumber=renumber)
     edit = _edit(dashboard, anchor, ours, wanted.datasource)
     body = edited(dashboard, edit, style_of(dashboard, anchor))
-    return Plan(
+    return FileChange(
         kind="dashboard",
-        source=source,
+        path=path,
         before=raw,
         after=text.encoded(body, strip_bom=strip_bom),
         reason=_reason(dashboard, edit, ours, bom_goes=text.bom and strip_bom),
@@ -42,10 +43,10 @@ def plan_panels(
     )
 
 
-def as_numbered(raw: bytes, wanted: WantedPanels, *, source: str) -> WantedPanels:
+def as_numbered(raw: bytes, wanted: WantedPanels, *, path: Path) -> WantedPanels:
     """The wanted panels with the ids that they have in a file: what Grafana serves of it is compared with these."""
-    dashboard = located(decoded(raw, source=source))
-    panels = tuple(one.panel for one in recognised(dashboard, wanted.panels, renumber=True))
+    dashboard = dashboard_file(decoded(raw, path=path))
+    panels = tuple(one.panel for one in our_panels(dashboard, wanted.panels, renumber=True))
     return replace(wanted, panels=panels)
 
 
@@ -65,7 +66,7 @@ def _anchor(dashboard: Dashboard) -> Panel:
     return anchor
 
 
-def _edit(dashboard: Dashboard, anchor: Panel, ours: tuple[Ours, ...], datasource: Datasource) -> Edit:
+def _edit(dashboard: Dashboard, anchor: Panel, ours: tuple[OurPanel, ...], datasource: Datasource) -> Edit:
     """Decide what changes: facts in, decision out."""
     layout = _layout(dashboard, anchor, ours)
     placed = [{**one.panel, "gridPos": layout.ours[one.runbook_id]._asdict()} for one in ours]
@@ -83,7 +84,7 @@ def _edit(dashboard: Dashboard, anchor: Panel, ours: tuple[Ours, ...], datasourc
     )
 
 
-def _layout(dashboard: Dashboard, anchor: Panel, ours: tuple[Ours, ...]) -> Layout:
+def _layout(dashboard: Dashboard, anchor: Panel, ours: tuple[OurPanel, ...]) -> Layout:
     mine = {one.found.index for one in ours if one.found}
     return laid_out(
         wanted={one.runbook_id: Box(**one.panel["gridPos"]) for one in ours},
@@ -93,7 +94,7 @@ def _layout(dashboard: Dashboard, anchor: Panel, ours: tuple[Ours, ...]) -> Layo
     )
 
 
-def _reason(dashboard: Dashboard, edit: Edit, ours: tuple[Ours, ...], *, bom_goes: bool) -> str:
+def _reason(dashboard: Dashboard, edit: Edit, ours: tuple[OurPanel, ...], *, bom_goes: bool) -> str:
     """One sentence: what changes, or why nothing does."""
     parts = [f"panel {panel['id']} inserted at y={panel['gridPos']['y']}" for panel in edit.inserted]
     parts += [f"panel {panel['id']} replaced by the wanted form" for panel in edit.replaced.values()]
@@ -106,12 +107,12 @@ def _reason(dashboard: Dashboard, edit: Edit, ours: tuple[Ours, ...], *, bom_goe
     return "; ".join(parts) or f"panels {ids} already match"
 
 
-def _notes(dashboard: Dashboard, ours: tuple[Ours, ...], *, bom_stays: bool) -> Iterator[str]:
+def _notes(dashboard: Dashboard, ours: tuple[OurPanel, ...], *, bom_stays: bool) -> Iterator[str]:
     """What the operator should know although it stops nothing."""
     text = dashboard.text
     if bom_stays:
         yield (
-            f"{text.source} begins with a byte order mark, which Grafana's JSON decoder may refuse: "
+            f"{text.path} begins with a byte order mark, which Grafana's JSON decoder may refuse: "
             "--strip-bom removes it"
         )
     for one in ours:
@@ -132,5 +133,5 @@ def _notes(dashboard: Dashboard, ours: tuple[Ours, ...], *, bom_stays: bool) -> 
         if panel.box is None:
             yield (
                 f"{text.where(panel.start)}: {panel.name} has no gridPos of whole numbers; "
-                "it was not moved, Grafana finds it a place"
+                "it was not moved: Grafana chooses its place"
             )

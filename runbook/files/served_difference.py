@@ -1,4 +1,4 @@
-"""What is served of a file, against one version of it: right wherever another version of the file says otherwise.
+"""How what is served differs from a file after a change: only what the change touches is compared field by field.
 
 So a change that was taken back is proven by what it had touched. What both versions say alike is left out: Grafana and
 Prometheus add to what they have read, and normalise it.
@@ -6,12 +6,14 @@ Prometheus add to what they have read, and normalise it.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 from runbook.errors import DocumentError
 from runbook.files.compare import differences
-from runbook.files.located import located
-from runbook.files.rulesfile import rules_file
+from runbook.files.dashboard_file import dashboard_file
+from runbook.files.file_change import FileChange
+from runbook.files.rules_file import rules_file
 from runbook.files.text import decoded
 from runbook.files.wanted_rule import Rule
 
@@ -32,15 +34,15 @@ class GroupedRule:
         return f"{self.rule.alert} in group {self.group}"
 
 
-def panels_served_otherwise(served: Iterable[Panel], *, wanted: bytes, other: bytes, source: str) -> str:
-    """What shows that a dashboard is not served as in `wanted`, in one sentence; nothing if it is.
+def served_panels_difference(served: Iterable[Panel], change: FileChange) -> str:
+    """What shows that a dashboard is not served as it is after a change, in one sentence; nothing if it is.
 
-    Every panel of it must be served, none that only `other` has, and every field as in `wanted` in which the two
-    differ. Panels are known by their ids. An `other` that cannot be read has none. Raises DocumentError if `wanted`
+    Every panel of `after` must be served, none that only `before` has, and every field as in `after` in which the two
+    differ. Panels are known by their ids. A `before` that cannot be read has none. Raises DocumentError if `after`
     cannot be read.
     """
     now = {panel.get("id"): panel for panel in served}
-    then, since = _panels(wanted, source), _readable(_panels, other, source) or {}
+    then, since = _panels(change.after, change.path), _readable(_panels, change.before, change.path) or {}
     for panel_id in since.keys() - then.keys():
         if panel_id in now:
             return f"panel {panel_id} is still served"
@@ -53,14 +55,14 @@ def panels_served_otherwise(served: Iterable[Panel], *, wanted: bytes, other: by
     return ""
 
 
-def rules_loaded_otherwise(loaded: Iterable[GroupedRule], *, wanted: bytes, other: bytes, source: str) -> str:
-    """What shows that a rules file is not loaded as in `wanted`, in one sentence; nothing if it is.
+def loaded_rules_difference(loaded: Iterable[GroupedRule], change: FileChange) -> str:
+    """What shows that a rules file is not loaded as it is after a change, in one sentence; nothing if it is.
 
-    Every rule of it must be loaded, by group and name, none that only `other` has, and as in `wanted` where the two
-    differ. An `other` that cannot be read has none. Raises DocumentError if `wanted` cannot be read.
+    Every rule of `after` must be loaded, by group and name, none that only `before` has, and as in `after` where the
+    two differ. A `before` that cannot be read has none. Raises DocumentError if `after` cannot be read.
     """
     now = _by_name(loaded)
-    then, since = _rules(wanted, source), _readable(_rules, other, source) or {}
+    then, since = _rules(change.after, change.path), _readable(_rules, change.before, change.path) or {}
     for name in since.keys() - then.keys():
         if name in now:
             return f"{name} is still loaded"
@@ -70,20 +72,20 @@ def rules_loaded_otherwise(loaded: Iterable[GroupedRule], *, wanted: bytes, othe
         changed = [rule for rule in rules if rule not in since.get(name, ())] if name in since else []
         gone = [rule for rule in since.get(name, ()) if rule not in rules]
         if not all(any(_is(rule, seen, gone) for seen in now[name]) for rule in changed):
-            return f"{name} is loaded otherwise"
+            return f"{name} is loaded, with other content"
     return ""
 
 
-def _readable(read: Callable[[bytes, str], T], raw: bytes, source: str) -> T | None:
+def _readable(read: Callable[[bytes, Path], T], raw: bytes, path: Path) -> T | None:
     try:
-        return read(raw, source)
+        return read(raw, path)
     except DocumentError:
         return None
 
 
-def _panels(raw: bytes, source: str) -> dict[object, Panel]:
+def _panels(raw: bytes, path: Path) -> dict[object, Panel]:
     """Top-level panels by id."""
-    panels = located(decoded(raw, source=source)).panels
+    panels = dashboard_file(decoded(raw, path=path)).panels
     return {panel.id: panel.fields for panel in panels if panel.id is not None}
 
 
@@ -102,8 +104,8 @@ def _differing(field: str, served: Panel, wanted: Panel, other: Panel) -> str:
     return missing or (only_since if is_since else "")
 
 
-def _rules(raw: bytes, source: str) -> dict[str, list[Rule]]:
-    found = rules_file(decoded(raw, source=source)).rules()
+def _rules(raw: bytes, path: Path) -> dict[str, list[Rule]]:
+    found = rules_file(decoded(raw, path=path)).rules()
     return _by_name(GroupedRule(group=one.group, rule=replace(one.rule, alert=one.name)) for one in found)
 
 

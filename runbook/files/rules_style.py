@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import yaml
 
-from runbook.files.rulesfile import RulesFile, TargetRules
+from runbook.files.rules_file import RulesFile, TargetRules
 from runbook.files.text import Text
 from runbook.files.wanted_rule import WantedRule
 

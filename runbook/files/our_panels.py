@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from runbook.files.located import Dashboard, Panel
+from runbook.files.dashboard_file import Dashboard, Panel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ours:
+class OurPanel:
     """One wanted panel with the id it has here, the id that the runbook gives it, and where it is if it is there."""
 
     panel: dict[str, Any]
@@ -25,7 +25,7 @@ class Ours:
         return bool(self.panel["id"] != self.runbook_id)
 
 
-def recognised(dashboard: Dashboard, wanted: tuple[dict[str, Any], ...], *, renumber: bool) -> tuple[Ours, ...]:
+def our_panels(dashboard: Dashboard, wanted: tuple[dict[str, Any], ...], *, renumber: bool) -> tuple[OurPanel, ...]:
     """Find each wanted panel, or an id for it; raises DocumentError where another panel has its id.
 
     With `renumber` it then gets the highest id plus one instead. Raises DocumentError too if a panel of ours is inside
@@ -33,15 +33,15 @@ def recognised(dashboard: Dashboard, wanted: tuple[dict[str, Any], ...], *, renu
     """
     found = [_found(dashboard, panel) for panel in wanted]
     taken = [*dashboard.ids]
-    ours: list[Ours] = []
+    ours: list[OurPanel] = []
     for panel, at in zip(wanted, found, strict=True):
         panel_id = at.id if at and at.id is not None else _free_id(dashboard, panel["id"], taken, renumber=renumber)
         taken.append(panel_id)
-        ours.append(Ours(panel={**panel, "id": panel_id}, runbook_id=panel["id"], found=at))
+        ours.append(OurPanel(panel={**panel, "id": panel_id}, runbook_id=panel["id"], found=at))
     return tuple(ours)
 
 
-def copies(dashboard: Dashboard, ours: tuple[Ours, ...]) -> Iterator[Panel]:
+def copies(dashboard: Dashboard, ours: tuple[OurPanel, ...]) -> Iterator[Panel]:
     """Panels that show the same as one of ours, beside it."""
     indexes = {one.found.index for one in ours if one.found}
     names = [_names(one.panel) for one in ours]

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from runbook.files.diff import Change, changes, lines_of
+from runbook.files.diff import LineChange, changes, lines_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -11,7 +12,7 @@ class _Side:
     """One version and how it came from the middle one, the file as the run left it."""
 
     lines: Sequence[str]
-    changes: tuple[Change, ...]
+    changes: tuple[LineChange, ...]
 
     def at(self, start: int, end: int) -> Sequence[str]:
         """Its lines where the middle version has [start, end), which cuts no change in two."""
@@ -21,14 +22,14 @@ class _Side:
         return self.lines[start + above : end + above + within]
 
 
-def three_way(*, before: bytes, left: bytes, now: bytes, source: str, run_id: str) -> str:
+def three_way_diff(*, before: bytes, left: bytes, now: bytes, path: Path, run_id: str) -> str:
     """What putting back the bytes `before` run `run_id` would do to a file that somebody has changed since.
 
     `-` is in the file now, `+` stood there before the run, `=` is what the run had written where both changed it.
     """
     middle = lines_of(left)
     old, new = (_Side(lines=lines, changes=(*changes(middle, lines),)) for lines in map(lines_of, (before, now)))
-    shown = [f"--- {source} (now)", f"+++ {source} (before run {run_id})", f"=== {source} (as that run left it)"]
+    shown = [f"--- {path} (now)", f"+++ {path} (before run {run_id})", f"=== {path} (as that run left it)"]
     for start, end in _regions([*old.changes, *new.changes]):
         by_run, since = old.at(start, end), new.at(start, end)
         if by_run == since:  # taken back by hand already
@@ -43,7 +44,7 @@ def three_way(*, before: bytes, left: bytes, now: bytes, source: str, run_id: st
     return "\n".join(shown) + "\n"
 
 
-def _regions(found: list[Change]) -> Iterator[tuple[int, int]]:
+def _regions(found: list[LineChange]) -> Iterator[tuple[int, int]]:
     """Where the middle version is touched at all; what overlaps or meets is one region."""
     start = end = -1
     for first, last, *_ in sorted(found):

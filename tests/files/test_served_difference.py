@@ -9,18 +9,19 @@ import pytest
 
 from runbook.errors import DocumentError
 from runbook.files.compare import Datasource
-from runbook.files.dashboard import plan_panels
 from runbook.files.desired import wanted_panels, wanted_rules
+from runbook.files.file_change import FileChange
+from runbook.files.panels import plan_panels
 from runbook.files.rules import plan_rules
-from runbook.files.rulesfile import rules_file
+from runbook.files.rules_file import rules_file
+from runbook.files.served_difference import GroupedRule, loaded_rules_difference, served_panels_difference
 from runbook.files.text import decoded
-from runbook.files.versions import GroupedRule, panels_served_otherwise, rules_loaded_otherwise
 
 REFERENCE = Path(__file__).resolve().parents[2] / "monitoring"
 OLD = (REFERENCE / "grafana/dashboards/crm_events_pipeline.json").read_bytes()
-NEW = plan_panels(OLD, wanted_panels(Datasource(uid="u")), source="d.json").after
+NEW = plan_panels(OLD, wanted_panels(Datasource(uid="u")), path=Path("d.json")).after
 OLD_RULES = (REFERENCE / "prometheus-crm-events-rules.yml").read_bytes()
-NEW_RULES = plan_rules(OLD_RULES, wanted_rules(with_absent_alert=False), source="r.yml").after
+NEW_RULES = plan_rules(OLD_RULES, wanted_rules(with_absent_alert=False), path=Path("r.yml")).after
 
 
 def panels(raw: bytes) -> list[dict[str, Any]]:
@@ -29,16 +30,16 @@ def panels(raw: bytes) -> list[dict[str, Any]]:
 
 
 def served(now: list[dict[str, Any]], *, wanted: bytes, other: bytes) -> str:
-    return panels_served_otherwise(now, wanted=wanted, other=other, source="d.json")
+    return served_panels_difference(now, FileChange(path=Path("d.json"), before=other, after=wanted))
 
 
 def alerts(raw: bytes) -> list[GroupedRule]:
-    found = rules_file(decoded(raw, source="r.yml")).rules()
+    found = rules_file(decoded(raw, path=Path("r.yml"))).rules()
     return [GroupedRule(group=one.group, rule=replace(one.rule, alert=one.name)) for one in found]
 
 
 def loaded(now: list[GroupedRule], *, wanted: bytes, other: bytes) -> str:
-    return rules_loaded_otherwise(now, wanted=wanted, other=other, source="r.yml")
+    return loaded_rules_difference(now, FileChange(path=Path("r.yml"), before=other, after=wanted))
 
 
 def test_each_version_is_served_as_itself_and_not_as_the_other() -> None:
@@ -54,7 +55,7 @@ def test_a_moved_panel_must_be_back_in_its_row() -> None:
     assert served(now, wanted=OLD, other=NEW) == "panel 12 is served with another gridPos.y"
 
 
-def test_what_the_change_did_not_touch_may_be_served_otherwise() -> None:
+def test_what_the_change_did_not_touch_may_differ() -> None:
     """Grafana migrates and normalises; that says nothing about the change."""
     now = panels(OLD)
     now[0] |= {"type": "migrated", "datasource": {"type": "prometheus", "uid": "u"}}
@@ -62,7 +63,7 @@ def test_what_the_change_did_not_touch_may_be_served_otherwise() -> None:
 
 
 def test_a_bare_datasource_name_may_be_served_as_a_reference() -> None:
-    verbatim = plan_panels(OLD, wanted_panels(Datasource(uid="u"), verbatim=True), source="d.json").after
+    verbatim = plan_panels(OLD, wanted_panels(Datasource(uid="u"), verbatim=True), path=Path("d.json")).after
     now = panels(verbatim)
     for panel in now:
         if panel.get("datasource") == "Prometheus":
@@ -108,7 +109,7 @@ def test_an_expression_that_prometheus_writes_its_own_way() -> None:
     assert "is still loaded" in loaded(alerts(NEW_RULES), wanted=OLD_RULES, other=spelt)
     other = NEW_RULES.replace(b'expr: up{job="crm-events-sink"} == 0', b'expr: up{job="crm-events-sink"}==1')
     served_as_other = alerts(other.replace(b"}==1", b"} == 1"))
-    assert "is loaded otherwise" in loaded(served_as_other, wanted=NEW_RULES, other=other)
+    assert "is loaded, with other content" in loaded(served_as_other, wanted=NEW_RULES, other=other)
     assert loaded(alerts(NEW_RULES), wanted=NEW_RULES, other=other) == ""
 
 

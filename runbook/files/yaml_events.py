@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from runbook.files.yamltext import LOADER
+from runbook.files.yaml_text import LOADER
 
 _OUTSIDE = 3  # events before the item of a list on its own: stream, document, list; as many close them
 _VALUES = (yaml.ScalarEvent, yaml.SequenceStartEvent, yaml.MappingStartEvent)

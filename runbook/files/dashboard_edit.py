@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from runbook.files import jsontext
-from runbook.files.located import RESTORE, Dashboard, Panel
-from runbook.files.style import Style
+from runbook.files import json_text
+from runbook.files.dashboard_file import RESTORE, Dashboard, Panel
+from runbook.files.dashboard_style import Style
 from runbook.files.text import Splice, Text, spliced
 
 
@@ -36,7 +36,7 @@ def edited(dashboard: Dashboard, edit: Edit, style: Style) -> str:
 def _says(body: str, intended: object) -> bool:
     """Whether a text is JSON and says exactly that."""
     try:
-        return bool(jsontext.exact(body) == intended)
+        return bool(json_text.exact(body) == intended)
     except ValueError:
         return False
 
@@ -53,14 +53,14 @@ def _splices(dashboard: Dashboard, edit: Edit, style: Style) -> Iterator[Splice]
 
 def _row_splice(body: str, panel: Panel, row: int) -> Splice:
     """Only the digits of `gridPos.y`; a panel that has a box has both members."""
-    grid = next(found for found in reversed([*jsontext.members(body, panel.start)]) if found.key == "gridPos")
-    y = next(found for found in reversed([*jsontext.members(body, grid.start)]) if found.key == "y")
+    grid = next(found for found in reversed([*json_text.members(body, panel.start)]) if found.key == "gridPos")
+    y = next(found for found in reversed([*json_text.members(body, grid.start)]) if found.key == "y")
     return Splice(y.start, y.end, str(row))
 
 
 def _intended(text: Text, edit: Edit) -> Any:  # noqa: ANN401 - any JSON value
     """What the edited text must say, derived from what the text says, never from the splices."""
-    root = jsontext.meaning(text)
+    root = json_text.meaning(text)
     panels: list[Any] = []
     for index, panel in enumerate(dict(root)["panels"]):
         if index in edit.replaced:
@@ -82,4 +82,4 @@ def _with(pairs: tuple[tuple[str, Any], ...], path: tuple[str, ...], value: obje
 
 
 def _exact(panel: dict[str, Any]) -> Any:  # noqa: ANN401 - any JSON value
-    return jsontext.exact(json.dumps(panel))
+    return json_text.exact(json.dumps(panel))

@@ -1,7 +1,7 @@
 """Read and write files in place, all of them or none: whatever ends the writer, the old bytes can always come back.
 
-`write_documents` keeps a journal of intent while it works; what a kill leaves, `recovery` puts right at the start of
-the next command. How the bytes of one file are replaced: see `inplace`.
+`write_documents` keeps a journal while it works; what a kill leaves, `recovery` puts right at the start of the next
+command. How the bytes of one file are replaced: see `in_place`.
 """
 
 import errno
@@ -9,43 +9,31 @@ import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runbook.errors import DocumentError
-from runbook.files.inplace import content_of, grow, is_torn, overwrite, restore
-from runbook.files.journal import Intent, entered
+from runbook.files.file_change import FileChange
+from runbook.files.in_place import content_of, grow, is_torn, overwrite, restore
+from runbook.files.journal import JournalledFile, entered
+from runbook.invocation import inv
 
 LIMIT_BYTES = 50 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """One file to be written: what it must hold for the change to be right, and what it will hold."""
-
-    path: Path
-    before: bytes
-    after: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Open:
+class _OpenFile:
     """A file that is open for writing and holds the `before` of its change."""
 
     descriptor: int
-    change: Change
+    change: FileChange
 
     @property
-    def intent(self) -> Intent:
+    def journalled(self) -> JournalledFile:
         """What the journal keeps of it; the path is that of the file itself, links followed."""
-        found = os.fstat(self.descriptor)
-        return Intent(
-            raw_path=os.fsencode(self.change.path.resolve()),
-            device=found.st_dev,
-            inode=found.st_ino,
-            before=self.change.before,
-            after=self.change.after,
-        )
+        found, path = os.fstat(self.descriptor), self.change.path.resolve()
+        change = replace(self.change, path=path, reason="", notes=())
+        return JournalledFile(change=change, device=found.st_dev, inode=found.st_ino)
 
 
 def read_document(path: Path) -> bytes:
@@ -53,19 +41,19 @@ def read_document(path: Path) -> bytes:
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):
-            raise DocumentError("this is no regular file", where=str(path), fix="give the path of the file itself")
+            raise DocumentError("this is not a regular file", where=str(path), fix="give the path of the file itself")
         if found.st_size > LIMIT_BYTES:
             raise DocumentError(
                 f"the file has {found.st_size} bytes, more than {LIMIT_BYTES}",
                 where=str(path),
-                fix="give the dashboard or rules file; none is that large",
+                fix="give the path of the dashboard or of the rules file; neither is that large",
             )
         return path.read_bytes()
     except OSError as error:
         raise _refusal(path, error) from None
 
 
-def write_documents(changes: Sequence[Change], *, journal: Path) -> tuple[str, ...]:
+def write_documents(changes: Sequence[FileChange], *, journal: Path) -> tuple[str, ...]:
     """Write all files or none, each in place; return what the operator should know (a symbolic link was followed).
 
     Before the first byte of any file changes, an entry in the folder `journal` holds old and new bytes of all of them;
@@ -80,15 +68,15 @@ def write_documents(changes: Sequence[Change], *, journal: Path) -> tuple[str, .
         files = [stack.enter_context(_opened(change)) for change in changes]
         _refuse_one_file_twice(files)
         with refused(journal):
-            entry = stack.enter_context(entered(journal, [file.intent for file in files]))
-        _all_or_none(files, finished=entry.remove, then=f"the next command settles it by {entry.path}")
+            entry = stack.enter_context(entered(journal, [file.journalled for file in files]))
+        _all_or_none(files, finished=entry.remove, then=f"the next command puts it right by {entry.path}")
     return tuple(_links_followed(changes))
 
 
 def write_document(path: Path, before: bytes, after: bytes) -> None:
     """Write one file as `write_documents` does, without a journal: a kill in the middle is not undone."""
-    with _opened(Change(path=path, before=before, after=after)) as file:
-        _all_or_none([file], finished=lambda: None, then="inv rollback")
+    with _opened(FileChange(path=path, before=before, after=after)) as file:
+        _all_or_none([file], finished=lambda: None, then=f"then {inv('rollback')}")
 
 
 @contextmanager
@@ -100,7 +88,7 @@ def refused(path: Path) -> Iterator[None]:
         raise _refusal(path, error) from error
 
 
-def _all_or_none(files: Sequence[_Open], *, finished: Callable[[], None], then: str) -> None:
+def _all_or_none(files: Sequence[_OpenFile], *, finished: Callable[[], None], then: str) -> None:
     """Write every file, or put back what was there. Room is made in all of them before a byte of one is overwritten."""
     try:
         for step in (_grown, _overwritten, _still_there):
@@ -116,25 +104,25 @@ def _all_or_none(files: Sequence[_Open], *, finished: Callable[[], None], then: 
         raise
 
 
-def _grown(file: _Open) -> None:
+def _grown(file: _OpenFile) -> None:
     grow(file.descriptor, file.change.after)
 
 
-def _overwritten(file: _Open) -> None:
+def _overwritten(file: _OpenFile) -> None:
     overwrite(file.descriptor, file.change.after)
 
 
-def _still_there(file: _Open) -> None:
+def _still_there(file: _OpenFile) -> None:
     """Raise DocumentError if the path has become another file: then nobody will read what was written."""
     if not os.path.samestat(file.change.path.stat(), os.fstat(file.descriptor)):
         raise DocumentError(
-            "the file was replaced by somebody else while it was written; theirs stands",
+            "the file was replaced by somebody else while it was written; their version was kept",
             where=str(file.change.path),
-            fix="run the command again: it plans anew from the file as it is now",
+            fix="run the command again: it plans from the file as it is now",
         )
 
 
-def _put_back(files: Sequence[_Open], cause: BaseException, then: str) -> None:
+def _put_back(files: Sequence[_OpenFile], cause: BaseException, then: str) -> None:
     """Restore every file; raises DocumentError, after all have been tried, if one cannot be.
 
     Bytes that are not of our writing are not overwritten either: somebody else works on that file at this moment.
@@ -145,7 +133,7 @@ def _put_back(files: Sequence[_Open], cause: BaseException, then: str) -> None:
             if is_torn(content_of(file.descriptor), file.change.before, file.change.after):
                 restore(file.descriptor, file.change.before)
             else:
-                damaged.append(f"{file.change.path} (somebody else writes it too)")
+                damaged.append(f"{file.change.path} (another program is writing it)")
         except OSError as error:
             damaged.append(f"{file.change.path} ({error.strerror})")
     if damaged:
@@ -158,7 +146,7 @@ def _put_back(files: Sequence[_Open], cause: BaseException, then: str) -> None:
 
 
 @contextmanager
-def _opened(change: Change) -> Iterator[_Open]:
+def _opened(change: FileChange) -> Iterator[_OpenFile]:
     with refused(change.path):
         descriptor = os.open(change.path, os.O_RDWR | os.O_CLOEXEC)
     try:
@@ -168,18 +156,19 @@ def _opened(change: Change) -> Iterator[_Open]:
             raise DocumentError(
                 "the file was changed by somebody else since it was read; nothing was written",
                 where=str(change.path),
-                fix="run the command again: it plans anew from the file as it is now",
+                fix="run the command again: it plans from the file as it is now",
             )
-        yield _Open(descriptor=descriptor, change=change)
+        yield _OpenFile(descriptor=descriptor, change=change)
     finally:
         os.close(descriptor)
 
 
-def _refuse_one_file_twice(files: Sequence[_Open]) -> None:
+def _refuse_one_file_twice(files: Sequence[_OpenFile]) -> None:
     """Raise DocumentError if two paths are one file: the second write would undo the first."""
     seen: dict[tuple[int, int], Path] = {}
     for file in files:
-        identity = (file.intent.device, file.intent.inode)
+        found = os.fstat(file.descriptor)
+        identity = (found.st_dev, found.st_ino)
         if identity in seen:
             raise DocumentError(
                 f"{seen[identity]} and {file.change.path} are one and the same file",
@@ -189,7 +178,7 @@ def _refuse_one_file_twice(files: Sequence[_Open]) -> None:
         seen[identity] = file.change.path
 
 
-def _links_followed(changes: Sequence[Change]) -> Iterator[str]:
+def _links_followed(changes: Sequence[FileChange]) -> Iterator[str]:
     for change in changes:
         if change.path.is_symlink():
             yield f"{change.path} is a symbolic link: {change.path.resolve()} was written"

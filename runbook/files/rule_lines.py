@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from runbook.files import yamltext
-from runbook.files.rulesfile import FoundRule, TargetRules, not_exact
+from runbook.files import yaml_text
+from runbook.files.rules_file import FoundRule, TargetRules, not_exact
 from runbook.files.text import Splice, Text
 
 _BLANK_LINE = re.compile(r"\n[ \t]*\r?\n")
@@ -30,7 +30,7 @@ def appending(text: Text, target: TargetRules, lines: Sequence[str], column: int
         gone = text.body[target.key.end_mark.index : value.start_mark.index].rstrip(" ")
         start = target.key.end_mark.index + len(gone)
         return [Splice(start, value.end_mark.index, ""), Splice(end, end, newline + newline.join(lines))]
-    content, blank_counts = yamltext.last_content(text, target.value)
+    content, blank_counts = yaml_text.last_content(text, target.value)
     at = _bottom(text.body, content, column)
     gap = newline if not blank_counts and _parted_by_blank_lines(text, target) else ""
     return [Splice(at, at, newline + gap + newline.join(lines))]
@@ -38,10 +38,10 @@ def appending(text: Text, target: TargetRules, lines: Sequence[str], column: int
 
 def lines_of(text: Text, found: FoundRule) -> Lines:
     """The lines of a rule; raises DocumentError if other rules have a part in them."""
-    name = yamltext.scalar(found.node, "alert")
+    name = yaml_text.scalar(found.node, "alert")
     start = text.body.rfind("\n", 0, found.offset) + 1
     dash = text.body[start : found.offset]
-    content, blank_counts = yamltext.last_content(text, found.node)
+    content, blank_counts = yaml_text.last_content(text, found.node)
     if not _ONLY_DASH.fullmatch(dash) or blank_counts or found.rules.flow_style:
         raise not_exact(text, found.offset, name)
     column = dash.index("-")
@@ -59,7 +59,7 @@ def cutting(text: Text, found: FoundRule, lines: Lines) -> Splice:
     if index == 0:
         while end < len(body) and not body[end : _line_end(body, end)].strip():
             end = _next_line(body, _line_end(body, end))
-    elif not yamltext.last_content(text, found.rules.value[index - 1])[1]:
+    elif not yaml_text.last_content(text, found.rules.value[index - 1])[1]:
         while not body[body.rfind("\n", 0, start - 1) + 1 : start].strip():
             start = body.rfind("\n", 0, start - 1) + 1
     if body[end - 1] != "\n":
@@ -116,7 +116,7 @@ def _parted_by_blank_lines(text: Text, target: TargetRules) -> bool:
     *before_it, last = target.items
     if not before_it:
         return True
-    before, _ = yamltext.last_content(text, before_it[-1])
+    before, _ = yaml_text.last_content(text, before_it[-1])
     return _BLANK_LINE.search(text.body, before, last.start_mark.index) is not None
 
 

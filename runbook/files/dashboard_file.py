@@ -5,7 +5,7 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from runbook.errors import DocumentError
-from runbook.files import jsontext
+from runbook.files import json_text
 from runbook.files.text import Text
 
 RESTORE = "restore the dashboard from version control or a backup"
@@ -107,14 +107,14 @@ class Dashboard:
         return found[0] if found else None
 
 
-def located(text: Text) -> Dashboard:
+def dashboard_file(text: Text) -> Dashboard:
     """Find the panels of a dashboard; raises DocumentError for everything that is no classic dashboard."""
     top = _top(text)
-    array = jsontext.member(text.body, jsontext.root(text.body), "panels")
+    array = json_text.member(text.body, json_text.root(text.body), "panels")
     if array is None or not isinstance(top["panels"], list):
         seen = "no panels[]" if array is None else "`panels` is not a list"
         raise text.refusal(seen, fix="give the dashboard's own file: its JSON has panels[] on the top level")
-    spans = enumerate(jsontext.items(text.body, array.start))
+    spans = enumerate(json_text.items(text.body, array.start))
     panels = tuple(_panel(text, index, start, end) for index, (start, end) in spans)
     in_rows = tuple((hidden, row) for row in panels for hidden in _hidden(row))
     return Dashboard(text=text, panels=panels, in_rows=in_rows)
@@ -122,7 +122,7 @@ def located(text: Text) -> Dashboard:
 
 def _top(text: Text) -> dict[str, Any]:
     """Members of the dashboard; a file of schema v2 (Kubernetes style) is told apart by its keys."""
-    top = jsontext.meaning(text)
+    top = json_text.meaning(text)
     if not isinstance(top, tuple):
         kind = "a list" if isinstance(top, list) else "a single value"
         raise text.refusal(f"the JSON is {kind}, not a dashboard", fix=RESTORE)
@@ -136,7 +136,7 @@ def _top(text: Text) -> dict[str, Any]:
 
 
 def _panel(text: Text, index: int, start: int, end: int) -> Panel:
-    fields = jsontext.value_at(text.body, start, end)
+    fields = json_text.value_at(text.body, start, end)
     if not isinstance(fields, dict):
         raise text.refusal("an item of panels[] is not a panel", offset=start, fix=RESTORE)
     return Panel(index=index, fields=fields, start=start, end=end)

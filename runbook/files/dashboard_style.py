@@ -4,8 +4,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from runbook.files import jsontext
-from runbook.files.located import Dashboard, Panel
+from runbook.files import json_text
+from runbook.files.dashboard_file import Dashboard, Panel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +28,7 @@ class Style:
 def style_of(dashboard: Dashboard, panel: Panel) -> Style:
     """The style of a panel that has an id and a place, so two members at least, and of the gap beside it."""
     text, body = dashboard.text, dashboard.text.body
-    first, *_ = jsontext.members(body, panel.start)
+    first, *_ = json_text.members(body, panel.start)
     opening = body[panel.start + 1 : body.index('"', panel.start)]
     on_lines = "\n" in opening
     base = text.indentation(panel.end - 1)

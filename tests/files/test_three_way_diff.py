@@ -1,9 +1,11 @@
 """Three versions of a file: each region is told once, with who changed it and what a rollback would do there."""
 
+from pathlib import Path
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbook.files.threeway import three_way
+from runbook.files.three_way_diff import three_way_diff
 
 LINES = st.lists(st.sampled_from("abcdef"), max_size=12)
 
@@ -11,7 +13,7 @@ LINES = st.lists(st.sampled_from("abcdef"), max_size=12)
 def compared(before: str, left: str, now: str) -> str:
     """Compare versions that are given a character per line."""
     versions = ["".join(f"{line}\n" for line in lines).encode() for lines in (before, left, now)]
-    return three_way(before=versions[0], left=versions[1], now=versions[2], source="f.yml", run_id="R")
+    return three_way_diff(before=versions[0], left=versions[1], now=versions[2], path=Path("f.yml"), run_id="R")
 
 
 def test_what_the_run_and_what_somebody_since_has_changed() -> None:
@@ -65,5 +67,5 @@ def test_what_somebody_has_taken_back_by_hand_is_not_told() -> None:
 
 
 def test_line_ends_that_differ_are_shown() -> None:
-    shown = three_way(before=b"a\n", left=b"b\n", now=b"b\r\nc", source="f", run_id="R").splitlines()[4:]
+    shown = three_way_diff(before=b"a\n", left=b"b\n", now=b"b\r\nc", path=Path("f"), run_id="R").splitlines()[4:]
     assert shown == ["-b\\r", "-c", "\\ No newline at end of file", "=b", "+a"]

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from runbook.errors import DocumentError
-from runbook.files.writing import LIMIT_BYTES, read_document, write_document
+from runbook.files.file_io import LIMIT_BYTES, read_document, write_document
 
 BEFORE = b"0123456789" * 1000
 LONGER = b"abcdefghij" * 1500
@@ -160,7 +160,7 @@ def test_missing_file_names_the_option(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_no_document(tmp_path: Path) -> None:
-    with pytest.raises(DocumentError, match="no regular file"):
+    with pytest.raises(DocumentError, match="not a regular file"):
         read_document(tmp_path)
     with pytest.raises(DocumentError, match="Is a directory"):
         write_document(tmp_path, b"", b"x")
@@ -169,7 +169,7 @@ def test_a_folder_is_no_document(tmp_path: Path) -> None:
 def test_a_pipe_is_no_document(tmp_path: Path) -> None:
     """Opening a pipe would wait for ever."""
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(DocumentError, match="no regular file"):
+    with pytest.raises(DocumentError, match="not a regular file"):
         read_document(tmp_path / "pipe")
 
 
