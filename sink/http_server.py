@@ -4,6 +4,7 @@ import json
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
@@ -59,7 +60,7 @@ class HttpServer(ThreadingMixIn, TCPServer):
         self.address_family = AF_INET6 if ":" in bind else AF_INET
         self.routes = routes
         super().__init__((bind, port), _Handler)
-        threading.Thread(target=self.serve_forever, name=f"http-{self.port}", daemon=True).start()
+        threading.Thread(target=self._serve, name=f"http-{self.port}", daemon=True).start()
 
     @property
     def port(self) -> int:
@@ -67,14 +68,22 @@ class HttpServer(ThreadingMixIn, TCPServer):
         return int(self.socket.getsockname()[1])
 
     def service_actions(self) -> None:
-        """End the serving thread once the port has been closed: it would poll the closed socket without a pause."""
+        """End the serving once the port has been closed: it would poll the closed socket without a pause."""
         if self.socket.fileno() < 0:
-            sys.exit()
+            raise _ClosedError
+
+    def _serve(self) -> None:
+        with suppress(_ClosedError):
+            self.serve_forever()
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Ignore a client that has disconnected; anything else is a bug, and its traceback is printed."""
         if not isinstance(sys.exc_info()[1], OSError):
             super().handle_error(request, client_address)  # type: ignore[arg-type]  # typed as a socket there
+
+
+class _ClosedError(Exception):
+    """The port has been closed."""
 
 
 class _Handler(BaseHTTPRequestHandler):

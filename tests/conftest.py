@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections import Counter
 
 import pytest
 
@@ -11,6 +12,20 @@ pytest_plugins = ["unit_run"]
 def pytest_configure() -> None:
     """Heed Ctrl-C also where the tests run in the background of a shell, which ignores it: some send it."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that may take longest, then with those of many tests: what is left last is short.
+
+    The workers of xdist take file by file in this order.
+    """
+    time_outs = {item.path: 0 for item in items}
+    for item in items:
+        mark = item.get_closest_marker("timeout")
+        time_outs[item.path] = max(time_outs[item.path], mark.args[0] if mark else 0)
+    sizes = Counter(item.path for item in items)
+    items.sort(key=lambda item: (-time_outs[item.path], -sizes[item.path], item.path))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

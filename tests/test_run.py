@@ -8,7 +8,7 @@ import pytest
 
 from runbook.errors import UsageError
 from tests.lint import ROOT
-from tests.run import Selection
+from tests.run import _PARALLEL, Selection
 from tests.selection import refuse_unknown
 
 TINY = "tests/test_durations.py"
@@ -45,14 +45,14 @@ def test_files_folders_and_single_tests_are_taken() -> None:
 
 def test_a_run_without_an_engine_is_one_run_of_pytest() -> None:
     assert [*Selection(only=("a", "b")).runs()] == [
-        ("-m", "not live and not real and not docker", "-n", "2", "--dist", "loadfile", "a", "b")
+        ("-m", "not live and not real and not docker", *_PARALLEL, "a", "b")
     ]
 
 
 def test_the_tests_on_an_engine_go_alone_and_first() -> None:
     first, second = Selection(docker=True, real=True).runs()
     assert first == ("-m", "docker and not live", "tests")
-    assert second[:4] == ("-m", "not live and not docker", "-n", "2")
+    assert second[:3] == ("-m", "not live and not docker", "-n")
     assert "--cov" in second
 
 

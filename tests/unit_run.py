@@ -184,10 +184,11 @@ def _outside(thing: object) -> str:
 
 def _reached(thing: object) -> Iterator[object]:
     """Yield what a function names, and what a class of the tests holds; the classes under test have too much."""
-    if isinstance(thing, type) and _is_ours(thing) and _module(thing).partition(".")[0] not in UNDER_TEST:
+    module = _module(thing)
+    if isinstance(thing, type) and _is_ours(module) and module.partition(".")[0] not in UNDER_TEST:
         yield from vars(thing).values()
         yield from thing.__bases__
-    if isinstance(thing, types.FunctionType) and _is_ours(thing):
+    if isinstance(thing, types.FunctionType) and _is_ours(module):
         yield from (thing.__globals__[name] for name in _names(thing.__code__) if name in thing.__globals__)
         for cell in thing.__closure__ or ():
             with suppress(ValueError):  # not filled yet
@@ -210,7 +211,8 @@ def _module(thing: object) -> str:
     return name if isinstance(name, str) else ""
 
 
-def _is_ours(thing: object) -> bool:
-    """Tell if a thing is written in this project: not in Python's library, and not in a package."""
-    file = getattr(sys.modules.get(_module(thing)), "__file__", None)
+@functools.cache
+def _is_ours(module: str) -> bool:
+    """Tell if a module is written in this project: not Python's library, and not a package."""
+    file = getattr(sys.modules.get(module), "__file__", None)
     return bool(file) and not any(Path(file).is_relative_to(folder) for folder in INSTALLED)

@@ -19,6 +19,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from alone import Files
+from interrupted import MEMORY
 
 from runbook.commands import run_context
 from runbook.commands.apply import steps as apply
@@ -124,7 +125,7 @@ def main(pairs: str, variant: str) -> None:
     order = free if variant == "free" else met
     seen, violations = [], []
     for number in range(int(pairs)):
-        with TemporaryDirectory() as folder:
+        with TemporaryDirectory(dir=MEMORY) as folder:
             files = Files(Path(folder))
             one, other = Path(folder) / "a", Path(folder) / ("a" if number % 2 else "b")
             codes = order(

@@ -4,6 +4,7 @@ From the first line of the record to its last: the record, the copies, the journ
 way, the undo of a setup that failed once it had written, and a full disk at each write. Violations are printed as JSON.
 """
 
+import gc
 import json
 import os
 import signal
@@ -14,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import NoReturn
 
 from alone import Files
-from interrupted import FullDisk, Point, Shim, calls_of, die, in_fork, naive
+from interrupted import MEMORY, FullDisk, Point, Shim, calls_of, die, in_fork, naive
 
 from runbook.commands.apply import steps
 from runbook.commands.apply.steps import Apply
@@ -30,7 +31,7 @@ class Scene:
     """Files as they were, and the state directory of the commands."""
 
     def __init__(self) -> None:
-        self._folder = TemporaryDirectory()
+        self._folder = TemporaryDirectory(dir=MEMORY)
         self.directory = Path(self._folder.name)
         self.state_dir = self.directory / ".runbook"
         self.files = Files(Path(self._folder.name))
@@ -180,10 +181,19 @@ def disk_full() -> Iterator[tuple[Point, str]]:
 MODES = {"killed": killed, "rollback": rollback_killed, "undo": undo_killed, "full": disk_full}
 
 
+def warm_up() -> None:
+    """Import here what the commands import when they need it, not in each of a thousand forks."""
+    scene = Scene()
+    scene.setting_up()()
+    scene.rolling_back()()
+    gc.freeze()  # what is never collected is never copied
+
+
 def main(mode: str, variant: str) -> None:
     """Go through all points; for a broken variant, until the first one at which it shows."""
     if variant == "naive":
         steps.write_documents = lambda changes, *, journal: naive(changes, journal) or ()  # type: ignore[assignment,func-returns-value]  # the broken variant
+    warm_up()
     seen, violations = 0, []
     for point, wrong in MODES[mode]():
         seen += 1

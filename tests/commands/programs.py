@@ -12,13 +12,13 @@ ROOT = FOLDER.parents[1]
 
 
 def outcome(program: str, *arguments: str) -> dict[str, Any]:
-    """Return what a program found; it ends within three minutes."""
+    """Return what a program found; it ends within eight minutes."""
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     done = subprocess.run(
         [sys.executable, FOLDER / program, *arguments],
         capture_output=True,
         check=True,
-        timeout=170,
+        timeout=480,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
     )
     return dict(json.loads(done.stdout))

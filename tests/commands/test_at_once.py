@@ -1,6 +1,9 @@
 """Two setups at once on the same files: one does its work, the other waits for nobody and loses nothing."""
 
+import pytest
 from programs import outcome
+
+pytestmark = pytest.mark.timeout(300)
 
 
 def test_two_setups_that_start_at_once_lose_nothing() -> None:

@@ -3,12 +3,15 @@
 import os
 from pathlib import Path
 
+import pytest
 from alone import Files
 from found_dashboards import found_dashboard
 from found_rules import found_rules
 
 from runbook.commands.setup.result import SetupResult
 from runbook.files.file_change import FileChange
+
+pytestmark = pytest.mark.timeout(300)
 
 CASES = 1000 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 150
 

@@ -3,6 +3,8 @@
 import pytest
 from programs import outcome
 
+pytestmark = pytest.mark.timeout(500)
+
 
 def test_a_setup_that_is_killed_anywhere_is_put_right_by_the_next_command() -> None:
     """Before, after and in the middle of every write, fsync, rename, truncation, removal: exact bytes, same inode."""

@@ -16,6 +16,8 @@ from hold import HELD
 from runbook.local_stack.stack import down, up
 from runbook.observer import NullObserver
 
+pytestmark = pytest.mark.timeout(300)
+
 ENDS_WITHIN_S = 90
 HELD_PROGRAM = (sys.executable, "-u", str(Path(__file__).parents[1] / "hold.py"))
 # A moment is the first output that holds this text; "" is the very start.
