@@ -117,7 +117,7 @@ def _dashboard_file_served(target: Target, change: FileChange) -> Served:
     if dashboard is None:
         return Served(is_served=False, saw=f"Grafana has no dashboard {uid}")
     wrong = served_panels_difference(dashboard.panels, change)
-    saw = wrong or f"every panel of the file, and what was changed as before ({len(dashboard.panels)} panels)"
+    saw = wrong or f"all panels of the file are served, what was changed as before ({len(dashboard.panels)} panels)"
     return Served(is_served=not wrong, saw=f"version {dashboard.version}: {saw}")
 
 
@@ -126,7 +126,7 @@ def _rules_file_loaded(target: Target, change: FileChange) -> Served:
     mine = [group for group in groups if group.file == target.prometheus.rules_inside] or groups
     loaded = [GroupedRule(group=group.name, rule=_as_written(rule)) for group in mine for rule in group.rules]
     wrong = loaded_rules_difference(loaded, change)
-    saw = wrong or f"every rule of the file, and what was changed as before ({len(loaded)} rules)"
+    saw = wrong or f"all rules of the file are loaded, what was changed as before ({len(loaded)} rules)"
     return Served(is_served=not wrong, saw=saw)
 
 

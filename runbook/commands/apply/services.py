@@ -121,7 +121,7 @@ class Services:
             Evidence(source=f"POST {shown_url(settings.url)}/-/reload", saw=answered or "no answer"),
         )
         if inside.is_current and answered == str(HTTPStatus.OK.value):
-            reason = f"{service.container} has reloaded its files, and has the new rules file inside"
+            reason = f"{service.container} has reloaded its files; the rules file inside is that of this host"
             return StepOutput(value=None, outcome="changed", reason=reason, evidence=seen)
         self._must_be_acceptable(path)
         why = f"a reload is not available ({answered or 'no answer'})" if inside.is_current else inside.saw

@@ -236,7 +236,7 @@ class Apply:
         return RunbookError(
             ": ".join((state, "; ".join(one.seen for one in failed))) if failed else state,
             where="; ".join((*(one.where for one in failed), f"run {self._run_log.folder}")),
-            fix=self._by_hand() if not_back else failed[0].fix,
+            fix=failed[0].fix if failed and not not_back else self._by_hand(),
         )
 
     def _not_back(self) -> list[Path]:
