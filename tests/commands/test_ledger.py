@@ -25,7 +25,7 @@ from runbook.commands.verify.ledger import (
 )
 from runbook.model import Created, HopSight, LedgerSum
 from runbook.systems.grafana.client import Frame
-from runbook.systems.kafka.client import CrmEvent
+from runbook.systems.kafka.records import CrmEvent
 from runbook.systems.runtime import LogLine
 
 LEADS, JOBS = "apexflow.leads.created", "apexflow.jobs.created"

@@ -19,7 +19,7 @@ from runbook.systems.alertmanager.client import Matcher, Silence
 from runbook.systems.gateway.client import ProbeAnswer
 from runbook.systems.grafana.client import Datasource, DatasourceHealth, GrafanaHealth, ServedDashboard
 from runbook.systems.http import Readiness
-from runbook.systems.kafka.client import ClusterFacts, GroupFacts
+from runbook.systems.kafka.records import ClusterFacts, GroupFacts
 from runbook.systems.keycloak.client import RealmAnswer, Token
 from runbook.systems.prometheus.records import LoadedConfig, Rule, RuleGroup, ScrapeTarget, Series
 from runbook.systems.runtime import LogLine, PublishedPort, Runtime, Service, ServiceState

@@ -37,7 +37,7 @@ from runbook.diagnosis.verdict import verdict
 from runbook.flow import HOPS
 from runbook.invocation import inv
 from runbook.settings import Target
-from runbook.systems.kafka.client import GroupFacts
+from runbook.systems.kafka.records import GroupFacts
 from runbook.systems.runtime import LogLine, Service
 
 CASES: tuple[Case, ...] = tuple(case for hop in HOPS for case in import_module(f"hop_cases.{hop}").CASES)

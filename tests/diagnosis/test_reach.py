@@ -24,7 +24,7 @@ from runbook.diagnosis.verdict import verdict
 from runbook.errors import AnswerError
 from runbook.model import CheckStatus, Verdict
 from runbook.settings import Target
-from runbook.systems.kafka.client import GroupFacts
+from runbook.systems.kafka.records import GroupFacts
 from runbook.systems.runtime import PublishedPort
 
 KEYCLOAK_SILENT: Change = silent(Facts.realm, Facts.token)

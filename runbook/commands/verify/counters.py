@@ -14,7 +14,7 @@ from runbook.invocation import inv
 from runbook.model import Evidence, LedgerSum
 from runbook.settings import Target
 from runbook.systems.http import shown_url
-from runbook.systems.kafka.client import CrmEvent
+from runbook.systems.kafka.records import CrmEvent
 from runbook.systems.prometheus.client import Prometheus
 from runbook.systems.runtime import Runtime
 from runbook.systems.sink.client import Sink, SinkPage

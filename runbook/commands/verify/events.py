@@ -24,7 +24,8 @@ from runbook.model import Evidence
 from runbook.names import ALERT
 from runbook.settings import Target
 from runbook.systems.http import shown_url
-from runbook.systems.kafka.client import CrmEvent, Kafka
+from runbook.systems.kafka.client import Kafka
+from runbook.systems.kafka.records import CrmEvent
 from runbook.systems.prometheus.client import Prometheus
 from runbook.systems.runtime import Runtime, Service
 from runbook.waiting import watch

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from runbook.commands.traffic.counter_snapshot import Position, Snapshot
 from runbook.model import Created, EntityKind, HopSight, LedgerSum
 from runbook.systems.grafana.client import Frame
-from runbook.systems.kafka.client import CrmEvent
+from runbook.systems.kafka.records import CrmEvent
 from runbook.systems.runtime import LogLine
 
 _EVENT_TYPES: dict[EntityKind, str] = {"lead": "lead.created", "job": "job.created"}

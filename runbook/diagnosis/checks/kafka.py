@@ -6,7 +6,8 @@ from runbook.diagnosis.facts import Facts, saw
 from runbook.diagnosis.reach import port_check
 from runbook.diagnosis.service_state import down
 from runbook.errors import UnreachableError
-from runbook.systems.kafka.client import ClusterFacts, Kafka
+from runbook.systems.kafka.client import Kafka
+from runbook.systems.kafka.records import ClusterFacts
 
 
 @Fact

@@ -10,7 +10,8 @@ from runbook.diagnosis.facts import Facts, saw
 from runbook.diagnosis.reach import are_apart, joining, lost_finding, network_check, port_check
 from runbook.errors import AnswerError, UnreachableError
 from runbook.model import Evidence
-from runbook.systems.kafka.client import GroupFacts, Kafka
+from runbook.systems.kafka.client import Kafka
+from runbook.systems.kafka.records import GroupFacts
 from runbook.systems.runtime import Service
 
 _LISTENS: Final = "Listening to topics"

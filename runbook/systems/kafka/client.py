@@ -5,12 +5,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TypeVar
 
 from runbook.errors import AnswerError, UnreachableError, UsageError
 from runbook.invocation import inv
+from runbook.systems.kafka.records import ClusterFacts, CrmEvent, GroupFacts, Position
 from runbook.systems.kafka.settings import KafkaSettings
 from runbook.systems.redaction import redacted, secret_forms
 
@@ -20,44 +19,11 @@ if TYPE_CHECKING:
     from runbook.systems.kafka.reading import Reading
 
 T = TypeVar("T")
-Position = tuple[str, int]
 
 _POLL_S: Final = 0.2
 _KEPT: Final = 20
 _SECRET: Final = ("password", "secret", "passphrase", "pem", "oauthbearer.config")
 """Parts of the names of librdkafka's settings that hold a secret."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClusterFacts:
-    """The brokers at the addresses that they advertise, and every topic with its partitions."""
-
-    brokers: tuple[str, ...]
-    topics: Mapping[str, tuple[int, ...]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GroupFacts:
-    """A consumer group; each member is (client id, host, the partitions that it owns).
-
-    `state` is "stable", "empty", "dead" (there is no such group), "preparing_rebalancing" or "completing_rebalancing".
-    """
-
-    state: str
-    members: tuple[tuple[str, str, tuple[Position, ...]], ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CrmEvent:
-    """One event. `value` is None when `raw` is not a JSON object; `at` is the message's own timestamp."""
-
-    topic: str
-    partition: int
-    offset: int
-    key: str
-    at: datetime | None
-    value: dict[str, Any] | None
-    raw: bytes
 
 
 class Kafka:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaError, Message
 
-from runbook.systems.kafka.client import CrmEvent, Position
+from runbook.systems.kafka.records import CrmEvent, Position
 
 _BATCH: Final = 500
 _KEPT: Final = 20

@@ -13,7 +13,7 @@ from recorded import (
 
 from runbook.diagnosis.checks import sink
 from runbook.diagnosis.facts import Facts
-from runbook.systems.kafka.client import GroupFacts
+from runbook.systems.kafka.records import GroupFacts
 
 CASES = (
     replace(
