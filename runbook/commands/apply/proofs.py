@@ -14,7 +14,6 @@ from runbook.files.served_difference import GroupedRule, loaded_rules_difference
 from runbook.files.wanted_rule import Rule, WantedRule, differing_rule_fields
 from runbook.settings import Target
 from runbook.systems.grafana.client import Grafana
-from runbook.systems.http import shown_url
 from runbook.systems.prometheus.client import Prometheus
 from runbook.systems.prometheus.records import Rule as LoadedRule
 
@@ -138,8 +137,8 @@ def _as_written(rule: LoadedRule) -> Rule:
 
 
 def _dashboard_url(target: Target) -> str:
-    return f"{shown_url(target.grafana.url)}/api/dashboards/uid/{target.grafana.dashboard_uid}"
+    return f"{target.grafana.url}/api/dashboards/uid/{target.grafana.dashboard_uid}"
 
 
 def _rules_url(target: Target) -> str:
-    return f"{shown_url(target.prometheus.url)}/api/v1/rules"
+    return f"{target.prometheus.url}/api/v1/rules"

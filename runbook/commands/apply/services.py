@@ -21,7 +21,6 @@ from runbook.files.rules_validity import rules_problem
 from runbook.invocation import inv
 from runbook.model import Evidence
 from runbook.settings import Target
-from runbook.systems.http import shown_url
 from runbook.systems.prometheus.client import Prometheus
 from runbook.systems.runtime import Runtime, Service
 from runbook.waiting import Impossible, Pending, wait_until
@@ -118,7 +117,7 @@ class Services:
         answered = self._reload()
         seen = (
             Evidence(source=f"{settings.rules_inside} in {service.container}", saw=inside.saw),
-            Evidence(source=f"POST {shown_url(settings.url)}/-/reload", saw=answered or "no answer"),
+            Evidence(source=f"POST {settings.url}/-/reload", saw=answered or "no answer"),
         )
         if inside.is_current and answered == str(HTTPStatus.OK.value):
             reason = f"{service.container} has reloaded its files; the rules file inside is that of this host"
@@ -151,7 +150,7 @@ class Services:
         if answer.status == HTTPStatus.INTERNAL_SERVER_ERROR:
             raise RunbookError(
                 f"Prometheus refuses its files, so it was not restarted: {answer.body}",
-                where=f"POST {shown_url(settings.url)}/-/reload",
+                where=f"POST {settings.url}/-/reload",
                 fix="run promtool check rules on its rules files: the mistake may be older than this change",
             )
         return str(answer.status)

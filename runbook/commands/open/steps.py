@@ -7,7 +7,6 @@ from runbook.commands.run_context import RunContext
 from runbook.commands.task_run import StepOutput, TaskRun
 from runbook.errors import ExitCode
 from runbook.model import CommandResult
-from runbook.systems.http import shown_url
 
 
 def open_dashboard(context: RunContext, _options: OpenOptions) -> CommandResult:
@@ -15,11 +14,10 @@ def open_dashboard(context: RunContext, _options: OpenOptions) -> CommandResult:
     task_run = TaskRun("open", context)
     target = context.target
     url = f"{target.grafana.url}/d/{target.grafana.dashboard_uid}"
-    shown = f"{shown_url(target.grafana.url)}/d/{target.grafana.dashboard_uid}"
 
     def handed_over() -> StepOutput[None]:
         is_open = webbrowser.open(url)
-        return StepOutput(value=None, outcome="ok", reason=shown if is_open else f"no browser here; open {shown}")
+        return StepOutput(value=None, outcome="ok", reason=url if is_open else f"no browser here; open {url}")
 
     task_run.step("open", 6, handed_over)
     return task_run.result(CommandResult, "ok", ExitCode.OK)

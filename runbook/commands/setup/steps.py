@@ -28,7 +28,6 @@ from runbook.locks import files_lock
 from runbook.model import Evidence
 from runbook.settings import Target
 from runbook.systems.grafana.client import Grafana
-from runbook.systems.http import shown_url
 from runbook.systems.runtime import Runtime, Service
 from runbook.wording import counted
 
@@ -152,8 +151,8 @@ def _asked_datasource(target: Target) -> Datasource:
     names = ", ".join(source.name for source in sources) or "none"
     raise RunbookError(
         f"Grafana has no datasource {settings.datasource!r}; it has: {names}",
-        where=f"{shown_url(settings.url)}/api/datasources",
-        fix="set RUNBOOK_GRAFANA_DATASOURCE to the name of the one for Prometheus, or provision it",
+        where=f"{settings.url}/api/datasources",
+        fix=f"set {settings.variable('datasource')} to the name of the one for Prometheus, or provision it",
     )
 
 

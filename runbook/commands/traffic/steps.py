@@ -24,7 +24,6 @@ from runbook.invocation import inv
 from runbook.model import Created, Evidence, Ledger, LedgerRow, Problem
 from runbook.runs.run_log import RunLog
 from runbook.settings import Target
-from runbook.systems.http import shown_url
 from runbook.systems.kafka.client import Kafka
 from runbook.systems.kafka.settings import KafkaSettings
 from runbook.systems.keycloak.client import Keycloak, Token
@@ -70,7 +69,7 @@ def traffic(context: RunContext, options: TrafficOptions) -> TrafficResult:
 
 def _token(target: Target) -> StepOutput[Token]:
     token = Keycloak(target.keycloak).token()
-    where = f"{shown_url(target.keycloak.url)}/realms/{target.keycloak.realm}"
+    where = f"{target.keycloak.url}/realms/{target.keycloak.realm}"
     if not token.tenant_id:
         raise RunbookError(
             f"The token of {target.keycloak.username} names no tenant: there is no claim tenant_id",
@@ -128,7 +127,7 @@ def _samples(target: Target, page: Snapshot | None, timeout_s: float) -> Snapsho
         sampled,
         what=f"A first sample of job {target.prometheus.job}",
         deadline_s=min(timeout_s, _FIRST_SAMPLE_S),
-        where=f"{shown_url(target.prometheus.url)}/api/v1/targets",
+        where=f"{target.prometheus.url}/api/v1/targets",
         fix=inv("troubleshoot --hop prometheus"),
         every_s=0.2,
     )

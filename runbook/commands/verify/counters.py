@@ -13,7 +13,6 @@ from runbook.errors import RunbookError
 from runbook.invocation import inv
 from runbook.model import Evidence, LedgerSum
 from runbook.settings import Target
-from runbook.systems.http import shown_url
 from runbook.systems.kafka.records import CrmEvent
 from runbook.systems.prometheus.client import Prometheus
 from runbook.systems.runtime import Runtime
@@ -49,7 +48,7 @@ def sink_counts(
         pages[:] = [sink.page()]
         return snapshot_of_page(pages[0])
 
-    source = f"GET {shown_url(target.sink.metrics_url)}"
+    source = f"GET {target.sink.metrics_url}"
     closing = _Closing(target=target, sent=sent, runtime=runtime, timeout_s=timeout_s)
     counts = closing.counts("sink", sent.baseline.page, read, events)
     return _counted(replace(counts, page=pages[0]), source, closing)
@@ -67,7 +66,7 @@ def prometheus_counts(
         if found is None:
             raise RunbookError(
                 f"Prometheus holds no fresh sample of job {job}",
-                where=f"{shown_url(target.prometheus.url)}/api/v1/query",
+                where=f"{target.prometheus.url}/api/v1/query",
                 fix=inv("troubleshoot --hop prometheus"),
             )
         return found
@@ -75,7 +74,7 @@ def prometheus_counts(
     closing = _Closing(target=target, sent=sent, runtime=runtime, timeout_s=timeout_s)
     counts = closing.counts("Prometheus", sent.baseline.sampled, read, events)
     first = _first_scrapes(prometheus, job, sent, events) if events else {}
-    source = f'GET {shown_url(target.prometheus.url)}/api/v1/query {{job="{job}"}}'
+    source = f'GET {target.prometheus.url}/api/v1/query {{job="{job}"}}'
     return _counted(replace(counts, first_at=first), source, closing)
 
 

@@ -23,7 +23,6 @@ from runbook.commands.verify.ledger import (
 from runbook.model import Evidence
 from runbook.names import ALERT
 from runbook.settings import Target
-from runbook.systems.http import shown_url
 from runbook.systems.kafka.client import Kafka
 from runbook.systems.kafka.records import CrmEvent
 from runbook.systems.prometheus.client import Prometheus
@@ -137,7 +136,7 @@ def alert_rule(target: Target, timeout_s: float) -> StepOutput[AlertSeen]:
         return seen, all(rule.health != "unknown" for _, rule in loaded)
 
     seen, _ = watch(look, deadline_s=timeout_s, every_s=EVERY_S)
-    source = f"GET {shown_url(target.prometheus.url)}/api/v1/rules"
+    source = f"GET {target.prometheus.url}/api/v1/rules"
     return looked(seen, seen.is_loaded and not seen.is_firing, seen.saw, source=source)
 
 

@@ -18,7 +18,6 @@ from runbook.invocation import inv
 from runbook.settings import Target
 from runbook.systems.grafana.client import Frame as PanelFrame
 from runbook.systems.grafana.client import Grafana
-from runbook.systems.http import shown_url
 from runbook.waiting import watch
 
 BY_TOPIC, TOP_TENANTS = 20, 21
@@ -74,7 +73,7 @@ def panels_seen(
     by_topic = ", ".join(f"{topic} {seen.rate_of_topic(topic):.4g}/s" for topic in sorted(since))
     by_tenant = ", ".join(f"{name} {seen.rate_of_tenant(name):.4g}/s" for name in sorted(sent.tenants))
     saw = f"panel 20: {by_topic or 'no topic of this run'}; panel 21: {by_tenant}"
-    return looked(seen, is_complete, saw, source=f"POST {shown_url(target.grafana.url)}/api/ds/query")
+    return looked(seen, is_complete, saw, source=f"POST {target.grafana.url}/api/ds/query")
 
 
 def _scraped_by(events: EventsSeen | None, samples: CountsSeen | None) -> dict[str, datetime]:
@@ -88,7 +87,7 @@ def _scraped_by(events: EventsSeen | None, samples: CountsSeen | None) -> dict[s
 
 
 def _served_panels(grafana: Grafana, target: Target) -> dict[int, Mapping[str, Any]]:
-    where = f"{shown_url(target.grafana.url)}/d/{target.grafana.dashboard_uid}"
+    where = f"{target.grafana.url}/d/{target.grafana.dashboard_uid}"
     dashboard = grafana.dashboard(target.grafana.dashboard_uid)
     found = present(dashboard.panels if dashboard else (), wanted_panels(Datasource()).panels)
     for number in (BY_TOPIC, TOP_TENANTS):
@@ -105,8 +104,8 @@ def _datasource_uid(grafana: Grafana, target: Target) -> str:
     if not found:
         raise RunbookError(
             f"Grafana has no datasource {settings.datasource!r}",
-            where=f"{shown_url(settings.url)}/api/datasources",
-            fix="provision it, or set RUNBOOK_GRAFANA_DATASOURCE to its name",
+            where=f"{settings.url}/api/datasources",
+            fix=f"provision it, or set {settings.variable('datasource')} to its name",
         )
     return found[0].uid
 

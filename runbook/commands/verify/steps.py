@@ -29,7 +29,6 @@ from runbook.errors import ExitCode, RunbookError
 from runbook.model import Created, Criterion, Evidence, HopSight, Ledger, LedgerRow, Sight
 from runbook.names import ALERT
 from runbook.settings import Target
-from runbook.systems.http import shown_url
 
 CLAIMS = {
     1: "Panel 20 shows timeseries lines for both lead and job events",
@@ -106,9 +105,7 @@ def _lines_criterion(target: Target, panels: PanelsSeen | None) -> Criterion:
         return _unread(1)
     rates = {topic: panels.rate_of_topic(topic) for topic in (target.kafka.lead_topic, target.kafka.job_topic)}
     saw = ", ".join(f"{topic} {rate:.4g} events/s" for topic, rate in rates.items())
-    return _criterion(
-        1, all(rate > 0 for rate in rates.values()), source=f"{shown_url(target.grafana.url)}, panel 20", saw=saw
-    )
+    return _criterion(1, all(rate > 0 for rate in rates.values()), source=f"{target.grafana.url}, panel 20", saw=saw)
 
 
 def _tenants_criterion(target: Target, panels: PanelsSeen | None) -> Criterion:
@@ -117,16 +114,14 @@ def _tenants_criterion(target: Target, panels: PanelsSeen | None) -> Criterion:
     tenants = sorted({frame.labels.get("tenant_id", "") for frame in panels.top_tenants})
     rates = {tenant: panels.rate_of_tenant(tenant) for tenant in tenants}
     saw = ", ".join(f"{tenant} {rate:.4g} events/s" for tenant, rate in rates.items()) or "no tenant"
-    return _criterion(
-        2, any(rate > 0 for rate in rates.values()), source=f"{shown_url(target.grafana.url)}, panel 21", saw=saw
-    )
+    return _criterion(2, any(rate > 0 for rate in rates.values()), source=f"{target.grafana.url}, panel 21", saw=saw)
 
 
 def _alert_criterion(target: Target, alert: AlertSeen | None) -> Criterion:
     if alert is None:
         return _unread(3)
     is_met = alert.is_loaded and not alert.is_firing
-    return _criterion(3, is_met, source=f"GET {shown_url(target.prometheus.url)}/api/v1/rules", saw=alert.saw)
+    return _criterion(3, is_met, source=f"GET {target.prometheus.url}/api/v1/rules", saw=alert.saw)
 
 
 def _metrics_criterion(target: Target, counts: CountsSeen | None) -> Criterion:
@@ -137,7 +132,7 @@ def _metrics_criterion(target: Target, counts: CountsSeen | None) -> Criterion:
     if page.next_offsets and not shown:
         shown = f"positions of {len(page.next_offsets)} partitions; nothing counted since the sink was started"
     saw = f"{page.size_bytes} bytes; {shown or 'no crm_events_ingested_total'}"
-    source = f"GET {shown_url(target.sink.metrics_url)}"
+    source = f"GET {target.sink.metrics_url}"
     return _criterion(4, bool(page.counters or page.next_offsets), source=source, saw=saw)
 
 
