@@ -1,9 +1,11 @@
 """The JSON view: one document per result; the tests hold the schema without room for fields that it does not name."""
 
 import json
-from dataclasses import fields, replace
+from dataclasses import fields, is_dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Any
+from importlib import import_module
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
 
 import pytest
 from everything import Everything
@@ -19,6 +21,7 @@ from runbook.commands.silence.result import Silenced
 from runbook.console import document, json_text, schema
 from runbook.errors import ExitCode
 
+COMMANDS = Path(__file__).parents[2] / "runbook" / "commands"
 RECORDS = {
     "evidence": model.Evidence,
     "step": model.StepResult,
@@ -35,6 +38,32 @@ RECORDS = {
     "silence": Silenced,
     "line": model.Line,
 }
+
+
+OF_THE_LEDGER = {model.Ledger, model.LedgerRow, model.Created}
+"""Records that the document writes in a shape of its own."""
+
+
+def records_in(kind: object) -> set[type]:
+    """Return every record that a type holds, at any depth."""
+    if isinstance(kind, type) and is_dataclass(kind):
+        return {kind}.union(*(records_in(one) for one in get_type_hints(kind).values()))
+    return set[type]().union(*(records_in(one) for one in get_args(kind)))
+
+
+def test_every_record_of_a_result_is_compared_with_the_schema() -> None:
+    """A command that is added brings its records along."""
+    assert records_in(Everything) - {Everything} == set(RECORDS.values()) | OF_THE_LEDGER
+
+
+@pytest.mark.parametrize("path", sorted(COMMANDS.glob("*/result.py")), ids=lambda path: path.parent.name)
+def test_everything_has_the_fields_of_every_command(path: Path) -> None:
+    """What a command adds is in the golden files and in the documents that are tried here."""
+    module = import_module(f"runbook.commands.{path.parent.name}.result")
+    kinds = [kind for kind in vars(module).values() if isinstance(kind, type) and issubclass(kind, model.CommandResult)]
+    added = {field.name for kind in kinds for field in fields(kind)}
+
+    assert added <= {field.name for field in fields(Everything)}
 
 
 @pytest.mark.parametrize("name", ["healthy", "failing", "listing"])
