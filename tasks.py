@@ -28,13 +28,12 @@ from runbook.commands.task_builder import command
 from runbook.commands.traffic.options import TrafficOptions
 from runbook.commands.troubleshoot.options import TroubleshootOptions
 from runbook.commands.verify.options import VerifyOptions
-from runbook.interrupts import Interrupted, become_interruptible, uninterrupted
+from runbook.interrupts import Interrupted, uninterrupted
 
 if TYPE_CHECKING:
     from runbook.commands.run_context import RunContext
     from runbook.model import CommandResult
 
-become_interruptible()
 
 _ROOT = Path(__file__).resolve().parent
 

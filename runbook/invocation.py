@@ -26,8 +26,8 @@ _current: Final = _Invocation()
 
 
 def called_as(program: str) -> None:
-    """Note the program that the operator typed; `CRM_RUNBOOK_PROGRAM` goes first."""
-    _current.program = shlex.quote(os.environ.get(PROGRAM_VARIABLE) or program)
+    """Note the program that the operator typed; `CRM_RUNBOOK_PROGRAM` goes first, and is not handed on to children."""
+    _current.program = shlex.quote(os.environ.pop(PROGRAM_VARIABLE, "") or program)
 
 
 def works_on(target: str) -> None:

@@ -268,7 +268,7 @@ def ended(scene: Scene, folder: Path, arguments: str) -> subprocess.CompletedPro
     return subprocess.run(
         [PROGRAM, *arguments.split(), *(["--json"] if is_json else [])],
         cwd=folder,
-        env={**kept, **scene.environment, "COLUMNS": "400"},
+        env={**kept, **scene.environment, "COLUMNS": "400", "PYTHONDONTWRITEBYTECODE": "1"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
