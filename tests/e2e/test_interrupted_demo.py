@@ -25,7 +25,7 @@ MOMENTS = (
     "",
     "local stack",
     "is ready after",
-    "parts ready",
+    "services ready",
     "datasource",
     "+++",
     "back up",
