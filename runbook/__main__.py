@@ -1,6 +1,7 @@
 """The program `inv`, also called `crm-runbook`: the tasks of tasks.py, interruptible from the first moment on."""
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -21,9 +22,12 @@ def main() -> None:
 
 
 def _typed() -> str:
-    """Return the program's name as it was typed."""
-    name = Path(sys.argv[0]).name
-    return "inv" if name == "__main__.py" else name.removesuffix(".exe")
+    """Return the program as it can be typed again: by its name if that leads to it, else by its path."""
+    path = Path(sys.argv[0])
+    if path.name == "__main__.py":
+        return "inv"
+    found = shutil.which(path.stem)
+    return path.stem if found and Path(found).resolve() == path.resolve() else str(path)
 
 
 if __name__ == "__main__":

@@ -69,9 +69,13 @@ def from_command_line(kind: type[O], given: Mapping[str, object]) -> O:
 
 def _converted(one: Field[Any], value: object) -> object:
     convert: Convert | None = one.metadata[_CONVERT]
+    flag = f"--{parameter(one).strip('_').replace('_', '-')}"
+    if value == "" != default_of(one):
+        fix = f"give it a value, or leave {flag} out"
+        raise UsageError(f"{flag} is empty", where=f"option {flag}", fix=fix)  # as an unset shell variable is
     if convert is None or not isinstance(value, str):
         return value
-    return convert(f"--{parameter(one).strip('_').replace('_', '-')}", value)
+    return convert(flag, value)
 
 
 def whole(flag: str, text: str) -> int:

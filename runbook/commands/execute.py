@@ -1,11 +1,13 @@
 """What every command does around its work: context, run log, result, report, exit code. Nothing else gets out."""
 
+import errno
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import import_module
 from importlib.util import find_spec
+from typing import Final
 
 from rich.console import RenderableType
 
@@ -17,6 +19,8 @@ from runbook.invocation import inv, works_on
 from runbook.model import CommandResult, Problem
 from runbook.runs.run_log import RunLog
 from runbook.settings import option_for, unknown_variables
+
+_REFUSALS: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT})
 
 Work = Callable[[RunContext], CommandResult]
 
@@ -61,6 +65,9 @@ def execute(
         result = ended("interrupted", ExitCode.INTERRUPTED, _interrupted(context))
     except RunbookError as error:
         result = ended("failed", error.exit_code, context.problem(error))
+    except OSError as error:
+        problem = context.problem(_refused(error) or defect(error, context.state_dir / "defects"))
+        result = ended("failed", ExitCode.PROBLEM, problem)
     except Exception as error:  # noqa: BLE001 - the one place where nothing may get out as a bare traceback
         problem = context.problem(defect(error, context.state_dir / "defects"))
         result = ended("failed", ExitCode.PROBLEM, problem)
@@ -87,6 +94,14 @@ def _shown(context: RunContext, screen: Screen, result: CommandResult, *, has_re
         screen.says(context.local_stack_hint)
     screen.shows(result, views_of(result), run_folder=run_log.folder if run_log else None)
     return result.exit_code
+
+
+def _refused(error: OSError) -> RunbookError | None:
+    """Return what the operating system refused, in three parts; None if it is no matter of rights or of room."""
+    if error.errno not in _REFUSALS or not error.filename:
+        return None
+    fix = "use a folder of your own (HOME, the working directory), or run as the user who owns it"
+    return RunbookError(f"{error.strerror}", where=str(error.filename), fix=fix)
 
 
 def views_of(result: CommandResult) -> Iterable[RenderableType]:

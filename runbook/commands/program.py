@@ -1,5 +1,6 @@
 """The command line: Invoke's program with this project's exit codes, and three parts for every mistake."""
 
+import re
 import shlex
 import sys
 from collections.abc import Callable
@@ -17,6 +18,7 @@ _HEEDED: Final = frozenset(
 )
 """Invoke's own options that mean something here; any other is refused: it would be offered and not heeded."""
 
+_NEEDS_VALUE: Final = re.compile(r"^Flag .*Argument: ([\w-]+).*needed value")
 _DRY: Final = frozenset({"setup"})
 _ONE_DOCUMENT: Final = "json"
 
@@ -38,6 +40,10 @@ class RunbookProgram(Program):
             super().run(argv, exit)
         except RunbookError as error:
             sys.exit(_shown(error))
+
+    def create_config(self) -> None:
+        """Read no settings file of Invoke's: what it sets would mean nothing here, and the home may be unreadable."""
+        self.config = self.config_class(lazy=True)
 
     def parse_core(self, argv: list[str] | None) -> None:
         """Refuse what Invoke would offer and this program would not heed. Raises UsageError."""
@@ -109,6 +115,9 @@ class RunbookProgram(Program):
         """Return Invoke's complaint in three parts, with the nearest names of what it did not know."""
         where = f"command line: {shlex.join(self.argv[1:])}"
         unknown = said.removeprefix("No idea what '").removesuffix("' is!")
+        if without := _NEEDS_VALUE.search(said):
+            flag = f"--{without[1]}"
+            return UsageError(f"{flag} needs a value", where=where, fix=f"{flag} VALUE, or leave it out")
         if unknown == said:
             return UsageError(said, where=where, fix=f"{inv('--list')}, or {inv('--help')} COMMAND")
         if unknown.startswith("-"):

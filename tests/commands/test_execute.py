@@ -50,6 +50,9 @@ def broken(context):
     context.run_log
     return 1 / 0
 
+def forbidden(context):
+    raise PermissionError(13, "Permission denied", "/somebody/else")
+
 def waits(context):
     context.run_log
     context.screen.says("waiting")
@@ -108,6 +111,7 @@ def only_document(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
         ("refused", 1, "failed"),
         ("locked", 5, "failed"),
         ("broken", 1, "failed"),
+        ("forbidden", 1, "failed"),
         ("full_disk", 1, "failed"),
     ],
 )
@@ -160,6 +164,14 @@ def test_a_defect_keeps_its_trace_in_a_file(program: list[str], tmp_path: Path) 
 
     assert "defect of this tool" in done.stderr
     assert "ZeroDivisionError" in (tmp_path / ".runbook" / "defects" / "trace.txt").read_text()
+
+
+def test_what_the_system_refuses_is_no_defect(program: list[str], tmp_path: Path) -> None:
+    done = run(program, tmp_path, "forbidden", "live")
+
+    assert "Permission denied" in done.stderr
+    assert "/somebody/else" in done.stderr
+    assert "defect of this tool" not in done.stderr
 
 
 def test_a_result_that_could_not_be_kept_is_no_success(program: list[str], tmp_path: Path) -> None:

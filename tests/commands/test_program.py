@@ -177,3 +177,29 @@ def test_an_unknown_variable_is_named_with_the_nearest_one(tmp_path: Path) -> No
     assert "RUNBOOK_GRAFANA_PASWORD" in done.stderr
     assert "RUNBOOK_GRAFANA_PASSWORD" in done.stderr
     assert json.loads(done.stdout)["outcome"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("traffic --leads", "--leads needs a value"),
+        ("verify --run ''", "--run is empty"),
+        ("unsilence --silence ''", "--silence is empty"),
+        ("setup --dashboard ''", "--dashboard is empty"),
+        ("logs --follow --tail 2", "--follow does not go with --tail"),
+        ("logs --follow --json", "--follow does not go with --json"),
+    ],
+)
+def test_a_value_that_is_missing_or_has_no_effect_is_refused(tmp_path: Path, line: str, said: str) -> None:
+    """An unset shell variable must not mean "the newest run", nor "every silence"."""
+    done = typed(line, tmp_path)
+
+    assert done.returncode == 4
+    assert said in done.stderr
+
+
+def test_a_settings_file_of_invoke_is_not_read(tmp_path: Path) -> None:
+    """Whatever is in the home of who runs the tool: it would mean nothing here."""
+    (tmp_path / ".invoke.yaml").write_text("tasks: [not a table", encoding="utf-8")
+
+    assert typed("history", tmp_path, environment={"HOME": str(tmp_path)}).returncode == 0

@@ -331,6 +331,23 @@ def test_a_run_of_yesterday_is_asked_for_at_its_own_time() -> None:
     assert len(ranges) == 2
 
 
+def test_the_traffic_of_a_fault_injection_is_not_the_newest_run(tmp_path: Path) -> None:
+    """`stack.break` and `stack.mend` create leads too; who asks for no run means his own."""
+    for task in ("traffic", "stack.break"):
+        run_log = begin_run(tmp_path, task=task, target="local")
+        run_log.append("traffic", {"leads": 1, "jobs": 0, "rate": None})
+        run_log.append("created", created(task))
+
+    assert [one.label for one in traffic_run(tmp_path, target="local", run_id=None).created] == ["traffic"]
+
+
+def created(label: str) -> Created:
+    at = datetime.now(UTC)
+    return Created(
+        kind="lead", id=1, tenant_id="acme", topic=LEADS, label=label, sent_at=at, answered_at=at, status=200
+    )
+
+
 def test_a_run_without_traffic_has_nothing_to_prove(tmp_path: Path) -> None:
     run_log = begin_run(tmp_path, task="traffic", target="local")
     run_log.append("traffic", {"leads": 5, "jobs": 2, "rate": None})

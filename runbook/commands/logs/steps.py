@@ -25,7 +25,11 @@ def logs(context: RunContext, options: LogsOptions) -> LogsResult:
     Raises UsageError for a senseless `since` or `tail`.
     """
     start, count = _start(options.since), _count(options.tail, options.since)
-    if options.follow and not options.json:
+    if options.follow and (options.json or options.tail is not None):
+        other = "--json" if options.json else "--tail"
+        fix = f"leave {other} out; --since says from when on"
+        raise UsageError(f"--follow does not go with {other}", where="option --follow", fix=fix)
+    if options.follow:
         for line in followed(context, start):
             context.screen.shows_line(line)
     task_run = TaskRun("logs", context)

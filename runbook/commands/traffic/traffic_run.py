@@ -1,5 +1,6 @@
 """The traffic run that is to be proven, as its log tells it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -65,7 +66,7 @@ def traffic_run(state_dir: Path, *, target: str, run_id: str | None) -> TrafficR
     if run_id:
         run_log = open_run(state_dir, run_id, target=target)
         return _traffic_run(run_id, run_log.events(), folder=run_log.folder)
-    found = newest_run(state_dir, holds(TRAFFIC), target=target)
+    found = newest_run(state_dir, _is_operators, target=target)
     if found.run_log is None:
         raise RunbookError(
             f"There is no traffic run on target {target!r} yet",
@@ -74,6 +75,11 @@ def traffic_run(state_dir: Path, *, target: str, run_id: str | None) -> TrafficR
         )
     newest = _traffic_run(found.run_log.run_id, found.events, folder=found.run_log.folder)
     return replace(newest, passed_over=found.passed_over)
+
+
+def _is_operators(events: Sequence[RunEvent]) -> bool:
+    """Whether a run is traffic that an operator asked for, and not what a fault injection needed."""
+    return holds(TRAFFIC)(events) and not str(events[0].data.get("task")).startswith("stack.")
 
 
 def _traffic_run(run_id: str, events: tuple[RunEvent, ...], *, folder: Path) -> TrafficRun:

@@ -10,5 +10,5 @@ from runbook.console.ledger import ledger_view
 
 def views(result: TrafficResult) -> Iterator[RenderableType]:
     """Yield what the command shows, from top to bottom."""
-    if result.ledger is not None:
+    if result.ledger is not None and result.ledger.rows:
         yield ledger_view(result.ledger)
