@@ -129,7 +129,7 @@ def _prctl(option: int, value: int) -> None:
 
 def _is_running(process: psutil.Process) -> bool:
     with suppress(psutil.NoSuchProcess):
-        return bool(process.status() != psutil.STATUS_ZOMBIE)
+        return bool(process.status() != psutil.STATUS_ZOMBIE or process.num_threads() > 1)
     return False
 
 

@@ -14,7 +14,7 @@ from tempfile import TemporaryFile
 from typing import Final
 
 from runbook.errors import ExitCode, RunbookError
-from runbook.invocation import called_as, inv
+from runbook.invocation import PROGRAM_VARIABLE, called_as, inv
 from runbook.local_stack.tools import found_tools
 from tests.children import Children, end_by_signals
 from tests.lint import ROOT
@@ -29,6 +29,7 @@ _PARALLEL: Final = ("-n", str(_CORES * 3 // 2), "--dist", "loadfile", "--no-load
 _UNIT: Final = ("-n", str(_CORES), "--dist", "worksteal")
 _PYTEST: Final = (sys.executable, "-m", "pytest")
 _LINT: Final = (sys.executable, "-m", "tests.lint")
+_UNWANTED: Final = frozenset({PROGRAM_VARIABLE, "PYTHONDONTWRITEBYTECODE"})
 _NODE: Final = (sys.executable, "-m", "pip", "install", "-q", "--require-hashes", "-r", "tests/conformance/node.lock")
 
 
@@ -136,11 +137,8 @@ def _pytest(children: Children, selection: Selection, options: Sequence[str], en
 
 
 def _environment() -> dict[str, str]:
-    """Return ours; who wants no bytecode beside the code has it in .venv: hundreds of processes use it."""
-    if not os.environ.get("PYTHONDONTWRITEBYTECODE"):
-        return dict(os.environ)
-    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    return {**kept, "PYTHONPYCACHEPREFIX": str(ROOT / ".venv" / "bytecode")}
+    """Return ours, without what would slow hundreds of processes down or change the commands that they print."""
+    return {name: value for name, value in os.environ.items() if name not in _UNWANTED}
 
 
 def _programs() -> dict[str, str]:

@@ -4,14 +4,16 @@ Only fast tests are run on the copies, up to the first that fails: those of the 
 files for the writers. The slow ones judge more files, not other things.
 """
 
-import os
+import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+pytestmark = pytest.mark.timeout(300)
 
 ROOT = Path(__file__).resolve().parents[2]
 EDITING = ("test_cases.py",)
@@ -54,40 +56,71 @@ MUTATIONS = [
 ]
 
 
-def outcome(copy: Path, names: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    """What some tests say of a copy of the package."""
-    tests = [str(Path(__file__).with_name(name)) for name in names]
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *tests]
-    environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
-    return subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, timeout=120, check=False)
+WITHOUT_A_BUG = "without a bug"
 
 
-@pytest.fixture
-def copy(tmp_path: Path) -> Path:
-    """A folder with the package, before all others on the path."""
+@dataclass(frozen=True)
+class Outcome:
+    """What pytest said of one copy of the package."""
+
+    code: int
+    output: str
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
+    """What the tests say of each copy; all are run by one program, which imports pytest once."""
+    folder = tmp_path_factory.mktemp("mutations")
+    copies = {WITHOUT_A_BUG: copied(folder / "right")}
+    tests = [EDITING + WRITING]
+    for number, (file, right, wrong) in enumerate(MUTATIONS):
+        copies[name_of(file, wrong)] = copy = copied(folder / str(number))
+        path = copy / "runbook" / "files" / file
+        source = path.read_text("utf-8")
+        assert source.count(right) == 1, name_of(file, wrong)
+        path.write_text(source.replace(right, wrong), "utf-8")
+        tests.append(WRITING if file in WRITERS else EDITING)
+    named = [
+        [str(copy), *(str(Path(__file__).with_name(name)) for name in names)]
+        for copy, names in zip(copies.values(), tests, strict=True)
+    ]
+    done = subprocess.run(
+        [sys.executable, Path(__file__).with_name("mutated.py")],
+        input=json.dumps(named),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=True,
+    )
+    return {name: Outcome(*found) for name, found in zip(copies, json.loads(done.stdout), strict=True)}
+
+
+def copied(folder: Path) -> Path:
+    """Copy what the editors are into a folder, which goes before all others on the path."""
     for name in ("files", "errors.py", "locks.py", "private_paths.py", "invocation.py", "__init__.py"):
-        source, goal = ROOT / "runbook" / name, tmp_path / "runbook" / name
+        source, goal = ROOT / "runbook" / name, folder / "runbook" / name
         if source.is_dir():
             shutil.copytree(source, goal, ignore=shutil.ignore_patterns("__pycache__"))
         elif source.is_file():
-            goal.parent.mkdir(exist_ok=True)
+            goal.parent.mkdir(exist_ok=True, parents=True)
             shutil.copy(source, goal)
-    return tmp_path
+    return folder
 
 
-def test_a_copy_without_a_bug_passes(copy: Path) -> None:
+def name_of(file: str, wrong: str) -> str:
+    return f"{file}:{wrong[:40]}"
+
+
+def test_a_copy_without_a_bug_passes(outcomes: dict[str, Outcome]) -> None:
     """The control: what fails below fails by its bug."""
-    done = outcome(copy, EDITING + WRITING)
-    assert done.returncode == 0, done.stdout
+    found = outcomes[WITHOUT_A_BUG]
+    assert found.code == 0, found.output
 
 
-@pytest.mark.parametrize(("file", "right", "wrong"), MUTATIONS, ids=[f"{m[0]}:{m[2][:40]}" for m in MUTATIONS])
-def test_a_bug_is_caught(copy: Path, file: str, right: str, wrong: str) -> None:
+@pytest.mark.parametrize("name", [name_of(file, wrong) for file, _, wrong in MUTATIONS])
+def test_a_bug_is_caught(outcomes: dict[str, Outcome], name: str) -> None:
     """At least one of the fast tests fails, and by an assertion or an error of the code, not of the test run."""
-    path = copy / "runbook" / "files" / file
-    source = path.read_text("utf-8")
-    assert source.count(right) == 1
-    path.write_text(source.replace(right, wrong), "utf-8")
-    done = outcome(copy, WRITING if file in WRITERS else EDITING)
-    assert done.returncode == 1, done.stdout
-    assert "FAILED" in done.stdout
+    found = outcomes[name]
+    assert found.code == 1, found.output
+    assert "FAILED" in found.output

@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from runbook.errors import RunbookError
+from runbook.local_stack.ports import is_taken
 from runbook.systems.processes.launcher import MARKER, Launch, Launcher
 
 Program = Callable[..., Launch]
@@ -20,6 +21,14 @@ Until = Callable[[Callable[[], bool]], None]
 SLEEPS = "print('here'); import signal; signal.pause()"
 DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('here'); signal.pause()"
 TRAPS = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(3)); print('here'); signal.pause()"
+
+OUTLIVED = """
+import ctypes, socket, threading
+listener = socket.create_server(("127.0.0.1", 0))
+threading.Thread(target=listener.accept).start()
+print("here", listener.getsockname()[1])
+ctypes.CDLL(None).pthread_exit(None)
+"""
 
 
 def said(launcher: Launcher, name: str = "part") -> str:
@@ -87,6 +96,19 @@ def test_a_program_that_ignores_sigterm_is_killed(launcher: Launcher, program: P
     launcher.stop(["part"], timeout_s=0.1)
 
     until(lambda: launcher.exit_code(record) == 137)
+
+
+def test_a_program_is_gone_with_its_last_thread(launcher: Launcher, program: Program, until: Until) -> None:
+    """Its main thread has ended and it counts as a zombie, but another thread still holds the port."""
+    record = launcher.start("part", program(OUTLIVED))
+    until(lambda: "here" in said(launcher))
+    port = int(said(launcher).split()[1])
+    until(lambda: psutil.Process(record.pid).status() == psutil.STATUS_ZOMBIE)
+
+    assert is_taken(port)
+    assert launcher.process(record)
+    launcher.stop(["part"], timeout_s=0)
+    assert not is_taken(port)
 
 
 def test_a_stopped_program_is_ended(launcher: Launcher, program: Program, until: Until) -> None:

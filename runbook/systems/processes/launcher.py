@@ -232,7 +232,8 @@ def _still_there_after(timeout_s: float, processes: list[psutil.Process]) -> lis
 
 
 def _is_gone(process: psutil.Process) -> bool:
+    """Tell if a process has ended with all its threads: a zombie whose others still end holds its ports meanwhile."""
     try:
-        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+        return not process.is_running() or (process.status() == psutil.STATUS_ZOMBIE and process.num_threads() <= 1)
     except psutil.NoSuchProcess:
         return True
