@@ -21,13 +21,12 @@ EXIT_CODES: Final = (
     "exit codes: 0 all counts are right; 1 something is missing, twice, or decreased; 3 a program is not here; 4 usage"
 )
 
-sys.path.insert(0, str(CHECKOUT / "tests" / "sink"))  # the brokers, the processes and the ledger of the tests
 
-from chaos import MOCK_GROUP, REAL_GROUP, Chaos, Result, broken  # noqa: E402  # found by the path above
-from journals import JournalAddress, sqlite_address  # noqa: E402  # the same
-from mock_kafka import MockKafka  # noqa: E402  # the same
-from postgres_server import postgres_programs, postgres_server  # noqa: E402  # the same
-from real_kafka import RealKafka  # noqa: E402  # the same
+from tests.sink.chaos import MOCK_GROUP, REAL_GROUP, Chaos, Result, broken  # noqa: E402  # found by the path above
+from tests.sink.journals import JournalAddress, sqlite_address  # noqa: E402  # the same
+from tests.sink.mock_kafka import MockKafka  # noqa: E402  # the same
+from tests.sink.postgres_server import postgres_programs, postgres_server  # noqa: E402  # the same
+from tests.sink.real_kafka import RealKafka  # noqa: E402  # the same
 
 _TELL_EVERY: Final = 50  # kills
 

@@ -31,10 +31,9 @@ _KEPT_ROWS: Final = "20000"  # less than two bursts: old messages are deleted in
 _EVERY_S: Final = 0.05
 _MIB: Final = 2**20
 
-sys.path.insert(0, str(CHECKOUT / "tests" / "sink"))  # the broker and the process of the tests
 
-from mock_kafka import MockKafka  # noqa: E402  # found by the path above
-from sink_process import LEADS, SCRAPE, SinkProcess, event, wait_until  # noqa: E402  # the same
+from tests.sink.mock_kafka import MockKafka  # noqa: E402  # found by the path above
+from tests.sink.sink_process import LEADS, SCRAPE, SinkProcess, event, wait_until  # noqa: E402  # the same
 
 
 @dataclass(slots=True)

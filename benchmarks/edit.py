@@ -35,7 +35,6 @@ from runbook.files.rules import plan_rules
 EXIT_CODES: Final = """\
 exit codes: 0 everything exact and fast enough; 1 a violation, a missed target, or no case at all;
 3 promtool was not found (set PROMTOOL), so its part is not checked"""
-_GENERATORS: Final = Path(__file__).resolve().parents[1] / "tests" / "files"
 _BATCH: Final = 200
 _TARGET_MS: Final = 50.0
 _LARGE_PANELS: Final = 2000
@@ -81,7 +80,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.large:
         sys.stdout.write(json.dumps(_measured_large(options.large)))
         return 0
-    sys.path.insert(0, str(_GENERATORS))  # the generators and judges of the tests
     console, promtool = Console(highlight=False), os.environ.get("PROMTOOL") or shutil.which("promtool")
     with TemporaryDirectory() as folder:
         tallies = [

@@ -187,7 +187,9 @@ def _time(outcome: Outcome, lead: Created, moments: dict[str, datetime | None]) 
 @contextmanager
 def _journal(layout: Layout) -> Iterator[JournalReader]:
     address = layout.journal_dsn.read_text("utf-8").strip()
-    with closing(journal_reader(journal_settings({"SINK_JOURNAL": address}, ""))) as reader:
+    reader = journal_reader(journal_settings({"SINK_JOURNAL": address}, ""))
+    assert reader is not None  # noqa: S101 - the address names one
+    with closing(reader):
         yield reader
 
 

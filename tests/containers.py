@@ -6,11 +6,11 @@ from contextlib import contextmanager
 from uuid import uuid4
 
 import pytest
-from images.build import built_images
 
 from runbook.errors import RunbookError
 from runbook.local_stack.engine import compose_command, docker
 from runbook.systems.runtime import Service
+from tests.images.build import built_images
 
 Starting = Callable[..., Service]
 

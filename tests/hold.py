@@ -44,5 +44,5 @@ class Held(importlib.abc.MetaPathFinder):
 if __name__ == "__main__":
     held = Held(sys.argv.pop(1), sys.stdout)
     sys.meta_path.insert(0, held)
-    sys.stdout = held  # type: ignore[assignment]  # it has all that stdout has
+    sys.stdout = held  # it has all that stdout has
     main()

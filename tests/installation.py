@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from loopback import Loopback, Reply
 
 from runbook.errors import RunbookError
 from runbook.settings import Target
 from runbook.systems.runtime import LogLine, Mount, PublishedPort, Service, ServiceState
+from tests.loopback import Loopback, Reply
 
 REFERENCE = Path(__file__).parents[1] / "monitoring"
 DASHBOARD = "grafana/dashboards/crm_events_pipeline.json"

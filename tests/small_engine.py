@@ -10,18 +10,29 @@ import tarfile
 import threading
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 STDOUT, STDERR = 1, 2
+Answer = tuple[Any, ...]
+"""Status, body, and the value of the header about an archive."""
+Printed = tuple[int, bytes, bytes]
+"""Exit code, standard output, standard error."""
 
 
 class Engine:
     """What the engine has: containers by id, their inspection, log frames and files."""
 
     def __init__(self, socket_path: Path) -> None:
-        self.containers, self.inspections, self.logs, self.files = [], {}, {}, {}
-        self.printed, self.started = {}, {}  # what `cat` prints, by container and path: code, stdout, stderr
-        self.requests, self.failure, self.api_version = [], None, "1.45"
+        self.containers: list[dict[str, Any]] = []
+        self.inspections: dict[str, dict[str, Any]] = {}
+        self.logs: dict[str, bytes] = {}
+        self.files: dict[tuple[str, str], Answer] = {}
+        self.printed: dict[tuple[str, str], Printed] = {}  # what `cat` prints, by container and path
+        self.started: dict[str, Printed] = {}
+        self.requests: list[tuple[str, str, dict[str, list[str]]]] = []
+        self.failure: Answer | None = None
+        self.api_version = "1.45"
         self._server = Engine._Server(str(socket_path), self._handler())
         self.url = f"unix://{socket_path}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
@@ -30,10 +41,10 @@ class Engine:
     class _Server(socketserver.ThreadingUnixStreamServer):
         daemon_threads = True
 
-        def handle_error(self, *_: object) -> None:
+        def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as the one it stands for
             """Say nothing when a client has heard enough."""
             if not isinstance(sys.exception(), ConnectionError):
-                super().handle_error(*_)
+                super().handle_error(request, client_address)
 
     def asked(self, what: str) -> dict[str, list[str]]:
         """Return the query of the last request for this."""
@@ -70,7 +81,7 @@ class Engine:
         self.inspections[number] = inspected(status=state) | (inspection or {})
         return number
 
-    def answer(self, method: str, path: str, query: dict[str, list[str]], body: bytes) -> tuple[object, ...]:
+    def answer(self, method: str, path: str, query: dict[str, list[str]], body: bytes) -> Answer:
         """Return status and body; a body that is no bytes is sent as JSON."""
         self.requests.append((method, path, query))
         if path == "/version":
@@ -88,7 +99,7 @@ class Engine:
             what, (204, b"")
         )
 
-    def executed(self, number: str, what: str, body: bytes) -> tuple[object, ...]:
+    def executed(self, number: str, what: str, body: bytes) -> Answer:
         """Make a command of a container, start it, or say how it ended."""
         if what == "exec":
             program, name = json.loads(body)["Cmd"]

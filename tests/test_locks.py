@@ -183,7 +183,7 @@ def test_a_target_on_a_file_system_without_locks_is_refused(tmp_path: Path, monk
     def no_locks(*_: object) -> None:
         raise OSError(37, "No locks available")
 
-    monkeypatch.setattr(locks.fcntl, "flock", no_locks)
+    monkeypatch.setattr("runbook.locks.fcntl.flock", no_locks)
     with pytest.raises(RunbookError, match="No locks available"), target_lock(tmp_path, target="live"):
         pass
 
@@ -192,7 +192,7 @@ def test_a_file_system_without_locks_is_said(files: tuple[Path, Path], monkeypat
     def no_locks(*_: object) -> None:
         raise OSError(37, "No locks available")
 
-    monkeypatch.setattr(locks.fcntl, "flock", no_locks)
+    monkeypatch.setattr("runbook.locks.fcntl.flock", no_locks)
     with files_lock(files) as notes:
         assert [note.partition(":")[0] for note in notes] == [str(path) for path in files]
         assert "keeps no locks (No locks available)" in notes[0]

@@ -2,16 +2,16 @@
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from damage import give_away
 
 from runbook.console.defects import defect
 from runbook.errors import RunbookError
 from runbook.locks import target_lock
 from runbook.private_paths import private_file, private_folder
+from tests.damage import give_away
 
 
 @pytest.fixture(params=[0, 0o022, 0o777], ids=oct)
@@ -63,7 +63,11 @@ def test_a_folder_of_another_user_is_refused_by_its_name(tmp_path: Path, monkeyp
     give_away(folder, monkeypatch)
     before = folder.stat().st_mode
 
-    for refused in (lambda: private_folder(folder), lambda: target_lock(folder, target="live").__enter__()):
+    refusals: tuple[Callable[[], object], ...] = (
+        lambda: private_folder(folder),
+        lambda: target_lock(folder, target="live").__enter__(),
+    )
+    for refused in refusals:
         with pytest.raises(RunbookError, match=r"^\.runbook belongs to .+, and this command runs as .+") as caught:
             refused()
         assert caught.value.where == str(folder)

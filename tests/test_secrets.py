@@ -21,14 +21,14 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 import pytest
-from all_commands import COMMANDS, TARGET, WITHOUT_TARGET
-from installation import an_installation
-from small_engine import Engine
 
 from runbook.errors import UsageError
 from runbook.settings import setting_groups
 from runbook.systems.settings_group import Group, Login, is_secret
 from tasks import namespace
+from tests.all_commands import COMMANDS, TARGET, WITHOUT_TARGET
+from tests.installation import an_installation
+from tests.small_engine import Engine
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 DRIVER = Path(__file__).with_name("all_commands.py")
@@ -63,6 +63,8 @@ class Echo:
                     f"{self.headers.get('Authorization')} {sent.decode()} {self.requestline} {self.headers.items()}"
                 )
                 path = urlsplit(self.path).path
+                code: int
+                body: object
                 if token and path in CREATES and json.loads(sent)["lead_id" if path == "/jobs" else "name"] != 0:
                     code, body = 201, {"id": 7, "tenant_id": "acme"}
                 elif path.endswith(TOKEN_PATH):

@@ -73,9 +73,9 @@ def run(folder: Path, codes: Sequence[str], *options: str) -> str:
     for number, code in enumerate(codes):
         (folder / f"test_{number}.py").write_text(IMPORTS + code, encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "unit_run", "-p", "no:cacheprovider", "-rfEp", *options, folder],
+        [sys.executable, "-m", "pytest", "-p", "tests.unit_run", "-p", "no:cacheprovider", "-rfEp", *options, folder],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(TESTS)},
+        env={**os.environ, "PYTHONPATH": str(TESTS.parent)},
         capture_output=True,
         text=True,
         check=False,

@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, SupportsIndex
 
 import pytest
 import urllib3.util.connection  # noqa: F401  # looks for IPv6 with a socket when it is imported: before the guard
@@ -61,7 +61,8 @@ class UnitRun:
         self._seen: list[str] = []
         self._left_out: Counter[str] = Counter()
         sys.addaudithook(self._audit)
-        self._sleep, time.sleep = time.sleep, self._no_sleep
+        self._sleep = time.sleep
+        time.sleep = self._no_sleep
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -113,7 +114,7 @@ class UnitRun:
         if self._is_awake and event in EVENTS:
             self._refuse(EVENTS[event])
 
-    def _no_sleep(self, seconds: float) -> None:
+    def _no_sleep(self, seconds: SupportsIndex | float, /) -> None:
         if self._is_awake:
             self._refuse("sleeps")
         self._sleep(seconds)
@@ -215,4 +216,4 @@ def _module(thing: object) -> str:
 def _is_ours(module: str) -> bool:
     """Tell if a module is written in this project: not Python's library, and not a package."""
     file = getattr(sys.modules.get(module), "__file__", None)
-    return bool(file) and not any(Path(file).is_relative_to(folder) for folder in INSTALLED)
+    return file is not None and not any(Path(file).is_relative_to(folder) for folder in INSTALLED)

@@ -81,7 +81,7 @@ def missing_metadata(address: str) -> str:
 def create_topics(address: str, topics: Sequence[str]) -> None:
     """Create the topics that are not there. Raises RunbookError."""
     from confluent_kafka import KafkaError, KafkaException  # noqa: PLC0415 - see missing_metadata
-    from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # exported, if not in __all__  # noqa: PLC0415 - see missing_metadata
+    from confluent_kafka.admin import AdminClient, NewTopic  # noqa: PLC0415 - see missing_metadata
 
     admin = AdminClient({"bootstrap.servers": address, "log_level": 0})
     try:

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from installation import Installation, an_installation, looks_of
-from loopback import Loopback, Reply
-from schema import validate
 
 from runbook.runs.new_run import begin_run
+from tests.installation import Installation, an_installation, looks_of
+from tests.loopback import Loopback, Reply
+from tests.schema import validate
 
 PROGRAM = Path(sys.executable).parent / "crm-runbook"
 HTML = Reply(200, b"<html><title>Welcome to the proxy</title></html>", "text/html")
@@ -160,6 +160,13 @@ def nothing(_: Scene) -> None:
 
 
 WRITE = "setup --no-restart --yes"
+
+
+def no_engine_no_files(scene: Scene) -> None:
+    no_engine(scene)
+    no_files_named(scene)
+
+
 CASES = (
     Case("dashboard missing", WRITE, lambda scene: scene.installed.dashboard.unlink(), "No such file"),
     Case("dashboard is a folder", f"{WRITE} --dashboard .", nothing, "not a regular file"),
@@ -196,7 +203,7 @@ CASES = (
     Case("unknown run", "verify --run 20990101-000000-0000", nothing, "no run '20990101-000000-0000'", 4),
     Case("nothing to roll back", "rollback --yes", nothing, "has written anything"),
     Case("no Docker engine", "setup --yes", no_engine, "Docker"),
-    Case("no Docker engine, no files named", "setup --yes", lambda s: (no_engine(s), no_files_named(s)), "Docker"),
+    Case("no Docker engine, no files named", "setup --yes", no_engine_no_files, "Docker"),
     Case("Grafana answers HTML", "setup --yes", lambda s: s.system_at("RUNBOOK_GRAFANA_URL", HTML), "Welcome to the"),
     Case("Prometheus answers HTML", "setup --yes", lambda s: s.system_at("RUNBOOK_PROMETHEUS_URL", HTML), "Welcome to"),
     Case("Prometheus answers 200 with an error", "setup --yes", error_body, "TSDB not ready"),

@@ -1,6 +1,7 @@
 """The simulated day: it finds a sink that leaks, one that stalls, and one that loses events."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ STEADY = Day(memory=[(n / 4, 60.0 + n % 3) for n in range(96)], longest_stall_s=
     ],
     ids=["leak", "stall", "lost", "twice"],
 )
-def test_each_kind_of_trouble_is_seen(wrong: dict[str, object]) -> None:
+def test_each_kind_of_trouble_is_seen(wrong: dict[str, Any]) -> None:
     """Negative control: a day that is steady is no longer so with any one of them; a start that grows is no leak."""
     assert STEADY.is_steady
     assert replace(STEADY, memory=[(hour, mib - 30 * (hour < 3)) for hour, mib in STEADY.memory]).is_steady

@@ -18,14 +18,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from alone import Files
-from interrupted import MEMORY
-
 from runbook.commands import run_context
 from runbook.commands.apply import steps as apply
 from runbook.commands.setup import steps as setup
 from runbook.errors import ExitCode
 from runbook.files import file_io
+from tests.commands.alone import Files
+from tests.files.interrupted import MEMORY
 
 Codes = tuple[int, int]
 
@@ -64,14 +63,14 @@ def met(plain: Callable[[], int], absent: Callable[[], int]) -> Codes:
 
     def first() -> int:
         over.give()
-        entered = file_io.entered
+        entered = vars(file_io)["entered"]
 
         def held(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - as the one it stands for
             checked.give()
             over.wait()
             return entered(*arguments, **options)
 
-        file_io.entered = held
+        vars(file_io)["entered"] = held
         return plain()
 
     def second() -> int:

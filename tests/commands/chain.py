@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from schema import validate
-
 from runbook.commands.run_context import RunContext
 from runbook.commands.setup.options import SetupOptions
 from runbook.commands.setup.result import SetupResult
@@ -22,6 +20,7 @@ from runbook.observer import NullObserver, Observer
 from runbook.settings import STACK_DIR, STATE_DIR, Target, load_target
 from runbook.systems.processes.client import ProcessRuntime
 from runbook.systems.runtime import Runtime
+from tests.schema import validate
 
 R = TypeVar("R", bound=CommandResult)
 

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from chain import Chain
-from installation import Installation, an_installation
 
 from runbook.errors import RunbookError
 from runbook.local_stack import stack
 from runbook.local_stack.tools import found_tools
 from runbook.observer import NullObserver
+from tests.commands.chain import Chain
+from tests.installation import Installation, an_installation
 
 
 @pytest.fixture(scope="session")

@@ -14,13 +14,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NoReturn
 
-from alone import Files
-from interrupted import MEMORY, FullDisk, Point, Shim, calls_of, die, in_fork, naive
-
 from runbook.commands.apply import steps
 from runbook.commands.apply.steps import Apply
 from runbook.errors import ExitCode, RunbookError
 from runbook.interrupts import Interrupted
+from tests.commands.alone import Files
+from tests.files.interrupted import MEMORY, FullDisk, Point, Shim, calls_of, die, in_fork, naive
 
 SAID = 3
 """Exit status of a setup that says that the old bytes are not back."""
@@ -75,7 +74,7 @@ class Scene:
                 write(apply)
                 raise RunbookError("refused", where="here", fix="none")
 
-            Apply._write = refused  # type: ignore[method-assign]  # noqa: SLF001  # the same
+            Apply._write = refused  # type: ignore[assignment, method-assign]  # noqa: SLF001  # the same
             self.setting_up(shim, codes={ExitCode.ROLLED_BACK})()
 
         return action
@@ -192,7 +191,7 @@ def warm_up() -> None:
 def main(mode: str, variant: str) -> None:
     """Go through all points; for a broken variant, until the first one at which it shows."""
     if variant == "naive":
-        steps.write_documents = lambda changes, *, journal: naive(changes, journal) or ()  # type: ignore[assignment,func-returns-value]  # the broken variant
+        vars(steps)["write_documents"] = lambda changes, *, journal: naive(changes, journal) or ()  # type: ignore[func-returns-value]  # the broken variant
     warm_up()
     seen, violations = 0, []
     for point, wrong in MODES[mode]():

@@ -2,10 +2,6 @@
 
 from pathlib import Path
 
-from cut_off import cut_off
-from installation import Installation, looks_of
-from schema import validate
-
 from runbook.commands.rollback.options import RollbackOptions
 from runbook.commands.rollback.result import RollbackResult
 from runbook.commands.rollback.steps import rollback
@@ -18,6 +14,9 @@ from runbook.files.file_change import FileChange
 from runbook.model import CommandResult, StepResult
 from runbook.observer import NullObserver
 from runbook.runs.run_log import RunLog
+from tests.cut_off import cut_off
+from tests.installation import Installation, looks_of
+from tests.schema import validate
 
 
 class Watcher(NullObserver):

@@ -1,7 +1,8 @@
 """Two setups at once on the same files: one does its work, the other waits for nobody and loses nothing."""
 
 import pytest
-from programs import outcome
+
+from tests.commands.programs import outcome
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -4,12 +4,12 @@ import os
 from pathlib import Path
 
 import pytest
-from alone import Files
-from found_dashboards import found_dashboard
-from found_rules import found_rules
 
 from runbook.commands.setup.result import SetupResult
 from runbook.files.file_change import FileChange
+from tests.commands.alone import Files
+from tests.files.found_dashboards import found_dashboard
+from tests.files.found_rules import found_rules
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from schema import validate
 
 from runbook.model import CommandResult
 from runbook.runs.run_history import all_runs
+from tests.schema import validate
 
 COMMANDS = Path(__file__).parents[2] / "runbook" / "commands"
 

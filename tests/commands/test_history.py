@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from rich.console import Console
-from schema import validate
 
 from runbook.commands.history.options import HistoryOptions
 from runbook.commands.history.result import HistoryResult, PastRun
@@ -22,10 +21,11 @@ from runbook.runs.new_run import begin_run
 from runbook.runs.run_history import all_runs
 from runbook.runs.run_log import RunEvent, RunLog
 from runbook.settings import STATE_DIR
+from tests.schema import validate
 
 
 def result(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - the fields of a CommandResult
-    fields = {
+    fields: dict[str, Any] = {
         "task": "verify",
         "target": "live",
         "run_id": "r",

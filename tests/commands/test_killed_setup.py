@@ -1,7 +1,8 @@
 """Setup as a whole, killed at any system call: the next command finds both files old, or both new, and says so."""
 
 import pytest
-from programs import outcome
+
+from tests.commands.programs import outcome
 
 pytestmark = pytest.mark.timeout(500)
 

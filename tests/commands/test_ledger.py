@@ -80,7 +80,8 @@ class Situation:
 @st.composite
 def situations(draw: st.DrawFn) -> Situation:
     """Events of us and others, of two tenants, in several partitions; others may produce before, between and after."""
-    events, ours = [], []
+    events: list[CrmEvent] = []
+    ours: list[Created] = []
     positions: list[dict[tuple[str, int], int]] = [{}, {}]
     for topic in (LEADS, JOBS):
         for partition in range(draw(st.integers(1, 3))):

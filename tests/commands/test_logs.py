@@ -7,7 +7,6 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from schema import validate
 
 from runbook.commands.logs.options import LogsOptions
 from runbook.commands.logs.steps import followed, logs
@@ -20,6 +19,7 @@ from runbook.systems.processes.client import ProcessRuntime
 from runbook.systems.processes.launcher import Launch, Launcher
 from runbook.systems.runtime import Runtime
 from runbook.waiting import Pending, wait_until
+from tests.schema import validate
 
 TARGET = Target.from_tables("test", {}, source="test")
 LINES = 25

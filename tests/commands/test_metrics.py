@@ -8,7 +8,6 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from schema import validate
 
 from runbook.commands.metrics.options import MetricsOptions
 from runbook.commands.metrics.result import MetricsResult
@@ -17,6 +16,7 @@ from runbook.commands.run_context import RunContext
 from runbook.console import document
 from runbook.observer import NullObserver
 from runbook.settings import Target
+from tests.schema import validate
 
 RUNBOOK = (
     "sum by (topic) (rate(crm_events_ingested_total[5m]))",

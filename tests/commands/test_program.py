@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from installation import Installation, an_installation, looks_of
-from schema import validate
+
+from tests.installation import Installation, an_installation, looks_of
+from tests.schema import validate
 
 PROGRAM = Path(sys.executable).parent / "inv"
 _CLOSED = "http://127.0.0.1:1"

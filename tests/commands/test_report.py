@@ -9,9 +9,6 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from damage import without_its_end
-from everything import Everything
-from setups import Watcher
 
 from runbook.commands.report.html import write_report
 from runbook.commands.report.options import ReportOptions
@@ -37,6 +34,9 @@ from runbook.model import (
 )
 from runbook.runs.new_run import begin_run
 from runbook.runs.run_log import RunLog
+from tests.commands.setups import Watcher
+from tests.damage import without_its_end
+from tests.everything import Everything
 
 SENT = datetime(2025, 11, 3, 19, 48, 51, tzinfo=UTC)
 EVIL = '<script>alert("x")</script><img src=http://evil/ onerror=x> \' & \x1b[31m {{ page }}'

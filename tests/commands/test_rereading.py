@@ -4,12 +4,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from installation import Installation
-from setups import Watcher, contents, outcomes, roll_back, set_up
 
 from runbook.errors import RunbookError
 from runbook.model import CommandResult, StepResult
 from runbook.runs.run_log import RunLog
+from tests.commands.setups import Watcher, contents, outcomes, roll_back, set_up
+from tests.installation import Installation
 
 UNREADABLE = RunbookError("the image has no cat", where="docker exec", fix="none")
 

@@ -5,10 +5,6 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
-from cut_off import cut_off
-from damage import without_its_end, without_its_record
-from installation import Installation
-from setups import Watcher, contents, files, killed_while_writing, outcomes, roll_back, set_up, state_of
 
 from runbook.commands.apply import steps
 from runbook.errors import DocumentError
@@ -16,6 +12,10 @@ from runbook.files.file_change import FileChange
 from runbook.runs.new_run import begin_run
 from runbook.runs.run_history import all_runs, open_run
 from runbook.runs.run_log import RunLog, digest
+from tests.commands.setups import Watcher, contents, files, killed_while_writing, outcomes, roll_back, set_up, state_of
+from tests.cut_off import cut_off
+from tests.damage import without_its_end, without_its_record
+from tests.installation import Installation
 
 
 def test_rollback_brings_back_every_byte(installed: Installation) -> None:

@@ -10,9 +10,6 @@ from typing import Any, NoReturn
 
 import pytest
 import yaml
-from installation import Installation
-from loopback import Reply
-from setups import Watcher, contents, context_of, files, killed_while_writing, outcomes, roll_back, set_up, state_of
 
 from runbook.commands.apply.steps import Apply
 from runbook.commands.execute import execute
@@ -30,6 +27,19 @@ from runbook.interrupts import Interrupted
 from runbook.runs.run_history import all_runs
 from runbook.settings import Target
 from runbook.systems.runtime import Service
+from tests.commands.setups import (
+    Watcher,
+    contents,
+    context_of,
+    files,
+    killed_while_writing,
+    outcomes,
+    roll_back,
+    set_up,
+    state_of,
+)
+from tests.installation import Installation
+from tests.loopback import Reply
 
 
 def test_the_first_setup_writes_has_it_read_and_proves(installed: Installation) -> None:
@@ -331,7 +341,9 @@ def test_an_interrupt_while_writing_comes_after_both_files_and_undoes_them(insta
     assert written == ["changed"]
 
 
-def interrupted_at_restart(installed: Installation, monkeypatch: pytest.MonkeyPatch, then: Callable[[], None]) -> None:
+def interrupted_at_restart(
+    installed: Installation, monkeypatch: pytest.MonkeyPatch, then: Callable[[], object]
+) -> None:
     """Let Ctrl-C come while Grafana restarts for the first time, and something happen with it."""
     restart, seen = installed.restart, []
 

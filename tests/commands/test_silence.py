@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from schema import validate
 
 from runbook.commands.run_context import RunContext
 from runbook.commands.silence.options import SilenceOptions, UnsilenceOptions
@@ -19,6 +18,7 @@ from runbook.console import document
 from runbook.errors import UsageError
 from runbook.observer import NullObserver
 from runbook.settings import Target
+from tests.schema import validate
 
 
 class Alertmanager:

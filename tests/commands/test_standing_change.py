@@ -172,6 +172,7 @@ def test_undone_or_never_written() -> None:
         world = World()
         for end in ends:
             world.set_up(("d", "r"), end)
-        stands = StandingChange(lambda path, world=world: world.holds[str(path)])
+        holds = world.holds
+        stands = StandingChange(lambda path, holds=holds: holds[str(path)])  # type: ignore[misc]  # a default for the loop
         assert not any(stands(events) for events in reversed(world.runs))
         assert stands.is_any_undone is is_any_undone

@@ -13,8 +13,6 @@ from typing import Any
 
 import pytest
 import requests
-from chain import Chain
-from loopback import Loopback, Reply
 
 from runbook.commands.traffic.counter_snapshot import Count, Position, Snapshot
 from runbook.commands.traffic.result import TrafficResult
@@ -24,6 +22,8 @@ from runbook.runs.run_history import all_runs, open_run
 from runbook.settings import Target
 from runbook.systems.kafka.client import Kafka
 from runbook.waiting import Pending, wait_until
+from tests.commands.chain import Chain
+from tests.loopback import Loopback, Reply
 
 pytestmark = pytest.mark.stack
 

@@ -7,10 +7,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from chain import Chain
-from damage import without_its_end
-from loopback import Loopback, Reply
-from setups import Watcher
 
 from runbook.commands.traffic.counter_snapshot import sampled_snapshot
 from runbook.commands.traffic.traffic_run import Baseline, TrafficRun, traffic_run
@@ -31,6 +27,10 @@ from runbook.systems.processes.launcher import Launcher
 from runbook.systems.prometheus.client import Prometheus
 from runbook.systems.runtime import LogLine, Service
 from runbook.waiting import Pending, wait_until
+from tests.commands.chain import Chain
+from tests.commands.setups import Watcher
+from tests.damage import without_its_end
+from tests.loopback import Loopback, Reply
 
 
 def changed(target: Target, group: str, **fields: str) -> Target:

@@ -5,7 +5,8 @@ import shutil
 from typing import NoReturn
 
 import pytest
-from frontend import VERSIONS, Frontend, UnavailableError, bundled_frontend
+
+from tests.conformance.frontend import VERSIONS, Frontend, UnavailableError, bundled_frontend
 
 
 @pytest.fixture(scope="session", params=VERSIONS)

@@ -8,8 +8,16 @@ import copy
 from typing import Any
 
 import pytest
-from frontend import INSTALL_S, VERSIONS, Frontend
-from monitoring_parts import RATES, TOPICS, panel_answers, recording, running_monitoring, written_panels
+
+from tests.conformance.frontend import INSTALL_S, VERSIONS, Frontend
+from tests.conformance.monitoring_parts import (
+    RATES,
+    TOPICS,
+    panel_answers,
+    recording,
+    running_monitoring,
+    written_panels,
+)
 
 pytestmark = [
     pytest.mark.timeout(len(VERSIONS) * INSTALL_S + 60),  # the first test of a machine installs the packages

@@ -3,7 +3,6 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from everything import Everything
 
 from runbook.commands.history.result import PastRun
 from runbook.commands.metrics.result import QueryAnswer, SeriesValue
@@ -25,6 +24,7 @@ from runbook.model import (
     StepResult,
     Verdict,
 )
+from tests.everything import Everything
 
 SENT = datetime(2025, 11, 3, 19, 48, 51, 465169, tzinfo=UTC)
 RUN_ID = "20251103-194851-ab12"

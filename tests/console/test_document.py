@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import pytest
-from everything import Everything
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import ValidationError
-from schema import validate
 
 from runbook import model
 from runbook.commands.history.result import PastRun
@@ -20,6 +18,8 @@ from runbook.commands.metrics.result import QueryAnswer, SeriesValue
 from runbook.commands.silence.result import Silenced
 from runbook.console import document, json_text, schema
 from runbook.errors import ExitCode
+from tests.everything import Everything
+from tests.schema import validate
 
 COMMANDS = Path(__file__).parents[2] / "runbook" / "commands"
 RECORDS = {

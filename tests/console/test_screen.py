@@ -11,13 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from everything import Everything, views
 from rich.console import Console
-from schema import validate
 
 from runbook.console import Screen
 from runbook.errors import RunbookError, UsageError
 from runbook.model import Created, HopSight, Ledger, LedgerRow, Line, StepResult
+from tests.everything import Everything, views
+from tests.schema import validate
 
 GOLDEN = Path(__file__).parent / "golden"
 ROOT = Path(__file__).parents[2]

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import requests
 from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
-from contract_parts import HTTP_TIMEOUT_S, PLAYERS, Program, eventually, free_port, played_by, running
 
 from runbook.local_stack.kafka import create_topics
 from runbook.local_stack.service_spec import TOPICS
 from runbook.settings import LOCAL, load_target
+from tests.contracts.contract_parts import HTTP_TIMEOUT_S, PLAYERS, Program, eventually, free_port, played_by, running
 
 LEADS = "apexflow.leads.created"
 
@@ -194,5 +194,5 @@ def _consumed(bootstrap: str, topic: str, group: str, count: int) -> list[Messag
     return found
 
 
-def _at(topic: str, partition: int | None) -> object:
+def _at(topic: str, partition: int | None) -> TopicPartition:
     return TopicPartition(topic, partition or 0)

@@ -12,11 +12,21 @@ from pathlib import Path
 import pytest
 import requests
 from confluent_kafka import Consumer
-from contract_parts import HTTP_TIMEOUT_S, PLAYERS, Program, eventually, free_port, played_by, reachable, running, token
 
 from runbook.local_stack import stack
 from runbook.observer import NullObserver
 from runbook.settings import LOCAL, load_target
+from tests.contracts.contract_parts import (
+    HTTP_TIMEOUT_S,
+    PLAYERS,
+    Program,
+    eventually,
+    free_port,
+    played_by,
+    reachable,
+    running,
+    token,
+)
 
 LEADS, JOBS = "apexflow.leads.created", "apexflow.jobs.created"
 LEAD_FIELDS = ["id", "tenant_id", "name", "email", "phone", "source", "status", "assigned_to", "tags", "created_at"]

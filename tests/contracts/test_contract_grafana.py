@@ -15,7 +15,17 @@ from urllib.parse import parse_qs
 
 import pytest
 import requests
-from contract_parts import HTTP_TIMEOUT_S, ROOT, Program, eventually, free_port, reachable, real_parts, running
+
+from tests.contracts.contract_parts import (
+    HTTP_TIMEOUT_S,
+    ROOT,
+    Program,
+    eventually,
+    free_port,
+    reachable,
+    real_parts,
+    running,
+)
 
 UID = "crm-events-pipeline"
 NAME = "crm_events_pipeline.json"

@@ -4,15 +4,16 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
-from contract_parts import HTTP_TIMEOUT_S, PLAYERS, REAL, Program, free_port, reachable, running, token
 from jwcrypto.jwk import JWKSet
 from jwcrypto.jwt import JWT
 
 from runbook.local_stack.layout import Layout
 from runbook.settings import LOCAL, load_target
+from tests.contracts.contract_parts import HTTP_TIMEOUT_S, PLAYERS, REAL, Program, free_port, reachable, running, token
 
 PASSWORD = "open sesame"  # noqa: S105 - a test user's
 NO_GRANTS = "no-grants"
@@ -177,7 +178,7 @@ def test_faults_of_the_token_can_be_asked_for(tmp_path: Path) -> None:
     assert claims["exp"] - claims["iat"] == 7
 
 
-def _verified(issuer: str, access_token: str) -> dict[str, str | int]:
+def _verified(issuer: str, access_token: str) -> dict[str, Any]:
     address = f"{issuer}/realms/aetherlink/protocol/openid-connect/certs"
     keys = JWKSet.from_json(requests.get(address, timeout=HTTP_TIMEOUT_S).text)
     claims: dict[str, str | int] = json.loads(JWT(jwt=access_token, key=keys, algs=["RS256"]).claims)

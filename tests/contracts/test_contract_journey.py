@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 import requests
-from contract_parts import HTTP_TIMEOUT_S
 
 from runbook.commands.run.options import RunOptions
 from runbook.commands.run.result import RunResult
@@ -16,6 +15,7 @@ from runbook.errors import ExitCode
 from runbook.local_stack import stack
 from runbook.observer import NullObserver
 from runbook.settings import LOCAL, load_target
+from tests.contracts.contract_parts import HTTP_TIMEOUT_S
 
 pytestmark = [pytest.mark.real, pytest.mark.stack, pytest.mark.xdist_group("real parts")]
 

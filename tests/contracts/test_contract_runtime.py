@@ -5,7 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,8 +14,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-from containers import images_of_the_stack, small_containers
-from contract_parts import eventually
 
 from runbook.errors import RunbookError, UnreachableError
 from runbook.local_stack.engine import docker
@@ -24,6 +22,8 @@ from runbook.systems.processes.client import ProcessRuntime
 from runbook.systems.processes.launcher import Launch, Launcher
 from runbook.systems.runtime import Runtime, Service, ServiceState
 from runbook.systems.runtime_settings import RuntimeSettings
+from tests.containers import images_of_the_stack, small_containers
+from tests.contracts.contract_parts import eventually
 
 # An own time as the sink writes it: a process's line has no other.
 UP = """
@@ -246,6 +246,7 @@ def test_a_log_is_followed_until_the_caller_stops(player: Player) -> None:
 
     lines = player.runtime.follow(service)
     assert [line.text for line in islice(lines, 5)] == [f"line {n}" for n in range(5)]
+    assert isinstance(lines, Generator)
     lines.close()
 
     assert player.runtime.state(service).is_running

@@ -3,17 +3,6 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from recorded import (
-    HEALTHY,
-    NOW,
-    Change,
-    Recorded,
-    given,
-    refused,
-    silent,
-    state,
-)
-
 from runbook.diagnosis.catalogue import GRAPH
 from runbook.diagnosis.checks import gateway, kafka
 from runbook.diagnosis.checks import rules as rules_hop
@@ -27,6 +16,16 @@ from runbook.runs.run_log import RunEvent
 from runbook.systems.grafana.client import DatasourceHealth
 from runbook.systems.http import Readiness
 from runbook.systems.runtime import Service, ServiceState
+from tests.diagnosis.recorded import (
+    HEALTHY,
+    NOW,
+    Change,
+    Recorded,
+    given,
+    refused,
+    silent,
+    state,
+)
 
 
 def walk(*changes: Change) -> tuple[dict[tuple[str, str], CheckResult], Verdict, tuple[Verdict, ...]]:

@@ -4,8 +4,19 @@ from datetime import timedelta
 from importlib import import_module
 
 import pytest
-from cases import DUPLICATE, FAILED_RELOAD, NO_STATE, SET_UP, Case, exited, file, walk
-from recorded import (
+
+from runbook.diagnosis import files
+from runbook.diagnosis.catalogue import CHECKS, GRAPH
+from runbook.diagnosis.checks import alertmanager, gateway, grafana, kafka, panels, sink
+from runbook.diagnosis.facts import Facts
+from runbook.diagnosis.verdict import verdict
+from runbook.flow import HOPS
+from runbook.invocation import inv
+from runbook.settings import Target
+from runbook.systems.kafka.records import GroupFacts
+from runbook.systems.runtime import LogLine, Service
+from tests.diagnosis.cases import DUPLICATE, FAILED_RELOAD, NO_STATE, SET_UP, Case, exited, file, walk
+from tests.diagnosis.recorded import (
     ALERTMANAGER,
     APEXFLOW,
     GATEWAY,
@@ -29,18 +40,8 @@ from recorded import (
     topics,
 )
 
-from runbook.diagnosis import files
-from runbook.diagnosis.catalogue import CHECKS, GRAPH
-from runbook.diagnosis.checks import alertmanager, gateway, grafana, kafka, panels, sink
-from runbook.diagnosis.facts import Facts
-from runbook.diagnosis.verdict import verdict
-from runbook.flow import HOPS
-from runbook.invocation import inv
-from runbook.settings import Target
-from runbook.systems.kafka.records import GroupFacts
-from runbook.systems.runtime import LogLine, Service
-
-CASES: tuple[Case, ...] = tuple(case for hop in HOPS for case in import_module(f"hop_cases.{hop}").CASES)
+HOP_CASES = [import_module(f"tests.diagnosis.hop_cases.{hop}") for hop in HOPS]
+CASES: tuple[Case, ...] = tuple(case for hop in HOP_CASES for case in hop.CASES)
 
 
 def test_every_check_holds_on_a_healthy_installation() -> None:

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from damage import without_its_end
 
 from runbook.diagnosis.checks.gateway import last_traffic, newest_traffic
 from runbook.diagnosis.facts import Facts
@@ -11,6 +10,7 @@ from runbook.runs.new_run import begin_run
 from runbook.runs.run_log import REPLACES
 from runbook.settings import Target
 from runbook.systems.processes.client import ProcessRuntime
+from tests.damage import without_its_end
 
 TARGET = Target.from_tables("live", {}, source="test")
 

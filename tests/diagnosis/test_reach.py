@@ -1,7 +1,17 @@
 """When an unpublished port or a missing network is the cause, and when saying so would be an invention."""
 
 import pytest
-from recorded import (
+
+from runbook.diagnosis.catalogue import GRAPH
+from runbook.diagnosis.checks import sink
+from runbook.diagnosis.facts import Facts
+from runbook.diagnosis.verdict import verdict
+from runbook.errors import AnswerError
+from runbook.model import CheckStatus, Verdict
+from runbook.settings import Target
+from runbook.systems.kafka.records import GroupFacts
+from runbook.systems.runtime import PublishedPort
+from tests.diagnosis.recorded import (
     EVERY,
     HEALTHY,
     KEYCLOAK,
@@ -16,16 +26,6 @@ from recorded import (
     silent,
     state,
 )
-
-from runbook.diagnosis.catalogue import GRAPH
-from runbook.diagnosis.checks import sink
-from runbook.diagnosis.facts import Facts
-from runbook.diagnosis.verdict import verdict
-from runbook.errors import AnswerError
-from runbook.model import CheckStatus, Verdict
-from runbook.settings import Target
-from runbook.systems.kafka.records import GroupFacts
-from runbook.systems.runtime import PublishedPort
 
 KEYCLOAK_SILENT: Change = silent(Facts.realm, Facts.token)
 LOOKUP = 'Get "http://{0}:9105/metrics": dial tcp: lookup {0} on 127.0.0.11:53: no such host'

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import cast
 
 import pytest
-from recorded import HEALTHY, Recorded, config, given
 
 from runbook.diagnosis import files
 from runbook.diagnosis.catalogue import CHECKS
@@ -14,6 +13,7 @@ from runbook.diagnosis.checks import rules as rules_hop
 from runbook.diagnosis.facts import Facts
 from runbook.settings import Target
 from runbook.systems.runtime import Mount, Runtime, Service
+from tests.diagnosis.recorded import HEALTHY, Recorded, config, given
 
 INSIDE = "/etc/prometheus/crm-events-rules.yml"
 

@@ -5,8 +5,6 @@ import os
 from collections.abc import Callable, Iterator
 
 import pytest
-from containers import Starting, images_of_the_stack, need_an_engine, small_containers
-from docker_parts import Installation
 
 from runbook.local_stack import docker_stack
 from runbook.observer import NullObserver
@@ -15,6 +13,8 @@ from runbook.systems.docker.client import DockerRuntime
 from runbook.systems.runtime import Service, ServiceState
 from runbook.systems.runtime_settings import RuntimeSettings
 from runbook.waiting import Pending, wait_until
+from tests.containers import Starting, images_of_the_stack, need_an_engine, small_containers
+from tests.docker.docker_parts import Installation
 
 
 @pytest.fixture(scope="session")

@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from command_line import Run, given
-
 from runbook.settings import Target
 from runbook.systems.docker.client import DockerRuntime
+from tests.command_line import Run, given
 
 
 @dataclass(frozen=True, slots=True)

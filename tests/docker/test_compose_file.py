@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 import yaml
-from images.build import SQLITE, VARIABLES
 
 from runbook.local_stack.containers import NAMES
 from runbook.settings import Target
+from tests.images.build import SQLITE, VARIABLES
 
 COMPOSE = Path(__file__).resolve().parents[2] / "monitoring/compose.yaml"
 FIELD = [  # service, container, image, ports on the host

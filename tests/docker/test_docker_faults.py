@@ -8,13 +8,13 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from command_line import Run
-from docker_parts import Installation
 
 from runbook.local_stack.engine import compose_command, docker, run
 from runbook.systems.prometheus.client import Prometheus
 from runbook.systems.runtime import Service
 from runbook.waiting import Pending, wait_until
+from tests.command_line import Run
+from tests.docker.docker_parts import Installation
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(600)]
 

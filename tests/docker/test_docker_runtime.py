@@ -11,7 +11,6 @@ from functools import partial
 from itertools import islice
 
 import pytest
-from containers import Starting
 from docker import APIClient
 
 from runbook.errors import AnswerError
@@ -19,6 +18,7 @@ from runbook.local_stack.engine import docker
 from runbook.systems.docker.client import DockerRuntime
 from runbook.systems.runtime import Service, ServiceState
 from runbook.systems.runtime_settings import RuntimeSettings
+from tests.containers import Starting
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(600)]
 
@@ -124,6 +124,8 @@ class Forwarder(socketserver.ThreadingTCPServer):
     class Carrier(socketserver.BaseRequestHandler):
         """One connection."""
 
+        server: "Forwarder"
+
         def handle(self) -> None:
             with socket.socket(socket.AF_UNIX) as engine:
                 engine.connect(self.server.socket_path)
@@ -152,7 +154,7 @@ def test_engine_at_a_tcp_port_answers_like_the_one_at_its_socket(
     service = started(f"open('/tmp/x', 'w').write('inside'); {ENDLESS}")
     with contextlib.closing(DockerRuntime(RuntimeSettings())) as remote:
         assert [line.text for line in islice(remote.follow(service), 1)] == ["up"]
-        assert (remote.state(service).is_running, remote.networks(service)) == (True, {"none"})
+        assert (remote.state(service).is_running, remote.networks(service)) == (True, frozenset({"none"}))
         assert (remote.published(service), remote.mounts(service)) == ((), ())
         assert remote.file_inside(service, "/tmp/x") == b"inside"  # noqa: S108 - of the container
         remote.restart(service, timeout_s=1)

@@ -7,9 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from command_line import CHECKOUT
-from docker_parts import Installation
-from images.build import built_images
 
 from runbook.errors import RunbookError
 from runbook.local_stack import docker_stack
@@ -17,6 +14,9 @@ from runbook.local_stack.containers import SERVICES
 from runbook.local_stack.engine import docker, listed
 from runbook.observer import NullObserver
 from runbook.waiting import Pending, wait_until
+from tests.command_line import CHECKOUT
+from tests.docker.docker_parts import Installation
+from tests.images.build import built_images
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(600)]
 

@@ -9,15 +9,12 @@ from urllib.request import urlopen
 from uuid import uuid4
 
 import pytest
-from command_line import CHECKOUT
-from images.root_images import root_image
 
 from runbook.local_stack.engine import docker
-
-sys.path.insert(0, str(CHECKOUT / "tests" / "sink"))
-
-from mock_kafka import MockKafka  # found by the path above
-from sink_process import LEADS, Samples, event, free_ports, wait_until  # the same
+from tests.command_line import CHECKOUT
+from tests.images.root_images import root_image
+from tests.sink.mock_kafka import MockKafka  # found by the path above
+from tests.sink.sink_process import LEADS, Samples, event, free_ports, wait_until  # the same
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(600)]
 

@@ -7,14 +7,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from command_line import CHECKOUT
-from docker_parts import Installation
 
 from runbook.diagnosis.catalogue import CHECKS
 from runbook.diagnosis.check import Broken, Finding, Ok
 from runbook.diagnosis.facts import Facts
 from runbook.systems.prometheus.client import Prometheus
 from runbook.systems.runtime import Service
+from tests.command_line import CHECKOUT
+from tests.docker.docker_parts import Installation
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(600)]
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import psutil
 import pytest
-from hold import HELD
 
 from runbook.local_stack.stack import down, up
 from runbook.observer import NullObserver
+from tests.hold import HELD
 
 pytestmark = pytest.mark.timeout(300)
 

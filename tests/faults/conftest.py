@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 
 import pytest
-from fault_stack import Installation
 
 from runbook.errors import ExitCode, RunbookError
 from runbook.local_stack import stack
 from runbook.local_stack.fault_injector import FaultInjector
 from runbook.local_stack.tools import found_tools
 from runbook.observer import NullObserver
+from tests.faults.fault_stack import Installation
 
 
 @pytest.fixture(scope="module")

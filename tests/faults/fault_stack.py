@@ -96,7 +96,7 @@ def named(result: TroubleshootResult) -> tuple[str, str, list[str]]:
 
 def form(code: str) -> Injection:
     """Return the tests' own way to inject a fault: `forms/CODE.py`, of the same shape as the files that ship."""
-    inject: Injection = import_module(f"forms.{code}").inject
+    inject: Injection = import_module(f"tests.faults.forms.{code}").inject
     return inject
 
 

@@ -1,9 +1,9 @@
 """The same faults in another form: what tells them apart is the fault, not the way in which it was injected."""
 
 import pytest
-from fault_stack import FORMS, Installation, is_named_alone_and_mended
 
 from runbook.local_stack.fault_injection import Injection
+from tests.faults.fault_stack import FORMS, Installation, is_named_alone_and_mended
 
 pytestmark = pytest.mark.stack
 

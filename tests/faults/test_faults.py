@@ -1,9 +1,9 @@
 """Each fault as `stack.break` injects it: named alone, mended, healthy again."""
 
 import pytest
-from fault_stack import SHIPPED, Installation, is_named_alone_and_mended
 
 from runbook.local_stack.fault_injection import Injection
+from tests.faults.fault_stack import SHIPPED, Installation, is_named_alone_and_mended
 
 pytestmark = pytest.mark.stack
 

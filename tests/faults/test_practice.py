@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from damage import without_its_end
-from fault_stack import FORMS, SHIPPED, Installation, named
 
 from runbook.commands.stack import fault_steps as commands
 from runbook.commands.stack.options import BreakOptions, MendOptions
@@ -19,6 +17,8 @@ from runbook.local_stack.fault_injector import FaultInjector
 from runbook.observer import NullObserver
 from runbook.runs.new_run import begin_run
 from runbook.settings import LOCAL, STACK_DIR, STATE_DIR
+from tests.damage import without_its_end
+from tests.faults.fault_stack import FORMS, SHIPPED, Installation, named
 
 pytestmark = pytest.mark.stack
 

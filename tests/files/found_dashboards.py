@@ -172,7 +172,7 @@ def _in_any_order(chance: Random, pairs: Pairs) -> Pairs:
 def _ours(number: int, *, y: int, panel_id: int | None = None, **changed: object) -> Pairs:
     wanted = WANTED.panels[number]
     fields = {**wanted, "gridPos": {**wanted["gridPos"], "y": y}, "id": panel_id or wanted["id"], **changed}
-    return _pairs(fields)
+    return list(_pairs(fields))
 
 
 def _pairs(value: Any) -> Any:  # noqa: ANN401 - any JSON value

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from found_dashboards import BOM, WANTED, FoundDashboard
-from found_rules import WANTED as RULES
-from found_rules import FoundRules
 
 from runbook.errors import DocumentError
 from runbook.files.file_change import FileChange
 from runbook.files.panels import plan_panels
 from runbook.files.rules import plan_rules
+from tests.files.found_dashboards import BOM, WANTED, FoundDashboard
+from tests.files.found_rules import WANTED as RULES
+from tests.files.found_rules import FoundRules
 
 NAMES = [(panel["title"], panel["targets"][0]["expr"]) for panel in WANTED.panels]
 DECODER = json.JSONDecoder()
@@ -117,9 +117,10 @@ def names_of(panel: Any) -> Names:  # noqa: ANN401 - any JSON value
 def box_of(panel: dict[str, Any]) -> tuple[int, int, int, int] | None:
     """Place of a panel, or None where Grafana has to find one."""
     grid = panel.get("gridPos")
-    sides = [grid.get(side) for side in "xywh"] if isinstance(grid, dict) else []
-    if len(sides) == 4 and all(isinstance(side, int | float) and side == int(side) for side in sides):
-        x, y, w, h = map(int, sides)
+    found = [grid.get(side) for side in "xywh"] if isinstance(grid, dict) else []
+    sides = [int(side) for side in found if isinstance(side, int | float) and side == int(side)]
+    if len(sides) == 4:
+        x, y, w, h = sides
         return x, y, w, h
     return None
 
@@ -136,9 +137,10 @@ def wrong_layout(found: FoundDashboard, after: bytes) -> str:
         return f"panels at {sorted(new)} overlap now"
     rows: dict[int, int] = {}
     for old, now in zip(before, kept, strict=True):
-        if names_of(old) in NAMES or box_of(old) is None:
+        box, box_now = box_of(old), box_of(now)
+        if names_of(old) in NAMES or box is None or box_now is None:
             continue
-        y, moved = box_of(old)[1], box_of(now)[1]
+        y, moved = box[1], box_now[1]
         if moved < y or rows.setdefault(y, moved) != moved:
             return f"a panel at y={y} moved to y={moved}"
     return "" if [*map(rows.get, sorted(rows))] == sorted(rows.values()) else "the order of the rows changed"

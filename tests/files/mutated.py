@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from tempfile import TemporaryFile
 
-import _hypothesis_pytestplugin
+import _hypothesis_pytestplugin  # type: ignore[import-untyped]  # of hypothesis
 import hypothesis.strategies
 import pytest
 import urllib3.util.connection

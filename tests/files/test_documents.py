@@ -2,7 +2,7 @@
 
 import json
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 from typing import Any
@@ -168,10 +168,11 @@ def test_duration(written: str, expected: float | None) -> None:
 )
 def test_bytes_that_are_no_text(raw: bytes, seen: str, line: str) -> None:
     """Both editors refuse them alike, and name the line."""
-    for plan in (
+    plans: tuple[Callable[[], object], ...] = (
         lambda: plan_panels(raw, wanted_panels(PROMETHEUS), path=Path("file")),
         lambda: plan_rule(raw, wanted_rules()[0], path=Path("file")),
-    ):
+    )
+    for plan in plans:
         with pytest.raises(DocumentError, match=seen) as refused:
             plan()
         assert refused.value.where == f"file{line}"

@@ -10,12 +10,17 @@ from random import Random
 from tempfile import TemporaryDirectory
 
 import pytest
-from found_dashboards import BOM, WANTED, found_dashboard
-from found_rules import WANTED as RULES
-from found_rules import found_rules
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from judged import (
+
+from runbook.errors import DocumentError
+from runbook.files.file_io import read_document, write_documents
+from runbook.files.panels import plan_panels
+from runbook.files.rules import plan_rules
+from tests.files.found_dashboards import BOM, WANTED, found_dashboard
+from tests.files.found_rules import WANTED as RULES
+from tests.files.found_rules import found_rules
+from tests.files.judged import (
     outcome_of,
     outcome_of_rules,
     patched,
@@ -25,11 +30,6 @@ from judged import (
     wrong_layout,
     wrong_meaning,
 )
-
-from runbook.errors import DocumentError
-from runbook.files.file_io import read_document, write_documents
-from runbook.files.panels import plan_panels
-from runbook.files.rules import plan_rules
 
 THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
 SEEDS = st.integers(0, 2**32)
@@ -176,7 +176,7 @@ def test_the_judges_catch_what_nobody_meant() -> None:
     ]
     assert all(unintended(found, after) for after in careless)
     rules = next(
-        found for seed in range(99) if (found := found_rules(seed)).expected == "applied" and not found.options
+        rules for seed in range(99) if (rules := found_rules(seed)).expected == "applied" and not rules.options
     )
     _, plan = outcome_of_rules(rules)
     assert plan

@@ -25,7 +25,7 @@ def outcome(mode: str, scenario: str, writer: str) -> dict[str, Any]:
         timeout=170,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(reversed(paths))},
     )
-    return json.loads(done.stdout)
+    return dict(json.loads(done.stdout))
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)

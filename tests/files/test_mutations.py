@@ -72,7 +72,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
     """What the tests say of each copy; all are run by one program, which imports pytest once."""
     folder = tmp_path_factory.mktemp("mutations")
     copies = {WITHOUT_A_BUG: copied(folder / "right")}
-    tests = [EDITING + WRITING]
+    tests: list[tuple[str, ...]] = [EDITING + WRITING]
     for number, (file, right, wrong) in enumerate(MUTATIONS):
         copies[name_of(file, wrong)] = copy = copied(folder / str(number))
         path = copy / "runbook" / "files" / file

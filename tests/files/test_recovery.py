@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from cut_off import cut_off, journalled
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,6 +21,7 @@ from runbook.files.file_io import read_document, write_documents
 from runbook.files.in_place import is_torn
 from runbook.files.journal import abandoned, entered, unfinished
 from runbook.files.recovery import recover
+from tests.cut_off import cut_off, journalled
 
 BEFORE, AFTER = b"0123456789" * 10, b"01234abcdefghij" * 10
 

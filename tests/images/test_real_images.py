@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from images import real_images
-from images.build import SQLITE, VARIABLES, built_images
-from images.real_images import _argument_file, real_image
-from images.tags import CHECKOUT, IMAGES
 from runbook.errors import RunbookError
 from runbook.local_stack import kafka, keycloak
 from runbook.local_stack.maven import INSTALL, pinned_version
 from runbook.local_stack.real import REAL
+from tests.images import real_images
+from tests.images.build import SQLITE, VARIABLES, built_images
+from tests.images.real_images import _argument_file, real_image
+from tests.images.tags import CHECKOUT, IMAGES
 
 # Stands in for Java: notes what it is given, a call a line.
 JAVA = '#!/bin/sh\necho "$@" >>"$CALLS"\n'

@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 
 import pytest
-from command_line import given
-from containers import images_of_the_stack
-from journey_parts import KINDS, PARAMETERS, Installation
 
 from runbook.errors import RunbookError
 from runbook.local_stack.real import REAL, found_programs
 from runbook.local_stack.tools import found_tools
+from tests.command_line import given
+from tests.containers import images_of_the_stack
+from tests.journeys.journey_parts import KINDS, PARAMETERS, Installation
 
 
 @pytest.fixture(scope="module", params=PARAMETERS)

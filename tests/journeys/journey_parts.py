@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import requests
-from command_line import Run, given
 
 from runbook.settings import load_target
+from tests.command_line import Run, given
 
 _ANSWER_S = 10
 _ROWS = 1000

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from command_line import CHECKOUT, given
-from journey_parts import Installation
+
+from tests.command_line import CHECKOUT, given
+from tests.journeys.journey_parts import Installation
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 

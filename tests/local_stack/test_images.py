@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from command_line import CHECKOUT
 
 from runbook.commands.run_context import RunContext
 from runbook.commands.stack.options import UpOptions
@@ -13,6 +12,7 @@ from runbook.errors import ExitCode, RunbookError, UsageError
 from runbook.local_stack.containers import NAMES
 from runbook.local_stack.images import Image, named_images, pull_missing, variables
 from runbook.observer import NullObserver
+from tests.command_line import CHECKOUT
 
 COMPOSE = CHECKOUT / "monitoring/compose.yaml"
 # Has the images in the file `there`, pulls every one but `broken`, and notes the calls.

@@ -5,6 +5,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -36,12 +37,18 @@ def said(launcher: Launcher, name: str = "part") -> str:
     return path.read_text() if path.exists() else ""
 
 
+def is_said(launcher: Launcher, text: str, *, times: int = 1) -> bool:
+    return said(launcher).count(text) == times
+
+
 def test_a_part_is_detached(launcher: Launcher, program: Program) -> None:
     """It lives in a session of its own, so that Ctrl-C in the terminal of `up` does not reach it."""
     record = launcher.start("part", program(SLEEPS))
 
     assert os.getsid(record.pid) != os.getsid(0)
-    assert launcher.process(record).pid == record.pid
+    process = launcher.process(record)
+    assert process is not None
+    assert process.pid == record.pid
     assert os.getpid() not in [parent.pid for parent in psutil.Process(record.pid).parents()]
 
 
@@ -49,7 +56,7 @@ def test_output_of_every_start_is_in_one_log(launcher: Launcher, program: Progra
     """Standard output and error of all starts are kept, as a container's log is."""
     for number in (1, 2):
         launcher.start("part", program("import sys; print('out'); print('error', file=sys.stderr)"))
-        until(lambda expected=number: said(launcher).count("out\nerror\n") == expected)
+        until(partial(is_said, launcher, "out\nerror\n", times=number))
 
 
 @pytest.mark.parametrize(
@@ -138,7 +145,9 @@ def test_an_id_that_belongs_to_another_process_is_left_alone(launcher: Launcher,
         launcher.kill("part")
         launcher.stop_strays(timeout_s=0)
 
-        assert launcher.process(launcher.record("part")) is None
+        stored = launcher.record("part")
+        assert stored is not None
+        assert launcher.process(stored) is None
         assert bystander.poll() is None
         assert record.pid != bystander.pid
     finally:
@@ -209,7 +218,7 @@ def test_a_value_is_read_at_each_start(launcher: Launcher, program: Program, unt
     for value in ("host:1", "host:2"):
         address.write_text(f"{value}\n")
         launcher.start("part", launch)
-        until(lambda expected=value: expected in said(launcher))
+        until(partial(is_said, launcher, value))
 
 
 def test_a_value_that_is_not_there(launcher: Launcher, program: Program, tmp_path: Path) -> None:

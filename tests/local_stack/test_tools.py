@@ -149,7 +149,7 @@ def test_a_fetch_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_two_at_once(tmp_path: Path) -> None:
     """Two first runs at the same time share one fetch, and both get the programs."""
     with multiprocessing.get_context("spawn").Pool(2) as pool:
-        first, second = pool.map(found_tools, [str, str])
+        first, second = pool.starmap(found_tools, [(str,), (str,)])
 
     assert first == second
     assert first.alertmanager.exists()

@@ -87,11 +87,11 @@ GROUPS = {
 
 
 def dashboard() -> dict[str, Any]:
-    return json.loads(DASHBOARD.read_bytes().removeprefix(BOM))
+    return dict(json.loads(DASHBOARD.read_bytes().removeprefix(BOM)))
 
 
 def rule_groups() -> list[dict[str, Any]]:
-    return yaml.safe_load(RULES.read_bytes())["groups"]
+    return list(yaml.safe_load(RULES.read_bytes())["groups"])
 
 
 def test_dashboard_bytes_are_as_found_in_the_field() -> None:

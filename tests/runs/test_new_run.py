@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from damage import rights
 
 from runbook.errors import RunbookError
 from runbook.runs.new_run import begin_run
 from runbook.runs.run_history import all_runs
 from runbook.runs.run_log import RunLog
+from tests.damage import rights
 
 
 @pytest.fixture(params=[0, 0o777], ids=oct)

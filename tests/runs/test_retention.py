@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from damage import altered, give_away
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +12,7 @@ from runbook.runs.new_run import begin_run
 from runbook.runs.retention import remove_old_runs
 from runbook.runs.run_history import all_runs, holds, newest_change, newest_run, write_outcome
 from runbook.settings import RunsSettings
+from tests.damage import altered, give_away
 
 NOW = datetime(2040, 1, 1, tzinfo=UTC)
 """Long after every event of these tests: no run counts as at work because it wrote lately."""

@@ -4,12 +4,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from damage import DAMAGES, altered, give_away, without_its_beginning, without_its_end
 
 from runbook.errors import RunbookError, UsageError
 from runbook.runs.new_run import begin_run
 from runbook.runs.run_history import NewestRun, all_runs, holds, newest_change, newest_run, open_run, write_outcome
 from runbook.runs.run_log import RunEvent, RunLog
+from tests.damage import DAMAGES, altered, give_away, without_its_beginning, without_its_end
 
 Damage = Callable[[RunLog], None]
 

@@ -5,21 +5,19 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Final, Protocol, Self
 
 from confluent_kafka import Consumer, Producer
-from journals import JournalAddress
-from ledger import Audit, Ledger, Load
-from mock_kafka import MockKafka
-from sink_process import LEADS, SinkProcess, wait_until
 
-from sink.journal import journal_reader
 from sink.journal.model import JournalUnavailableError
 from sink.journal.reader import JournalReader
-from sink.journal.settings import journal_settings
+from tests.sink.journals import JournalAddress
+from tests.sink.ledger import Audit, Ledger, Load
+from tests.sink.mock_kafka import MockKafka
+from tests.sink.sink_process import LEADS, SinkProcess, wait_until
 
 _RECOVERY_S: Final = 60.0  # a dead member has its partitions until its session ends
 _PROBE_EVERY_S: Final = 0.05
@@ -180,8 +178,9 @@ class Chaos:
         if self.stop_file is None:
             threading.Event().wait(self._random.uniform(0, 0.15))
         else:
-            self.stop_file.touch()
-            wait_until(lambda: not self.stop_file.exists())  # it is deleted between the two transactions
+            stop_file = self.stop_file
+            stop_file.touch()
+            wait_until(lambda: not stop_file.exists())  # it is deleted between the two transactions
 
     def _check(self, audit: Audit, load: Load, *, rows: bool = False) -> None:
         with self._reader() as reader:
@@ -253,5 +252,5 @@ class Chaos:
 
     @contextmanager
     def _reader(self) -> Iterator[JournalReader]:
-        with closing(journal_reader(journal_settings(self.journal.env(), ""))) as reader:
+        with self.journal.reader() as reader:
             yield reader

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from journals import JournalAddress, sqlite_address
-from mock_kafka import MockKafka
-from postgres_server import PostgresServer, postgres_programs, postgres_server
-from real_kafka import RealKafka
-from sink_process import SinkProcess
 
 from runbook.errors import RunbookError
+from tests.sink.journals import JournalAddress, sqlite_address
+from tests.sink.mock_kafka import MockKafka
+from tests.sink.postgres_server import PostgresServer, postgres_programs, postgres_server
+from tests.sink.real_kafka import RealKafka
+from tests.sink.sink_process import SinkProcess
 
 
 @pytest.fixture

@@ -1,13 +1,14 @@
 """Journals for the tests: each kind that this machine can run."""
 
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from sink.decoding import RejectReason
 from sink.journal import journal_reader, new_journal
 from sink.journal.model import Journal, MessageRun, Totals
-from sink.journal.reader import StoredPartition
+from sink.journal.reader import JournalReader, StoredPartition
 from sink.journal.settings import journal_settings
 
 
@@ -33,14 +34,22 @@ class JournalAddress:
         journal.open()
         return journal
 
+    @contextmanager
+    def reader(self) -> Iterator[JournalReader]:
+        """Have a reader as long as the block lasts."""
+        reader = journal_reader(journal_settings(self.env(), ""))
+        assert reader is not None
+        with closing(reader):
+            yield reader
+
     def totals(self) -> Totals:
         """Return what is counted."""
-        with closing(journal_reader(journal_settings(self.env(), ""))) as reader:
+        with self.reader() as reader:
             return reader.totals()
 
     def partitions(self) -> list[StoredPartition]:
         """Return the positions."""
-        with closing(journal_reader(journal_settings(self.env(), ""))) as reader:
+        with self.reader() as reader:
             return reader.partitions()
 
 

@@ -1,6 +1,7 @@
 """The sink with a memory leak: `python leaking_sink.py`. The simulated day must find it."""
 
 import sys
+from typing import Any
 
 import sink.__main__ as service
 from sink import consumer
@@ -12,11 +13,11 @@ KEPT: list[Batch] = []
 class KeptBatch(Batch):
     """Wrong on purpose: it is never freed."""
 
-    def __init__(self, **values: object) -> None:
+    def __init__(self, **values: Any) -> None:  # noqa: ANN401 - the fields of Batch
         super().__init__(**values)
         KEPT.append(self)
 
 
 if __name__ == "__main__":
-    consumer.Batch = KeptBatch
+    vars(consumer)["Batch"] = KeptBatch
     sys.exit(service.main())

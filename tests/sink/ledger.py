@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
 from confluent_kafka import KafkaError, Message, Producer
-from sink_process import event
 
 from sink.journal.reader import JournalReader
+from tests.sink.sink_process import event
 
 BAD: Final = b'{"tenant_id": "acme"'
 

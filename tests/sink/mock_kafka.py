@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import confluent_kafka
-from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, Producer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, Producer, TopicPartition
 
 _PRODUCE, _OFFSET_COMMIT = 0, 8  # of the Kafka protocol
 
@@ -68,8 +68,13 @@ class MockKafka:
 def send(producer: Producer, topic: str, values: Sequence[bytes | None], *, partition: int = -1) -> None:
     """Write messages and wait until all of them are acknowledged."""
     refused: list[object] = []
+
+    def delivered(error: KafkaError | None, _: object) -> None:
+        if error is not None:
+            refused.append(error)
+
     for value in values:
-        producer.produce(topic, value, partition=partition, on_delivery=lambda e, _: e and refused.append(e))
+        producer.produce(topic, value, partition=partition, on_delivery=delivered)
         producer.poll(0)
     assert producer.flush(10) == 0
     assert not refused

@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psycopg
-from sink_process import free_ports, wait_until
+
+from tests.sink.sink_process import free_ports, wait_until
 
 _DEBIAN = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
 
@@ -61,7 +63,7 @@ def postgres_programs() -> Path | None:
 @contextmanager
 def postgres_server(programs: Path) -> Iterator[PostgresServer]:
     """Start a server and end it afterwards. PostgreSQL refuses to run as root, so root starts it as nobody."""
-    as_user = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
+    as_user: dict[str, Any] = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
     with tempfile.TemporaryDirectory(prefix="sink-postgres-", ignore_cleanup_errors=True) as folder:
         Path(folder).chmod(0o777)
         data, log, (port,) = f"{folder}/data", Path(folder, "log"), free_ports(1)

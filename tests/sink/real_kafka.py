@@ -10,12 +10,12 @@ from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
-from mock_kafka import read, send
-from sink_process import free_ports, wait_until
 
 from runbook.local_stack.kafka import found_kafka, kafka_service, missing_metadata, prepare_kafka
 from runbook.local_stack.layout import Layout
 from runbook.local_stack.ports import Ports
+from tests.sink.mock_kafka import read, send
+from tests.sink.sink_process import free_ports, wait_until
 
 _READY_S: Final = 60.0
 _END_S: Final = 30.0

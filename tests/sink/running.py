@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from confluent_kafka import Consumer, TopicPartition
-from mock_kafka import MockKafka
-from sink_process import Samples, event
 
 from sink.consumer import EventConsumer
 from sink.health import Health
@@ -17,6 +15,8 @@ from sink.journal.model import Journal
 from sink.log_writer import LogWriter
 from sink.metrics import Metrics
 from sink.settings import load_settings
+from tests.sink.mock_kafka import MockKafka
+from tests.sink.sink_process import Samples, event
 
 FAST = {
     "KAFKA_TOPIC_METADATA_REFRESH_INTERVAL_MS": "200",

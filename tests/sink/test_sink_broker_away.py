@@ -1,20 +1,17 @@
 """Apache Kafka away for a minute under load: the sink recovers by itself, and nothing is missing."""
 
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from typing import Final
 
 import pytest
-from chaos import REAL_GROUP
-from journals import sqlite_address
-from ledger import Audit, Ledger, Load
-from real_kafka import RealKafka
-from sink_process import LEADS, SinkProcess, wait_until
 
 from runbook.waiting import watch
-from sink.journal import journal_reader
-from sink.journal.settings import journal_settings
+from tests.sink.chaos import REAL_GROUP
+from tests.sink.journals import sqlite_address
+from tests.sink.ledger import Audit, Ledger, Load
+from tests.sink.real_kafka import RealKafka
+from tests.sink.sink_process import LEADS, SinkProcess, wait_until
 
 pytestmark = pytest.mark.real
 
@@ -60,7 +57,7 @@ def test_broker_away_for_a_minute(own_real_kafka: RealKafka, tmp_path: Path, way
         sink.kill()
         load.stop()
     audit = Audit(ledger)
-    with closing(journal_reader(journal_settings(journal.env(), ""))) as reader:
+    with journal.reader() as reader:
         audit.counts(reader, load.settle)
         audit.rows(reader)
     assert (audit.missing, audit.duplicate) == (0, 0)

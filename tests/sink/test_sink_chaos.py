@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import pytest
-from broken_sink import ORDERS
-from chaos import Chaos, broken
-from journals import JournalAddress, sqlite_address
-from postgres_server import PostgresServer
+
+from tests.sink.broken_sink import ORDERS
+from tests.sink.chaos import Chaos, broken
+from tests.sink.journals import JournalAddress, sqlite_address
+from tests.sink.postgres_server import PostgresServer
 
 
 def test_killed_again_and_again(tmp_path: Path) -> None:

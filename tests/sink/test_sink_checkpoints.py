@@ -9,11 +9,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from journals import message_run, sqlite_address
-from sink_process import LEADS, wait_until
 
 from sink.journal.checkpoints import CHECKPOINT_EVERY_BYTES, MAX_WAL_BYTES
 from sink.journal.model import Journal, JournalEntry, Position
+from tests.sink.journals import message_run, sqlite_address
+from tests.sink.sink_process import LEADS, wait_until
 
 PLACE = (LEADS, 0)
 MESSAGES, VALUE = 100, b"x" * 10_000

@@ -4,14 +4,15 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
-from mock_kafka import MockKafka
-from sink_process import CHECKOUT, LEADS, SinkProcess, wait_until
 
 from sink.command_line import parsed
 from sink.settings import load_settings
 from sink.variables import KAFKA_ANY, VARIABLES
+from tests.sink.mock_kafka import MockKafka
+from tests.sink.sink_process import CHECKOUT, LEADS, SinkProcess, wait_until
 
 HELP = [sys.executable, "-m", "sink", "--help"]
 
@@ -23,7 +24,7 @@ class RecordingEnvironment(dict[str, str]):
         super().__init__()
         self.names: set[str] = set()
 
-    def get(self, name: str, default: str | None = None) -> str | None:
+    def get(self, name: str, default: Any = None) -> Any:  # noqa: ANN401 - as the one it stands for
         self.names.add(name)
         return super().get(name, default)
 

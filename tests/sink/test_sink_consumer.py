@@ -4,11 +4,11 @@ from collections import Counter
 
 import pytest
 from confluent_kafka import KafkaError
-from mock_kafka import MockKafka
-from running import committed_offsets, load, running
-from sink_process import JOBS, LEADS, Samples, event, wait_until
 
 from sink.dead_letters import SHORTENED_BYTES
+from tests.sink.mock_kafka import MockKafka
+from tests.sink.running import committed_offsets, load, running
+from tests.sink.sink_process import JOBS, LEADS, Samples, event, wait_until
 
 DLQ = "crm-events-sink.dlq"
 POISON = {

@@ -10,10 +10,11 @@ from typing import Final
 from uuid import uuid4
 
 import pytest
-from journals import sqlite_address
-from real_kafka import RealKafka
-from running import CLASSIC, GROUPS
-from sink_process import SCRAPE, SinkProcess, event, wait_until
+
+from tests.sink.journals import sqlite_address
+from tests.sink.real_kafka import RealKafka
+from tests.sink.running import CLASSIC, GROUPS
+from tests.sink.sink_process import SCRAPE, SinkProcess, event, wait_until
 
 pytestmark = pytest.mark.real
 

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 import requests
-from journals import JournalAddress, message_run, sqlite_address
-from mock_kafka import MockKafka
-from sink_process import LEADS, event
 
 from sink.decoding import RejectReason
 from sink.event_api import event_routes
 from sink.http_server import HttpServer, Request, Route
 from sink.journal.model import JournalEntry, Position
 from sink.settings import load_settings
+from tests.sink.journals import JournalAddress, message_run, sqlite_address
+from tests.sink.mock_kafka import MockKafka
+from tests.sink.sink_process import LEADS, event
 
 KEY = b"acme:lead:17"
 
@@ -130,8 +130,8 @@ def test_without_a_token(filled: JournalAddress, client: str, origin: str, statu
 
 def test_nothing_is_kept(tmp_path: Path) -> None:
     """Without kept messages each page says what to set; without a journal file it says what is missing."""
-    for env in ({"SINK_JOURNAL": "none"}, {"SINK_JOURNAL_EVENTS": "counts"}):
-        with served(sqlite_address(tmp_path), **env) as url:
+    for name, value in (("SINK_JOURNAL", "none"), ("SINK_JOURNAL_EVENTS", "counts")):
+        with served(sqlite_address(tmp_path), None, **{name: value}) as url:
             answer = requests.get(f"{url}/events/latest", timeout=5)
             assert (answer.status_code, "SINK_JOURNAL_EVENTS=rows" in answer.json()["detail"]) == (501, True)
     with served(sqlite_address(tmp_path)) as url:

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
-from journals import JournalAddress, sqlite_address
-from mock_kafka import MockKafka
-from postgres_server import PostgresServer
-from running import Running, load, running
-from sink_process import JOBS, LEADS, SCRAPE, SinkProcess, event, wait_until
 
 from sink.health import Health, health_routes
 from sink.http_server import Request
 from sink.journal.model import JournalEntry
+from tests.sink.journals import JournalAddress, sqlite_address
+from tests.sink.mock_kafka import MockKafka
+from tests.sink.postgres_server import PostgresServer
+from tests.sink.running import Running, load, running
+from tests.sink.sink_process import JOBS, LEADS, SCRAPE, SinkProcess, event, wait_until
 
 
 def test_restart_goes_on(kafka: MockKafka, journal_address: JournalAddress) -> None:
@@ -207,7 +207,7 @@ def test_stalled_loop(kafka: MockKafka, tmp_path: Path) -> None:
         assert released.wait(60)
         write(entry)
 
-    journal.write = hanging
+    journal.write = hanging  # type: ignore[method-assign]  # the broken variant
     with running(kafka.bootstrap, journal, health=health, TOPICS=LEADS) as sink:
         try:
             kafka.send(LEADS, [event("acme")])

@@ -7,10 +7,9 @@ import subprocess
 import sys
 import tomllib
 
-from mock_kafka import MockKafka
-from sink_process import CHECKOUT, LEADS, SinkProcess, free_ports
-
 from sink import VERSION
+from tests.sink.mock_kafka import MockKafka
+from tests.sink.sink_process import CHECKOUT, LEADS, SinkProcess, free_ports
 
 DOCKERFILE = (CHECKOUT / "sink/Dockerfile").read_text(encoding="utf-8")
 

@@ -7,13 +7,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from journals import JournalAddress, message_run, sqlite_address
-from postgres_server import PostgresServer
-from sink_process import JOBS, LEADS
 
 from sink.decoding import RejectReason
 from sink.environment import SettingsError
-from sink.journal import journal_reader
 from sink.journal.model import (
     FencedError,
     Journal,
@@ -22,9 +18,11 @@ from sink.journal.model import (
     JournalUnusableError,
     Position,
 )
-from sink.journal.settings import journal_settings
 from sink.journal.sqlite_reader import APPLICATION_ID, SqliteReader
 from sink.journal.sqlite_schema import MIGRATIONS
+from tests.sink.journals import JournalAddress, message_run, sqlite_address
+from tests.sink.postgres_server import PostgresServer
+from tests.sink.sink_process import JOBS, LEADS
 
 P0, P1 = (LEADS, 0), (LEADS, 1)
 
@@ -90,7 +88,7 @@ def test_rows_come_back(journal: Journal, journal_address: JournalAddress) -> No
         (7, "acme", "x", None, b"", b"last"),
     )
     journal.write(JournalEntry(moves={P0: (0, 8)}, ingested={("acme", LEADS): 2}, rejected={}, message_runs=[kept]))
-    with closing(journal_reader(journal_settings(journal_address.env(), ""))) as reader:
+    with journal_address.reader() as reader:
         newest, event = reader.latest(5, rejected=False)
         (letter,) = reader.latest(5, rejected=True)
         assert (event.tenant_id, event.key, event.value) == (kept.tenants[0], None, kept.values[0])
@@ -120,7 +118,7 @@ def test_pruning(journal: Journal, journal_address: JournalAddress) -> None:
     for offset in range(30):
         journal.write(entry(offset, offset + 1, rows=1))
     assert [journal.prune(8) for _ in range(4)] == [8, 8, 4, 0]
-    with closing(journal_reader(journal_settings(journal_address.env(), ""))) as reader:
+    with journal_address.reader() as reader:
         assert [kept.offset for kept in reader.messages()] == list(range(20, 30))
     assert journal.totals().ingested == {("acme", LEADS): 30}
 

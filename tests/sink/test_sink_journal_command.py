@@ -10,14 +10,14 @@ from http import HTTPStatus
 
 import psycopg
 import pytest
-from journals import JournalAddress, message_run
-from sink_process import JOBS, LEADS, event
 
 from sink.command_line import parsed
 from sink.decoding import RejectReason
 from sink.http_server import HttpServer, Response
 from sink.journal.command import journal_command
 from sink.journal.model import JournalEntry, Position
+from tests.sink.journals import JournalAddress, message_run
+from tests.sink.sink_process import JOBS, LEADS, event
 
 LEADS_PAGE = """\
 crm_events_ingested_total{tenant_id="acme",topic="apexflow.leads.created"} %d
@@ -76,8 +76,8 @@ def test_verify(filled: JournalAddress) -> None:
         with closing(sqlite3.connect(filled.address.removeprefix("sqlite:"))) as db, db:
             db.execute(change.format(""))
     else:
-        with psycopg.connect(filled.address) as db:
-            db.execute(change.format("crm_events_sink."))
+        with psycopg.connect(filled.address) as database:
+            database.execute(change.format("crm_events_sink."))
     code, text = output(filled, "verify")
     assert (code, text.count("WRONG")) == (1, 1)
     assert "3 offsets passed, 4 messages counted" in text

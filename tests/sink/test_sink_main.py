@@ -7,9 +7,6 @@ import threading
 import pytest
 import requests
 from confluent_kafka import KafkaError
-from mock_kafka import MockKafka
-from running import FAST
-from sink_process import LEADS, SCRAPE, Samples, event, free_ports, wait_until
 
 from sink.__main__ import serve
 from sink.consumer import EventConsumer, FatalKafkaError
@@ -18,6 +15,9 @@ from sink.health import Health
 from sink.log_writer import LogWriter
 from sink.metrics import Metrics
 from sink.settings import Settings, load_settings
+from tests.sink.mock_kafka import MockKafka
+from tests.sink.running import FAST
+from tests.sink.sink_process import LEADS, SCRAPE, Samples, event, free_ports, wait_until
 
 
 def new_settings(kafka: MockKafka, **env: str) -> Settings:

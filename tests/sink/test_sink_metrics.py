@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
-from sink_process import LEADS, Samples
 
 from sink.decoding import RejectReason
 from sink.exposition import Format
 from sink.journal.model import Partition, Totals
 from sink.metrics import Metrics, Series
 from sink.unlabelled_metrics import BuildInfo
+from tests.sink.sink_process import LEADS, Samples
 
 
 def new_metrics(kind: type[Metrics] = Metrics, max_tenants: int = 10) -> Metrics:
@@ -82,7 +82,7 @@ def test_every_page_adds_up(kind: type[Metrics], *, exact: bool) -> None:
     metrics = new_metrics(kind)
     metrics.set_assignment(1, {(LEADS, 0): 0})
     lock = PagingLock(metrics)
-    metrics._lock = lock  # noqa: SLF001  # to read pages at every moment at which another thread can
+    metrics._lock = lock  # type: ignore[assignment]  # noqa: SLF001  # to read pages at every moment at which another thread can
     for offset in range(5, 55, 5):
         count_five(metrics, offset)
     assert len(lock.pages) >= 10
@@ -215,7 +215,7 @@ def test_openmetrics() -> None:
     count(metrics, 'odd "tenant"', 5)
     accepted = Format.accepted("application/openmetrics-text;version=1.0.0,*/*;q=0.1")
     page = metrics.page(is_scrape=False, page_format=accepted)
-    families = {family.name: family for family in openmetrics(page.body.decode())}
+    families = {family.name: family for family in openmetrics(page.body.decode())}  # type: ignore[no-untyped-call]  # of the client
     assert families["crm_events_ingested"].samples[0].value == 5
     assert families["crm_events_ingested"].samples[0].labels == {"tenant_id": 'odd "tenant"', "topic": LEADS}
     assert families["crm_events_count_latency_seconds"].type == "histogram"

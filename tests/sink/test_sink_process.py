@@ -5,9 +5,10 @@ import signal
 import socket
 
 import pytest
-from mock_kafka import MockKafka
-from running import committed_offsets, load
-from sink_process import JOBS, LEADS, SCRAPE, SinkProcess, event, wait_until
+
+from tests.sink.mock_kafka import MockKafka
+from tests.sink.running import committed_offsets, load
+from tests.sink.sink_process import JOBS, LEADS, SCRAPE, SinkProcess, event, wait_until
 
 GROUP_AUTHORIZATION_FAILED = 30
 EVENT_LINE = re.compile(r"\[\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}] Received (\S+) for tenant (\S+)")

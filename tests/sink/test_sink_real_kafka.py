@@ -4,12 +4,13 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from chaos import REAL_GROUP, Chaos
-from journals import JournalAddress, sqlite_address
-from postgres_server import PostgresServer
-from real_kafka import RealKafka
-from running import GROUPS, running
-from sink_process import event, wait_until
+
+from tests.sink.chaos import REAL_GROUP, Chaos
+from tests.sink.journals import JournalAddress, sqlite_address
+from tests.sink.postgres_server import PostgresServer
+from tests.sink.real_kafka import RealKafka
+from tests.sink.running import GROUPS, running
+from tests.sink.sink_process import event, wait_until
 
 pytestmark = pytest.mark.real
 

@@ -7,12 +7,12 @@ from typing import Final
 
 import psutil
 import pytest
-from certificates import KEY_PASSWORD, Identity, new_identity
 from confluent_kafka.admin import AdminClient, ScramCredentialInfo, ScramMechanism, UserScramCredentialUpsertion
-from real_kafka import RealKafka
-from sink_process import SinkProcess, event, wait_until
 
 from runbook.errors import RunbookError
+from tests.sink.certificates import KEY_PASSWORD, Identity, new_identity
+from tests.sink.real_kafka import RealKafka
+from tests.sink.sink_process import SinkProcess, event, wait_until
 
 pytestmark = pytest.mark.real
 

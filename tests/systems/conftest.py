@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
-from loopback_servers import Behaviour, MakeServer, RawServer, ScriptedServer, free_port
+
+from tests.systems.loopback_servers import Behaviour, MakeServer, RawServer, ScriptedServer, free_port
 
 
 @pytest.fixture

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
-from loopback_servers import Reply, ScriptedServer
 
 from runbook.errors import AnswerError, RunbookError, UnreachableError
 from runbook.systems.alertmanager.client import Alertmanager, Matcher, Silence
 from runbook.systems.alertmanager.settings import AlertmanagerSettings
 from runbook.waiting import Pending, wait_until
+from tests.systems.loopback_servers import Reply, ScriptedServer
 
 LABELS = {"alertname": "CrmEventsSinkDown", "severity": "warning"}
 

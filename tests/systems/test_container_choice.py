@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from small_engine import Engine
 
 from runbook.errors import AnswerError
 from runbook.systems.docker import client
@@ -15,6 +14,7 @@ from runbook.systems.docker.client import DockerRuntime
 from runbook.systems.docker.wire import Listed
 from runbook.systems.runtime import Service
 from runbook.systems.runtime_settings import RuntimeSettings
+from tests.small_engine import Engine
 
 GRAFANA = Service(name="grafana", container="aether-grafana", setting="RUNBOOK_GRAFANA_CONTAINER")
 SERVICE, ONE_OFF, PROJECT = (f"com.docker.compose.{what}" for what in ("service", "oneoff", "project"))

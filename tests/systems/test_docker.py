@@ -1,9 +1,10 @@
 """The Docker runtime against a small engine on a Unix socket."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -11,13 +12,13 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
-from loopback_servers import Reply, ScriptedServer
-from small_engine import STDERR, STDOUT, Engine, frames, inspected, stat, tar
 
 from runbook.errors import AnswerError, UnreachableError
 from runbook.systems.docker.client import DockerRuntime
 from runbook.systems.runtime import LogLine, Mount, PublishedPort, Runtime, Service
 from runbook.systems.runtime_settings import RuntimeSettings
+from tests.small_engine import STDERR, STDOUT, Engine, frames, inspected, stat, tar
+from tests.systems.loopback_servers import Reply, ScriptedServer
 
 PROMETHEUS = Service(name="prometheus", container="aether-prom")
 SINK = Service(name="crm-events-sink", container="aether-crm-events-sink")
@@ -47,9 +48,10 @@ def docker(engine: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> I
 
 def test_it_is_a_runtime_and_constructing_opens_nothing(tmp_path: Path) -> None:
     """Settings for a host without Docker must not fail before a container is asked for."""
-    runtime: Runtime = DockerRuntime(RuntimeSettings(docker_host=f"unix://{tmp_path}/none"))
+    docker = DockerRuntime(RuntimeSettings(docker_host=f"unix://{tmp_path}/none"))
 
-    runtime.close()
+    _: Runtime = docker
+    docker.close()
 
 
 @pytest.mark.parametrize("version", ["1.40", "1.41", "1.44", "1.52"])
@@ -176,6 +178,7 @@ def test_caller_may_stop_following(engine: Engine, docker: DockerRuntime) -> Non
     lines = docker.follow(PROMETHEUS)
 
     assert next(lines).text == "one"
+    assert isinstance(lines, Generator)
     lines.close()
 
     assert docker.state(PROMETHEUS).found
@@ -244,8 +247,8 @@ def test_bind_mounts_and_networks(engine: Engine, docker: DockerRuntime) -> None
         {"Type": "bind", "Source": "/host/rules.yml", "Destination": "/etc/rules.yml", "Mode": "ro"},
         {"Type": "volume", "Name": "data", "Source": "/var/lib/docker/volumes/data", "Destination": "/prometheus"},
     ]
-    networks = {"NetworkSettings": {"Networks": {"monitoring_default": {}, "aether": {}}}}
-    engine.has("aether-prom", inspection={"Mounts": mounts} | networks)
+    networks: dict[str, Any] = {"NetworkSettings": {"Networks": {"monitoring_default": {}, "aether": {}}}}
+    engine.has("aether-prom", inspection={"Mounts": mounts, **networks})
 
     assert docker.mounts(PROMETHEUS) == (Mount(source="/host/rules.yml", destination="/etc/rules.yml"),)
     assert docker.networks(PROMETHEUS) == {"monitoring_default", "aether"}

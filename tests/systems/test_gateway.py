@@ -5,11 +5,11 @@ import traceback
 from datetime import UTC, datetime
 
 import pytest
-from loopback_servers import MakeServer, Reply, ScriptedServer
 
 from runbook.errors import AnswerError, UnreachableError
 from runbook.systems.gateway.client import EntityAnswer, Gateway
 from runbook.systems.gateway.settings import GatewaySettings
+from tests.systems.loopback_servers import MakeServer, Reply, ScriptedServer
 
 TOKEN = "eyJhbGciOi.eyJ0ZW5hbnQi.c2lnbmF0dXJl"  # noqa: S105 - a test's own
 LEAD = {"id": 17, "tenant_id": "acme", "name": "N", "email": "n@test.com", "source": "s"}
@@ -128,6 +128,7 @@ def test_probe_asks_for_a_job_that_cannot_be_made(
 
     assert (answer.status, answer.is_proxy_404) == (status, is_proxy_404)
     assert answer.saw.startswith(str(status))
+    assert answer.date is not None
     assert abs(datetime.now(UTC) - answer.date).total_seconds() < 60
     assert server.seen[0].json["lead_id"] == 0
     gateway.close()

@@ -5,11 +5,11 @@ from base64 import b64encode
 from datetime import UTC, datetime
 
 import pytest
-from loopback_servers import Reply, ScriptedServer
 
 from runbook.errors import AnswerError, UnreachableError
 from runbook.systems.grafana.client import Datasource, DatasourceHealth, Frame, Grafana, GrafanaHealth
 from runbook.systems.grafana.settings import GrafanaSettings
+from tests.systems.loopback_servers import Reply, ScriptedServer
 
 PASSWORD = "pä55-word"  # noqa: S105 - a test's own
 START, END = datetime(2025, 11, 3, 19, 0, tzinfo=UTC), datetime(2025, 11, 3, 20, 0, tzinfo=UTC)
@@ -44,6 +44,7 @@ def test_served_dashboard_names_the_file_it_came_from(grafana: Grafana, server: 
 
     found = grafana.dashboard("crm")
 
+    assert found is not None
     assert (found.uid, found.title, found.version, list(found.panels)) == ("crm", "CRM", 3, PANELS)
     assert (found.provisioned_file, found.url) == ("crm_events_pipeline.json", "/d/crm/crm-events")
     login = b64encode(f"admin:{PASSWORD}".encode()).decode()

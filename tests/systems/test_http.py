@@ -5,15 +5,16 @@ import re
 import socket
 import threading
 import traceback
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from loopback_servers import MakeServer, Reply, ScriptedServer
 
 from runbook.errors import AnswerError, UnreachableError, UsageError
 from runbook.systems.http import HttpClient
 from runbook.systems.redaction import redacted
+from tests.systems.loopback_servers import MakeServer, Reply, ScriptedServer
 
 FIX = "start it"
 PASSWORD = "s3cret-p/ss"  # noqa: S105 - a test's own
@@ -36,7 +37,7 @@ def test_answer_carries_status_body_and_times(server: ScriptedServer) -> None:
 
     assert (answer.status, answer.json(), answer.is_json) == (418, {"a": [1]}, True)
     assert answer.sent_at <= answer.answered_at
-    assert answer.sent_at.utcoffset().total_seconds() == 0
+    assert answer.sent_at.utcoffset() == timedelta()
     assert server.seen[0].query == {"q": "ä b"}
 
 
@@ -100,7 +101,7 @@ def test_answer_that_drips_in_forever_ends_at_the_deadline(raw_server: MakeServe
 
 def test_huge_page_is_dropped_at_the_cap(raw_server: MakeServer) -> None:
     """A page of 100 MB is not held: reading ends within one chunk of the cap, and the error says so."""
-    sent = []
+    sent: list[int] = []
 
     def flood(connection: socket.socket, ended: threading.Event) -> None:
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n")
@@ -110,7 +111,7 @@ def test_huge_page_is_dropped_at_the_cap(raw_server: MakeServer) -> None:
     with pytest.raises(AnswerError, match="more than 1,000,000 bytes") as caught:
         client(raw_server(flood).url, max_bytes=1_000_000).get("/x")
 
-    read = int(re.search(r"([\d,]+) were read", caught.value.seen)[1].replace(",", ""))
+    (read,) = (int(found.replace(",", "")) for found in re.findall(r"([\d,]+) were read", caught.value.seen))
     assert 1_000_000 < read < 1_100_000
     assert caught.value.code == "too_large"
     assert sum(sent) < 50_000_000

@@ -94,6 +94,7 @@ def test_events_come_exactly_up_to_the_end(kafka: Kafka) -> None:
     ]
     first = found[0]
     assert (first.topic, first.key, first.value, first.raw) == (LEADS, "acme:lead:2", {"id": 2}, b'{"id": 2}')
+    assert first.at is not None
     assert abs(datetime.now(UTC) - first.at) < timedelta(minutes=2)
 
 

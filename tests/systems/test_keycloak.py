@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from urllib.parse import parse_qs, quote_plus
 
 import pytest
-from loopback_servers import MakeServer, Reply, ScriptedServer
 
 from runbook.errors import AnswerError, UnreachableError
 from runbook.systems.keycloak.client import Keycloak
 from runbook.systems.keycloak.settings import KeycloakSettings
+from tests.systems.loopback_servers import MakeServer, Reply, ScriptedServer
 
 PASSWORD, SECRET = "pä55 wörd", "client+secret"
 TOKEN_PATH = "POST /realms/aetherlink/protocol/openid-connect/token"  # noqa: S105 - a path
@@ -41,6 +41,7 @@ def test_token_shows_its_claims_but_never_itself(keycloak: Keycloak, server: Scr
     assert (token.value, token.tenant_id, token.username) == (value, "acme", "demo")
     assert token.issuer == "http://kc/realms/aetherlink"
     assert token.issued_at == datetime(2025, 11, 3, 19, 48, 51, tzinfo=UTC)
+    assert token.expires_at is not None
     assert (token.expires_at - token.issued_at).total_seconds() == 300
     assert value not in repr(token)
     form = parse_qs(server.seen[0].body.decode())

@@ -7,7 +7,6 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from loopback_servers import Reply, ScriptedServer
 
 from runbook.errors import AnswerError, RunbookError, UnreachableError
 from runbook.systems.http import Readiness
@@ -15,6 +14,7 @@ from runbook.systems.prometheus.client import Prometheus
 from runbook.systems.prometheus.records import ReloadAnswer
 from runbook.systems.prometheus.settings import PrometheusSettings
 from runbook.waiting import Pending, wait_until
+from tests.systems.loopback_servers import Reply, ScriptedServer
 
 CONFIG = """\
 global: {{scrape_interval: 200ms, evaluation_interval: 200ms}}
@@ -114,8 +114,12 @@ def test_targets_up_down_and_dropped(real: tuple[Prometheus, Path]) -> None:
     assert targets["gone"].url == "http://127.0.0.1:1/metrics"
     assert targets["removed"].url == "http://127.0.0.1:2/metrics"
     assert (targets["itself"].scrape_interval_s, targets["gone"].scrape_interval_s) == (0.2, 0.3)
-    assert abs(datetime.now(UTC) - targets["itself"].last_scrape) < timedelta(minutes=1)
+    assert is_recent(targets["itself"].last_scrape)
     assert targets["removed"].last_scrape is None
+
+
+def is_recent(moment: datetime | None) -> bool:
+    return moment is not None and abs(datetime.now(UTC) - moment) < timedelta(minutes=1)
 
 
 def test_rules_with_their_state(real: tuple[Prometheus, Path]) -> None:
@@ -127,9 +131,10 @@ def test_rules_with_their_state(real: tuple[Prometheus, Path]) -> None:
     assert (alert.name, alert.type, alert.query, alert.duration_s) == ("Gone", "alerting", 'up{job="gone"} == 0', 120)
     assert (alert.labels, alert.annotations) == ({"severity": "warning"}, {"summary": "is gone"})
     assert (alert.state, alert.last_error) == ("pending", "")
-    assert abs(datetime.now(UTC) - alert.last_evaluation) < timedelta(minutes=1)
+    assert is_recent(alert.last_evaluation)
     (pending,) = alert.alerts
     assert (pending.state, pending.value, pending.labels["job"]) == ("pending", 0.0, "gone")
+    assert pending.active_at is not None
     assert pending.active_at <= datetime.now(UTC)
 
 
@@ -172,6 +177,7 @@ def test_runtime_tells_version_and_start(real: tuple[Prometheus, Path]) -> None:
     assert runtime.version[0].isdigit()
     assert runtime.reload_succeeded
     assert abs(datetime.now(UTC) - runtime.started_at) < timedelta(minutes=2)
+    assert runtime.config_loaded_at is not None
     assert runtime.config_loaded_at >= runtime.started_at.replace(microsecond=0)
     assert runtime.working_dir == str(real[1])
 

@@ -1,13 +1,14 @@
 """The sink's metrics page and health, from a server that answers as old and new sinks do."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
-from loopback_servers import Reply, ScriptedServer
 
 from runbook.errors import AnswerError, UnreachableError
 from runbook.systems.sink.client import Sink, SinkHealth, SinkPage
 from runbook.systems.sink.settings import SinkSettings
+from tests.systems.loopback_servers import Reply, ScriptedServer
 
 TODAY = """\
 # HELP crm_events_ingested_total Total CRM events
@@ -31,7 +32,7 @@ crm_events_next_offset{topic="apexflow.leads.created",partition="11"} 0
 def page(server: ScriptedServer) -> Callable[..., SinkPage]:
     """Serve a metrics page and return what the client reads of it."""
 
-    def read(text: str, **reply: int) -> SinkPage:
+    def read(text: str, **reply: Any) -> SinkPage:  # noqa: ANN401 - the fields of Reply
         server.routes["GET /metrics"] = Reply(body=text.encode(), **reply)
         return Sink(SinkSettings(metrics_url=f"{server.url}/metrics", http_url=server.url)).page()
 

@@ -15,9 +15,9 @@ import uuid
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
-from jwcrypto.common import JWException  # type: ignore[import-untyped]
-from jwcrypto.jwk import JWK  # type: ignore[import-untyped]
-from jwcrypto.jwt import JWT  # type: ignore[import-untyped]
+from jwcrypto.common import JWException
+from jwcrypto.jwk import JWK
+from jwcrypto.jwt import JWT
 
 from runbook.local_stack.fakes.serving import (
     HOST,

@@ -1,7 +1,9 @@
 """The cases of hop alertmanager: what breaks each check, and what keeps it from being looked at."""
 
-from cases import NOT_READY, Case, port_case
-from recorded import (
+from runbook.diagnosis.checks import alertmanager
+from runbook.diagnosis.facts import Facts
+from tests.diagnosis.cases import NOT_READY, Case, port_case
+from tests.diagnosis.recorded import (
     ALERTMANAGER,
     answered,
     config,
@@ -9,9 +11,6 @@ from recorded import (
     refused,
     silence,
 )
-
-from runbook.diagnosis.checks import alertmanager
-from runbook.diagnosis.facts import Facts
 
 CASES = (
     port_case("alertmanager", ALERTMANAGER, Facts.alertmanager_ready, alertmanager.silences),

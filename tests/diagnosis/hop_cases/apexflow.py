@@ -1,15 +1,14 @@
 """The cases of hop apexflow: what breaks each check, and what keeps it from being looked at."""
 
-from cases import NO_STATE, Case, container_cases, exited
-from recorded import (
+from runbook.diagnosis.checks import gateway
+from runbook.diagnosis.facts import Facts
+from tests.diagnosis.cases import NO_STATE, Case, container_cases, exited
+from tests.diagnosis.recorded import (
     APEXFLOW,
     given,
     probe,
     refused,
 )
-
-from runbook.diagnosis.checks import gateway
-from runbook.diagnosis.facts import Facts
 
 CASES = (
     Case(

@@ -1,16 +1,15 @@
 """The cases of hop database: what breaks each check, and what keeps it from being looked at."""
 
-from cases import (
+from runbook.diagnosis.checks import gateway
+from tests.diagnosis.cases import (
     Case,
     exited,
 )
-from recorded import (
+from tests.diagnosis.recorded import (
     DATABASE,
     given,
     probe,
 )
-
-from runbook.diagnosis.checks import gateway
 
 CASES = (
     Case(

@@ -1,17 +1,16 @@
 """The cases of hop gateway: what breaks each check, and what keeps it from being looked at."""
 
-from cases import (
+from runbook.diagnosis.checks import gateway
+from tests.diagnosis.cases import (
     DUPLICATE,
     Case,
 )
-from recorded import (
+from tests.diagnosis.recorded import (
     answered,
     given,
     probe,
     refused,
 )
-
-from runbook.diagnosis.checks import gateway
 
 CASES = (
     Case(

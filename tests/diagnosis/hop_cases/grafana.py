@@ -1,19 +1,18 @@
 """The cases of hop grafana: what breaks each check, and what keeps it from being looked at."""
 
-from cases import NO_STATE, ODD, SILENT_SOURCE, Case, file, port_case
-from recorded import (
+from runbook.diagnosis import files
+from runbook.diagnosis.checks import grafana
+from runbook.diagnosis.facts import Facts
+from runbook.errors import AnswerError
+from runbook.systems.grafana.client import DatasourceHealth, GrafanaHealth
+from tests.diagnosis.cases import NO_STATE, ODD, SILENT_SOURCE, Case, file, port_case
+from tests.diagnosis.recorded import (
     DASHBOARD_BEFORE,
     GRAFANA,
     answered,
     given,
     refused,
 )
-
-from runbook.diagnosis import files
-from runbook.diagnosis.checks import grafana
-from runbook.diagnosis.facts import Facts
-from runbook.errors import AnswerError
-from runbook.systems.grafana.client import DatasourceHealth, GrafanaHealth
 
 CASES = (
     port_case("grafana", GRAFANA, Facts.grafana_health, grafana.dashboard),

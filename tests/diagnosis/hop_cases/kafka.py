@@ -1,17 +1,16 @@
 """The cases of hop kafka: what breaks each check, and what keeps it from being looked at."""
 
-from cases import (
+from runbook.diagnosis.checks import kafka
+from tests.diagnosis.cases import (
     Case,
     port_case,
 )
-from recorded import (
+from tests.diagnosis.recorded import (
     KAFKA,
     answered,
     given,
     refused,
 )
-
-from runbook.diagnosis.checks import kafka
 
 CASES = (
     port_case("kafka", KAFKA, kafka.cluster),

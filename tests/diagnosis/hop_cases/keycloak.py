@@ -1,15 +1,14 @@
 """The cases of hop keycloak: what breaks each check, and what keeps it from being looked at."""
 
-from cases import Case, port_case
-from recorded import (
+from runbook.diagnosis.facts import Facts
+from runbook.systems.keycloak.client import RealmAnswer
+from tests.diagnosis.cases import Case, port_case
+from tests.diagnosis.recorded import (
     KEYCLOAK,
     answered,
     given,
     refused,
 )
-
-from runbook.diagnosis.facts import Facts
-from runbook.systems.keycloak.client import RealmAnswer
 
 CASES = (
     port_case("keycloak", KEYCLOAK, Facts.realm, Facts.token),

@@ -1,14 +1,13 @@
 """The cases of hop metrics: what breaks each check, and what keeps it from being looked at."""
 
-from cases import NO_STATE, Case
-from recorded import (
+from runbook.diagnosis.facts import Facts
+from tests.diagnosis.cases import NO_STATE, Case
+from tests.diagnosis.recorded import (
     SINK,
     given,
     refused,
     scrape,
 )
-
-from runbook.diagnosis.facts import Facts
 
 CASES = (
     Case(

@@ -1,15 +1,14 @@
 """The cases of hop panels: what breaks each check, and what keeps it from being looked at."""
 
-from cases import Case
-from recorded import (
+from runbook.diagnosis.checks import panels
+from runbook.diagnosis.facts import Facts
+from tests.diagnosis.cases import Case
+from tests.diagnosis.recorded import (
     LEADS,
     given,
     series,
     topics,
 )
-
-from runbook.diagnosis.checks import panels
-from runbook.diagnosis.facts import Facts
 
 CASES = (
     Case(

@@ -1,7 +1,8 @@
 """The cases of hop prometheus: what breaks each check, and what keeps it from being looked at."""
 
-from cases import LOOKUP, NO_STATE, Case, port_case
-from recorded import (
+from runbook.diagnosis.facts import Facts
+from tests.diagnosis.cases import LOOKUP, NO_STATE, Case, port_case
+from tests.diagnosis.recorded import (
     PROMETHEUS,
     answered,
     config,
@@ -9,8 +10,6 @@ from recorded import (
     refused,
     scrape,
 )
-
-from runbook.diagnosis.facts import Facts
 
 CASES = (
     port_case("prometheus", PROMETHEUS, Facts.prometheus_ready),

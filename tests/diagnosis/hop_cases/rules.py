@@ -1,16 +1,15 @@
 """The cases of hop rules: what breaks each check, and what keeps it from being looked at."""
 
-from cases import FAILED_RELOAD, NO_STATE, SET_UP, Case, file
-from recorded import (
+from runbook.diagnosis import files
+from runbook.diagnosis.checks import rules as rules_hop
+from runbook.diagnosis.facts import Facts
+from tests.diagnosis.cases import FAILED_RELOAD, NO_STATE, SET_UP, Case, file
+from tests.diagnosis.recorded import (
     RULES_BEFORE,
     config,
     given,
     rules,
 )
-
-from runbook.diagnosis import files
-from runbook.diagnosis.checks import rules as rules_hop
-from runbook.diagnosis.facts import Facts
 
 CASES = (
     Case(

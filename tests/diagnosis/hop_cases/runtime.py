@@ -1,13 +1,12 @@
 """The cases of hop runtime: what breaks each check, and what keeps it from being looked at."""
 
-from cases import NO_RUNTIME, SILENT, Case
-from recorded import (
+from runbook.diagnosis.facts import Facts
+from tests.diagnosis.cases import NO_RUNTIME, SILENT, Case
+from tests.diagnosis.recorded import (
     SINK,
     answered,
     given,
 )
-
-from runbook.diagnosis.facts import Facts
 
 CASES = (
     Case(

@@ -2,18 +2,17 @@
 
 from dataclasses import replace
 
-from cases import NO_STATE, Case, container_cases, exited, port_case
-from recorded import (
+from runbook.diagnosis.checks import sink
+from runbook.diagnosis.facts import Facts
+from runbook.systems.kafka.records import GroupFacts
+from tests.diagnosis.cases import NO_STATE, Case, container_cases, exited, port_case
+from tests.diagnosis.recorded import (
     SINK,
     given,
     refused,
     scrape,
     topics,
 )
-
-from runbook.diagnosis.checks import sink
-from runbook.diagnosis.facts import Facts
-from runbook.systems.kafka.records import GroupFacts
 
 CASES = (
     replace(

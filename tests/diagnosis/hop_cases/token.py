@@ -1,13 +1,12 @@
 """The cases of hop token: what breaks each check, and what keeps it from being looked at."""
 
-from cases import Case
-from recorded import (
+from runbook.diagnosis.facts import Facts
+from tests.diagnosis.cases import Case
+from tests.diagnosis.recorded import (
     given,
     refused,
     token,
 )
-
-from runbook.diagnosis.facts import Facts
 
 CASES = (
     Case(

@@ -5,10 +5,10 @@ import threading
 import urllib.request
 from typing import Any
 
-from jwcrypto.common import JWException  # type: ignore[import-untyped]
-from jwcrypto.jwk import JWK, JWKSet  # type: ignore[import-untyped]
-from jwcrypto.jws import JWS  # type: ignore[import-untyped]
-from jwcrypto.jwt import JWT, JWTExpired  # type: ignore[import-untyped]
+from jwcrypto.common import JWException
+from jwcrypto.jwk import JWK, JWKSet
+from jwcrypto.jws import JWS
+from jwcrypto.jwt import JWT, JWTExpired
 
 _JWKS_TIMEOUT_S = 2.0
 _CLOCK_SKEW_S = 2
