@@ -30,7 +30,7 @@ QUESTIONS = (
         title="Events per second by topic",
         expr="sum by (topic) (rate(crm_events_ingested_total[5m]))",
         unit="events/s",
-        note="it falls back to 0 five minutes after the last event",
+        note="0 if no event came in the last five minutes",
     ),
     Question(
         title="Total events in the last hour by tenant",
@@ -42,7 +42,7 @@ QUESTIONS = (
         title="Most active tenant",
         expr="topk(1, sum by (tenant_id) (rate(crm_events_ingested_total[5m])))",
         unit="events/s",
-        note="with equal rates (also all 0) any of them",
+        note="if several are equal, one of them is shown",
     ),
     Question(
         title="Raw totals",

@@ -77,7 +77,7 @@ def _token(target: Target) -> StepOutput[Token]:
             fix=f"add a mapper for tenant_id to the client in Keycloak, then {inv('traffic')}",
         )
     seen = Evidence(source=where, saw=f"tenant {token.tenant_id}, issuer {token.issuer}, until {token.expires_at}")
-    reason = f"{target.keycloak.username} works for tenant {token.tenant_id}"
+    reason = f"logged in as {target.keycloak.username}; the token names tenant {token.tenant_id}"
     return StepOutput(value=token, outcome="ok", reason=reason, evidence=(seen,))
 
 

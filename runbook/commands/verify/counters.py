@@ -166,4 +166,4 @@ def _counted(seen: CountsSeen, source: str, closing: _Closing) -> StepOutput[Cou
 
 
 def _shown(figure: int | None) -> str:
-    return "unread" if figure is None else str(figure)
+    return "not read" if figure is None else str(figure)

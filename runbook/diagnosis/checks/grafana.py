@@ -47,7 +47,7 @@ def datasource(facts: Facts) -> Datasource:
         if one.uid == mine.datasource_uid or (not mine.datasource_uid and one.name == mine.datasource):
             return one
     raise AnswerError(
-        f"it has {', '.join(sorted(one.name for one in sources)) or 'none'}",
+        f"Grafana has these datasources: {', '.join(sorted(one.name for one in sources)) or 'none'}",
         where=f"GET {mine.url}/api/datasources",
         fix=inv("troubleshoot"),
         status=HTTPStatus.OK,
@@ -190,7 +190,7 @@ CHECKS = (
         code="F_NOT_PROVISIONED",
         hop="grafana",
         claim="Grafana serves panels 20 and 21",
-        diagnosis="Grafana serves an old dashboard: the file has panels 20 and 21, the API not",
+        diagnosis="Grafana serves an old dashboard: panels 20 and 21 are in the file, but not in what Grafana serves",
         sign="the file holds both panels, and the dashboard's API does not",
         fix="correct the path of the dashboard provider, then {start}",
         needs=("F_AUTH",),
