@@ -73,7 +73,7 @@ class RunbookProgram(Program):
         """Print how a command is called, the options that count for all of them, and the commands."""
         print(f"Usage: {program()} COMMAND [--options] [COMMAND ...]\n")
         print(f"{program()} --help COMMAND shows its options.")
-        print("Several commands run in order; the first that fails is the last.\n")
+        print("Several commands run in order, until one fails.\n")
         self.list_tasks()
 
     def print_task_help(self, name: str) -> None:

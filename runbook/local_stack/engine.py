@@ -70,7 +70,9 @@ def run(
     if done.returncode:
         last = "\n".join(f"{done.stdout}\n{done.stderr or ''}".strip().splitlines()[-_LAST_LINES:])
         raise RunbookError(
-            f"It ended with code {done.returncode}:\n{last}", where=shown, fix="docker info: does the engine run?"
+            f"{command[0]} ended with code {done.returncode}:\n{last}",
+            where=shown,
+            fix="docker info: does the engine run?",
         )
     return done.stdout
 

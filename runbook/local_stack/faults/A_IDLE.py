@@ -4,4 +4,4 @@ from runbook.local_stack.fault_injector import FaultInjector
 
 
 def inject(_injector: FaultInjector) -> str:
-    return "nothing was changed: five minutes after the last event, the panels are empty"
+    return "nothing to inject: send no events for five minutes, then troubleshoot"
