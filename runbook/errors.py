@@ -14,7 +14,7 @@ class ExitCode(IntEnum):
     USAGE = 4, "usage or settings"
     LOCKED = 5, "another run holds the lock"
     ROLLED_BACK = 6, "failed and rolled back"
-    INTERRUPTED = 130, "interrupted; what was changed is undone or said"
+    INTERRUPTED = 130, "interrupted; changes were undone, or are listed"
 
     meaning: str
 
@@ -50,7 +50,7 @@ class UsageError(RunbookError):
 
 
 class LockedError(RunbookError):
-    """Another run works on the same target."""
+    """Another command is using the same target."""
 
     exit_code = ExitCode.LOCKED
 

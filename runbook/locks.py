@@ -103,8 +103,8 @@ def _is_ours(descriptor: int) -> bool:
 def _locked(path: Path, what: str) -> LockedError:
     pid = holder(path)
     who = (pid and _described(pid)) or "a process that this system does not name"
-    fix = f"wait until it has ended{f' (ps -fp {pid} shows it)' if pid else ''}, then run the command again"
-    return LockedError(f"Another run works on {what}: {who}", where=str(path), fix=fix)
+    fix = f"wait until it has ended{f' (see it with: ps -fp {pid})' if pid else ''}, then run this command again"
+    return LockedError(f"Another command is using {what}: {who}", where=str(path), fix=fix)
 
 
 def _holders(inode: int) -> Iterator[tuple[str, int]]:

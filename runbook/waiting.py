@@ -68,12 +68,12 @@ def wait_until(
         raise_if_interrupted()
         answer = probe()
         if isinstance(answer, Impossible):
-            raise WaitError(f"{what} can no longer come: {answer.saw}", where=where, fix=fix)
+            raise WaitError(f"{what} can no longer happen: {answer.saw}", where=where, fix=fix)
         if not isinstance(answer, Pending):
             return answer
         left = end - time_source.now()
         if left <= 0:
-            raise WaitError(f"{what} did not come within {deadline_s:g} s: {answer.saw}", where=where, fix=fix)
+            raise WaitError(f"{what} was not seen within {deadline_s:g} s: {answer.saw}", where=where, fix=fix)
         time_source.pause(min(every_s, left))
 
 

@@ -65,7 +65,7 @@ def test_a_timeout_quotes_the_last_evidence_and_never_overruns(deadline_s: float
 
 
 def test_an_impossible_state_ends_the_waiting_at_once(clock: Clock) -> None:
-    with pytest.raises(WaitError, match="can no longer come: exited with 2"):
+    with pytest.raises(WaitError, match="can no longer happen: exited with 2"):
         wait(lambda: Impossible("exited with 2"), clock, 60)
     assert clock.pauses == []
 

@@ -81,7 +81,7 @@ def _interrupted(context: RunContext) -> Problem:
     if left:
         return Problem(seen=f"Interrupted. {left.seen}", where=left.where, fix=left.fix)
     where = str(context.begun_run_log.folder if context.begun_run_log else context.directory)
-    return Problem(seen="Interrupted; nothing was left half done", where=where, fix=inv(context.command))
+    return Problem(seen="Interrupted; no file was left half written", where=where, fix=inv(context.command))
 
 
 def _shown(context: RunContext, screen: Screen, result: CommandResult, *, has_report: bool) -> int:

@@ -96,7 +96,7 @@ class TaskRun:
     def declined(self, kind: type[R]) -> R:
         """Return the result of a command whose question was not answered with yes: nothing was changed."""
         problem = Problem(
-            seen="The answer was not yes; nothing was changed",
+            seen="You did not answer yes; nothing was changed",
             where="the question above",
             fix=f"{inv(self.task)} asks again; --yes answers yes",
         )

@@ -57,8 +57,10 @@ def _regions(found: list[LineChange]) -> Iterator[tuple[int, int]]:
 
 def _title(*, both: bool, since: bool) -> str:
     if both:
-        return "changed by that run and since: --force gives up what is there now"
-    return "changed since: --force gives it up" if since else "changed by that run: a rollback takes it back"
+        return "changed by that run and by somebody after it; --force would lose what is there now"
+    if since:
+        return "changed by somebody after that run; --force would lose this"
+    return "changed by that run: a rollback takes it back"
 
 
 def _marked(mark: str, lines: Sequence[str]) -> list[str]:

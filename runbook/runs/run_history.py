@@ -32,7 +32,7 @@ class DamagedRun:
 
     def __str__(self) -> str:
         """Return the one line that names it."""
-        return f"Run {self.run_log.run_id} was passed over: {self.problem.seen} ({self.problem.where})"
+        return f"Run {self.run_log.run_id} is damaged and was skipped: {self.problem.seen} ({self.problem.where})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +75,9 @@ def open_run(state_dir: Path, run_id: str, *, target: str | None = None) -> RunL
     if run_id not in run_logs:
         last = ", ".join(list(run_logs)[-_LAST_NAMED:]) or "none"
         raise UsageError(
-            f"There is no run {run_id!r}", where=str(state_dir / "runs"), fix=f"{inv('history')} (last: {last})"
+            f"There is no run {run_id!r}",
+            where=str(state_dir / "runs"),
+            fix=f"{inv('history')} lists them; the last ones: {last}",
         )
     run_log = run_logs[run_id]
     if target is not None and run_log.target != target:

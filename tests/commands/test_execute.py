@@ -40,7 +40,7 @@ def refused(context):
     raise RunbookError("It was refused", where="there", fix="do this")
 
 def locked(context):
-    raise LockedError("Another run", where="lock", fix="wait")
+    raise LockedError("Another command", where="lock", fix="wait")
 
 def wrong_settings(context):
     context.target

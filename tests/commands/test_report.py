@@ -274,7 +274,7 @@ def test_a_damaged_newest_run_is_passed_over_and_named(run_log: RunLog, tmp_path
     (named,) = watcher.notes
     assert asked.problem is not None
     assert (asked.exit_code, asked.outcome) == (1, "failed")
-    assert named == f"Run {damaged.run_id} was passed over: {asked.problem.seen} ({asked.problem.where})"
+    assert named == f"Run {damaged.run_id} is damaged and was skipped: {asked.problem.seen} ({asked.problem.where})"
 
 
 def test_beside_the_log_only_its_owner_can_read_it(run_log: RunLog, tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def test_the_old_state_must_be_served_again_after_an_undo(installed: Installatio
     assert outcomes(result)["grafana serves the old state"] == "failed"
     assert result.problem is not None
     assert (
-        "The files are as before, but what is served may not be: Grafana serving the old panels did not come"
+        "The files are as before, but what is served may not be: Grafana serving the old panels was not seen"
         in result.problem.seen
     )
     assert "panel 20 is still served" in result.problem.seen

@@ -65,7 +65,7 @@ def test_rollback_refuses_what_somebody_changed_since_and_shows_who_changed_what
     assert result.problem.where == str(installed.rules)
     assert f"--run {run} --force" in result.problem.fix
     diff = result.diff or ""
-    assert "changed since: --force gives it up\n-# mine\n" in diff
+    assert "changed by somebody after that run; --force would lose this\n-# mine\n" in diff
     assert "changed by that run: a rollback takes it back\n" in diff
     assert "-      - alert: CrmEventsSinkDown\n" in diff
 
@@ -302,7 +302,7 @@ def test_rollback_passes_over_what_is_no_run_or_damaged_and_names_it(installed: 
     result = roll_back(installed, watcher=watcher)
 
     assert (result.exit_code, contents(installed)) == (0, before)
-    (named,) = [note for note in watcher.notes if "passed over" in note]
+    (named,) = [note for note in watcher.notes if "skipped" in note]
     assert damaged.run_id in named
     assert str(damaged.folder / "record.jsonl") in named
 

@@ -415,7 +415,7 @@ def test_an_interrupt_that_was_undone_leaves_nothing_to_say(
     error = executed(installed, monkeypatch, capsys)["error"]
 
     assert contents(installed) == old
-    assert error["seen"] == "Interrupted; nothing was left half done"
+    assert error["seen"] == "Interrupted; no file was left half written"
 
 
 def test_an_interrupt_of_the_undo_itself_does_not_promise_the_old_files(
@@ -537,7 +537,7 @@ def test_one_file_for_both_is_refused_as_such(installed: Installation) -> None:
     result = set_up(installed, dashboard=installed.rules)
 
     assert result.exit_code == 1
-    assert "Another run" not in result.problem.seen if result.problem else False
+    assert "Another command" not in result.problem.seen if result.problem else False
 
 
 def test_which_files_are_meant(tmp_path: Path, installed: Installation) -> None:

@@ -372,8 +372,8 @@ def test_a_damaged_newest_traffic_run_is_passed_over_and_named(chain: Chain) -> 
     assert result.outcome == "ok"
     assert result.ledger is not None
     assert result.ledger.run_id == sent.run_id
-    (note,) = (note for note in watcher.notes if "passed over" in note)
-    assert note.startswith(f"Run {damaged.run_id} was passed over: The end of the run record is missing")
+    (note,) = (note for note in watcher.notes if "skipped" in note)
+    assert note.startswith(f"Run {damaged.run_id} is damaged and was skipped: The end of the run record is missing")
     assert str(damaged.folder / "record.jsonl") in note
     assert asked.exit_code == 1
 
@@ -387,4 +387,4 @@ def test_only_damaged_traffic_runs(tmp_path: Path) -> None:
     with pytest.raises(RunbookError, match="no traffic run") as caught:
         traffic_run(tmp_path, target="local", run_id=None)
 
-    assert f"Run {damaged.run_id} was passed over" in caught.value.where
+    assert f"Run {damaged.run_id} is damaged and was skipped" in caught.value.where

@@ -99,7 +99,7 @@ def test_a_damaged_run_makes_nothing_inconclusive_and_is_named(ready: Installati
 
     assert named(result) == ("healthy", "", [])
     (note,) = watcher.notes
-    assert note.startswith(f"Run {damaged.run_id} was passed over: The end of the run record is missing")
+    assert note.startswith(f"Run {damaged.run_id} is damaged and was skipped: The end of the run record is missing")
     assert str(damaged.folder) in note
 
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from runbook.files.three_way_diff import three_way_diff
 
+BY_BOTH = "changed by that run and by somebody after it; --force would lose what is there now"
 LINES = st.lists(st.sampled_from("abcdef"), max_size=12)
 
 
@@ -23,14 +24,14 @@ def test_what_the_run_and_what_somebody_since_has_changed() -> None:
         "=== f.yml (as that run left it)\n"
         "@@ line 3 of what that run left @@ changed by that run: a rollback takes it back\n"
         "-X\n"
-        "@@ line 8 of what that run left @@ changed since: --force gives it up\n"
+        "@@ line 8 of what that run left @@ changed by somebody after that run; --force would lose this\n"
         "-Y\n"
     )
 
 
 def test_what_both_have_changed_shows_all_three() -> None:
     assert compared("ab1cd", "ab2cd", "ab3cd").splitlines()[3:] == [
-        "@@ line 3 of what that run left @@ changed by that run and since: --force gives up what is there now",
+        "@@ line 3 of what that run left @@ " + BY_BOTH,
         "-3",
         "=2",
         "+1",
@@ -40,7 +41,7 @@ def test_what_both_have_changed_shows_all_three() -> None:
 def test_changes_that_meet_are_one_region() -> None:
     """An insertion right behind a changed line: neither can be judged without the other."""
     assert compared("abcd", "aXcd", "aXYcd").splitlines()[3:] == [
-        "@@ line 2 of what that run left @@ changed by that run and since: --force gives up what is there now",
+        "@@ line 2 of what that run left @@ " + BY_BOTH,
         "-X",
         "-Y",
         "=X",

@@ -110,7 +110,7 @@ def test_a_damaged_run_is_passed_over_and_named(tmp_path: Path, damage: Damage) 
     assert found.run_log is not None
     assert found.run_log.run_id == whole.run_id
     (line,) = map(str, found.passed_over)
-    assert line.startswith(f"Run {damaged.run_id} was passed over: ")
+    assert line.startswith(f"Run {damaged.run_id} is damaged and was skipped: ")
     assert DAMAGES[damage] in line
     assert str(damaged.folder / "record.jsonl") in line
 
