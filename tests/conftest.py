@@ -5,8 +5,14 @@ import signal
 from collections import Counter
 
 import pytest
+from hypothesis import settings
 
 pytest_plugins = ["tests.unit_run"]
+
+# The same examples in every run; HYPOTHESIS_PROFILE=thorough tries some thousands instead of some hundreds.
+settings.register_profile("exact", derandomize=True, database=None, deadline=None, max_examples=100)
+settings.register_profile("thorough", parent=settings.get_profile("exact"), max_examples=3000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "exact"))
 
 
 def pytest_configure() -> None:

@@ -31,7 +31,7 @@ def test_every_file_injects_a_fault_that_is_looked_for() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [f"{faults.__name__}.{code}" for code in codes()] + [f"forms.{code}" for code in FORMS]
+    "name", [f"{faults.__name__}.{code}" for code in codes()] + [f"tests.faults.forms.{code}" for code in FORMS]
 )
 def test_each_says_what_it_does(name: str) -> None:
     """In one sentence, for whoever looks for a fault to practise with."""
