@@ -28,6 +28,7 @@ def typed(
 ) -> subprocess.CompletedProcess[str]:
     """Type a line in a folder; nothing of this run's own settings goes along."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("RUNBOOK_", "DOCKER_"))}
+    kept["PATH"] = f"{PROGRAM.parent}:{kept['PATH']}"  # as in an activated environment
     return subprocess.run(
         [PROGRAM, *shlex.split(line)],
         cwd=folder,
@@ -204,3 +205,10 @@ def test_a_settings_file_of_invoke_is_not_read(tmp_path: Path) -> None:
     (tmp_path / ".invoke.yaml").write_text("tasks: [not a table", encoding="utf-8")
 
     assert typed("history", tmp_path, environment={"HOME": str(tmp_path)}).returncode == 0
+
+
+def test_a_program_that_is_not_on_the_path_is_printed_with_its_own(tmp_path: Path) -> None:
+    """What is printed can be typed as it stands."""
+    done = typed("verfy", tmp_path, environment={"PATH": "/usr/bin:/bin"})
+
+    assert f"{PROGRAM} verify" in done.stderr
