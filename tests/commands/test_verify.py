@@ -15,6 +15,7 @@ from runbook.commands.verify.events import EventsSeen
 from runbook.commands.verify.panels import panels_seen
 from runbook.commands.verify.result import VerifyResult
 from runbook.errors import RunbookError, UnreachableError
+from runbook.invocation import inv
 from runbook.local_stack import stack
 from runbook.model import Created
 from runbook.observer import NullObserver
@@ -148,9 +149,11 @@ def test_an_event_that_never_came_is_a_failure(chain: Chain) -> None:
     (lead, _) = record.events("created")
     record.append("created", lead.data | {"id": 999_999})
 
-    proven = chain.verify(sent.run_id, timeout_s=2)
+    watcher = Watcher()
+    proven = chain.verify(sent.run_id, timeout_s=2, observer=watcher)
 
     assert (proven.outcome, proven.exit_code) == ("failed", 1)
+    assert watcher.notes[-1] == f"what is broken is named by: {inv('troubleshoot')}"
     lost = hops(proven)[-1]
     assert lost == {
         "api": "ok",

@@ -26,6 +26,7 @@ from runbook.commands.verify.options import VerifyOptions
 from runbook.commands.verify.panels import PanelsSeen, panels_seen
 from runbook.commands.verify.result import VerifyResult
 from runbook.errors import ExitCode, RunbookError
+from runbook.invocation import inv
 from runbook.model import Created, Criterion, Evidence, HopSight, Ledger, LedgerRow, Sight
 from runbook.names import ALERT
 from runbook.settings import Target
@@ -74,6 +75,8 @@ def verify(context: RunContext, options: VerifyOptions) -> VerifyResult:
     seen = Seen(events=events, lines=lines, page=page, samples=samples, panels=panels, alert=alert)
     criteria, ledger = judged(target, seen), followed(sent, seen)
     outcome, code = _worst({criterion.outcome for criterion in criteria} | {ledger.outcome})
+    if code:
+        context.screen.says(f"what is broken is named by: {inv('troubleshoot')}")
     return replace(task_run.result(VerifyResult, outcome, code), criteria=criteria, ledger=ledger)
 
 
