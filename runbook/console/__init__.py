@@ -2,7 +2,7 @@
 
 from runbook.console.defects import DefectError, defect
 from runbook.console.document import document, json_text, schema
-from runbook.console.screen import Screen, make_screen, show_error
+from runbook.console.screen import Screen, make_screen
 
 __all__ = [
     "DefectError",
@@ -12,5 +12,4 @@ __all__ = [
     "json_text",
     "make_screen",
     "schema",
-    "show_error",
 ]

@@ -12,8 +12,8 @@ from rich.text import Text
 
 from runbook.console.document import json_text
 from runbook.console.views import diff_view, ending_view, line_view, note_view, problem_view, step_view
-from runbook.errors import RunbookError, UsageError
-from runbook.model import CommandResult, Line, Problem, StepResult
+from runbook.errors import UsageError
+from runbook.model import CommandResult, Line, StepResult
 from runbook.wording import visible, visible_line
 
 NO_COMMAND = "inv"
@@ -106,11 +106,6 @@ class Screen:
         self._rest()
         self._print(line_view(line))
 
-    def shows_error(self, error: RunbookError) -> None:
-        """Print an error in its three parts."""
-        self._rest()
-        self._print(problem_view(Problem(seen=error.seen, where=error.where, fix=error.fix)), on=self._errors)
-
     def confirm(self, question: str) -> bool:
         """Ask, and return whether the answer was yes. Raises UsageError where nobody can answer."""
         if self._yes:
@@ -157,12 +152,6 @@ def make_screen(*, json: bool = False, yes: bool = False) -> Screen:
     errors = Console(stderr=True, markup=False, emoji=False, highlight=False)
     console = errors if json else Console(markup=False, emoji=False, highlight=False)
     return Screen(console, errors=errors, documents=sys.stdout if json else None, yes=yes)
-
-
-def show_error(error: RunbookError) -> None:
-    """Print an error in its three parts on standard error, for what fails before there is a screen."""
-    _make_tolerant(sys.stderr)
-    Screen(Console(stderr=True, markup=False, emoji=False, highlight=False)).shows_error(error)
 
 
 def _spinner(console: Console) -> Progress:

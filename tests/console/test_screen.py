@@ -14,8 +14,8 @@ import pytest
 from rich.console import Console
 
 from runbook.console import Screen
-from runbook.errors import RunbookError, UsageError
-from runbook.model import Created, HopSight, Ledger, LedgerRow, Line, StepResult
+from runbook.errors import UsageError
+from runbook.model import Created, HopSight, Ledger, LedgerRow, Line, Problem, StepResult
 from tests.everything import Everything, views
 from tests.schema import validate
 
@@ -152,8 +152,9 @@ def test_text_from_outside_is_only_text(screen: Screen, out: io.StringIO, failin
     screen.shows_diff(HARMFUL)
     screen.ends(steps[0])
     screen.shows_line(Line(text=HARMFUL))
-    screen.shows_error(RunbookError(HARMFUL, where=HARMFUL, fix=HARMFUL))
-    show(screen, replace(failing, steps=steps, checks=checks, task=HARMFUL, target=HARMFUL, run_id=HARMFUL))
+    problem = Problem(seen=HARMFUL, where=HARMFUL, fix=HARMFUL)
+    harmful = replace(failing, steps=steps, checks=checks, problem=problem)
+    show(screen, replace(harmful, task=HARMFUL, target=HARMFUL, run_id=HARMFUL))
 
     shown = out.getvalue()
     assert [char for char in shown if not char.isprintable() and char != "\n"] == []
