@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from runbook import locks
+from runbook import locks, platforms
 from runbook.errors import LockedError, RunbookError
 from runbook.locks import files_lock, target_lock
 
@@ -153,7 +153,7 @@ def test_a_holder_that_the_system_does_not_name(
         (tmp_path / "proc" / name).write_text(content)
     with ExitStack() as stack:
         stack.enter_context(files_lock(files))
-        monkeypatch.setattr(locks, "_PROC", tmp_path / "proc")
+        monkeypatch.setattr(platforms, "PROC", tmp_path / "proc")
         with pytest.raises(LockedError, match="a process that this system does not name"):
             stack.enter_context(files_lock(files))
 
@@ -183,7 +183,7 @@ def test_a_target_on_a_file_system_without_locks_is_refused(tmp_path: Path, monk
     def no_locks(*_: object) -> None:
         raise OSError(37, "No locks available")
 
-    monkeypatch.setattr("runbook.locks.fcntl.flock", no_locks)
+    monkeypatch.setattr("runbook.locks.try_lock", no_locks)
     with pytest.raises(RunbookError, match="No locks available"), target_lock(tmp_path, target="live"):
         pass
 
@@ -192,7 +192,7 @@ def test_a_file_system_without_locks_is_said(files: tuple[Path, Path], monkeypat
     def no_locks(*_: object) -> None:
         raise OSError(37, "No locks available")
 
-    monkeypatch.setattr("runbook.locks.fcntl.flock", no_locks)
+    monkeypatch.setattr("runbook.locks.try_lock", no_locks)
     with files_lock(files) as notes:
         assert [note.partition(":")[0] for note in notes] == [str(path) for path in files]
         assert "keeps no locks (No locks available)" in notes[0]

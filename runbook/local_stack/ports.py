@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from runbook.errors import RunbookError
+from runbook.platforms import claim_alone
 
 # Below the ports that systems hand to outgoing connections (Linux from 32768, macOS from 49152): a service that is
 # started again finds its port free.
@@ -47,7 +48,7 @@ class Ports:
 def is_taken(port: int) -> bool:
     """Tell whether something listens on 127.0.0.1:port; connections that were closed just now do not count."""
     with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        claim_alone(probe)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:

@@ -4,8 +4,6 @@ PostgreSQL refuses to run as root. Started by root, it runs as the account `post
 able to reach the stack's folder: it gets its data folder as an open file descriptor.
 """
 
-import os
-import pwd
 import re
 import secrets
 import shutil
@@ -19,6 +17,7 @@ from runbook.errors import RunbookError
 from runbook.local_stack.layout import Layout
 from runbook.local_stack.ports import Ports
 from runbook.local_stack.service_spec import ServiceSpec, inherited
+from runbook.platforms import account, is_root
 from runbook.systems.processes.launcher import Launch, write_private
 
 INSTALL = "apt-get install postgresql"
@@ -73,7 +72,7 @@ def found_postgres() -> Postgres:
     programs = Path(server).resolve().parent
     if not (programs / "initdb").exists():
         raise RunbookError("PostgreSQL is not complete: initdb is missing", where=str(programs), fix=INSTALL)
-    return Postgres(programs=programs, version=_version(server), account=_account() if os.geteuid() == 0 else None)
+    return Postgres(programs=programs, version=_version(server), account=_account() if is_root() else None)
 
 
 def prepare_postgres(layout: Layout, ports: Ports, program: Postgres) -> None:
@@ -81,7 +80,7 @@ def prepare_postgres(layout: Layout, ports: Ports, program: Postgres) -> None:
     data = _data(layout)
     data.mkdir(mode=0o700)
     if program.account:
-        os.chown(data, *program.account)
+        shutil.chown(data, *program.account)
     password = secrets.token_hex()
     write_private(layout.database_password, password.encode())
     write_private(layout.journal_dsn, database_url(ports, JOURNAL, password).encode())
@@ -156,10 +155,9 @@ def _account() -> tuple[int, int]:
             where="PATH",
             fix="apt-get install util-linux, or do not run as root",
         )
-    known = {entry.pw_name: (entry.pw_uid, entry.pw_gid) for entry in pwd.getpwall()}
     for name in _ACCOUNTS:
-        if name in known:
-            return known[name]
+        if known := account(name):
+            return known
     raise RunbookError(
         "PostgreSQL refuses to run as root, and there is no account to run it as",
         where=f"accounts {' and '.join(_ACCOUNTS)}",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from runbook.errors import RunbookError, UsageError
 from runbook.local_stack.fetching import cache_root, fetched_once, run_fetcher
+from runbook.platforms import is_root
 
 _PACKAGES = ("prometheus", "prometheus-alertmanager")
 _INSTALL = "install prometheus and alertmanager, or set PROMETHEUS and ALERTMANAGER to the programs"
@@ -101,9 +102,7 @@ def _unpacked(scratch: Path) -> Path:
     for folder in ("state/lists/partial", "cache/archives/partial", "root"):
         (scratch / folder).mkdir(parents=True)
     options = ("-qq", "-o", f"Dir::State={scratch}/state", "-o", f"Dir::Cache={scratch}/cache")
-    user = (
-        ("-o", "APT::Sandbox::User=root") if os.geteuid() == 0 else ()
-    )  # else _apt, who cannot see the scratch folder
+    user = ("-o", "APT::Sandbox::User=root") if is_root() else ()  # else _apt, who cannot see the scratch folder
     _run(("apt-get", *options, *user, "update"), scratch)
     _run(("apt-get", *options, *user, "download", *_PACKAGES), scratch)
     for package in sorted(scratch.glob("*.deb")):

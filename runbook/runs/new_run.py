@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from runbook.platforms import sync_folder
 from runbook.private_paths import private_folder
-from runbook.runs.run_files import sync_folder, writing
+from runbook.runs.run_files import writing
 from runbook.runs.run_log import BEGIN, FORMAT, RunLog
 
 UNBEGUN: Final = ".begins-"
