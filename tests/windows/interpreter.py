@@ -135,6 +135,9 @@ def _program(cache: Path, says: Says) -> Path:
         _compile(folder, "bcryptprimitives.dll", str(source), "-ladvapi32")
         (folder / "python3.def").write_text(_forwarder(folder))
         _compile(folder, "python3.dll", "python3.def", "-nostdlib")
+        for name in ("python.exe", "pythonw.exe"):  # what `python -m venv` copies
+            launcher = folder / "lib" / "venv" / "scripts" / "nt" / name
+            shutil.copy(folder / "bin" / name, launcher)
         return folder
 
     return fetched_once(cache / f"python-{_key(_JAR_SHA256.encode(), source.read_bytes())}", fill)
