@@ -46,6 +46,7 @@ _HELD_BY_ANOTHER: Final = PermissionError if sys.platform == "win32" else Blocki
 _SHARED: Final = 1 | 2 | 4  # FILE_SHARE_READ, FILE_SHARE_WRITE, FILE_SHARE_DELETE (learn.microsoft.com, CreateFileW)
 _NORMAL: Final = 0x80
 _AT_ONCE, _EXCLUSIVE = 1, 2
+_SHARING_VIOLATION: Final = 32
 _CREATE_NEW, _CREATE_ALWAYS, _OPEN_EXISTING, _OPEN_ALWAYS, _TRUNCATE_EXISTING = 1, 2, 3, 4, 5
 
 
@@ -63,7 +64,12 @@ def opened(path: Path, flags: int, mode: int = 0o600) -> int:
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
         reads, writes = _winapi.GENERIC_READ, _winapi.GENERIC_WRITE
         access = {os.O_WRONLY: writes, os.O_RDWR: reads | writes}.get(flags & (os.O_WRONLY | os.O_RDWR), reads)
-        handle = _winapi.CreateFile(str(path), access, _SHARED, 0, _disposition(flags), _NORMAL, 0)
+        try:
+            handle = _winapi.CreateFile(str(path), access, _SHARED, 0, _disposition(flags), _NORMAL, 0)
+        except OSError as error:  # in the words of the other systems, not in those of this one's language
+            if error.winerror == _SHARING_VIOLATION:
+                raise OSError(errno.EBUSY, "another program has it open", str(path)) from None
+            raise OSError(error.errno, os.strerror(error.errno or 0), str(path)) from None
         return msvcrt.open_osfhandle(handle, flags & os.O_APPEND | os.O_BINARY)
     return os.open(path, flags, mode)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from runbook import private_paths
+from runbook.platforms import is_root
 from runbook.runs.run_log import RunLog
 
 STRANGER = 65534
@@ -15,7 +16,7 @@ STRANGER = 65534
 
 def give_away(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make a path another user's: really, where the tests run as root, else by what stat tells of it."""
-    if os.geteuid() == 0:
+    if is_root():
         os.chown(path, STRANGER, STRANGER)
         return
     owner = private_paths.owner

@@ -1,8 +1,6 @@
 """The locks between processes: of a target in one state directory, and of the files themselves from anywhere."""
 
 import os
-import pwd
-import signal
 import stat
 import subprocess
 import sys
@@ -15,6 +13,7 @@ import pytest
 from runbook import locks, platforms
 from runbook.errors import LockedError, RunbookError
 from runbook.locks import files_lock, target_lock
+from runbook.platforms import account, is_root, our_id, user_name
 
 HOLD = """
 import os, sys
@@ -29,7 +28,7 @@ with (files_lock(paths) if paths else target_lock(Path(sys.argv[1]), target="liv
     print("held", flush=True)
     sys.stdin.read()
 """
-NOBODY = pwd.getpwnam("nobody").pw_uid
+NOBODY = (account("nobody") or (0,))[0]
 
 
 @contextmanager
@@ -76,7 +75,7 @@ def test_a_lock_of_another_process_names_who_holds_it_and_since_when(tmp_path: P
     with holder(tmp_path) as process:
         with pytest.raises(LockedError) as caught, target_lock(tmp_path, target="live"):
             pass
-        user = pwd.getpwuid(os.geteuid()).pw_name
+        user = user_name(our_id())
         assert f"target 'live': process {process.pid} of {user}, since " in caught.value.seen
         assert f"ps -fp {process.pid}" in caught.value.fix
         assert caught.value.exit_code == 5
@@ -98,7 +97,8 @@ def test_a_file_is_held_against_every_directory_and_path(tmp_path: Path, files: 
     assert are_free(*files)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become another user")
+@pytest.mark.posix("owners")
+@pytest.mark.skipif(not is_root(), reason="needs root to become another user")
 def test_a_file_that_another_user_holds(tmp_path: Path, files: tuple[Path, Path]) -> None:
     """Reading it is enough to hold it, and whoever may read it is held off."""
     for place in (*files, tmp_path, *tmp_path.parents):
@@ -111,7 +111,7 @@ def test_a_file_that_another_user_holds(tmp_path: Path, files: tuple[Path, Path]
 @pytest.mark.parametrize("held", ["target", "files"])
 def test_a_killed_process_leaves_no_lock(tmp_path: Path, files: tuple[Path, Path], held: str) -> None:
     with holder(tmp_path, files if held == "files" else ()) as process:
-        process.send_signal(signal.SIGKILL)
+        process.kill()
         process.wait()
         assert is_free(tmp_path)
         assert are_free(*files)
@@ -212,6 +212,7 @@ def modes(state_dir: Path) -> list[int]:
     return [stat.S_IMODE(path.stat().st_mode) for path in (state_dir, state_dir / "locks", *state_dir.glob("locks/*"))]
 
 
+@pytest.mark.posix("umask")
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o777], ids=oct)
 def test_a_lock_is_its_owners_alone_whatever_the_umask(tmp_path: Path, umask: int) -> None:
     before = os.umask(umask)
@@ -223,6 +224,7 @@ def test_a_lock_is_its_owners_alone_whatever_the_umask(tmp_path: Path, umask: in
     assert modes(tmp_path / "state") == [0o700, 0o700, 0o600]
 
 
+@pytest.mark.posix("rights")
 def test_wider_rights_on_our_own_locks_are_taken_away(tmp_path: Path) -> None:
     assert is_free(tmp_path)
     for path in (tmp_path, tmp_path / "locks", *tmp_path.glob("locks/*")):
@@ -231,7 +233,8 @@ def test_wider_rights_on_our_own_locks_are_taken_away(tmp_path: Path) -> None:
     assert modes(tmp_path) == [0o700, 0o700, 0o600]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give something to another user")
+@pytest.mark.posix("owners")
+@pytest.mark.skipif(not is_root(), reason="needs root to give something to another user")
 @pytest.mark.parametrize("theirs", [".", "locks"])
 def test_a_state_directory_of_another_user_is_refused_by_name(tmp_path: Path, theirs: str) -> None:
     """What we would put there is theirs to replace."""

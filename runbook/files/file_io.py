@@ -192,6 +192,7 @@ def _refusal(path: Path, error: OSError) -> DocumentError:
         errno.EPERM: "run as the user who owns the file, or give yourself write permission",
         errno.EROFS: "run on the host where the file is writable: a container sees it read-only",
         errno.EISDIR: "give the path of the file itself",
+        errno.EBUSY: "close that program, then run the command again",
         errno.ENOSPC: "make room on the disk, then run the command again",
     }
     seen = f"{error.strerror}; the file is as it was"

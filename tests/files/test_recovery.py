@@ -1,9 +1,7 @@
 """Two files written together, and what recovery makes of what it finds: its own traces, and a stranger's."""
 
 import errno
-import fcntl
 import os
-import pwd
 import stat
 import subprocess
 import sys
@@ -21,8 +19,10 @@ from runbook.files.file_io import read_document, write_documents
 from runbook.files.in_place import is_torn
 from runbook.files.journal import abandoned, entered, unfinished
 from runbook.files.recovery import recover
+from runbook.platforms import account, is_root, opened, try_lock
 from tests.cut_off import cut_off, journalled
 
+NOBODY = (account("nobody") or (0,))[0]
 BEFORE, AFTER = b"0123456789" * 10, b"01234abcdefghij" * 10
 
 
@@ -53,7 +53,8 @@ def test_both_files_are_written_and_the_journal_is_empty(changes: list[FileChang
     assert contents(changes) == [AFTER, BEFORE]
     assert [change.path.stat().st_ino for change in changes] == inodes
     assert [*journal.iterdir()] == []
-    assert journal.stat().st_mode & 0o777 == 0o700
+    if sys.platform != "win32":
+        assert journal.stat().st_mode & 0o777 == 0o700
     assert recover(journal) == ()
 
 
@@ -66,7 +67,7 @@ def test_permissions_owner_and_attributes_stay(changes: list[FileChange], journa
     """Whatever is not content. SELinux labels and access control lists are such attributes: nobody restores them."""
     path = changes[0].path
     path.chmod(0o640)
-    if os.geteuid() == 0:
+    if is_root():
         os.chown(path, 1234, 2345)
     try:
         os.setxattr(path, "user.origin", b"field")
@@ -247,6 +248,7 @@ def umask_of(mask: int) -> Iterator[None]:
         os.umask(before)
 
 
+@pytest.mark.posix("umask")
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o777], ids=oct)
 def test_what_the_journal_makes_is_its_owners_alone(changes: list[FileChange], journal: Path, umask: int) -> None:
     """Whatever the umask: folders 0700, entries and what is left 0600."""
@@ -267,6 +269,7 @@ def test_what_the_journal_makes_is_its_owners_alone(changes: list[FileChange], j
     assert len(modes) == 2 + 1 + 1 + 4  # the folders, the entry, and a folder with old and new bytes of two files
 
 
+@pytest.mark.posix("rights")
 def test_wider_rights_on_what_is_ours_are_taken_away(changes: list[FileChange], journal: Path) -> None:
     cut_off(changes, journal, CUT, AFTER)
     (entry,) = journal.iterdir()
@@ -285,14 +288,15 @@ def test_an_entry_without_any_rights_is_read(changes: list[FileChange], journal:
     assert [one.outcome for one in recover(journal)] == ["undone", "undone"]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give something to another user")
+@pytest.mark.posix("owners")
+@pytest.mark.skipif(not is_root(), reason="needs root to give something to another user")
 @pytest.mark.parametrize("whose", ["folder", "entry"])
 def test_what_another_user_left_is_refused_by_name(changes: list[FileChange], journal: Path, whose: str) -> None:
     """Whoever may write an entry could have any file overwritten. Nothing is touched, and the owner is named."""
     cut_off(changes, journal, CUT, AFTER)
     (entry,) = journal.iterdir()
     theirs = journal if whose == "folder" else entry
-    os.chown(theirs, pwd.getpwnam("nobody").pw_uid, -1)
+    os.chown(theirs, NOBODY, -1)
     with pytest.raises(RunbookError, match=f"{theirs.name} belongs to nobody, and this command runs as root") as caught:
         recover(journal)
     assert caught.value.where == str(theirs)
@@ -300,10 +304,11 @@ def test_what_another_user_left_is_refused_by_name(changes: list[FileChange], jo
     assert entry.exists()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give something to another user")
+@pytest.mark.posix("owners")
+@pytest.mark.skipif(not is_root(), reason="needs root to give something to another user")
 def test_nothing_is_written_with_a_journal_of_another_user(changes: list[FileChange], journal: Path) -> None:
     journal.mkdir(parents=True)
-    os.chown(journal, pwd.getpwnam("nobody").pw_uid, -1)
+    os.chown(journal, NOBODY, -1)
     with pytest.raises(RunbookError, match="journal belongs to nobody"):
         write_documents(changes, journal=journal)
     assert contents(changes) == [BEFORE, AFTER]
@@ -364,9 +369,10 @@ def test_who_only_looks_sees_what_is_unfinished_and_touches_nothing(changes: lis
     (journal / "x.tmp").write_bytes(b"[{")
     (entry,) = journal.glob("*.entry")
     assert unfinished(journal) == (entry,)
-    with entry.open("rb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        assert unfinished(journal) == ()
+    descriptor = opened(entry, os.O_RDONLY)
+    assert try_lock(descriptor)
+    assert unfinished(journal) == ()
+    os.close(descriptor)
     assert sorted(path.name for path in journal.iterdir()) == sorted([entry.name, "x.tmp"])
     assert len(recover(journal)) == len(changes)
 
@@ -391,6 +397,7 @@ def test_a_write_that_goes_on_is_not_recovered_by_another_process(changes: list[
         assert entry.path.exists()
 
 
+@pytest.mark.posix("ETXTBSY")
 def test_a_file_that_cannot_be_put_right_yet_keeps_its_entry(
     changes: list[FileChange], journal: Path, tmp_path: Path
 ) -> None:

@@ -20,6 +20,7 @@ def umask(request: pytest.FixtureRequest) -> Iterator[int]:
     os.umask(before)
 
 
+@pytest.mark.posix("umask")
 @pytest.mark.usefixtures("umask")
 def test_only_its_owner_can_read_what_is_made(tmp_path: Path) -> None:
     state_dir = tmp_path / ".runbook"
