@@ -1,14 +1,19 @@
 """requirements.lock as pip reads it on a given system: its markers are those of the system that pip runs on."""
 
 import re
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Final
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 LOCK: Final = Path(__file__).parents[1] / "requirements.lock"
+# They are not installed elsewhere, so what they need is not known there; tests/windows reads it in their wheels.
+WINDOWS_ALONE: Final = frozenset({"colorama", "pywin32", "tzdata"})
 _ENTRY: Final = re.compile(r"^(?=[A-Za-z0-9])", flags=re.MULTILINE)
 
 
@@ -67,3 +72,33 @@ def as_lines(entries: list[Locked]) -> str:
     return "".join(
         " \\\n    ".join((str(one.requirement), *(f"--hash={value}" for value in one.hashes))) + "\n" for one in entries
     )
+
+
+def asked_for(*, to_develop: bool = True) -> list[Requirement]:
+    """Return what pyproject.toml asks for: to run and to build, and to develop."""
+    with (LOCK.parent / "pyproject.toml").open("rb") as file:
+        wanted = tomllib.load(file)
+    project = wanted["project"]
+    more = project["optional-dependencies"]["dev"] if to_develop else ["editables"]  # hatchling's, for --editable
+    return [Requirement(line) for line in (*project["dependencies"], *wanted["build-system"]["requires"], *more)]
+
+
+def needs(name: str) -> list[str]:
+    """Return what a package says that it needs, read from what is installed here."""
+    return [] if name in WINDOWS_ALONE else metadata.requires(name) or []
+
+
+def reached(wanted: Iterable[Requirement], environment: Mapping[str, str]) -> Iterator[Requirement]:
+    """Yield what is wanted and all that it needs, for its extras too."""
+    open_requirements, seen = [*wanted], set[str]()
+    while open_requirements:
+        requirement = open_requirements.pop()
+        if str(requirement) in seen:
+            continue
+        seen.add(str(requirement))
+        yield requirement
+        extras = ("", *requirement.extras)
+        for one in map(Requirement, needs(canonicalize_name(requirement.name))):
+            marker = one.marker
+            if marker is None or any(marker.evaluate({**environment, "extra": extra}) for extra in extras):
+                open_requirements.append(one)

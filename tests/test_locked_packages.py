@@ -1,63 +1,28 @@
 """requirements.lock: one file for Linux, macOS and Windows, complete on each, and as pyproject.toml asks."""
 
 import re
-import tomllib
-from collections.abc import Iterator
 from importlib import metadata
 
 import pytest
-from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tests.lint import ROOT
-from tests.locked import LOCK, Locked, as_lines, locked, system
+from tests.locked import LOCK, Locked, as_lines, WINDOWS_ALONE, asked_for, locked, reached, system
 
 SYSTEMS = [(platform, python) for platform in ("linux", "darwin", "win32") for python in ("3.11", "3.13")]
-# They are not installed here, so that what they need is not known here; tests/windows reads it in their wheels.
-WINDOWS_ONLY = {"colorama", "pywin32", "tzdata"}
-
-
-def asked_for() -> list[Requirement]:
-    """Return what pyproject.toml asks for: to run, to develop and to build."""
-    with (ROOT / "pyproject.toml").open("rb") as file:
-        wanted = tomllib.load(file)
-    project = wanted["project"]
-    lines = project["dependencies"] + project["optional-dependencies"]["dev"] + wanted["build-system"]["requires"]
-    return [Requirement(line) for line in lines]
-
-
-def needs(name: str) -> list[str]:
-    """Return what a package says that it needs, read from what is installed here."""
-    return [] if name in WINDOWS_ONLY else metadata.requires(name) or []
 
 
 def problems(platform: str, python: str = "3.11", text: str | None = None) -> list[str]:
     """Return what `pip install --no-deps` of the lock would leave missing or unfit on a system."""
     environment = system(platform, python)
-    pins = {canonicalize_name(one.requirement.name): one for one in locked(environment, text)}
-    open_requirements, seen, found = asked_for(), set[str](), list[str]()
-    while open_requirements:
-        wanted = open_requirements.pop()
-        name = canonicalize_name(wanted.name)
-        if str(wanted) in seen:
-            continue
-        seen.add(str(wanted))
-        if name not in pins:
+    pins = {canonicalize_name(one.requirement.name): one.version for one in locked(environment, text)}
+    found = []
+    for wanted in reached(asked_for(), environment):
+        pin = pins.get(canonicalize_name(wanted.name))
+        if pin is None:
             found.append(f"{wanted} is missing")
-        elif not wanted.specifier.contains(pins[name].version, prereleases=True):
-            found.append(f"{wanted}, but {pins[name].version} is locked")
-        else:
-            open_requirements += _needed_of(wanted, environment)
+        elif not wanted.specifier.contains(pin, prereleases=True):
+            found.append(f"{wanted}, but {pin} is locked")
     return found
-
-
-def _needed_of(wanted: Requirement, environment: dict[str, str]) -> Iterator[Requirement]:
-    for line in needs(canonicalize_name(wanted.name)):
-        requirement = Requirement(line)
-        extras = ("", *wanted.extras)
-        marker = requirement.marker
-        if marker is None or any(marker.evaluate({**environment, "extra": extra}) for extra in extras):
-            yield requirement
 
 
 def text_without(name: str) -> str:
@@ -73,7 +38,7 @@ def test_the_lock_is_complete_and_fits_on(platform: str, python: str) -> None:
     assert problems(platform, python) == []
 
 
-@pytest.mark.parametrize("name", sorted(WINDOWS_ONLY))
+@pytest.mark.parametrize("name", sorted(WINDOWS_ALONE))
 def test_a_package_that_windows_alone_needs_is_missed_there_only(name: str) -> None:
     text = text_without(name)
     assert [name in line for line in problems("win32", text=text)]
@@ -91,7 +56,7 @@ def test_what_is_not_installed_here_is_for_windows_alone() -> None:
     """Each of the others says here what it needs."""
     here = {canonicalize_name(one.metadata["Name"]) for one in metadata.distributions()}
     everywhere = {canonicalize_name(one.requirement.name) for one in locked(system("win32"))}
-    assert everywhere - here == WINDOWS_ONLY
+    assert everywhere - here == WINDOWS_ALONE
 
 
 def test_every_package_is_pinned_with_hashes_and_no_address() -> None:

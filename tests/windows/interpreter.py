@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -180,12 +181,23 @@ def _environment(cache: Path, program: Path, wheels: Path, says: Says) -> Path:
         packages = folder / "Lib" / "site-packages"
         options = ("--no-index", "--no-deps", "--no-compile", "--only-binary=:all:", *_PLATFORM)
         _pip(scratch, "install", "--target", str(packages), *options, *map(str, sorted(wheels.glob("*.whl"))))
+        _describe_us(packages)
         (folder / "Scripts").mkdir()
         shutil.copy(program / "python.exe", folder / "Scripts")
         (folder / "pyvenv.cfg").write_text(f"home = {windows_path(program)}\n", newline="\r\n")
         return folder
 
     return fetched_once(destination, fill)
+
+
+def _describe_us(packages: Path) -> None:
+    """Write what `pip install --editable` notes of this project; the code itself comes from the current folder."""
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        project = tomllib.load(file)["project"]
+    name, version = project["name"], project["version"]
+    folder = packages / f"{name.replace('-', '_')}-{version}.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
 
 
 def _pip(folder: Path, *arguments: str) -> None:
