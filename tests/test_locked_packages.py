@@ -6,7 +6,7 @@ from importlib import metadata
 import pytest
 from packaging.utils import canonicalize_name
 
-from tests.locked import LOCK, Locked, as_lines, WINDOWS_ALONE, asked_for, locked, reached, system
+from tests.locked import LOCK, WINDOWS_ALONE, Locked, as_lines, asked_for, locked, reached, system
 
 SYSTEMS = [(platform, python) for platform in ("linux", "darwin", "win32") for python in ("3.11", "3.13")]
 
