@@ -51,7 +51,7 @@ def target_lock(state_dir: Path, *, target: str) -> Iterator[None]:
             ) from None
         if not is_ours:
             raise _locked(path, f"target {target!r}")
-        if not lists_locks():
+        if not platforms.lists_locks():
             stack.enter_context(_noted(descriptor))
         yield
 
@@ -92,7 +92,7 @@ def holder(path: Path) -> int | None:
     nobody does, or if the system does not tell. Raises FileNotFoundError.
     """
     file = path.stat()
-    if not lists_locks():
+    if not platforms.lists_locks():
         return _noted_in(path)
     for where, pid in _holders(file.st_ino):
         if where == platforms.listed_device(file) or _has_open(pid, file):
@@ -100,17 +100,12 @@ def holder(path: Path) -> int | None:
     return None
 
 
-def lists_locks() -> bool:
-    """Whether the system lists who holds which lock."""
-    return (platforms.PROC / "locks").exists()
-
-
 def is_held(path: Path) -> bool:
     """Whether a process holds the lock on a file; where the system does not list locks, it is tried for a moment.
 
     Raises OSError.
     """
-    if lists_locks():
+    if platforms.lists_locks():
         return holder(path) is not None
     descriptor = opened(path, os.O_RDONLY)
     try:

@@ -28,7 +28,7 @@ else:
     import pwd
 
 PROC: Final = Path("/proc")
-"""Where Linux tells of processes and locks; other systems have no such folder."""
+"""Where Linux tells of processes and locks."""
 NOFOLLOW: Final[int] = getattr(os, "O_NOFOLLOW", 1 << 30)
 """A flag of `opened`: a symbolic link in the place of the file is refused (ELOOP)."""
 NONBLOCK: Final[int] = getattr(os, "O_NONBLOCK", 0)
@@ -122,6 +122,11 @@ def remove(path: Path) -> None:
     if sys.platform == "win32":
         path = path.replace(path.with_suffix(".removed"))
     path.unlink()
+
+
+def lists_locks() -> bool:
+    """Whether the system lists who holds which lock: Linux does (proc(5)), other systems do not."""
+    return sys.platform == "linux" and (PROC / "locks").exists()
 
 
 # The disk
