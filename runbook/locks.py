@@ -21,6 +21,7 @@ from runbook import platforms
 from runbook.errors import LockedError, RunbookError
 from runbook.platforms import NOFOLLOW, NONBLOCK, opened, try_lock
 from runbook.private_paths import private_file, private_folder
+from runbook.shell import show_process
 from runbook.wording import moment
 
 _CLOCK_STEP_S = 2.0  # a start time is counted from a boot time in whole seconds, which moves with the clock
@@ -141,7 +142,7 @@ def _noted_in(path: Path) -> int | None:
 def _locked(path: Path, what: str) -> LockedError:
     pid = holder(path)
     who = (pid and _described(pid)) or "a process that this system does not name"
-    seen = f" (see it with: {platforms.show_command(pid)})" if pid else ""
+    seen = f" (see it with: {show_process(pid)})" if pid else ""
     fix = f"wait until it has ended{seen}, then run this command again"
     return LockedError(f"Another command is using {what}: {who}", where=str(path), fix=fix)
 

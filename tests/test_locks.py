@@ -17,7 +17,8 @@ import pytest
 from runbook import locks, platforms
 from runbook.errors import LockedError, RunbookError
 from runbook.locks import files_lock, target_lock
-from runbook.platforms import account, is_root, show_command
+from runbook.platforms import account, is_root
+from runbook.shell import show_process
 
 HOLD = """
 import os, sys
@@ -88,7 +89,7 @@ def test_a_lock_of_another_process_names_who_holds_it_and_since_when(tmp_path: P
             pass
         user = psutil.Process().username()
         assert f"target 'live': process {process.pid} of {user}, since " in caught.value.seen
-        assert show_command(process.pid) in caught.value.fix
+        assert show_process(process.pid) in caught.value.fix
         assert caught.value.exit_code == 5
         assert is_free(tmp_path, target="local"), "the lock is the target's"
     assert is_free(tmp_path)
