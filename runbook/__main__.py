@@ -7,6 +7,7 @@ from pathlib import Path
 
 from runbook.interrupts import become_interruptible
 from runbook.invocation import called_as
+from runbook.platforms import reader_has_gone
 
 
 def main() -> None:
@@ -17,7 +18,10 @@ def main() -> None:
         from tasks import program  # Invoke takes a tenth of a second; Ctrl-C counts before it is there
 
         program.run()
-    except BrokenPipeError:  # the reader of a list or a help has gone, as `| head` does
+    except OSError as error:
+        if not reader_has_gone(error):
+            raise
+        # The reader of a list or a help has gone, as `| head` does.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

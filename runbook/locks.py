@@ -21,6 +21,7 @@ from runbook import platforms
 from runbook.errors import LockedError, RunbookError
 from runbook.platforms import NOFOLLOW, NONBLOCK, opened, try_lock
 from runbook.private_paths import private_file, private_folder
+from runbook.shell import show_process
 from runbook.wording import moment
 
 _CLOCK_STEP_S = 2.0  # a start time is counted from a boot time in whole seconds, which moves with the clock
@@ -51,7 +52,7 @@ def target_lock(state_dir: Path, *, target: str) -> Iterator[None]:
             ) from None
         if not is_ours:
             raise _locked(path, f"target {target!r}")
-        if not lists_locks():
+        if not platforms.lists_locks():
             stack.enter_context(_noted(descriptor))
         yield
 
@@ -92,7 +93,7 @@ def holder(path: Path) -> int | None:
     nobody does, or if the system does not tell. Raises FileNotFoundError.
     """
     file = path.stat()
-    if not lists_locks():
+    if not platforms.lists_locks():
         return _noted_in(path)
     for where, pid in _holders(file.st_ino):
         if where == platforms.listed_device(file) or _has_open(pid, file):
@@ -100,17 +101,12 @@ def holder(path: Path) -> int | None:
     return None
 
 
-def lists_locks() -> bool:
-    """Whether the system lists who holds which lock."""
-    return (platforms.PROC / "locks").exists()
-
-
 def is_held(path: Path) -> bool:
     """Whether a process holds the lock on a file; where the system does not list locks, it is tried for a moment.
 
     Raises OSError.
     """
-    if lists_locks():
+    if platforms.lists_locks():
         return holder(path) is not None
     descriptor = opened(path, os.O_RDONLY)
     try:
@@ -146,7 +142,7 @@ def _noted_in(path: Path) -> int | None:
 def _locked(path: Path, what: str) -> LockedError:
     pid = holder(path)
     who = (pid and _described(pid)) or "a process that this system does not name"
-    seen = f" (see it with: {platforms.show_command(pid)})" if pid else ""
+    seen = f" (see it with: {show_process(pid)})" if pid else ""
     fix = f"wait until it has ended{seen}, then run this command again"
     return LockedError(f"Another command is using {what}: {who}", where=str(path), fix=fix)
 

@@ -28,7 +28,9 @@ else:
     import pwd
 
 PROC: Final = Path("/proc")
-"""Where Linux tells of processes and locks; other systems have no such folder."""
+"""Where Linux tells of processes and locks."""
+SHELL: Final = Path("/bin/sh")
+"""The shell of POSIX; Windows has none."""
 NOFOLLOW: Final[int] = getattr(os, "O_NOFOLLOW", 1 << 30)
 """A flag of `opened`: a symbolic link in the place of the file is refused (ELOOP)."""
 NONBLOCK: Final[int] = getattr(os, "O_NONBLOCK", 0)
@@ -122,6 +124,11 @@ def remove(path: Path) -> None:
     if sys.platform == "win32":
         path = path.replace(path.with_suffix(".removed"))
     path.unlink()
+
+
+def lists_locks() -> bool:
+    """Whether the system lists who holds which lock: Linux does (proc(5)), other systems do not."""
+    return sys.platform == "linux" and (PROC / "locks").exists()
 
 
 # The disk
@@ -285,9 +292,9 @@ def is_alive(pid: int) -> bool:
     return True
 
 
-def show_command(pid: int) -> str:
-    """Return the command that shows a process."""
-    return f'tasklist /v /fi "PID eq {pid}"' if sys.platform == "win32" else f"ps -fp {pid}"
+def reader_has_gone(error: OSError) -> bool:
+    """Whether nobody reads a pipe any more, as after `| head`; Windows answers EINVAL then."""
+    return isinstance(error, BrokenPipeError) or (sys.platform == "win32" and error.errno == errno.EINVAL)
 
 
 def detached() -> dict[str, Any]:

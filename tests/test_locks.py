@@ -1,19 +1,24 @@
 """The locks between processes: of a target in one state directory, and of the files themselves from anywhere."""
 
 import os
+import platform
+import re
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 from runbook import locks, platforms
 from runbook.errors import LockedError, RunbookError
 from runbook.locks import files_lock, target_lock
-from runbook.platforms import account, is_root, our_id, user_name
+from runbook.platforms import account, is_root
+from runbook.shell import show_process
 
 HOLD = """
 import os, sys
@@ -28,14 +33,21 @@ with (files_lock(paths) if paths else target_lock(Path(sys.argv[1]), target="liv
     print("held", flush=True)
     sys.stdin.read()
 """
+UNLISTED = """
+from pathlib import Path
+from runbook import platforms
+platforms.PROC = Path("/nowhere")
+"""
 NOBODY = (account("nobody") or (0,))[0]
 
 
 @contextmanager
-def holder(state_dir: Path, files: Sequence[Path] = (), *, user: int = 0) -> Iterator[subprocess.Popen[str]]:
+def holder(
+    state_dir: Path, files: Sequence[Path] = (), *, user: int = 0, is_listed: bool = True
+) -> Iterator[subprocess.Popen[str]]:
     """Have a process that holds the lock of `live`, or of files, until it is killed or the block ends."""
     with subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(state_dir), *map(str, files), str(user)],
+        [sys.executable, "-c", HOLD if is_listed else f"{UNLISTED}{HOLD}", str(state_dir), *map(str, files), str(user)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -75,14 +87,15 @@ def test_a_lock_of_another_process_names_who_holds_it_and_since_when(tmp_path: P
     with holder(tmp_path) as process:
         with pytest.raises(LockedError) as caught, target_lock(tmp_path, target="live"):
             pass
-        user = user_name(our_id())
+        user = psutil.Process().username()
         assert f"target 'live': process {process.pid} of {user}, since " in caught.value.seen
-        assert f"ps -fp {process.pid}" in caught.value.fix
+        assert show_process(process.pid) in caught.value.fix
         assert caught.value.exit_code == 5
         assert is_free(tmp_path, target="local"), "the lock is the target's"
     assert is_free(tmp_path)
 
 
+@pytest.mark.posix("symbolic links for everybody")
 def test_a_file_is_held_against_every_directory_and_path(tmp_path: Path, files: tuple[Path, Path]) -> None:
     """Another state directory, another order, a symbolic link: the lock is on the file itself."""
     link = tmp_path / "link.json"
@@ -158,6 +171,62 @@ def test_a_holder_that_the_system_does_not_name(
             stack.enter_context(files_lock(files))
 
 
+@pytest.fixture
+def unlisted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody lists locks on macOS and Windows."""
+    monkeypatch.setattr(platforms, "PROC", tmp_path / "no proc")
+
+
+@pytest.mark.usefixtures("unlisted")
+def test_where_nobody_lists_locks_the_holder_of_a_target_notes_itself(tmp_path: Path) -> None:
+    with holder(tmp_path, is_listed=False) as process:
+        user = psutil.Process().username()
+        with pytest.raises(LockedError, match=f"process {process.pid} of {re.escape(user)}, since "):
+            target_lock(tmp_path, target="live").__enter__()
+    assert is_free(tmp_path)
+    (lock,) = tmp_path.glob("locks/*")
+    assert lock.read_bytes() == b"", "who has ended is not named to whoever looks before the next one has noted itself"
+
+
+@pytest.mark.usefixtures("unlisted")
+def test_where_nobody_lists_locks_a_killed_holder_is_not_named(tmp_path: Path) -> None:
+    """Its note stays. The next one has the lock, and has not noted itself yet."""
+    with holder(tmp_path, is_listed=False) as process:
+        process.kill()
+        process.wait()
+        (lock,) = tmp_path.glob("locks/*")
+        assert lock.read_text().startswith(f"{process.pid} ")
+    descriptor = platforms.opened(lock, os.O_RDWR)
+    assert platforms.try_lock(descriptor)
+    with pytest.raises(LockedError, match="a process that this system does not name"):
+        target_lock(tmp_path, target="live").__enter__()
+    os.close(descriptor)
+    assert is_free(tmp_path)
+
+
+@pytest.mark.usefixtures("unlisted")
+@pytest.mark.parametrize(
+    ("note", "is_named"),
+    [
+        ("{pid} {now} {machine}", True),
+        ("{pid} 1000000000.0 {machine}", False),
+        ("{pid} {now} another-machine", False),
+        ("{pid} {now}", False),
+        ("-1 {now} {machine}", False),
+        ("\0\xff", False),
+        ("9" * 400, False),
+    ],
+    ids=["ours", "before it began", "another machine's", "half written", "no process", "no text", "digits"],
+)
+def test_only_a_note_that_fits_a_process_names_it(tmp_path: Path, note: str, is_named: bool) -> None:
+    """An id is given out again, also to a process that began after the lock was taken, and on another machine."""
+    lock = tmp_path / "live.lock"
+    written = note.format(pid=os.getpid(), now=time.time(), machine=platform.node())
+    lock.write_text(written, encoding="latin-1")
+
+    assert locks.holder(lock) == (os.getpid() if is_named else None)
+
+
 def test_a_file_by_two_names_is_held_once(tmp_path: Path, files: tuple[Path, Path]) -> None:
     link = tmp_path / "link.json"
     link.hardlink_to(files[0])
@@ -194,8 +263,8 @@ def test_a_file_system_without_locks_is_said(files: tuple[Path, Path], monkeypat
 
     monkeypatch.setattr("runbook.locks.try_lock", no_locks)
     with files_lock(files) as notes:
-        assert [note.partition(":")[0] for note in notes] == [str(path) for path in files]
-        assert "keeps no locks (No locks available)" in notes[0]
+        said = "this file system keeps no locks (No locks available); let no other run work on it"
+        assert notes == tuple(f"{path}: {said}" for path in files)
 
 
 def test_a_state_directory_that_cannot_be_written(tmp_path: Path) -> None:
@@ -247,6 +316,7 @@ def test_a_state_directory_of_another_user_is_refused_by_name(tmp_path: Path, th
         pass
 
 
+@pytest.mark.posix("symbolic links for everybody")
 def test_a_link_in_the_place_of_a_lock_is_not_followed(tmp_path: Path) -> None:
     assert is_free(tmp_path)
     (lock,) = tmp_path.glob("locks/*")

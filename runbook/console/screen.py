@@ -15,6 +15,7 @@ from runbook.console.document import json_text
 from runbook.console.views import diff_view, ending_view, line_view, note_view, problem_view, step_view
 from runbook.errors import UsageError
 from runbook.model import CommandResult, Line, StepResult
+from runbook.platforms import reader_has_gone
 from runbook.wording import visible, visible_line
 
 _TOLERANT: Final = "runbook.console.tolerant"
@@ -181,7 +182,9 @@ def _write(stream: IO[str], text: str) -> None:
     try:
         stream.write(text)
         stream.flush()
-    except BrokenPipeError:
+    except OSError as error:
+        if not reader_has_gone(error):
+            raise
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
         os.close(nowhere)

@@ -20,8 +20,19 @@ import msgspec
 from runbook.errors import DocumentError
 from runbook.files.file_change import FileChange
 from runbook.files.in_place import content_of, write_at
-from runbook.locks import is_held, lists_locks
-from runbook.platforms import NOFOLLOW, folder_lock, lock, opened, remove, restrict, sync, sync_folder, try_lock
+from runbook.locks import is_held
+from runbook.platforms import (
+    NOFOLLOW,
+    folder_lock,
+    lists_locks,
+    lock,
+    opened,
+    remove,
+    restrict,
+    sync,
+    sync_folder,
+    try_lock,
+)
 from runbook.private_paths import private_file, private_folder, refuse_foreign
 
 _WHOLE, _BEGUN, _LEFT = ".entry", ".tmp", ".left"

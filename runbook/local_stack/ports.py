@@ -7,6 +7,7 @@ from typing import Self
 
 from runbook.errors import RunbookError
 from runbook.platforms import claim_alone
+from runbook.shell import show_listeners
 
 # Below the ports that systems hand to outgoing connections (Linux from 32768, macOS from 49152): a service that is
 # started again finds its port free.
@@ -41,7 +42,7 @@ class Ports:
             raise RunbookError(
                 "No free port was found",
                 where=f"127.0.0.1, ports {_CHOICE.start} to {_CHOICE.stop - 1}",
-                fix="end what listens there: ss -ltn",
+                fix=f"end what listens there: {show_listeners()}",
             ) from None
 
 

@@ -18,9 +18,9 @@ from runbook.local_stack.layout import Layout
 from runbook.local_stack.ports import Ports
 from runbook.local_stack.service_spec import ServiceSpec, inherited
 from runbook.platforms import account, is_root
+from runbook.shell import install
 from runbook.systems.processes.launcher import Launch, write_private
 
-INSTALL = "apt-get install postgresql"
 ROLE = "aetherlink"
 APEXFLOW, JOURNAL = "apexflow", "crm_events"
 _DEBIAN = Path("/usr/lib/postgresql")
@@ -64,14 +64,19 @@ class Postgres:
     account: tuple[int, int] | None
 
 
+def install_postgres() -> str:
+    """Return how PostgreSQL is installed here."""
+    return install(apt="postgresql", brew="postgresql", windows="winget install PostgreSQL.PostgreSQL.17")
+
+
 def found_postgres() -> Postgres:
     """Find the server on PATH, else where Debian puts it. Raises RunbookError."""
     server = shutil.which("postgres") or _newest_of_debian()
     if server is None:
-        raise RunbookError("PostgreSQL is not here", where=f"PATH, {_DEBIAN}/*/bin", fix=INSTALL)
+        raise RunbookError("PostgreSQL is not here", where=f"PATH, {_DEBIAN}/*/bin", fix=install_postgres())
     programs = Path(server).resolve().parent
     if not (programs / "initdb").exists():
-        raise RunbookError("PostgreSQL is not complete: initdb is missing", where=str(programs), fix=INSTALL)
+        raise RunbookError("PostgreSQL is not complete: initdb is missing", where=str(programs), fix=install_postgres())
     return Postgres(programs=programs, version=_version(server), account=_account() if is_root() else None)
 
 
@@ -139,11 +144,17 @@ def _newest_of_debian() -> str | None:
 
 def _version(server: str) -> str:
     done = subprocess.run(
-        (server, "--version"), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_ANSWER_S, check=False
+        (server, "--version"),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        timeout=_ANSWER_S,
+        check=False,
     )
     found = re.search(r"\d+(?:\.\d+)*", done.stdout)
     if not found:
-        raise RunbookError("PostgreSQL does not say its version", where=f"{server} --version", fix=INSTALL)
+        raise RunbookError("PostgreSQL does not say its version", where=f"{server} --version", fix=install_postgres())
     return found[0]
 
 

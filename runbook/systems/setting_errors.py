@@ -2,7 +2,6 @@
 
 import json
 import os
-import shlex
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
@@ -12,6 +11,7 @@ from pydantic import SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
 from runbook.errors import UsageError
+from runbook.shell import quoted
 from runbook.systems.settings_group import FILE_SUFFIX, Group, is_secret
 
 _FORMS: Final[dict[object, tuple[str, object]]] = {
@@ -94,7 +94,7 @@ def _kind(info: FieldInfo) -> Any:  # noqa: ANN401 - types have none
 
 
 def _in_a_shell(value: object) -> str:
-    return shlex.quote(value if isinstance(value, str) else json.dumps(value))
+    return quoted(value if isinstance(value, str) else json.dumps(value))
 
 
 def _in_toml(value: object) -> str:

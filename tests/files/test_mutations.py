@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.posix("fork")]
 
 ROOT = Path(__file__).resolve().parents[2]
 EDITING = ("test_cases.py",)

@@ -36,7 +36,7 @@ ctypes.CDLL(None).pthread_exit(None)
 def launcher(request: pytest.FixtureRequest, launcher: Launcher, monkeypatch: pytest.MonkeyPatch) -> Launcher:
     """By the keeper of each kind: a shell, and Python where there is none."""
     if request.param == "python":
-        monkeypatch.setattr("runbook.systems.processes.launcher._SHELL", Path("/nowhere/sh"))
+        monkeypatch.setattr("runbook.platforms.SHELL", Path("/nowhere/sh"))
     return launcher
 
 

@@ -16,6 +16,7 @@ from typing import IO, Any, cast
 import msgspec
 import psutil
 
+from runbook import platforms
 from runbook.errors import RunbookError, WaitError
 from runbook.invocation import inv
 from runbook.platforms import detached
@@ -33,7 +34,6 @@ _SAME_START_S = 2.0
 # The shell in the background is the parent that stays to write down the exit code, 128 + N after signal N. It says
 # the program's id on the pipe that `start` reads, and closes it; signals go to the program, never to the shell. Where
 # there is no shell, as on Windows, Python does the same, with some megabytes for each program.
-_SHELL = Path("/bin/sh")
 _PYTHON_KEEPER = Path(__file__).with_name("keeper.py")
 _KEEPER = """
 log=$1 exit_file=$2; shift 2
@@ -143,7 +143,7 @@ class Launcher:
         record = self.record(name)
         process = self.process(record) if record else None
         if process:
-            for one in (process, *(() if _SHELL.exists() else process.children(recursive=True))):
+            for one in (process, *(() if platforms.SHELL.exists() else process.children(recursive=True))):
                 one.suspend()
 
     def stop_strays(self, *, timeout_s: float) -> bool:
@@ -202,8 +202,8 @@ def _kept(words: Sequence[str], *, directory: str, environment: Mapping[str, str
         "stdin": subprocess.DEVNULL,
         "stdout": subprocess.PIPE,
     }
-    if _SHELL.exists():
-        by_shell = [str(_SHELL), "-c", _KEEPER, "keeper", *words]
+    if platforms.SHELL.exists():
+        by_shell = [str(platforms.SHELL), "-c", _KEEPER, "keeper", *words]
         return int(subprocess.run(by_shell, check=True, **options, **detached()).stdout)
     by_python = [sys.executable, "-I", "-S", str(_PYTHON_KEEPER), *words]
     keeper = subprocess.Popen(by_python, stderr=subprocess.DEVNULL, **options, **detached())
