@@ -154,6 +154,11 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def may_pass(error: OSError) -> bool:
+    """Whether a refusal may be over soon: on Windows, virus scanners and OneDrive open what is new for a moment."""
+    return sys.platform == "win32" and isinstance(error, PermissionError)
+
+
 # Locks: of an open file, until it is closed or its process ends, however it ends
 
 

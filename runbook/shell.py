@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-_PLAIN: Final = re.compile(r"[\w@%+=:,./\\-]+", re.ASCII)
+_PLAIN: Final = re.compile(r"[\w+=:./\\-]+", re.ASCII)
 
 
 def quoted(word: str) -> str:

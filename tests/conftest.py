@@ -28,6 +28,7 @@ def pytest_configure() -> None:
 _POSIX = "Windows has no "
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what is about something that this system does not have."""
     for mark in item.iter_markers("posix"):

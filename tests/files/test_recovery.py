@@ -23,6 +23,7 @@ from runbook.files.recovery import recover
 from runbook.platforms import account, is_root, opened, try_lock
 from tests.cut_off import cut_off, journalled
 
+LINKS = pytest.mark.posix("symbolic links for everybody")
 NOBODY = (account("nobody") or (0,))[0]
 BEFORE, AFTER = b"0123456789" * 10, b"01234abcdefghij" * 10
 
@@ -84,7 +85,7 @@ def test_permissions_owner_and_attributes_stay(changes: list[FileChange], journa
     assert os.getxattr(path, "user.origin") == b"field"
 
 
-@pytest.mark.posix("symbolic links for everybody")
+@LINKS
 def test_a_symbolic_link_is_followed_and_said_so(changes: list[FileChange], journal: Path, tmp_path: Path) -> None:
     link = tmp_path / "link.json"
     link.symlink_to(changes[0].path)
@@ -211,7 +212,9 @@ def swapped(kind: str, path: Path) -> None:
 @pytest.mark.parametrize(
     "kind",
     [
-        *(pytest.param(kind, marks=pytest.mark.posix(f"{kind}")) for kind in ("link to it", "link elsewhere", "pipe")),
+        pytest.param("link to it", marks=LINKS),
+        pytest.param("link elsewhere", marks=LINKS),
+        pytest.param("pipe", marks=pytest.mark.posix("named pipes")),
         "hard link to another",
         "folder",
     ],
@@ -228,7 +231,7 @@ def test_a_path_that_leads_elsewhere_is_never_written(changes: list[FileChange],
         assert not path.exists() or path.read_bytes() == CUT
 
 
-@pytest.mark.posix("symbolic links for everybody")
+@LINKS
 def test_a_folder_that_has_become_a_link_is_not_entered(journal: Path, tmp_path: Path) -> None:
     """The very file is behind it, by another path than the recorded one."""
     folder = tmp_path / "dashboards"
@@ -326,9 +329,7 @@ def test_nothing_is_written_with_a_journal_of_another_user(changes: list[FileCha
     assert contents(changes) == [BEFORE, AFTER]
 
 
-@pytest.mark.parametrize(
-    "link", [pytest.param("symbolic", marks=pytest.mark.posix("symbolic links for everybody")), "hard"]
-)
+@pytest.mark.parametrize("link", [pytest.param("symbolic", marks=LINKS), "hard"])
 def test_an_entry_that_is_a_link_is_not_read(changes: list[FileChange], journal: Path, link: str) -> None:
     """Somebody put it there: an entry is made by us, and has one name."""
     cut_off(changes, journal, CUT, AFTER)
