@@ -16,7 +16,10 @@ def main() -> None:
     try:
         from tasks import program  # Invoke takes a tenth of a second; Ctrl-C counts before it is there
 
-        program.run()
+        try:
+            program.run()
+        finally:
+            sys.stdout.flush()  # at its exit Python would print a trace of what could not be written
     except BrokenPipeError:  # the reader of a list or a help has gone, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
