@@ -147,6 +147,7 @@ def test_reading_joins_no_group_and_commits_nothing(bootstrap: str) -> None:
         assert client.committed([LEADS]) == {(LEADS, 0): None, (LEADS, 1): None}
 
 
+@pytest.mark.outside
 @pytest.mark.parametrize(
     ("bootstrap", "reason", "said"),
     [
