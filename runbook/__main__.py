@@ -17,7 +17,10 @@ def main() -> None:
     try:
         from tasks import program  # Invoke takes a tenth of a second; Ctrl-C counts before it is there
 
-        program.run()
+        try:
+            program.run()
+        finally:
+            sys.stdout.flush()  # at its exit Python would print a trace of what could not be written
     except OSError as error:
         if not reader_has_gone(error):
             raise
@@ -31,7 +34,9 @@ def _typed() -> str:
     if path.name == "__main__.py":
         return "inv"
     found = shutil.which(path.stem)
-    return path.stem if found and Path(found).resolve() == path.resolve() else str(path)
+    if found and Path(found).resolve().with_suffix("") == path.resolve().with_suffix(""):  # .exe on Windows
+        return path.stem
+    return str(path)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ _PARALLEL: Final = ("-n", str(_CORES * 3 // 2), "--dist", "loadfile", "--no-load
 _UNIT: Final = ("-n", str(_CORES), "--dist", "worksteal")
 _PYTEST: Final = (sys.executable, "-m", "pytest")
 _LINT: Final = (sys.executable, "-m", "tests.lint")
-_UNWANTED: Final = frozenset({PROGRAM_VARIABLE, "PYTHONDONTWRITEBYTECODE"})
+_UNWANTED: Final = frozenset({PROGRAM_VARIABLE, "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"})
 _NODE: Final = (sys.executable, "-m", "pip", "install", "-q", "--require-hashes", "-r", "tests/conformance/node.lock")
 
 

@@ -15,7 +15,7 @@ from tests.damage import give_away
 
 
 @pytest.fixture(params=[0, 0o022, 0o777], ids=oct)
-def umask(request: pytest.FixtureRequest) -> Iterator[int]:
+def umask(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[int]:  # noqa: ARG001 - made before the umask
     before = os.umask(request.param)
     yield request.param
     os.umask(before)

@@ -1,9 +1,10 @@
 """A pytest plugin: `--unit` runs the tests that need no process, no port and no waiting, and holds them to it.
 
 Which these are is read from the code. A test is left out if it, its fixtures, or a function of this project that they
-reach uses a module of OUTSIDE, or calls something named `fork` or `sleep`. What that does not see, a method of the code
-under test, is marked `outside`. What runs is guarded, so that this stays true: a test fails where it opens a socket,
-starts a process, forks or sleeps. (The sockets of librdkafka and libpq, opened in C, are known by their modules only.)
+reach uses a module of OUTSIDE or OF_OURS, or calls something named `fork` or `sleep`. What that does not see, a method
+of the code under test, is marked `outside`. What runs is guarded, so that this stays true: a test fails where it opens
+a socket, starts a process, forks or sleeps. (The sockets of librdkafka and libpq, opened in C, are known by their
+modules only.)
 """
 
 import functools
@@ -26,7 +27,7 @@ UNDER_TEST: Final = ("runbook", "sink")
 OUTSIDE: Final = frozenset(
     {"confluent_kafka", "http.server", "multiprocessing", "psycopg", "pty", "socket", "socketserver", "subprocess"}
 )
-LAUNCHER: Final = "runbook.systems.processes.launcher"
+OF_OURS: Final = frozenset({"runbook.local_stack.fakes.broker.cluster", "runbook.systems.processes.launcher"})
 CALLS: Final = frozenset({"fork", "sleep"})
 MARKS: Final = ("live", "docker", "real", "windows", "stack", "outside")
 EVENTS: Final = {
@@ -150,7 +151,7 @@ def _functions(item: pytest.Function) -> Iterator[Test]:
 
 @functools.cache
 def reached_outside(root: Test) -> str:
-    """Return a module of OUTSIDE, or a call of CALLS, that a function reaches through functions of this project."""
+    """Return a module of OUTSIDE or OF_OURS, or a call of CALLS, that a function of this project reaches by others."""
     seen: dict[int, object] = {}
     open_things: list[object] = [root]
     while open_things:
@@ -180,7 +181,7 @@ def _outside(thing: object) -> str:
     calls = CALLS & set(_names(code)) if isinstance(code, types.CodeType) else ()
     modules = map(_module, thing.__mro__) if isinstance(thing, type) else (_module(thing),)
     parts = {".".join(name.split(".")[:n]) for name in modules for n in (1, 2)} | {_module(thing)}
-    return next(iter([*calls, *(parts & OUTSIDE), *(parts & {LAUNCHER})]), "")
+    return next(iter([*calls, *(parts & OUTSIDE), *(parts & OF_OURS)]), "")
 
 
 def _reached(thing: object) -> Iterator[object]:

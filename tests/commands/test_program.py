@@ -122,12 +122,16 @@ def test_json_is_one_document_so_it_takes_one_command(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("line", ["--help", "--list"])
-def test_a_reader_that_leaves_causes_no_trace(tmp_path: Path, line: str) -> None:
-    """As `inv --help | head -1` does."""
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_leaves_causes_no_trace(tmp_path: Path, line: str, unbuffered: str) -> None:
+    """As `inv --help | head -1` does; Python writes a line at a time, or all of it at its end."""
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
     read, write = os.pipe()
     os.close(read)  # the reader has gone before anything is written: no race about when
 
-    done = subprocess.run([PROGRAM, line], cwd=tmp_path, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    done = subprocess.run(
+        [PROGRAM, line], cwd=tmp_path, env=environment, stdout=write, stderr=subprocess.PIPE, text=True, check=False
+    )
     os.close(write)
 
     assert "Traceback" not in done.stderr

@@ -13,6 +13,7 @@ import pytest
 
 from runbook.errors import DocumentError
 from runbook.files.file_io import LIMIT_BYTES, read_document, write_document
+from runbook.platforms import is_root, our_id
 
 BEFORE = b"0123456789" * 1000
 LONGER = b"abcdefghij" * 1500
@@ -56,7 +57,7 @@ def test_same_inode_holds_the_new_bytes(file: Path, after: bytes) -> None:
 
 @pytest.mark.posix("owners")
 def test_owner_stays(file: Path) -> None:
-    if os.geteuid() == 0:
+    if is_root():
         os.chown(file, 65534, 65534)
     owner = file.stat().st_uid, file.stat().st_gid
 
@@ -124,7 +125,7 @@ def test_a_naive_write_loses_the_file(file: Path) -> None:
 @contextmanager
 def as_nobody() -> Iterator[None]:
     """Root may write anything, so root becomes somebody else for a while."""
-    user = os.geteuid()
+    user = our_id()
     if user == 0:
         os.seteuid(65534)
     try:

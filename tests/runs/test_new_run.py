@@ -14,7 +14,7 @@ from tests.damage import rights
 
 
 @pytest.fixture(params=[0, 0o777], ids=oct)
-def umask(request: pytest.FixtureRequest) -> Iterator[int]:
+def umask(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[int]:  # noqa: ARG001 - made before the umask
     before = os.umask(request.param)
     yield request.param
     os.umask(before)

@@ -1,5 +1,6 @@
 """The sink's poll loop in a thread of the test process, and the load for it."""
 
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -64,6 +65,10 @@ def running(
         thread.start()
         try:
             yield Running(metrics=metrics, health=health, log_path=Path(file.name))
+        except BaseException:  # pytest shows it beside the test that failed
+            sys.stderr.write(f"{health!r}\n{Path(file.name).read_text(encoding='utf-8')}\n")
+            sys.stderr.write(metrics.page(is_scrape=False).body.decode())
+            raise
         finally:
             stop.set()
             thread.join(20)
