@@ -42,6 +42,7 @@ class Engine:
         self.requests: list[tuple[str, str, dict[str, list[str]]]] = []
         self.failure: Answer | None = None
         self.api_version = "1.45"
+        self.program = "Engine"
         if sys.platform == "win32":
             self._server = Engine._Server(("127.0.0.1", 0), self._handler())
             self.url = f"tcp://127.0.0.1:{self._server.server_address[1]}"
@@ -98,7 +99,7 @@ class Engine:
         """Return status and body; a body that is no bytes is sent as JSON."""
         self.requests.append((method, path, query))
         if path == "/version":
-            return 200, {"ApiVersion": self.api_version, "Version": "26.1.0"}
+            return 200, {"ApiVersion": self.api_version, "Version": "26.1.0", "Components": [{"Name": self.program}]}
         if self.failure is not None:
             return self.failure
         if path == "/containers/json":
