@@ -264,6 +264,7 @@ HEALTHY: Change = (
         ),
     )
     | given(grafana.served_panels, frozenset({19, 20, 21}))
+    | given(grafana.lacking_fields, {})
     | given(
         grafana.datasource,
         Datasource(

@@ -32,7 +32,11 @@ MUTATIONS = [
     # New lines end in LF whatever the others do.
     ("text.py", 'return "\\r\\n" if at > 0', 'return "\\n" if at > 0'),
     # The new id is the next one, not a free one.
-    ("our_panels.py", "free = max([*taken, panel_id]) + 1", "free = panel_id + 1"),
+    ("our_panels.py", "free = max([*taken, number]) + 1", "free = number + 1"),
+    # A graph is made of the points of one time.
+    ("needed_fields.py", 'target["instant"] = False', 'target["instant"] = True'),
+    # A reference that leads elsewhere keeps the members that ours has not.
+    ("needed_fields.py", "found and found.keys() <= wanted.keys():", "found:"),
     # A rule with other annotations counts as the wanted one, and so does one with other labels.
     ("wanted_rule.py", "if _spelt(seen.get(key)) != _spelt(wanted.get(key))", "if key not in seen"),
     # The comment of the next group is taken for the target's.

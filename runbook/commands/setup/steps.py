@@ -16,7 +16,7 @@ from runbook.commands.setup.options import SetupOptions
 from runbook.commands.setup.result import SetupResult
 from runbook.commands.task_run import StepOutput, TaskRun
 from runbook.errors import ExitCode, RunbookError
-from runbook.files.compare import Datasource
+from runbook.files.compare import Datasource, datasource_among
 from runbook.files.desired import WantedPanels, wanted_panels, wanted_rules
 from runbook.files.file_change import FileChange, Kind
 from runbook.files.file_discovery import Files, found_files
@@ -136,7 +136,7 @@ def _wanted(target: Target, options: SetupOptions) -> StepOutput[Wanted]:
             if options.restart:
                 raise
     wanted = Wanted(
-        panels=wanted_panels(datasource, verbatim=options.verbatim),
+        panels=wanted_panels(datasource, verbatim=options.verbatim, reset=options.reset_panels),
         rules=wanted_rules(with_absent_alert=options.with_absent_alert),
     )
     return StepOutput(value=wanted, outcome="ok", reason=reason)
@@ -147,7 +147,7 @@ def _asked_datasource(target: Target) -> Datasource:
     sources = Grafana(settings).datasources()
     for source in sources:
         if source.name == settings.datasource:
-            return Datasource(uid=source.uid, name=source.name, is_default=source.is_default)
+            return datasource_among(source, sources)
     names = ", ".join(source.name for source in sources) or "none"
     raise RunbookError(
         f"Grafana has no datasource {settings.datasource!r}; it has: {names}",
