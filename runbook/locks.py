@@ -17,6 +17,7 @@ from pathlib import Path
 
 from runbook.errors import LockedError, RunbookError
 from runbook.private_paths import private_file, private_folder, user_name
+from runbook.wording import pasteable
 
 _PROC = Path("/proc")
 _PROGRAMS = {"inv", "crm-runbook"}
@@ -70,10 +71,11 @@ def files_lock(paths: Sequence[Path]) -> Iterator[tuple[str, ...]]:
             try:
                 is_ours = _is_ours(descriptor)
             except OSError as error:
-                notes.append(f"{path}: this file system keeps no locks ({error.strerror}); let no other run work on it")
+                why = f"this file system keeps no locks ({error.strerror}); let no other run work on it"
+                notes.append(f"{pasteable(path)}: {why}")
                 continue
             if not is_ours:
-                raise _locked(path, str(path))
+                raise _locked(path, pasteable(path))
         yield tuple(notes)
 
 
@@ -104,7 +106,7 @@ def _locked(path: Path, what: str) -> LockedError:
     pid = holder(path)
     who = (pid and _described(pid)) or "a process that this system does not name"
     fix = f"wait until it has ended{f' (see it with: ps -fp {pid})' if pid else ''}, then run this command again"
-    return LockedError(f"Another command is using {what}: {who}", where=str(path), fix=fix)
+    return LockedError(f"Another command is using {what}: {who}", where=pasteable(path), fix=fix)
 
 
 def _holders(inode: int) -> Iterator[tuple[str, int]]:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from runbook.errors import DocumentError
 from runbook.files import json_text
 from runbook.files.text import Text
+from runbook.wording import pasteable
 
 _ID = re.compile(r"[0-9]{1,18}", re.ASCII)
 RESTORE = "restore the dashboard from version control or a backup"
@@ -131,12 +132,12 @@ def _top(text: Text) -> dict[str, Any]:
         kind = "a list" if isinstance(top, list) else "a single value"
         raise text.refusal(f"the JSON is {kind}, not a dashboard", fix=RESTORE)
     keys = dict(top)
-    for seen, fix in _other_formats(keys):
+    for seen, fix in _other_formats(keys, pasteable(text.path)):
         raise text.refusal(seen, fix=fix)
     return keys
 
 
-def _other_formats(keys: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _other_formats(keys: Mapping[str, Any], path: str) -> Iterator[tuple[str, str]]:
     """What a file is that holds a dashboard in another form, and how it becomes a classic one."""
     spec, inner = (dict(_pairs(keys.get(key))) for key in ("spec", "dashboard"))
     version = str(keys.get("apiVersion", ""))
@@ -148,12 +149,12 @@ def _other_formats(keys: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     elif version:
         yield (
             f"a resource ({version}), as Grafana's newer export writes it: the dashboard is in its `spec`",
-            "save what is in `spec` as the file (jq .spec FILE), or export the dashboard as classic JSON",
+            f"save what is in `spec` as the file (jq .spec {path}), or export the dashboard as classic JSON",
         )
     elif "panels" not in keys and ("panels" in inner or "rows" in inner):
         yield (
             "an answer of Grafana's API: the dashboard is in its `dashboard`, beside `meta`",
-            "save what is in `dashboard` as the file (jq .dashboard FILE)",
+            f"save what is in `dashboard` as the file (jq .dashboard {path})",
         )
     elif "panels" not in keys and isinstance(keys.get("rows"), list):
         yield (

@@ -19,6 +19,7 @@ from runbook.errors import UsageError
 from runbook.invocation import inv
 from runbook.settings import Target
 from runbook.systems.runtime import Mount, Runtime, Service
+from runbook.wording import pasteable
 
 DASHBOARD: Final = "crm_events_pipeline.json"
 RULES: Final = "prometheus-crm-events-rules.yml"
@@ -57,7 +58,7 @@ def found_files(
         rules=resolved[1],
         how="named by options or settings" if named_dashboard and named_rules else "found by the bind mounts",
         links=tuple(
-            f"{path} is a symbolic link to {real}, which is the file that counts"
+            f"{pasteable(path)} is a symbolic link to {pasteable(real)}, which is the file that counts"
             for path, real in zip(paths, resolved, strict=True)
             if path.is_symlink()
         ),
@@ -89,15 +90,25 @@ def mounted_rules(target: Target, runtime: Runtime) -> Path | None:
 
 
 def _resolved(path: Path) -> Path:
-    """Follow links. Raises UsageError for a path that cannot be looked at: a loop, a forbidden folder, a long name."""
+    """Follow links. Raises UsageError for a path that cannot be looked at: a loop, a forbidden folder, a long name.
+
+    A link that leads nowhere is one, too: setup edits files, and makes none.
+    """
     try:
         path.lstat()
-        return path.resolve()
+        real = path.resolve()
+        is_there = real.exists()
     except FileNotFoundError:
         return path.absolute()
     except (OSError, RuntimeError) as error:
         seen = error.strerror if isinstance(error, OSError) else str(error)
-        raise UsageError(f"This path cannot be followed: {seen}", where=str(path), fix="correct the path") from None
+        raise UsageError(
+            f"This path cannot be followed: {seen}", where=pasteable(path), fix="correct the path"
+        ) from None
+    if path.is_symlink() and not is_there:
+        fix = "correct the link, or give the path of the file itself"
+        raise UsageError(f"This is a link to {pasteable(real)}, which is not there", where=pasteable(path), fix=fix)
+    return real
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +139,18 @@ def _mounted_dashboard(target: Target, runtime: Runtime) -> Path:
         candidate = Path(mount.source) / DASHBOARD
         if runtime.host() == _HERE and os.access(candidate, os.F_OK):
             return candidate
+        if runtime.host() == _HERE and _is_closed(Path(mount.source)):
+            raise UsageError(
+                f"Docker mounts a folder into {service.container} that this user may not look into",
+                where=pasteable(Path(mount.source)),
+                fix="run as a user who may, or give --dashboard FILE",
+            )
     raise _unnamed(DASHBOARD, service, "--dashboard")
+
+
+def _is_closed(folder: Path) -> bool:
+    """Whether a folder is there whose files this user may not see."""
+    return os.access(folder, os.F_OK) and folder.is_dir() and not os.access(folder, os.X_OK)
 
 
 def _loaded_rules(target: Target, runtime: Runtime) -> Path:
@@ -145,7 +167,7 @@ def _on_this_host(runtime: Runtime, mount: Mount, path: Path, option: str) -> Pa
         return path
     there = "which is not on this host" if host == _HERE else f"which is a path of {host}"
     raise UsageError(
-        f"Docker mounts {path}, {there}",
+        f"Docker mounts {pasteable(path)}, {there}",
         where=f"bind mount of {mount.destination}",
         fix=f"run on the host of the containers, or give {option} FILE",
     )

@@ -16,6 +16,7 @@ from runbook.files.needed_fields import Repair, choices, repaired, repairs, unme
 from runbook.files.our_panels import OurPanel, copies, our_panels
 from runbook.files.text import decoded
 from runbook.invocation import inv
+from runbook.wording import pasteable
 
 ANCHOR_ID = 19
 _SHOWN = 8  # so many kept fields are named
@@ -149,7 +150,7 @@ def _notes(
     text = dashboard.text
     if bom_stays:
         yield (
-            f"{text.path} begins with a byte order mark, which Grafana's JSON decoder may refuse: "
+            f"{pasteable(text.path)} begins with a byte order mark, which Grafana's JSON decoder may refuse: "
             "--strip-bom removes it"
         )
     for one in ours:

@@ -278,7 +278,7 @@ def _rows(panel: Mapping[str, Json], form: str, is_range: bool) -> Json:
         return "one table a tenant, with the tenant's name above its rate"
     if is_range:
         return "a row for each point of time"
-    columns = {"Time": ["now", "now"], "tenant_id": [*TENANTS], "Value": [*TENANTS.values()]}
+    columns: dict[str, list[Json]] = {"Time": ["now", "now"], "tenant_id": [*TENANTS], "Value": [*TENANTS.values()]}
     for one in panel.get("transformations") or []:
         if one["id"] == "organize" and not one.get("disabled"):
             columns = _organized(columns, one.get("options") or {})

@@ -194,6 +194,14 @@ def test_alias_bomb_costs_nothing() -> None:
     assert not plan_rule(raw, wanted_rules()[0], path=Path("file")).is_empty
 
 
+def test_merge_keys_that_multiply_cost_nothing() -> None:
+    """Each mapping is resolved once, one that merges itself too; the alert is compared all the same."""
+    bomb = "".join(f"x{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 9)}], k{n}: v}}\n" for n in range(1, 30))
+    raw = b"x0: &a0 {team: crm}\nxx: &a30 {<<: *a30}\n" + bomb.encode() + RULES.read_bytes()
+    raw = raw.replace(b"severity: critical", b"<<: *a29\n          severity: critical", 1)
+    assert not plan_rule(raw, wanted_rules()[0], path=Path("file")).is_empty
+
+
 def test_control_character_in_rules_is_refused_with_its_line() -> None:
     with pytest.raises(DocumentError, match="#x0007") as refused:
         plan_rule(b"groups:\n  - \x07\n", wanted_rules()[0], path=Path("file"))

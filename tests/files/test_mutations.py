@@ -102,7 +102,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
 
 def copied(folder: Path) -> Path:
     """Copy what the editors are into a folder, which goes before all others on the path."""
-    for name in ("files", "errors.py", "locks.py", "private_paths.py", "invocation.py", "__init__.py"):
+    for name in ("files", "errors.py", "locks.py", "private_paths.py", "invocation.py", "wording.py", "__init__.py"):
         source, goal = ROOT / "runbook" / name, folder / "runbook" / name
         if source.is_dir():
             shutil.copytree(source, goal, ignore=shutil.ignore_patterns("__pycache__"))

@@ -10,7 +10,7 @@ from runbook.diagnosis.facts import Facts, saw
 from runbook.diagnosis.files import dashboard_file, our_panels, panel_ids
 from runbook.diagnosis.reach import network_check, network_finding, port_check
 from runbook.diagnosis.service_state import down
-from runbook.errors import AnswerError, UnreachableError
+from runbook.errors import AnswerError, DocumentError, UnreachableError
 from runbook.files.compare import datasource_among
 from runbook.files.desired import wanted_panels
 from runbook.files.our_panels import lacking
@@ -123,9 +123,9 @@ def _reaches_prometheus(facts: Facts) -> Finding:
 def _serves_the_file(facts: Facts) -> Finding:
     file = dashboard_file(facts)
     try:
-        in_file = panel_ids(file.content)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        return NotChecked(f"this is no dashboard: {error}", where=file.where, fix=inv("rollback"))
+        in_file = panel_ids(file)
+    except DocumentError as error:
+        return NotChecked(f"this is no dashboard that Grafana loads: {error.seen}", where=file.where, fix=error.fix)
     if not in_file >= _NEW_PANELS:
         why = "no panels 20 and 21 in it: setup has not been applied"
         return NotChecked(why, where=file.where, fix=inv("setup"))
