@@ -278,13 +278,19 @@ def _rows(panel: Mapping[str, Json], form: str, is_range: bool) -> Json:
         return "one table a tenant, with the tenant's name above its rate"
     if is_range:
         return "a row for each point of time"
+    columns = table_columns(panel)
+    if not {"Tenant ID", "Events/sec"} <= columns.keys():
+        return f"columns {[*columns]}"
+    return dict(zip(columns["Tenant ID"], columns["Events/sec"], strict=True))
+
+
+def table_columns(panel: Mapping[str, Json]) -> dict[str, list[Json]]:
+    """The columns that the transformations make of a table of tenants."""
     columns: dict[str, list[Json]] = {"Time": ["now", "now"], "tenant_id": [*TENANTS], "Value": [*TENANTS.values()]}
     for one in panel.get("transformations") or []:
         if one["id"] == "organize" and not one.get("disabled"):
             columns = _organized(columns, one.get("options") or {})
-    if not {"Tenant ID", "Events/sec"} <= columns.keys():
-        return f"columns {[*columns]}"
-    return dict(zip(columns["Tenant ID"], columns["Events/sec"], strict=True))
+    return columns
 
 
 def _organized(columns: dict[str, list[Json]], options: Mapping[str, Json]) -> dict[str, list[Json]]:
