@@ -2,18 +2,19 @@
 
 import errno
 import os
-import socket
+import stat
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from tempfile import TemporaryDirectory
 from typing import NoReturn, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runbook.diagnosis.facts import Facts
+from runbook.diagnosis.files import rules_file
 from runbook.errors import DocumentError, UsageError
 from runbook.files.file_change import FileChange
 from runbook.files.file_discovery import found_files
@@ -89,8 +90,7 @@ def pipe(path: Path) -> None:
 
 
 def unix_socket(path: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as made:
-        made.bind(str(path))
+    os.mknod(path, stat.S_IFSOCK | 0o600)
 
 
 @pytest.mark.parametrize(
@@ -98,13 +98,21 @@ def unix_socket(path: Path) -> None:
     [(pipe, "a named pipe"), (unix_socket, "a socket"), (Path.mkdir, "a folder")],
     ids=["pipe", "socket", "folder"],
 )
-def test_what_is_no_file_is_named_and_not_opened(make: Callable[[Path], None], seen: str) -> None:
+def test_what_is_no_file_is_named_and_not_opened(tmp_path: Path, make: Callable[[Path], None], seen: str) -> None:
     """Reading a pipe that nobody writes would never end."""
-    with TemporaryDirectory() as folder:  # the path of a socket must be short
-        path = Path(folder) / "x"
-        make(path)
-        with pytest.raises(DocumentError, match=f"this is {seen}, not a regular file"):
-            read_document(path)
+    make(tmp_path / "x")
+    with pytest.raises(DocumentError, match=f"this is {seen}, not a regular file"):
+        read_document(tmp_path / "x")
+
+
+def test_troubleshoot_does_not_wait_at_a_pipe(tmp_path: Path) -> None:
+    """The file that the settings name is read as setup reads it."""
+    os.mkfifo(tmp_path / "rules.yml")
+    target = Target.from_tables("live", {"files": {"rules": str(tmp_path / "rules.yml")}}, source="test")
+    facts = Facts(target, cast("Runtime", Mounted(tmp_path)), state_dir=tmp_path)
+
+    with pytest.raises(DocumentError, match="a named pipe"):
+        rules_file(facts)
 
 
 @pytest.mark.parametrize(
