@@ -174,7 +174,7 @@ def _notes(
                 f'{text.where(panel.start)}: panel {panel.title!r} has the type "alert-list"; '
                 'Grafana\'s own name is "alertlist"'
             )
-        if panel.box is None:
+        if panel.box is None and panel.index not in {*edit.replaced, *edit.repaired}:
             yield (
                 f"{text.where(panel.start)}: {panel.name} has no gridPos of whole numbers; "
                 "it was not moved: Grafana chooses its place"
