@@ -21,9 +21,10 @@ _IS_NO_CHOICE = {"id", "gridPos", "datasource", "refId", "pluginVersion", "edito
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Need:
-    """One needed field and what it is needed for; `repair` changes a panel where it does not say what is needed."""
+    """Fields, what they must say and why, in the words of docs/PANELS.md; `repair` changes a panel that does not."""
 
-    field: str
+    fields: str
+    needed: str
     reason: str
     repair: Callable[[Fields, Mapping[str, Any], Datasource], None]
 
@@ -200,19 +201,60 @@ def _option(organizer: Fields, key: str) -> Fields:
 
 
 NEEDS = (
-    Need(field="id", reason="Grafana knows a panel by a number", repair=_id),
-    Need(field="type", reason="20 draws lines, 21 is a table", repair=_type),
-    Need(field="timeShift", reason="shifted, the panel shows another time than that of the events", repair=_time_shift),
-    Need(field="targets[0].expr", reason="the query of the runbook", repair=_expression),
-    Need(field="targets[0].hide", reason="a hidden query is not asked", repair=_hide),
-    Need(field="targets[0].format", reason="a table gets its columns only in its own format", repair=_format),
     Need(
-        field="targets[0].instant, range",
-        reason="lines need a range, a table of now no range",
+        fields="`id`",
+        needed="a number",
+        reason="Grafana knows a panel by it",
+        repair=_id,
+    ),
+    Need(
+        fields="`type`",
+        needed="20: `timeseries`, or `graph`, which Grafana converts; 21: `table`",
+        reason="lines, and columns",
+        repair=_type,
+    ),
+    Need(
+        fields="`timeShift`",
+        needed="none",
+        reason="shifted, the panel shows another time than that of the events",
+        repair=_time_shift,
+    ),
+    Need(
+        fields="`targets[0].expr`",
+        needed="the runbook's query, however it is broken over lines",
+        reason="in a file, a panel with another one is not ours",
+        repair=_expression,
+    ),
+    Need(
+        fields="`targets[0].hide`",
+        needed="not true",
+        reason="a hidden query is not asked",
+        repair=_hide,
+    ),
+    Need(
+        fields="`targets[0].format`",
+        needed="20: none or `time_series`; 21: `table`",
+        reason="Grafana makes the columns of a table of this alone",
+        repair=_format,
+    ),
+    Need(
+        fields="`targets[0].instant`, `range`",
+        needed="20: a range, and an instant besides is fine; 21: an instant alone",
+        reason="lines, and no row for each point of time",
         repair=_instant_and_range,
     ),
     Need(
-        field="datasource, targets[0].datasource", reason="it leads to the Prometheus of the sink", repair=_datasource
+        fields="`datasource`, `targets[0].datasource`",
+        needed="our Prometheus, by its uid, its name, as the default, by a variable that stands on it, or by another "
+        "datasource with the same address",
+        reason="the sink's samples are there",
+        repair=_datasource,
     ),
-    Need(field="transformations", reason="the columns are Tenant ID and Events/sec, and not hidden", repair=_columns),
+    Need(
+        fields="`transformations`",
+        needed="21: `tenant_id` comes out as `Tenant ID` and `Value` as `Events/sec`, neither hidden, through every "
+        "`organize` that is not disabled",
+        reason="what the runbook says to look for; the last rename is the one that is repaired",
+        repair=_columns,
+    ),
 )

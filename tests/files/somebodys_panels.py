@@ -192,7 +192,7 @@ def _elsewhere(chance: Random, panel: dict[str, Json]) -> None:
 
 
 def _other_type(chance: Random, panel: dict[str, Json]) -> None:
-    panel["type"] = chance.choice(["barchart", "stat", "text"])
+    panel["type"] = chance.choice(["barchart", "stat", "text", "graph"])
 
 
 def _shifted(_: Random, panel: dict[str, Json]) -> None:
@@ -265,7 +265,7 @@ def shown(panel: Mapping[str, Json], variables: Mapping[str, Json]) -> Json:
     if not _leads_here(source, variables):
         return f"what {source} answers"
     is_range = query.get("range") is True or not query.get("instant")
-    drawn = {"timeseries": _lines, "table": _rows}.get(panel["type"])
+    drawn = {"timeseries": _lines, "graph": _lines, "table": _rows}.get(panel["type"])
     return drawn(panel, query.get("format") or "time_series", is_range) if drawn else panel["type"]
 
 
