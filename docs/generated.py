@@ -12,12 +12,20 @@ from pathlib import Path
 from docs.engines import engines
 from runbook.diagnosis.catalogue import CHECKS
 from runbook.errors import ExitCode
+from runbook.files.needed_fields import NEEDS
 from runbook.settings import Target
 from runbook.systems.settings_group import Group
 from sink.variables import VARIABLES
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = ("README.md", "docs/DOCKER.md", "docs/FAULTS.md", "docs/SETTINGS.md", "docs/SINK.md")
+DOCUMENTS = (
+    "README.md",
+    "docs/DOCKER.md",
+    "docs/FAULTS.md",
+    "docs/PANELS.md",
+    "docs/SETTINGS.md",
+    "docs/SINK.md",
+)
 
 
 def exit_codes() -> Iterator[str]:
@@ -84,6 +92,14 @@ class _Command:
         return f"`inv {command}`"
 
 
+def needed_fields() -> Iterator[str]:
+    """The table of what the success criteria need of a panel."""
+    yield "| field | needed | why |"
+    yield "|---|---|---|"
+    for need in NEEDS:
+        yield f"| {need.fields} | {need.needed} | {need.reason} |"
+
+
 def sink_variables() -> Iterator[str]:
     """The table of the sink's environment variables."""
     yield "| variable | default | meaning |"
@@ -99,6 +115,7 @@ PARTS: dict[str, Callable[[], Iterator[str]]] = {
     "settings": settings,
     "engines": engines,
     "faults": faults,
+    "needed fields": needed_fields,
     "sink variables": sink_variables,
 }
 

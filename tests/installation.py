@@ -103,7 +103,7 @@ class Installation:
         groups = [
             {
                 "name": group["name"],
-                "file": str(self.rules),
+                "file": f"/etc/prometheus/{self.rules.name}",
                 "interval": 30,
                 "rules": [as_loaded(rule) for rule in group["rules"]],
             }

@@ -20,6 +20,7 @@ from runbook.files.mount_paths import paths_here
 from runbook.invocation import inv
 from runbook.settings import Target
 from runbook.systems.runtime import Mount, Runtime, Service
+from runbook.wording import pasteable
 
 DASHBOARD: Final = "crm_events_pipeline.json"
 RULES: Final = "prometheus-crm-events-rules.yml"
@@ -58,7 +59,7 @@ def found_files(
         rules=resolved[1],
         how="named by options or settings" if named_dashboard and named_rules else _by_mounts(runtime),
         links=tuple(
-            f"{path} is a symbolic link to {real}, which is the file that counts"
+            f"{pasteable(path)} is a symbolic link to {pasteable(real)}, which is the file that counts"
             for path, real in zip(paths, resolved, strict=True)
             if path.is_symlink()
         ),
@@ -94,15 +95,25 @@ def _by_mounts(runtime: Runtime) -> str:
 
 
 def _resolved(path: Path) -> Path:
-    """Follow links. Raises UsageError for a path that cannot be looked at: a loop, a forbidden folder, a long name."""
+    """Follow links. Raises UsageError for a path that cannot be looked at: a loop, a forbidden folder, a long name.
+
+    A link that leads nowhere is one, too: setup edits files, and makes none.
+    """
     try:
         path.lstat()
-        return path.resolve()
+        real = path.resolve()
+        is_there = real.exists()
     except FileNotFoundError:
         return path.absolute()
     except (OSError, RuntimeError) as error:
         seen = error.strerror if isinstance(error, OSError) else str(error)
-        raise UsageError(f"This path cannot be followed: {seen}", where=str(path), fix="correct the path") from None
+        raise UsageError(
+            f"This path cannot be followed: {seen}", where=pasteable(path), fix="correct the path"
+        ) from None
+    if path.is_symlink() and not is_there:
+        fix = "correct the link, or give the path of the file itself"
+        raise UsageError(f"This is a link to {pasteable(real)}, which is not there", where=pasteable(path), fix=fix)
+    return real
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,10 +141,23 @@ def _mounted_dashboard(target: Target, runtime: Runtime) -> Path:
         if PurePosixPath(mount.destination).name == DASHBOARD:
             return _on_this_host(runtime, mount, "", "--dashboard")
     for mount in mounts:
-        path = _there(runtime, paths_here(mount.source), DASHBOARD)
+        candidates = paths_here(mount.source)
+        path = _there(runtime, candidates, DASHBOARD)
         if path is not None:
             return path
+        closed = next((one for one in candidates if runtime.host() == _HERE and _is_closed(one)), None)
+        if closed is not None:
+            raise UsageError(
+                f"Docker mounts a folder into {service.container} that this user may not look into",
+                where=pasteable(closed),
+                fix="run as a user who may, or give --dashboard FILE",
+            )
     raise _unnamed(DASHBOARD, service, "--dashboard")
+
+
+def _is_closed(folder: Path) -> bool:
+    """Whether a folder is there whose files this user may not see."""
+    return os.access(folder, os.F_OK) and folder.is_dir() and not os.access(folder, os.X_OK)
 
 
 def _loaded_rules(target: Target, runtime: Runtime) -> Path:

@@ -15,6 +15,7 @@ from runbook.files import file_discovery
 from runbook.files.file_discovery import DASHBOARD, RULES, dashboard_path, found_files, mounted_rules, rules_path
 from runbook.settings import Target
 from runbook.systems.runtime import Mount, Runtime, Service
+from runbook.wording import pasteable
 
 OPTIONS: Final = ("option file", "option folder")
 SETTINGS: Final = ("setting file", "setting folder")
@@ -118,12 +119,12 @@ def wrong(root: Path) -> list[Situation]:
             continue
         facts = Facts(one.target, one.runtime, state_dir=root)
         asked = {
-            str(rules_path(one.target, one.runtime)),
-            str(found_files(one.target, one.runtime).rules),
+            pasteable(rules_path(one.target, one.runtime)),
+            pasteable(found_files(one.target, one.runtime).rules),
             rules_file(facts).where,
         }
-        shown = {str(dashboard_path(one.target, one.runtime)), dashboard_file(facts).where}
-        if (asked, shown) != ({str(one.expected / RULES)}, {str(dashboard_of(one.expected))}):
+        shown = {pasteable(dashboard_path(one.target, one.runtime)), dashboard_file(facts).where}
+        if (asked, shown) != ({pasteable(one.expected / RULES)}, {pasteable(dashboard_of(one.expected))}):
             found.append(one)
     return found
 

@@ -8,8 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from runbook.files.compare import differing_fields
+from runbook.files.dashboard_file import panel_id
 from runbook.files.desired import WantedPanels
 from runbook.files.file_change import FileChange
+from runbook.files.needed_fields import unmet
 from runbook.files.served_difference import GroupedRule, loaded_rules_difference, served_panels_difference
 from runbook.files.wanted_rule import Rule, WantedRule, differing_rule_fields
 from runbook.settings import Target
@@ -37,7 +39,7 @@ class Proof:
 
 
 def panels_proof(target: Target, panels: WantedPanels) -> Proof:
-    """Grafana serves the wanted panels, field by field."""
+    """Grafana serves the wanted panels, field by field, but for those that the file keeps otherwise."""
     return Proof(
         step="served by Grafana",
         what="Grafana serving panels 20 and 21",
@@ -81,12 +83,16 @@ def _panels_served(target: Target, wanted: WantedPanels) -> Served:
     dashboard = Grafana(target.grafana).dashboard(uid)
     if dashboard is None:
         return Served(is_served=False, saw=f"Grafana has no dashboard {uid}")
-    served = {panel.get("id"): panel for panel in dashboard.panels}
+    datasource = wanted.datasource.by_variables(dashboard.templating)
+    served = {panel_id(panel): panel for panel in dashboard.panels}
     for one in wanted.panels:
         panel = served.get(one["id"])
         if panel is None:
             return Served(is_served=False, saw=f"version {dashboard.version} is served without panel {one['id']}")
-        differing = differing_fields(panel, one, wanted.datasource)
+        kept = wanted.kept.get(one["id"], frozenset())
+        differing = [field for field in differing_fields(panel, one, datasource) if field not in kept]
+        if wanted.demand == "needed":
+            differing += [repair.name for repair in unmet(panel, one, datasource) if repair.name not in differing]
         if differing:
             return Served(is_served=False, saw=f"panel {one['id']} is served with other {', '.join(differing)}")
     ids = " and ".join(str(panel["id"]) for panel in wanted.panels)

@@ -24,7 +24,7 @@ from runbook.settings import Target
 from runbook.systems.prometheus.client import Prometheus
 from runbook.systems.runtime import Runtime, Service
 from runbook.waiting import Impossible, Pending, wait_until
-from runbook.wording import fingerprint
+from runbook.wording import fingerprint, pasteable
 
 _STOP_S: Final = 30.0
 """Seconds from SIGTERM to SIGKILL at a restart: Prometheus writes its head block in that time."""
@@ -161,8 +161,8 @@ class Services:
         if problem:
             raise RunbookError(
                 f"Prometheus would refuse the rules file, so it was not restarted: {problem}",
-                where=str(path),
-                fix=f"promtool check rules {path}",
+                where=pasteable(path),
+                fix=f"promtool check rules {pasteable(path)}",
             )
 
 

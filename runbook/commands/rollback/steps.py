@@ -24,7 +24,7 @@ from runbook.runs.run_history import newest_change, open_run
 from runbook.runs.run_log import REPLACES, RunEvent, RunLog, digest
 from runbook.settings import Target
 from runbook.systems.runtime import Service
-from runbook.wording import counted
+from runbook.wording import counted, pasteable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +120,7 @@ def _planned(setup: RunLog) -> StepOutput[RollbackPlan]:
         changes.append(change)
         if not change.is_empty and digest(change.before) != event.data["after"]:
             changed_since[change.path] = _compared(setup, change, event.data["after"])
-    evidence = tuple(Evidence(source=str(one.path), saw=one.reason) for one in changes)
+    evidence = tuple(Evidence(source=pasteable(one.path), saw=one.reason) for one in changes)
     left = tuple(one for one in changes if not one.is_empty)
     plan = RollbackPlan(run_id=setup.run_id, changes=left, changed_since=changed_since)
     if not left:
@@ -154,7 +154,7 @@ def _now(path: Path, *, kept: Path) -> bytes:
     if not path.exists():
         raise DocumentError(
             "The file is not there any more; nothing was written",
-            where=str(path),
+            where=pasteable(path),
             fix=f"copy it back from {kept}, where its bytes before that run are kept, then {inv('rollback')} again",
         )
     return read_document(path)
@@ -172,7 +172,7 @@ def _refuse_changed(plan: RollbackPlan) -> None:
         raise DocumentError(
             f"{counted(len(changed), 'file')} {'was' if len(changed) == 1 else 'were'} changed by somebody since run "
             f"{plan.run_id}; nothing was written",
-            where=", ".join(str(path) for path in changed),
+            where=", ".join(pasteable(path) for path in changed),
             fix="undo by hand what the diff shows as changed by that run, or give the later changes up too "
             f"(the run keeps a copy): {inv(f'rollback --run {plan.run_id} --force')}",
         )

@@ -15,21 +15,23 @@ from runbook.commands.run_context import RunContext
 from runbook.commands.setup.options import SetupOptions
 from runbook.commands.setup.result import SetupResult
 from runbook.commands.task_run import StepOutput, TaskRun
-from runbook.errors import ExitCode, RunbookError
-from runbook.files.compare import Datasource
+from runbook.errors import DocumentError, ExitCode, RunbookError
+from runbook.files.compare import Datasource, datasource_among
 from runbook.files.desired import WantedPanels, wanted_panels, wanted_rules
 from runbook.files.file_change import FileChange, Kind
 from runbook.files.file_discovery import Files, found_files
-from runbook.files.file_io import read_document
+from runbook.files.file_io import read_document, refuse_unwritable
 from runbook.files.panels import as_numbered, plan_panels
 from runbook.files.rules import plan_rules
+from runbook.files.rules_validity import line_of, rules_problem
 from runbook.files.wanted_rule import WantedRule
+from runbook.invocation import inv
 from runbook.locks import files_lock
 from runbook.model import Evidence
 from runbook.settings import Target
 from runbook.systems.grafana.client import Grafana
 from runbook.systems.runtime import Runtime, Service
-from runbook.wording import counted
+from runbook.wording import counted, pasteable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +94,7 @@ def setup(context: RunContext, options: SetupOptions) -> SetupResult:
             files = task_run.step("files", 0, lambda: _files(target, options, runtime))
             notes = held.enter_context(files_lock((files.dashboard, files.rules)))
             wanted = task_run.step("datasource", 1, lambda: _wanted(target, options))
-            planned = task_run.step("plan", 1, lambda: _planned(files, wanted, options))
+            planned = task_run.step("plan", 1, lambda: _planned(target, files, wanted, options))
             plan = task_run.step("services", 1, lambda: _plan(planned, options, services))
             context.run_log.append("plan", {"diff": plan.diff})
             screen.shows_diff(plan.diff)
@@ -136,7 +138,7 @@ def _wanted(target: Target, options: SetupOptions) -> StepOutput[Wanted]:
             if options.restart:
                 raise
     wanted = Wanted(
-        panels=wanted_panels(datasource, verbatim=options.verbatim),
+        panels=wanted_panels(datasource, verbatim=options.verbatim, reset=options.reset_panels),
         rules=wanted_rules(with_absent_alert=options.with_absent_alert),
     )
     return StepOutput(value=wanted, outcome="ok", reason=reason)
@@ -147,7 +149,7 @@ def _asked_datasource(target: Target) -> Datasource:
     sources = Grafana(settings).datasources()
     for source in sources:
         if source.name == settings.datasource:
-            return Datasource(uid=source.uid, name=source.name, is_default=source.is_default)
+            return datasource_among(source, sources)
     names = ", ".join(source.name for source in sources) or "none"
     raise RunbookError(
         f"Grafana has no datasource {settings.datasource!r}; it has: {names}",
@@ -156,7 +158,7 @@ def _asked_datasource(target: Target) -> Datasource:
     )
 
 
-def _planned(files: Files, wanted: Wanted, options: SetupOptions) -> StepOutput[SetupPlan]:
+def _planned(target: Target, files: Files, wanted: Wanted, options: SetupOptions) -> StepOutput[SetupPlan]:
     """Plan both files; nothing outside them is asked."""
     dashboard = plan_panels(
         read_document(files.dashboard),
@@ -166,16 +168,35 @@ def _planned(files: Files, wanted: Wanted, options: SetupOptions) -> StepOutput[
         renumber=options.renumber,
     )
     rules = plan_rules(read_document(files.rules), wanted.rules, path=files.rules, move_alert=options.move_alert)
+    _refuse_invalid(target, rules)
     panels = as_numbered(dashboard.after, wanted.panels, path=files.dashboard)
     plan = SetupPlan(dashboard=dashboard, rules=rules, wanted=replace(wanted, panels=panels))
-    evidence = tuple(Evidence(source=str(one.path), saw=one.reason) for one in plan.changes)
+    evidence = tuple(Evidence(source=pasteable(one.path), saw=one.reason) for one in plan.changes)
     return StepOutput(value=plan, outcome="ok", reason=f"{counted(plan.writes, 'file')} to write", evidence=evidence)
+
+
+def _refuse_invalid(target: Target, rules: FileChange) -> None:
+    """Raise DocumentError for a rules file that Prometheus would refuse as a whole, with ours in it or without."""
+    problem = rules_problem(rules.after, target.prometheus.promtool)
+    if not problem:
+        return
+    is_older = bool(rules_problem(rules.before, target.prometheus.promtool))
+    line = line_of(problem) if is_older else None
+    newer = f"; if Prometheus itself takes it, set {target.prometheus.variable('promtool')} to its own promtool"
+    raise DocumentError(
+        f"Prometheus would refuse this rules file, and with it every rule in it: {problem}",
+        where=f"{pasteable(rules.path)}:{line}" if line else pasteable(rules.path),
+        fix=f"correct it, then {inv('setup')}{newer if problem.startswith('promtool') else ''}",
+    )
 
 
 def _plan(planned: SetupPlan, options: SetupOptions, services: Services) -> StepOutput[SetupPlan]:
     """Decide who must read again. Whatever is needed later is asked now: nothing is written in vain."""
     evidence: list[Evidence] = []
     needed: list[Kind] = []
+    for change in planned.changes:
+        if not (change.is_empty or options.dry_run):
+            refuse_unwritable(change.path)
     if options.restart:
         for proof, change in zip(_states(services.target, planned.wanted), planned.changes, strict=True):
             served = proof.look()

@@ -27,7 +27,10 @@ class GrafanaHealth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServedDashboard:
-    """A dashboard as the API serves it; `provisioned_file` is the file it came from, "" when saved by hand."""
+    """A dashboard as the API serves it; `provisioned_file` is the file it came from, "" when saved by hand.
+
+    `templating` holds its variables, as they are written in it.
+    """
 
     uid: str
     title: str
@@ -35,6 +38,7 @@ class ServedDashboard:
     panels: tuple[dict[str, Any], ...]
     provisioned_file: str
     url: str
+    templating: object = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +107,7 @@ class Grafana:
             panels=tuple(found.dashboard.panels),
             provisioned_file=found.meta.provisioned_external_id,
             url=found.meta.url,
+            templating=found.dashboard.templating,
         )
 
     def datasources(self) -> tuple[Datasource, ...]:
@@ -190,6 +195,7 @@ class _Body(_Wire):
     title: str
     version: int = 0
     panels: list[dict[str, Any]] = []
+    templating: Any = None
 
 
 class _Dashboard(_Wire):
