@@ -5,7 +5,7 @@ from typing import Final
 
 from runbook.errors import UnreachableError
 from runbook.systems.failures import causes, failure_reason
-from runbook.systems.http import EXCERPT_CHARACTERS, shortened
+from runbook.systems.http_answer import EXCERPT_CHARACTERS, shortened
 
 _SAID: Final = {
     "refused": "connection refused",
