@@ -187,7 +187,7 @@ class HttpClient:
         reason = failure_reason(error)
         if reason != "proxy" and isinstance(error, InvalidSchema | InvalidURL | MissingSchema):
             return UsageError(f"The address of {self._system} is not an http URL", where=where, fix=self._fix)
-        if isinstance(error, InvalidHeader | UnicodeError):
+        if reason == "broken" and isinstance(error, InvalidHeader | UnicodeError):
             seen = f"A setting of {self._system} holds a character that HTTP cannot send"
             return UsageError(seen, where=where, fix=self._fix)
         words = self._words(error, self._timeout_s if limit_s is None else limit_s)

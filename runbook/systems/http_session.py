@@ -85,6 +85,11 @@ class _TimedAdapter(HTTPAdapter):
         manager.pool_classes_by_scheme = POOLS
         return manager
 
+    def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:  # noqa: ANN401 - see above
+        # No cookie is kept, and requests would read a flood of them for longer than any deadline.
+        del resp._original_response.msg["Set-Cookie"]  # noqa: SLF001 - where requests looks for them
+        return super().build_response(req, resp)
+
     def build_connection_pool_key_attributes(
         self,
         request: requests.PreparedRequest,
@@ -103,14 +108,20 @@ def _limited(raw: "BaseHTTPResponse", most_bytes: int) -> bytes:
 
     urllib3 decompresses no more than a chunk at a time, whatever it was compressed with and how often.
     """
-    body = BytesIO()
+    body, connection = BytesIO(), raw.connection
     try:
         while chunk := raw.read1(_CHUNK_BYTES, decode_content=True):
             body.write(chunk)
-            if body.tell() > most_bytes:
-                raise TooLargeError(most_bytes=most_bytes, read_bytes=body.tell(), status=raw.status)
+            _refuse_more(body.tell(), most_bytes, raw.status)
             left_s()
-    finally:
-        if raw.connection:  # its rest has not been read, so it can serve no other request
-            raw.close()
+    except BaseException:
+        raw.close()
+        if connection:  # urllib3 may have put it back already, to be closed when the last trace of this is gone
+            connection.close()
+        raise
     return body.getvalue()
+
+
+def _refuse_more(read_bytes: int, most_bytes: int, status: int) -> None:
+    if read_bytes > most_bytes:
+        raise TooLargeError(most_bytes=most_bytes, read_bytes=read_bytes, status=status)

@@ -251,13 +251,14 @@ class _Result(_Wire):
 
 
 class _Results(_Wire):
-    results: dict[str, _Result] = {}
+    results: dict[str, _Result] | None = None
     message: str = ""
 
 
 def _frames(answer: Answer) -> tuple[Frame, ...]:
     found = answer.read(_Results)
-    for ref_id, result in found.results.items():
+    results = found.results or {}
+    for ref_id, result in results.items():
         if result.error:
             raise answer.error(
                 f"The query {ref_id} failed: {answer.quoted(result.error)}",
@@ -267,10 +268,12 @@ def _frames(answer: Answer) -> tuple[Frame, ...]:
     if answer.status != HTTPStatus.OK:
         seen = f"Grafana refused the query with {answer.status}: {answer.quoted(found.message)}"
         raise answer.error(seen, code="query_failed", fix=inv("troubleshoot --hop grafana"))
+    if found.results is None:
+        raise answer.error(f"Grafana answered a query without results: {answer.excerpt}")
     with answer.reading(TypeError):
         return tuple(
             column
-            for ref_id, result in found.results.items()
+            for ref_id, result in results.items()
             for frame in result.frames or ()
             for column in _numbers(ref_id, frame)
         )
@@ -302,5 +305,8 @@ def _epoch_ms(at: datetime) -> str:
     return str(round(at.timestamp() * 1000))
 
 
-def _moment(epoch_ms: float) -> datetime:
-    return datetime.fromtimestamp(epoch_ms / 1000, UTC)
+def _moment(epoch_ms: float | None) -> datetime:
+    number = _number(epoch_ms)
+    if number is None:
+        raise TypeError("a time is missing")
+    return datetime.fromtimestamp(number / 1000, UTC)
