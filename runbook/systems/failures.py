@@ -112,6 +112,12 @@ def tls_text(error: BaseException) -> str:
     return next((one.reason.lower().replace("_", " ") for one in found if one.reason), "no reason was given")
 
 
+def proxy_text(error: BaseException) -> str:
+    """Return what was wrong with a proxy, such as `Tunnel connection failed: 407 Proxy Authentication Required`."""
+    named = [str(one) for one in causes(error) if _names_a_proxy(one)]
+    return named[-1] if named else system_text(error)
+
+
 def http_text(error: BaseException) -> str:
     """Return what was wrong with an answer, such as `got more than 100 headers`."""
     texts = [str(one) for one in causes(error) if isinstance(one, HTTPException) and str(one)]

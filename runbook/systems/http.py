@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
 from runbook.errors import AnswerError, ProtocolError, RunbookError, UnreachableError, UsageError
-from runbook.systems.failures import failure_reason, http_text, system_text, tls_text
+from runbook.systems.failures import causes, failure_reason, http_text, proxy_text, system_text, tls_text
 from runbook.systems.http_answer import EXCERPT_CHARACTERS, Answer, shortened, shown_url
 from runbook.systems.redaction import login_texts, redacted, secret_forms
 from runbook.systems.tls import Tls
@@ -77,7 +77,7 @@ _SPOKEN: Final = {
         "openssl s_client -connect {host}:{port} shows more; {client_cert} names a client certificate",
     ),
     "proxy": (
-        "cannot be reached through the proxy of the environment: {error}",
+        "cannot be reached through the proxy of the environment: {proxy}",
         "correct the variables http_proxy and https_proxy, or add {host} to no_proxy",
     ),
     "not_http": ("answers something that is no HTTP: {http}", "{fix}"),
@@ -193,7 +193,7 @@ class HttpClient:
         words = self._words(error, self._timeout_s if limit_s is None else limit_s)
         if reason in _UNREACHABLE:
             seen = f"{self._system} {_UNREACHABLE[reason].format_map(words)}"
-            return UnreachableError(seen, where=where, fix=self._fix, reason=reason)
+            return UnreachableError(seen, where=where, fix=self._fix + self._hint(error), reason=reason)
         seen, fix = (text.format_map(words) for text in _SPOKEN[reason])
         return ProtocolError(f"{self._system} {seen}", where=where, fix=fix, reason=reason)
 
@@ -242,6 +242,13 @@ class HttpClient:
             f"{self._system} {seen}", where=where, fix=fix.format(address=self._address), reason="plain_on_tls_port"
         )
 
+    def _hint(self, error: BaseException) -> str:
+        """Say of a server that closes without a word what it may have expected: TLS servers do that."""
+        is_wordless = any(isinstance(cause, ConnectionResetError) for cause in causes(error))
+        if not (is_wordless and self._address and self._base_url.startswith("http:")):
+            return ""
+        return f"; if it speaks TLS there, {self._address} begins with https://"
+
     def _words(self, error: BaseException, limit_s: float) -> dict[str, str]:
         """Return what the texts of failures say of this one."""
         address = urlsplit(self._base_url)
@@ -254,7 +261,7 @@ class HttpClient:
             "system": system_text(error),
             "tls": tls_text(error),
             "http": repr(quoted),
-            "error": quoted,
+            "proxy": shortened(redacted(proxy_text(error), self._secrets), EXCERPT_CHARACTERS),
             "fix": self._fix,
             "address": self._address,
             **{setting: self._tls.variable(setting) for setting in ("ca_file", "client_cert", "client_key")},

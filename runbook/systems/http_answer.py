@@ -60,6 +60,12 @@ class Answer:
         line = " ".join((f"HTML page: {unescape(title[1])}" if title else text).split())
         return shortened(line, EXCERPT_CHARACTERS) or "an empty body"
 
+    @property
+    def moved(self) -> str:
+        """Where a redirect points to, ` (to http://elsewhere)`; nothing was sent there. Empty for other answers."""
+        target = self.headers.get("Location")
+        return f" (to {shortened(shown_url(target), EXCERPT_CHARACTERS)})" if target else ""
+
     def quoted(self, part: str) -> str:
         """Return a text that was read from the body as it may be shown: without our secrets, and not without end."""
         return shortened(redacted(part, self.secrets), BODY_CHARACTERS)
@@ -98,9 +104,7 @@ class Answer:
         """Return this answer if it has one of these statuses; AnswerError, quoting the body, if not."""
         if self.status in statuses:
             return self
-        target = self.headers.get("Location")
-        moved = f" (to {shortened(shown_url(target), EXCERPT_CHARACTERS)})" if target else ""
-        raise self.error(f"{self.system} answered {self.status}{moved}: {self.excerpt}")
+        raise self.error(f"{self.system} answered {self.status}{self.moved}: {self.excerpt}")
 
     def error(self, seen: str, *, where: str = "", code: str = "", fix: str = "") -> AnswerError:
         """Return, for the caller to raise, the error that says where this answer came from."""

@@ -89,6 +89,11 @@ class _TimedPool(HTTPConnectionPool):
 class _TimedHTTPSPool(HTTPSConnectionPool):
     ConnectionCls = _TimedHTTPSConnection
 
+    def _validate_conn(self, conn: Any) -> None:  # noqa: ANN401 - of a class that urllib3 does not export
+        """Connect before the request is sent, as the base does, without its warning: `insecure` has our own."""
+        if conn.is_closed:
+            conn.connect()
+
 
 POOLS: Final = {"http": _TimedPool, "https": _TimedHTTPSPool}
 """What urllib3 makes its connections with, by scheme."""

@@ -149,7 +149,7 @@ def test_redirected_login_never_carries_the_password_along(keycloak: Keycloak, s
     """A 307 would make the library post the password to wherever it points."""
     server.routes[TOKEN_PATH] = Reply(307, headers={"Location": f"{server.url}/elsewhere"})
 
-    with pytest.raises(AnswerError, match=r"307 \(to http://127.0.0.1:\d+/elsewhere, where nothing was sent\)"):
+    with pytest.raises(AnswerError, match=r"307 \(to http://127.0.0.1:\d+/elsewhere\)"):
         keycloak.token()
 
     assert [seen.path for seen in server.seen] == [TOKEN_PATH.removeprefix("POST ")]

@@ -102,7 +102,7 @@ class Gateway:
     def _created(self, answer: Answer) -> EntityAnswer:
         if answer.status not in _CREATED:
             code, seen, fix = self._refusal(answer)
-            raise answer.error(f"{seen}: {answer.status} {answer.excerpt}", code=code, fix=fix)
+            raise answer.error(f"{seen}: {answer.status}{answer.moved} {answer.excerpt}", code=code, fix=fix)
         entity = answer.read(_Entity)
         return EntityAnswer(
             id=entity.id,

@@ -1,6 +1,5 @@
 """Keycloak: the token of the user who creates the test data, through python-keycloak."""
 
-import ssl
 from base64 import urlsafe_b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,12 +11,13 @@ import msgspec
 
 from runbook.errors import FOREIGN, AnswerError
 from runbook.systems.http import HttpClient
-from runbook.systems.http_answer import EXCERPT_CHARACTERS, Answer, shortened, shown_url
+from runbook.systems.http_answer import Answer
 from runbook.systems.keycloak.settings import KeycloakSettings
 
 if TYPE_CHECKING:
-    from keycloak import KeycloakOpenID
     from requests import Response
+
+    from runbook.systems.keycloak.openid import OpenId
 
 _SUCCESSES: Final = range(200, 300)
 _MOST_BYTES: Final = 1_000_000
@@ -106,24 +106,20 @@ class Keycloak:
         """Close the connections that are kept alive."""
         self._http.close()
 
-    def _openid(self, answers: "list[Response]") -> "KeycloakOpenID":
-        """Return the library's client with our session, which appends what it is answered to `answers`.
+    def _openid(self, answers: "list[Response]") -> "OpenId":
+        """Return the library's client, which appends what it is answered to `answers`."""
+        from runbook.systems.keycloak.openid import OpenId
 
-        The library's own would follow a redirect with the password to another host, and wait and read without end.
-        """
-        from keycloak import KeycloakOpenID
-
-        client = KeycloakOpenID(
-            server_url=f"{self._settings.url.rstrip('/')}/",
-            realm_name=self._settings.realm,
-            client_id=self._settings.client_id,
-            client_secret_key=self._client_secret,
-            verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),  # type: ignore[arg-type]  # of its own sessions: none
-            timeout=self._timeout_s,  # type: ignore[arg-type]  # requests takes fractions, too
-        )
+        mine = self._settings
         self._http.session.hooks["response"] = [lambda answer, **_: answers.append(answer)]
-        client.connection._s = self._http.session  # noqa: SLF001 - the library takes no session from outside
-        return client
+        return OpenId(
+            self._http.session,
+            mine.url,
+            realm=mine.realm,
+            client_id=mine.client_id,
+            client_secret=self._client_secret,
+            timeout_s=self._timeout_s,
+        )
 
     def _decoded(self, value: str) -> Token:
         try:
@@ -149,10 +145,8 @@ class Keycloak:
         said = _said(answer)
         code = _code(answer.status, said)
         why = f"{said.error} {said.error_description}".strip() or answer.excerpt
-        target = answer.headers.get("Location")
-        moved = f" (to {shortened(shown_url(target), EXCERPT_CHARACTERS)}, where nothing was sent)" if target else ""
         return answer.error(
-            f"Keycloak refused the login: {answer.status}{moved} {answer.quoted(why)}",
+            f"Keycloak refused the login: {answer.status}{answer.moved} {answer.quoted(why)}",
             where=f"{self._where} as user {self._settings.username}",
             code=code,
             fix=self._fix_for(code),
