@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from runbook.errors import DocumentError
+from runbook.errors import FOREIGN, DocumentError
 from runbook.files import yaml_text
 from runbook.files.prometheus_text import duration_s
 from runbook.files.text import BOM, decoded
@@ -39,7 +39,7 @@ def holds_alert(content: bytes) -> bool:
     """Say whether a rule of the runbook's alert is in the file; False when it cannot be parsed."""
     try:
         root = _root(content)
-    except DocumentError:
+    except (DocumentError, *FOREIGN):
         return False
     rules = (rule for group in _items(root, "groups") for rule in _items(group, "rules")) if root else ()
     return any(yaml_text.scalar(rule, "alert") == ALERT for rule in rules)
@@ -59,6 +59,9 @@ def _problems(content: bytes) -> Iterator[str]:
     except DocumentError as error:
         line = error.where.rpartition(":")[2]
         yield f"line {line}: {error.seen}" if line.isdigit() else error.seen
+        return
+    except FOREIGN as error:
+        yield f"not YAML that can be read: {error}"
         return
     if root is None:
         return
