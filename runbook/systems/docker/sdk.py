@@ -13,7 +13,7 @@ from urllib3.exceptions import InsecureRequestWarning
 
 from runbook.systems.docker.contexts import Tls
 from runbook.systems.docker.location import EngineLocation
-from runbook.systems.http import is_loopback
+from runbook.systems.addresses import is_this_host
 
 
 class EngineClient(APIClient):
@@ -24,7 +24,7 @@ class EngineClient(APIClient):
         merged = super().merge_environment_settings(
             url, proxies, stream, self.verify if verify is None else verify, cert
         )
-        if is_loopback(urlsplit(str(url)).hostname or ""):
+        if is_this_host(urlsplit(str(url)).hostname or ""):
             merged["proxies"] = {}
         return merged
 
