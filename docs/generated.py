@@ -75,12 +75,17 @@ class _Fields(dict[str, object]):
     """Shows a field of a text as its name in capitals, and a command as it is typed."""
 
     def __missing__(self, name: str) -> object:
-        return {"inv": _Command(), "prefix": "RUNBOOK_"}.get(name, name.upper())
+        return {"inv": _Command(), "setting": _Setting()}.get(name, name.upper())
 
 
 class _Command:
     def __format__(self, command: str) -> str:
         return f"`inv {command}`"
+
+
+class _Setting:
+    def __format__(self, setting: str) -> str:
+        return f"RUNBOOK_{setting.replace('.', '_')}".upper()
 
 
 def sink_variables() -> Iterator[str]:

@@ -9,7 +9,7 @@ The targets `local` and `docker` are written by `stack.up`; their variables begi
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, Self
@@ -27,7 +27,8 @@ from runbook.systems.keycloak.settings import KeycloakSettings
 from runbook.systems.prometheus.settings import PrometheusSettings
 from runbook.systems.runtime_settings import RuntimeSettings
 from runbook.systems.setting_errors import did_you_mean, wrong_setting
-from runbook.systems.settings_group import FILE_SUFFIX, Group, is_secret
+from runbook.systems.setting_sources import FILE_SUFFIX, TomlTable, key_lines
+from runbook.systems.settings_group import Group, given_settings, is_secret
 from runbook.systems.sink.settings import SinkSettings
 
 SETTINGS_FILE = Path("runbook.toml")
@@ -84,26 +85,50 @@ class Target:
     runs: RunsSettings
 
     @property
-    def variable_prefix(self) -> str:
-        """What the environment variables of its settings begin with: `RUNBOOK_`, or `RUNBOOK_LOCAL_`."""
-        return _prefix(self.name)
+    def groups(self) -> Mapping[str, Group]:
+        """Every group of settings by its name."""
+        return {name: getattr(self, name) for name in setting_groups()}
 
     @classmethod
-    def from_tables(cls, name: str, tables: Mapping[str, Any], *, source: str) -> Self:
-        """Build a target from the tables of a TOML document; `source` is quoted in errors."""
+    def from_tables(
+        cls, name: str, tables: Mapping[str, Any], *, source: str, text: str = "", above: str | None = None
+    ) -> Self:
+        """Build a target from the tables of a TOML document; `source`, the path of its file, is quoted in errors.
+
+        `text` is the document, for the lines of errors. `above` is what stands before a group in the name of its table
+        (`targets.live.`); None where nobody edits the file, so that fixes name variables.
+        """
         groups = setting_groups()
         for unknown in sorted(set(tables) - set(groups)):
             raise UsageError(
                 f"{unknown!r} is not a group of settings{did_you_mean(unknown, groups)}",
-                where=source,
+                where=f"[{above or ''}{unknown}] in {source}",
                 fix=f"use one of {', '.join(groups)}",
             )
-        placed = _moved(tables, _prefix(name))
+        file = _File(source=source, lines=key_lines(text), above=above)
         loaded: dict[str, Any] = {
-            key: _group(kind, placed.get(key, {}), name=key, prefix=f"{_prefix(name)}{key}_", source=source)
-            for key, kind in groups.items()
+            key: _group(kind, key, tables, prefix=f"{_prefix(name)}{key}_", file=file) for key, kind in groups.items()
         }
         return cls(name=name, **loaded)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _File:
+    """The file that a target's tables come from; see `Target.from_tables`."""
+
+    source: str
+    lines: Mapping[tuple[str, str], int]
+    above: str | None
+
+    def table(self, group: str, old_names: Mapping[str, tuple[str, str]]) -> TomlTable:
+        above = self.above or ""
+        return TomlTable(
+            source=self.source,
+            name=f"{above}{group}",
+            lines=self.lines,
+            old_names={key: (f"{above}{old_group}", old_key) for key, (old_group, old_key) in old_names.items()},
+            is_edited=self.above is not None,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,11 +147,7 @@ class UnknownVariable:
 
 def setting_groups() -> dict[str, type[Group]]:
     """Return every group of settings by its name, in the order of Target."""
-    return {
-        field.name: field.type
-        for field in fields(Target)
-        if isinstance(field.type, type) and issubclass(field.type, Group)
-    }
+    return {one.name: one.type for one in fields(Target) if isinstance(one.type, type) and issubclass(one.type, Group)}
 
 
 def unknown_variables(environment: Mapping[str, str] | None = None) -> tuple[UnknownVariable, ...]:
@@ -164,7 +185,8 @@ def load_target(name: str | None = None, *, directory: Path | None = None) -> Ta
     if wanted in STACKS:
         return _stack_target(root, wanted)
     path = root / SETTINGS_FILE
-    targets = _targets(path)
+    document = _toml(path)
+    targets = _targets(document, path)
     if wanted != DEFAULT_TARGET and wanted not in targets:
         known = sorted({DEFAULT_TARGET, *STACKS, *targets})
         raise UsageError(
@@ -172,36 +194,46 @@ def load_target(name: str | None = None, *, directory: Path | None = None) -> Ta
             where=f"{path} (known targets: {', '.join(known)})",
             fix=f"choose a known target, or write a table [targets.{wanted}]",
         )
-    source = f"{path} [targets.{wanted}]"
-    return Target.from_tables(wanted, _table(targets.get(wanted, {}), source, wanted), source=source)
+    above = f"targets.{wanted}."
+    tables = _table(targets.get(wanted, {}), f"[targets.{wanted}] in {path}", wanted)
+    return Target.from_tables(wanted, tables, source=str(path), text=document.text, above=above)
+
+
+@dataclass(frozen=True, slots=True)
+class _Document:
+    """A TOML document that was read; a file that is not there holds nothing."""
+
+    text: str = ""
+    tables: Mapping[str, Any] = field(default_factory=dict)
+    is_there: bool = False
 
 
 def _stack_target(root: Path, name: str) -> Target:
     folder, command = STACKS[name]
     path = root / folder / "target.toml"
-    tables = _toml(path)
-    if tables is None:
+    document = _toml(path)
+    if not document.is_there:
         raise UsageError("The local stack is not up", where=str(path), fix=inv(command))
-    return Target.from_tables(name, tables, source=str(path))
+    return Target.from_tables(name, document.tables, source=str(path))
 
 
-def _targets(path: Path) -> dict[str, Any]:
+def _targets(document: _Document, path: Path) -> dict[str, Any]:
     """Return the table of targets; a file that is not there names none."""
-    found = _toml(path) or {}
-    for unknown in sorted(set(found) - {"targets"}):
+    for unknown in sorted(set(document.tables) - {"targets"}):
         raise UsageError(
             f"{unknown!r} is not known{did_you_mean(unknown, ['targets'])}",
             where=str(path),
             fix="write settings as [targets.NAME.GROUP]",
         )
-    return _table(found.get("targets", {}), str(path), "targets")
+    return _table(document.tables.get("targets", {}), str(path), "targets")
 
 
-def _toml(path: Path) -> dict[str, Any] | None:
+def _toml(path: Path) -> _Document:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8-sig")
+        return _Document(text, tomllib.loads(text), is_there=True)
     except FileNotFoundError:
-        return None
+        return _Document()
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"The settings cannot be read: {error}", where=str(path), fix=f"correct {path}") from None
 
@@ -212,24 +244,32 @@ def _table(value: object, source: str, name: str) -> dict[str, Any]:
     return value
 
 
-def _moved(tables: Mapping[str, Any], prefix: str) -> Mapping[str, Any]:
-    """Return the tables with every setting in its present group; what is given by its present name goes first."""
-    placed = {group: dict(table) if isinstance(table, dict) else table for group, table in tables.items()}
-    for (old_group, old_key), (group, key) in _MOVED.items():
-        old, new = placed.get(old_group, {}), placed.setdefault(group, {})
-        if isinstance(old, dict) and isinstance(new, dict):
-            new |= {key: old.pop(old_key), **new} if old_key in old else {}
-            variable = os.environ.get(f"{prefix}{old_group}_{old_key}".upper())
-            new |= {key: variable} if variable else {}
-    return placed
-
-
-def _group(kind: type[Group], table: object, *, name: str, prefix: str, source: str) -> Group:
+def _group(kind: type[Group], name: str, tables: Mapping[str, Any], *, prefix: str, file: _File) -> Group:
     environment = {variable.upper(): value for variable, value in sorted(os.environ.items(), reverse=True)}
+    table, old_names = _placed(tables, name, file)
+    toml = file.table(name, old_names)
+    above = prefix.removesuffix(f"{name}_")
+    old_variables = {key: f"{above}{'_'.join(old)}".upper() for old, (group, key) in _MOVED.items() if group == name}
+    given = given_settings(kind, table, prefix=prefix, environment=environment, toml=toml, old_variables=old_variables)
     try:
-        return kind.load(_table(table, source, name), prefix=prefix, environment=environment)
+        return kind.of(given)
     except ValidationError as error:
-        raise wrong_setting(error, kind, group=name, prefix=prefix, source=source) from None
+        raise wrong_setting(error, kind, given=given, group=name, toml=toml) from None
+
+
+def _placed(tables: Mapping[str, Any], name: str, file: _File) -> tuple[dict[str, Any], dict[str, tuple[str, str]]]:
+    """Return a group's table with the settings that have moved here, and their old places; the present name wins."""
+
+    def read(group: str) -> dict[str, Any]:
+        return _table(tables.get(group, {}), f"[{file.above or ''}{group}] in {file.source}", group)
+
+    table = {key: value for key, value in read(name).items() if (name, key) not in _MOVED}
+    old_names: dict[str, tuple[str, str]] = {}
+    for (old_group, old_key), (group, key) in _MOVED.items():
+        if group == name and key not in table and old_key in read(old_group):
+            table[key] = read(old_group)[old_key]
+            old_names[key] = (old_group, old_key)
+    return table, old_names
 
 
 def _prefix(target: str) -> str:

@@ -40,7 +40,7 @@ def execute(
     With `has_report`, the evidence of the run is written beside its log.
     """
     screen = make_screen(json=json, yes=yes)
-    context = RunContext(command, target=target, screen=screen, is_recorded=is_recorded)
+    context = RunContext(command, target=target, screen=screen, is_recorded=is_recorded, warns=screen.warns)
     works_on(option_for(context.target_name))
     for unknown in unknown_variables():
         screen.warns(unknown.warning)

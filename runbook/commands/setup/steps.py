@@ -152,7 +152,7 @@ def _asked_datasource(target: Target) -> Datasource:
     raise RunbookError(
         f"Grafana has no datasource {settings.datasource!r}; it has: {names}",
         where=f"{settings.url}/api/datasources",
-        fix=f"set {settings.variable('datasource')} to the name of the one for Prometheus, or provision it",
+        fix=f"set {settings.place_of('datasource')} to the name of the one for Prometheus, or provision it",
     )
 
 

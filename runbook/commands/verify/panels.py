@@ -105,7 +105,7 @@ def _datasource_uid(grafana: Grafana, target: Target) -> str:
         raise RunbookError(
             f"Grafana has no datasource {settings.datasource!r}",
             where=f"{settings.url}/api/datasources",
-            fix=f"provision it, or set {settings.variable('datasource')} to its name",
+            fix=f"provision it, or set {settings.place_of('datasource')} to its name",
         )
     return found[0].uid
 

@@ -78,7 +78,7 @@ def _lets_in(facts: Facts) -> Finding:
     except AnswerError as error:
         if error.code != "unauthorized":
             raise
-        return broken(saw(error.where, error.seen), user=mine.username, prefix=facts.target.variable_prefix)
+        return broken(saw(error.where, error.seen), user=mine.username, setting=facts.places)
     return Ok((saw(_where(facts), "accepted"),))
 
 
@@ -90,7 +90,7 @@ def _has_the_datasource(facts: Facts) -> Finding:
         if error.code != NO_DATASOURCE:
             raise
         name = mine.datasource_uid or mine.datasource
-        return broken(saw(error.where, error.seen), name=name, prefix=facts.target.variable_prefix)
+        return broken(saw(error.where, error.seen), name=name, setting=facts.places)
     return Ok((saw(f"GET {mine.url}/api/datasources", f"{source.name}, uid {source.uid}"),))
 
 
@@ -161,7 +161,7 @@ CHECKS = (
         claim="Grafana accepts the user",
         diagnosis="Grafana does not accept the user {user} with this password",
         sign="401 on the dashboard",
-        fix="set {prefix}GRAFANA_PASSWORD_FILE, or reset the password in Grafana",
+        fix="set {setting:grafana.password_file}, or reset the password in Grafana",
         needs=("F_DOWN",),
         run=_lets_in,
     ),
@@ -171,7 +171,7 @@ CHECKS = (
         claim="Grafana has the datasource",
         diagnosis="Grafana has no datasource {name}",
         sign="no datasource has the name or uid of the settings",
-        fix="provision it, or set {prefix}GRAFANA_DATASOURCE to the name of the one that leads to Prometheus",
+        fix="provision it, or set {setting:grafana.datasource} to the name of the one that leads to Prometheus",
         needs=("F_AUTH",),
         run=_has_the_datasource,
     ),

@@ -78,7 +78,7 @@ class Grafana:
             settings.url,
             auth=settings.login(),
             timeout_s=timeout_s,
-            fix=f"check that Grafana ({settings.container}) runs, and that {settings.variable('url')} is its address",
+            fix=f"check that Grafana ({settings.container}) runs, and that {settings.place_of('url')} is its address",
         )
 
     def health(self) -> GrafanaHealth:
@@ -151,19 +151,19 @@ class Grafana:
             raise answer.error(
                 f"Grafana refused the login of {mine.username}: 401",
                 code="unauthorized",
-                fix=f"set {mine.variable('password')}; the container's own variable counts only on its first start",
+                fix=f"set {mine.place_of('password')}; the container's own variable counts only on its first start",
             )
         if answer.status == HTTPStatus.FORBIDDEN:
             raise answer.error(
                 f"Grafana does not allow this to {mine.username}: 403",
                 code="forbidden",
-                fix=f"set {mine.variable('username')} to a user with more rights",
+                fix=f"set {mine.place_of('username')} to a user with more rights",
             )
         if answer.status == HTTPStatus.NOT_FOUND and answer.is_json:
             raise answer.error(
                 f"Grafana has no such datasource or dashboard: {answer.excerpt}",
                 code="not_found",
-                fix=f"leave {mine.variable('datasource_uid')} unset, or correct it",
+                fix=f"leave {mine.place_of('datasource_uid')} unset, or correct it",
             )
         return answer.expected(HTTPStatus.OK)
 

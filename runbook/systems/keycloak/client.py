@@ -56,7 +56,7 @@ class Keycloak:
         self._settings = settings
         self._timeout_s = timeout_s
         self._fix = (
-            f"check that Keycloak ({settings.container}) runs, and that {settings.variable('url')} is its address"
+            f"check that Keycloak ({settings.container}) runs, and that {settings.place_of('url')} is its address"
         )
         self._password = settings.password.get_secret_value()
         self._client_secret = settings.client_secret.get_secret_value() if settings.client_secret else None

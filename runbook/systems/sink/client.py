@@ -59,14 +59,14 @@ class Sink:
             secrets=(query,),
             headers={"Accept": "text/plain"},
             timeout_s=timeout_s,
-            fix=f"{check} {settings.variable('metrics_url')} is the page that Prometheus scrapes",
+            fix=f"{check} {settings.place_of('metrics_url')} is the page that Prometheus scrapes",
         )
         self._health = HttpClient(
             "The sink",
             settings.http_url,
             auth=settings.login("http_"),
             timeout_s=timeout_s,
-            fix=f"{check} {settings.variable('http_url')} is its address",
+            fix=f"{check} {settings.place_of('http_url')} is its address",
         )
 
     def page(self) -> SinkPage:
