@@ -77,6 +77,13 @@ class RunContext:
             from runbook.systems.processes.client import ProcessRuntime
 
             return ProcessRuntime(self.directory / STACK_DIR)
+        if not self.target.runtime.is_managed:
+            from runbook.systems.unmanaged.client import UnmanagedRuntime
+
+            sink = self.target.sink
+            logs = {sink.service: sink.log_file} if sink.log_file else {}
+            where, log_setting = self.target.runtime.place_of("kind"), sink.place_of("log_file")
+            return UnmanagedRuntime(logs, where=where, log_setting=log_setting)
         from runbook.systems.docker.client import DockerRuntime
 
         return DockerRuntime(self.target.runtime)

@@ -68,7 +68,8 @@ class Check(Generic[F]):
     `needs` are codes. Where a code stands at several hops (any container can exit), a need is written `hop.CODE`.
     `unless` are codes, too: a broken one explains this one, which is blocked then; in any other case it is looked at.
     Faults are told in the order of the hops, then in that of the hop's module. `told` is for the few that come later:
-    what is known less exactly than by its callers ("after_flow"), and what is no outage ("last").
+    what is known less exactly than by its callers ("after_flow"), and what is no outage ("last"). `of_runtime` is for
+    what only a runtime can say: it is not asked where there is none.
     """
 
     code: str
@@ -81,6 +82,7 @@ class Check(Generic[F]):
     needs: tuple[str, ...] = ()
     unless: tuple[str, ...] = ()
     told: Telling = "in_flow"
+    of_runtime: bool = False
 
     def found(self, facts: F) -> Finding:
         """Look. Raises whatever `run` raises, and KeyError where a finding leaves one of our `{fields}` open."""

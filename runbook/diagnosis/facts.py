@@ -105,7 +105,7 @@ class Facts(FactCache):
 
     def recreate_command(self, service: Service) -> str:
         """Return the command that starts a service with the settings that its compose file has now."""
-        if self.target.runtime.kind == "processes":
+        if self.target.runtime.kind != "docker":
             return self.start_command(service)
         return f"docker compose up -d --force-recreate {service.name}"
 

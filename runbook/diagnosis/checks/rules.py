@@ -201,6 +201,7 @@ CHECKS = (
         fix="mount the rules file at {path}, then {recreate}",
         needs=("P_DOWN",),
         run=_is_inside,
+        of_runtime=True,
     ),
     Check(
         code="R_STALE_INODE",
@@ -211,6 +212,7 @@ CHECKS = (
         fix="{start}",
         needs=("R_NOT_MOUNTED",),
         run=_is_current,
+        of_runtime=True,
     ),
     Check(
         code="R_EVAL",

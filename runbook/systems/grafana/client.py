@@ -141,6 +141,10 @@ class Grafana:
             self._accepted(answer)
         return _frames(answer)
 
+    def reload_dashboards(self) -> int:
+        """Ask it to read its provisioned dashboards again; return the status, 403 without the right to it."""
+        return self._http.post("/api/admin/provisioning/dashboards/reload").status
+
     def close(self) -> None:
         """Close the connections that are kept alive."""
         self._http.close()
