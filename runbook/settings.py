@@ -26,9 +26,9 @@ from runbook.systems.kafka.settings import KafkaSettings
 from runbook.systems.keycloak.settings import KeycloakSettings
 from runbook.systems.prometheus.settings import PrometheusSettings
 from runbook.systems.runtime_settings import RuntimeSettings
-from runbook.systems.setting_errors import did_you_mean, wrong_setting
+from runbook.systems.setting_errors import did_you_mean, wrong_settings
 from runbook.systems.setting_sources import FILE_SUFFIX, TomlTable, key_lines
-from runbook.systems.settings_group import Group, given_settings, is_secret
+from runbook.systems.settings_group import Given, Group, given_settings, is_secret
 from runbook.systems.sink.settings import SinkSettings
 
 SETTINGS_FILE = Path("runbook.toml")
@@ -91,25 +91,45 @@ class Target:
 
     @classmethod
     def from_tables(
-        cls, name: str, tables: Mapping[str, Any], *, source: str, text: str = "", above: str | None = None
+        cls,
+        name: str,
+        tables: Mapping[str, Any],
+        *,
+        source: str,
+        text: str = "",
+        above: str | None = None,
+        mistakes: "Mistakes | None" = None,
     ) -> Self:
         """Build a target from the tables of a TOML document; `source`, the path of its file, is quoted in errors.
 
         `text` is the document, for the lines of errors. `above` is what stands before a group in the name of its table
-        (`targets.live.`); None where nobody edits the file, so that fixes name variables.
+        (`targets.live.`); None where nobody edits the file, so that fixes name variables. Raises UsageError for the
+        first mistake, unless `mistakes` collects them.
         """
         groups = setting_groups()
         for unknown in sorted(set(tables) - set(groups)):
-            raise UsageError(
+            error = UsageError(
                 f"{unknown!r} is not a group of settings{did_you_mean(unknown, groups)}",
                 where=f"[{above or ''}{unknown}] in {source}",
                 fix=f"use one of {', '.join(groups)}",
             )
+            if mistakes is None:
+                raise error
+            mistakes.errors.append(error)
         file = _File(source=source, lines=key_lines(text), above=above)
         loaded: dict[str, Any] = {
-            key: _group(kind, key, tables, prefix=f"{_prefix(name)}{key}_", file=file) for key, kind in groups.items()
+            key: _group(kind, key, tables, prefix=f"{_prefix(name)}{key}_", file=file, mistakes=mistakes)
+            for key, kind in groups.items()
         }
         return cls(name=name, **loaded)
+
+
+@dataclass(frozen=True, slots=True)
+class Mistakes:
+    """What is wrong with settings, and which of them (`grafana`, `grafana.url`) could not be read because of it."""
+
+    errors: list[UsageError] = field(default_factory=list)
+    unread: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,20 +194,27 @@ def option_for(name: str) -> str:
     return "" if name == DEFAULT_TARGET == target_name() else name
 
 
-def load_target(name: str | None = None, *, directory: Path | None = None) -> Target:
-    """Return the settings of one target.
+def load_target(
+    name: str | None = None,
+    *,
+    directory: Path | None = None,
+    mistakes: Mistakes | None = None,
+    may_be_new: bool = False,
+) -> Target:
+    """Return the settings of one target; with `may_be_new`, the defaults of one that no file names yet.
 
-    `name` None means `RUNBOOK_TARGET`, else `live`. Raises UsageError for an unknown target, an unreadable
-    runbook.toml, an unknown key, a wrong type, or when a local stack is asked for that is not up.
+    `mistakes` collects what is wrong, and wrong settings have their defaults then. `name` None means `RUNBOOK_TARGET`,
+    else `live`. Raises UsageError for an unknown target, an unreadable runbook.toml, an unknown key, a wrong type, or
+    when a local stack is asked for that is not up.
     """
     root = directory or Path.cwd()
     wanted = target_name(name)
     if wanted in STACKS:
-        return _stack_target(root, wanted)
+        return _stack_target(root, wanted, mistakes)
     path = root / SETTINGS_FILE
     document = _toml(path)
     targets = _targets(document, path)
-    if wanted != DEFAULT_TARGET and wanted not in targets:
+    if wanted != DEFAULT_TARGET and wanted not in targets and not may_be_new:
         known = sorted({DEFAULT_TARGET, *STACKS, *targets})
         raise UsageError(
             f"There is no target {wanted!r}{did_you_mean(wanted, known)}",
@@ -196,7 +223,7 @@ def load_target(name: str | None = None, *, directory: Path | None = None) -> Ta
         )
     above = f"targets.{wanted}."
     tables = _table(targets.get(wanted, {}), f"[targets.{wanted}] in {path}", wanted)
-    return Target.from_tables(wanted, tables, source=str(path), text=document.text, above=above)
+    return Target.from_tables(wanted, tables, source=str(path), text=document.text, above=above, mistakes=mistakes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,13 +235,13 @@ class _Document:
     is_there: bool = False
 
 
-def _stack_target(root: Path, name: str) -> Target:
+def _stack_target(root: Path, name: str, mistakes: Mistakes | None) -> Target:
     folder, command = STACKS[name]
     path = root / folder / "target.toml"
     document = _toml(path)
     if not document.is_there:
         raise UsageError("The local stack is not up", where=str(path), fix=inv(command))
-    return Target.from_tables(name, document.tables, source=str(path))
+    return Target.from_tables(name, document.tables, source=str(path), mistakes=mistakes)
 
 
 def _targets(document: _Document, path: Path) -> dict[str, Any]:
@@ -244,17 +271,39 @@ def _table(value: object, source: str, name: str) -> dict[str, Any]:
     return value
 
 
-def _group(kind: type[Group], name: str, tables: Mapping[str, Any], *, prefix: str, file: _File) -> Group:
+def _group(
+    kind: type[Group],
+    name: str,
+    tables: Mapping[str, Any],
+    *,
+    prefix: str,
+    file: _File,
+    mistakes: Mistakes | None = None,
+) -> Group:
     environment = {variable.upper(): value for variable, value in sorted(os.environ.items(), reverse=True)}
-    table, old_names = _placed(tables, name, file)
-    toml = file.table(name, old_names)
     above = prefix.removesuffix(f"{name}_")
     old_variables = {key: f"{above}{'_'.join(old)}".upper() for old, (group, key) in _MOVED.items() if group == name}
-    given = given_settings(kind, table, prefix=prefix, environment=environment, toml=toml, old_variables=old_variables)
+    try:
+        table, old_names = _placed(tables, name, file)
+        toml = file.table(name, old_names)
+        given = given_settings(
+            kind, table, prefix=prefix, environment=environment, toml=toml, old_variables=old_variables
+        )
+    except UsageError as error:
+        if mistakes is None:
+            raise
+        mistakes.errors.append(error)
+        mistakes.unread.add(name)
+        return kind.of(Given(values={}, sources={}, prefix=prefix))
     try:
         return kind.of(given)
     except ValidationError as error:
-        raise wrong_setting(error, kind, given=given, group=name, toml=toml) from None
+        wrong = wrong_settings(error, kind, given=given, group=name, toml=toml)
+    if mistakes is None:
+        raise next(iter(wrong.values())) from None
+    mistakes.errors.extend(wrong.values())
+    mistakes.unread.update(f"{name}.{setting}" for setting in wrong)
+    return kind.of(given.without(wrong))
 
 
 def _placed(tables: Mapping[str, Any], name: str, file: _File) -> tuple[dict[str, Any], dict[str, tuple[str, str]]]:

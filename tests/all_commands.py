@@ -18,6 +18,9 @@ from runbook.systems.keycloak import client as keycloak_client
 
 TARGET: Final = "canary"
 COMMANDS: Final = (
+    "init --check",
+    "init --print",
+    "init --dry-run",
     "setup --yes --timeout 0.3",
     "setup --dry-run",
     "traffic --leads 1 --jobs 1 --timeout 0.3",

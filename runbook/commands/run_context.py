@@ -51,7 +51,7 @@ class RunContext:
         self.target_name = target.name if isinstance(target, Target) else target_name(target)
         self._given_target = target if isinstance(target, Target) else None
         self._given_runtime = runtime
-        self._warns = warns
+        self.warns = warns
         self._is_recorded = is_recorded
         self._is_locked = False
         self.not_undone: RunbookError | None = None
@@ -65,28 +65,32 @@ class RunContext:
             return self._given_target
         loaded = load_target(self.target_name, directory=self.directory)
         for warning in setting_warnings(loaded):
-            self._warns(warning)
+            self.warns(warning)
         return loaded
 
     @cached_property
     def runtime(self) -> Runtime:
         """What runs the services of the target."""
+        return self.runtime_of(self.target)
+
+    def runtime_of(self, target: Target) -> Runtime:
+        """Return what runs the services of a target with these settings; nothing is asked yet."""
         if self._given_runtime is not None:
             return self._given_runtime
-        if self.target.runtime.kind == "processes":
+        if target.runtime.kind == "processes":
             from runbook.systems.processes.client import ProcessRuntime
 
             return ProcessRuntime(self.directory / STACK_DIR)
-        if not self.target.runtime.is_managed:
+        if not target.runtime.is_managed:
             from runbook.systems.unmanaged.client import UnmanagedRuntime
 
-            sink = self.target.sink
+            sink = target.sink
             logs = {sink.service: sink.log_file} if sink.log_file else {}
-            where, log_setting = self.target.runtime.place_of("kind"), sink.place_of("log_file")
+            where, log_setting = target.runtime.place_of("kind"), sink.place_of("log_file")
             return UnmanagedRuntime(logs, where=where, log_setting=log_setting)
         from runbook.systems.docker.client import DockerRuntime
 
-        return DockerRuntime(self.target.runtime)
+        return DockerRuntime(target.runtime)
 
     @cached_property
     def run_log(self) -> RunLog:

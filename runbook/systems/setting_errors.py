@@ -39,12 +39,22 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
-def wrong_setting(
+def wrong_settings(
     error: ValidationError, kind: type[Group], *, given: Given, group: str, toml: TomlTable
+) -> dict[str, UsageError]:
+    """Return each wrong setting with its first mistake in three parts. No value is quoted: it may be a secret."""
+    found: dict[str, UsageError] = {}
+    for one in error.errors(include_url=False):
+        setting = str(one["loc"][0])
+        mistake = one["type"], one["msg"], one["input"]
+        if setting not in found:
+            found[setting] = _wrong(setting, mistake, kind, given=given, group=group, toml=toml)
+    return found
+
+
+def _wrong(
+    setting: str, mistake: tuple[str, str, object], kind: type[Group], *, given: Given, group: str, toml: TomlTable
 ) -> UsageError:
-    """Return, for the caller to raise, the first mistake in three parts. No value is quoted: it may be a secret."""
-    first = error.errors(include_url=False)[0]
-    setting = str(first["loc"][0])
     if setting not in kind.model_fields:
         return UsageError(
             f"{setting!r} is not a setting of {group}{did_you_mean(setting, kind.model_fields)}",
@@ -58,7 +68,7 @@ def wrong_setting(
     variable = f"{given.prefix}{setting}".upper()
     written = f"{variable}={_in_a_shell(example)}" if by_variable else f"{setting} = {in_toml(example)}"
     return UsageError(
-        f"{setting} {_mistake(first['type'], first['msg'], first['input'], info)}",
+        f"{setting} {_mistake(*mistake, info)}",
         where=_place(source, toml, setting),
         fix=f"write it like this: {written} ({info.description})",
     )

@@ -3,9 +3,9 @@
 Each group knows of every setting where its value came from, so that a fix names the place that has to be changed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Protocol, Self
 
@@ -137,6 +137,12 @@ class Given:
     values: Mapping[str, Any]
     sources: Mapping[str, Source]
     prefix: str
+
+    def without(self, settings: Container[str]) -> Self:
+        """Return the same without some settings."""
+        values = {name: value for name, value in self.values.items() if name not in settings}
+        sources = {name: source for name, source in self.sources.items() if name not in settings}
+        return replace(self, values=values, sources=sources)
 
 
 def given_settings(
