@@ -241,7 +241,7 @@ def _stack_target(root: Path, name: str, mistakes: Mistakes | None) -> Target:
     document = _toml(path)
     if not document.is_there:
         raise UsageError("The local stack is not up", where=str(path), fix=inv(command))
-    return Target.from_tables(name, document.tables, source=str(path), mistakes=mistakes)
+    return Target.from_tables(name, document.tables, source=str(path), text=document.text, mistakes=mistakes)
 
 
 def _targets(document: _Document, path: Path) -> dict[str, Any]:

@@ -32,9 +32,10 @@ def _sources_of_secrets(target: Target) -> Iterator[Source]:
     for group in target.groups.values():
         for name, info in type(group).model_fields.items():
             value = getattr(group, name)
-            is_given = is_secret(info) and group.source(name).kind == "runbook.toml"
+            source = group.source(name)
+            is_given = is_secret(info) and source.kind == "file" and source.is_edited
             if is_given and (not isinstance(value, dict) or any(map(_SECRET_OPTION.search, value))):
-                yield group.source(name)
+                yield source
 
 
 def _open_to_others(path: Path) -> str:

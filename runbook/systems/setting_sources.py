@@ -12,7 +12,7 @@ FILE_SUFFIX: Final = "_FILE"
 _TABLE: Final = re.compile(r"\s*\[([^\[\]]+)\]\s*(?:#.*)?")
 _KEY: Final = re.compile(r"\s*[\"']?([\w-]+)[\"']?\s*=")
 
-SourceKind = Literal["default", "runbook.toml", "environment"]
+SourceKind = Literal["default", "file", "environment"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,13 +20,15 @@ class Source:
     """Where one setting came from.
 
     `name` is how a message names the place: a variable, or `[targets.live.grafana] url in FILE:LINE`. `secret_file` is
-    the file that the place names instead of holding the secret, `toml` the file that the setting is written in.
+    the file that the place names instead of holding the secret, `toml` the file that the setting is written in;
+    `is_edited` is False where that file is written by a command.
     """
 
     kind: SourceKind
     name: str
     secret_file: Path | None = None
     toml: Path | None = None
+    is_edited: bool = True
 
     def __str__(self) -> str:
         """Say it in words, for a list of settings."""

@@ -77,13 +77,13 @@ class Group(BaseModel):
         return self._sources.get(setting) or Source(kind="default", name=self.variable(setting))
 
     def place_of(self, setting: str) -> str:
-        """Return how a fix names the place that decides a setting now: a line of runbook.toml, else its variable.
+        """Return how a fix names the place to set a setting: its line in runbook.toml, else its variable.
 
         `password_file` is the place for the file of a secret, or where the secret itself is set.
         """
         is_file = setting not in type(self).model_fields
         source = self.source(setting.removesuffix(FILE_SUFFIX.lower()) if is_file else setting)
-        return self.variable(setting) if source.kind == "default" else source.name
+        return self.variable(setting) if source.kind == "default" or not source.is_edited else source.name
 
     def login(self, part: str = "") -> tuple[str, str] | None:
         """Return user and password for basic authentication; None where neither is set."""
@@ -189,8 +189,7 @@ def _from_table(
             raise UsageError(f"{secret} is given twice, by itself and by a file", where=place, fix=fix)
         file = _named_file(value, toml, place) if is_file else None
         values[name] = _read(file, place) if file else value
-        if toml.is_edited:
-            sources[name] = Source(kind="runbook.toml", name=place, secret_file=file, toml=path)
+        sources[name] = Source(kind="file", name=place, secret_file=file, toml=path, is_edited=toml.is_edited)
     return values, sources
 
 

@@ -134,7 +134,7 @@ def test_what_init_wrote_is_what_the_other_commands_need(engine: Engine, install
     checked = done(folder, "init", "--check")
     assert (checked.code, checked.document["wrong"]) == (0, [])
     rows = {f"{one['group']}.{one['key']}": one for one in checked.document["settings"]}
-    assert rows["grafana.container"]["source"] == "runbook.toml"
+    assert rows["grafana.container"]["source"] == "file"
     assert rows["grafana.container"]["place"].startswith("[targets.live.grafana] container in ")
     assert rows["grafana.service"]["source"] == "default"
 
@@ -199,6 +199,19 @@ def test_an_installation_without_docker_is_one_of_files_and_addresses(
     planned = done(folder, "setup", "--dry-run")
     assert planned.code == 2, planned.document
     assert done(folder, "init", "--yes").document["outcome"] == "unchanged"
+
+
+def test_an_engine_that_may_not_be_asked_is_no_proof_of_its_absence(
+    engine: Engine, installed: Installation, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy before the engine refuses the list: whether there are containers is not known."""
+    engine.failure = (403, {"message": "no"})
+    monkeypatch.setenv("RUNBOOK_PROMETHEUS_URL", installed.prometheus.url)
+
+    run = done(folder, "init", "--dry-run")
+
+    assert "runtime.kind" not in found(run)
+    assert "The Docker engine refused (list of containers): 403" in unknown(run)
 
 
 def test_nothing_is_written_where_nothing_was_found(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -298,6 +311,28 @@ def test_check_lists_all_that_is_wrong_and_hides_every_secret(folder: Path, monk
     assert (rows["grafana.password"]["value"], rows["keycloak.proxy_password"]["value"]) == ("set", "unset")
     assert not {"runs.keep", "kafka.options"} & rows.keys(), "what could not be read is not shown as its default"
     assert SECRET not in str(run.document)
+
+
+def test_check_names_the_variable_that_nothing_reads(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUNBOOK_GRAFANA_PASWORD", SECRET)
+
+    run = done(folder, "init", "--check")
+
+    assert (run.code, len(run.document["wrong"])) == (4, 1)
+    assert run.document["wrong"][0]["fix"].startswith("set RUNBOOK_GRAFANA_PASSWORD instead")
+
+
+def test_check_of_a_stack_says_that_its_file_was_read(folder: Path) -> None:
+    """Its values are no defaults, though a fix names the variable."""
+    (folder / ".stack").mkdir()
+    (folder / ".stack" / "target.toml").write_text('[grafana]\nurl = "http://a"\n', encoding="utf-8")
+
+    run = done(folder, "init", "--check", "--target", "local")
+
+    (row,) = [one for one in run.document["settings"] if (one["group"], one["key"]) == ("grafana", "url")]
+    assert (run.code, row["source"]) == (0, "file")
+    assert row["place"].startswith("[grafana] url in ")
+    assert row["place"].endswith("target.toml:2")
 
 
 def test_two_ways_at_once_are_refused(folder: Path) -> None:

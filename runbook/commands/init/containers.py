@@ -1,5 +1,6 @@
 """Which containers play the parts of the installation, and at which addresses their ports are published."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,12 +79,12 @@ _PROXY: Final = frozenset({"traefik"})
 _PROXY_PORT: Final = 80
 
 
-def find_containers(survey: Survey, listed: Sequence[Container]) -> None:
+def find_containers(survey: Survey, runtime: Runtime, listed: Sequence[Container]) -> None:
     """Find the container of each part, by its exact name, its compose label, its image, then by what is mounted."""
     for part in PARTS:
         settings = survey.target.groups[part.group]
         name, service = getattr(settings, part.container), getattr(settings, part.service)
-        candidates = _candidates(part, name, service, listed)
+        candidates = _candidates(part, name, service, listed, runtime)
         if len(candidates) == 1:
             (one,) = candidates
             survey.remarks_on(part.group, f"{part.title}: container {one.described}{_started_from(one)}")
@@ -127,19 +128,25 @@ def compose_folders(listed: Sequence[Container]) -> tuple[Path, ...]:
     return tuple(dict.fromkeys(Path(folder) for folder in folders if folder))
 
 
-def _candidates(part: Part, name: str, service: str, listed: Sequence[Container]) -> list[Container]:
+def _candidates(part: Part, name: str, service: str, listed: Sequence[Container], runtime: Runtime) -> list[Container]:
     exact = [one for one in listed if one.name == name]
     labelled = [one for one in listed if one.service == service]
     alike = [one for one in listed if one.image in part.images]
     candidates = exact or labelled or alike
-    having = [one for one in candidates if _has_mounted(one, part.mounted)]
+    if len(candidates) <= 1 or not part.mounted:
+        return candidates
+    having = [one for one in candidates if _has_mounted(runtime, one, part.mounted)]
     return having if len(having) == 1 else candidates
 
 
-def _has_mounted(container: Container, names: frozenset[str]) -> bool:
+def _has_mounted(runtime: Runtime, container: Container, names: frozenset[str]) -> bool:
     """Whether a file of that name is mounted, or stands in a folder that is mounted and can be looked at from here."""
-    sources = [Path(source) for source in container.mounts.values()]
-    return any(path.name in names or any((path / name).is_file() for name in names) for path in sources)
+    try:
+        mounts = runtime.mounts(Service(name=container.service or container.name, container=container.name))
+    except RunbookError:
+        return False
+    sources = [Path(mount.source) for mount in mounts]
+    return any(path.name in names or any(os.access(path / name, os.F_OK) for name in names) for path in sources)
 
 
 def _started_from(container: Container) -> str:

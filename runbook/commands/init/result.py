@@ -5,7 +5,7 @@ from typing import Literal
 
 from runbook.model import CommandResult, Problem
 
-SettingSource = Literal["default", "runbook.toml", "environment"]
+SettingSource = Literal["default", "file", "environment"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from runbook.commands.init.services import ask_services, find_datasource, find_j
 from runbook.commands.init.survey import Found, Survey
 from runbook.commands.init.toml_text import added_lines, must_be_bare, must_hold, whole_text, with_lines
 from runbook.commands.run_context import RunContext
+from runbook.commands.setting_warnings import setting_warnings
 from runbook.commands.task_run import StepOutput, TaskRun
 from runbook.errors import ExitCode, RunbookError, UnreachableError, UsageError
 from runbook.files.file_io import read_document, write_document
@@ -21,8 +22,10 @@ from runbook.invocation import inv
 from runbook.model import Evidence
 from runbook.settings import SETTINGS_FILE, STACKS, load_target
 from runbook.systems.docker.listing import Container, containers
+from runbook.systems.runtime import Runtime
 from runbook.wording import counted
 
+_NO_ENGINE = "missing"
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -49,7 +52,7 @@ def init(context: RunContext, options: InitOptions) -> InitResult:
     to propose anything from; 4: with `check`, a setting is wrong.
     """
     if options.check:
-        return check_settings(context)
+        return check_settings(context, options)
     task_run = TaskRun("init", context)
     survey: Survey | None = None
     try:
@@ -90,6 +93,8 @@ def _begun(context: RunContext) -> StepOutput[Survey]:
         raise UsageError(seen, where="option --target", fix=f"{command}, or choose another target")
     must_be_bare(name)
     target = load_target(name, directory=context.directory, may_be_new=True)
+    for warning in setting_warnings(target):
+        context.warns(warning)
     sources = [group.source(key).kind for group in target.groups.values() for key in type(group).model_fields]
     is_set = len(sources) - sources.count("default")
     reason = f"target {name}: {counted(is_set, 'setting')} set already, by {SETTINGS_FILE} or by variables"
@@ -98,30 +103,35 @@ def _begun(context: RunContext) -> StepOutput[Survey]:
 
 def _look(task_run: TaskRun, survey: Survey) -> None:
     """Look at the engine, the services and the files, each with what was found before."""
-    listed = task_run.look("containers", 0, lambda: _containers(survey)) or ()
     runtime = task_run.context.runtime_of(survey.target)
+    listed = task_run.look("containers", 0, lambda: _containers(survey, runtime))
     if listed:
         task_run.step("addresses", 0, lambda: _counted(survey, lambda: find_addresses(survey, runtime, listed)))
     task_run.step("services", 0, lambda: _services(survey))
-    if not listed and survey.answering:
+    if listed == () and survey.answering:
         _without_containers(survey)
         runtime = task_run.context.runtime_of(survey.target)
-    folders = _folders(task_run.context.directory, survey, listed)
+    folders = _folders(task_run.context.directory, survey, listed or ())
     task_run.step("files", 0, lambda: _counted(survey, lambda: find_files(survey, runtime, folders)))
 
 
-def _containers(survey: Survey) -> StepOutput[tuple[Container, ...]]:
-    """Return the containers of the engine, if it has any part of the installation; nothing where none is there."""
+def _containers(survey: Survey, runtime: Runtime) -> StepOutput[tuple[Container, ...]]:
+    """Return the containers of the engine; none where there is no engine, or where none plays a part.
+
+    Raises RunbookError where the engine cannot be asked: then nobody knows.
+    """
     settings = survey.target.runtime
-    if not settings.is_managed:
-        return StepOutput(value=(), outcome="ok", reason="not looked at: the runtime is none")
+    if settings.kind != "docker":
+        return StepOutput(value=(), outcome="ok", reason=f"not looked at: the runtime is {settings.kind}")
     try:
         listed = containers(settings)
-    except UnreachableError as error:
+    except RunbookError as error:
         survey.met(error)
+        if isinstance(error, UnreachableError) and error.reason == _NO_ENGINE:
+            return StepOutput(value=(), outcome="not_checked", reason=error.seen)
         raise
     before = len(survey.unknown)
-    find_containers(survey, listed)
+    find_containers(survey, runtime, listed)
     parts = sum(map(len, survey.remarks.values()))
     if not parts and not any("may be one of" in one.seen for one in survey.unknown[before:]):
         del survey.unknown[before:]

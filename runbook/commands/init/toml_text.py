@@ -97,11 +97,11 @@ def _setting(group: Group, name: str, key: str, info: FieldInfo, found: Found | 
     if found:
         return _found(found)
     if is_secret(info):
-        path = str(source.secret_file) if source.kind == "runbook.toml" and source.secret_file else ""
+        path = str(source.secret_file) if source.kind == "file" and source.secret_file else ""
         sign, file = ("", path) if path else ("# ", f"{name}-{key.replace('_', '-')}.txt")
         return f"{sign}{key}_file = {in_toml(file)}  # {info.description}"
     value = getattr(group, key)
-    if source.kind == "runbook.toml":
+    if source.kind == "file":
         return f"{key} = {in_toml(_plain(value))}  # {info.description}"
     default = info.get_default()
     example = default if default not in {None, ""} else (info.examples or ["..."])[0]

@@ -1,6 +1,5 @@
-"""Every container of an engine by what the list of containers says: image, names, labels of Compose, ports, mounts."""
+"""Every container of an engine by what the list of containers says: image, state, names and labels of Compose."""
 
-from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Final
@@ -21,8 +20,7 @@ _FOLDER: Final = "com.docker.compose.project.working_dir"
 class Container:
     """One container. `image` is the last part of its repository (`grafana` of `docker.io/grafana/grafana:11.2.0`).
 
-    `compose_files` and `compose_folder` are where its project was started from, on the host of whoever started it;
-    `mounts` are the sources of its bind mounts by destination.
+    `compose_files` and `compose_folder` are where its project was started from, on the host of whoever started it.
     """
 
     name: str
@@ -32,7 +30,6 @@ class Container:
     project: str
     compose_files: tuple[str, ...]
     compose_folder: str
-    mounts: Mapping[str, str]
 
     @property
     def described(self) -> str:
@@ -41,15 +38,8 @@ class Container:
         return f"{self.name} ({', '.join(part for part in parts if part)})"
 
 
-class _Mount(msgspec.Struct, rename="pascal"):
-    type: str = ""
-    source: str = ""
-    destination: str = ""
-
-
 class _More(Listed):
     image: str = ""
-    mounts: list[_Mount] | None = None
 
 
 def containers(settings: RuntimeSettings, timeout_s: float = 10) -> tuple[Container, ...]:
@@ -75,7 +65,6 @@ def _container(one: _More) -> Container:
         project=labels.get(_PROJECT, ""),
         compose_files=tuple(path for path in labels.get(_FILES, "").split(",") if path),
         compose_folder=labels.get(_FOLDER, ""),
-        mounts={mount.destination: mount.source for mount in one.mounts or () if mount.type == "bind"},
     )
 
 
