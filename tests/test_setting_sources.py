@@ -69,6 +69,7 @@ def test_a_setting_under_its_old_name_is_named_so(folder: Path, monkeypatch: pyt
     assert load_target().apexflow.place_of("service") == "RUNBOOK_GATEWAY_APEXFLOW_SERVICE"
 
 
+@pytest.mark.outside
 def test_the_error_of_a_client_sends_to_the_file(folder: Path) -> None:
     """The port is closed: what has to be corrected is the line, and no variable that is not set."""
     path = toml(folder, '[targets.live.prometheus]\nurl = "http://127.0.0.1:1"\n')

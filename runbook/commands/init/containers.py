@@ -75,7 +75,8 @@ _ADDRESSES: Final = (
     Address(group="alertmanager", setting="url", port=9093),
     Address(group="grafana", setting="url", port=3000),
 )
-_PROXY: Final = frozenset({"traefik"})
+_PROXY: Final = "traefik"
+_PROXY_CONTAINER: Final = "aether-traefik"
 _PROXY_PORT: Final = 80
 
 
@@ -219,7 +220,8 @@ def _find_bootstrap(survey: Survey, runtime: Runtime) -> None:
 
 def _find_edge_proxy(survey: Survey, runtime: Runtime, listed: Sequence[Container]) -> None:
     """The gateway has no port of its own: it is reached through an edge proxy."""
-    proxies = [one for one in listed if one.image in _PROXY and one.state == "running"]
+    named = [one for one in listed if one.name == _PROXY_CONTAINER]
+    proxies = named or [one for one in listed if _PROXY in {one.image, one.service} and one.state == "running"]
     if len(proxies) != 1:
         return
     (proxy,) = proxies

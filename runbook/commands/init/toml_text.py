@@ -21,7 +21,7 @@ _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 _HEADING: Final = r"^[ \t]*\[[ \t]*targets[ \t]*\.[ \t]*{name}[ \t]*\.[ \t]*{group}[ \t]*\][^\n]*\n?"
 _HEAD: Final = """\
 # Settings of the target {name}, proposed by {init}.
-# A line behind a # is the default, or what has to be set only if it differs. An environment variable goes before it.
+# A line behind a # is the default, or an example where there is none. An environment variable goes before this file.
 # Never write a secret here: name a file that only you can read by KEY_file, as below.
 # {check} lists every setting and where it came from.
 """
