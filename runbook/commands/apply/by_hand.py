@@ -8,17 +8,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
+from typing import Final
 
+from runbook.commands.apply.proofs import Proof
 from runbook.commands.apply.services import Services
 from runbook.commands.task_run import StepOutput
-from runbook.errors import UnreachableError
+from runbook.errors import UnreachableError, WaitError
 from runbook.files.file_change import Kind
 from runbook.model import Evidence
 from runbook.settings import Target
 from runbook.systems.grafana.client import Grafana
 from runbook.systems.runtime import Runtime, Service
 
-_VERBS: dict[Kind, str] = {"dashboard": "tell", "rules": "reload"}
+_VERBS: Final[dict[Kind, str]] = {"dashboard": "tell", "rules": "reload"}
+_BY_ITSELF_S: Final = 15.0
+"""Grafana looks at its dashboards every 10 s (updateIntervalSeconds): so long no restart is asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,26 +53,42 @@ class ServicesByHand(Services):
         self._must_be_acceptable(path)
         return self._asked(service, f"a reload is not available ({answered or 'no answer'})", self._reload_url)
 
+    def proven(self, service: Service, proof: Proof) -> StepOutput[None]:
+        """Wait until a service serves what a proof wants; ask for Grafana's restart where it has not read by itself."""
+        if service.name != self.target.grafana.service:
+            return self._within(self.timeout_s).proven(service, proof)
+        first_s = min(_BY_ITSELF_S, self.timeout_s / 2)
+        left_s = self.timeout_s - first_s
+        try:
+            return self._within(first_s).proven(service, proof)
+        except WaitError as error:
+            self._ask(service, error.seen, left_s)
+        return self._within(left_s).proven(service, proof)
+
+    def _within(self, timeout_s: float) -> Services:
+        """Return the same with a time-out, and without a word to the operator."""
+        return Services(target=self.target, runtime=self.runtime, timeout_s=timeout_s)
+
     def _told_grafana(self, service: Service) -> StepOutput[None]:
         """Ask it to read its dashboards; that needs an administrator. It reads its folder by itself, too."""
         url = f"{self.target.grafana.url}/api/admin/provisioning/dashboards/reload"
         try:
             status = Grafana(self.target.grafana).reload_dashboards()
-        except UnreachableError:
-            return self._asked(service, "it does not answer", url)
+        except UnreachableError as error:
+            return _not_told(f"{error.seen}; it reads its folder at its start", url)
         if status == HTTPStatus.OK:
             return _told(f"{service.name} has read its provisioned dashboards", url, str(status))
-        why = f"it does not let {self.target.grafana.username or 'us'} reload its dashboards ({status})"
-        return self._asked(service, why, url, "; it may also read its folder by itself (updateIntervalSeconds)")
-
-    def _asked(self, service: Service, why: str, url: str, otherwise: str = "") -> StepOutput[None]:
-        self.says(
-            f"Restart {service.name} now, where it runs: {why}{otherwise}. "
-            f"What it serves is waited for, {self.timeout_s:g} s (--timeout)"
+        return _not_told(
+            f"{service.name} does not allow this login a reload ({status}); it reads its folder itself", url
         )
-        evidence = (Evidence(source=f"POST {url}", saw=why),)
-        reason = f"you were asked to restart {service.name}: {why}"
-        return StepOutput(value=None, outcome="not_checked", reason=reason, evidence=evidence)
+
+    def _asked(self, service: Service, why: str, url: str) -> StepOutput[None]:
+        self._ask(service, why, self.timeout_s)
+        return _not_told(f"you were asked to restart {service.name}: {why}", url)
+
+    def _ask(self, service: Service, why: str, within_s: float) -> None:
+        waited = f"What it serves is waited for, {within_s:g} s (--timeout)"
+        self.says(f"Restart {service.name} now, where it runs: {why}. {waited}")
 
     @property
     def _reload_url(self) -> str:
@@ -80,6 +100,11 @@ def services_of(target: Target, runtime: Runtime, *, timeout_s: float, says: Cal
     if target.runtime.is_managed:
         return Services(target=target, runtime=runtime, timeout_s=timeout_s)
     return ServicesByHand(target=target, runtime=runtime, timeout_s=timeout_s, says=says)
+
+
+def _not_told(why: str, url: str) -> StepOutput[None]:
+    evidence = (Evidence(source=f"POST {url}", saw=why),)
+    return StepOutput(value=None, outcome="not_checked", reason=why, evidence=evidence)
 
 
 def _told(reason: str, url: str, status: str) -> StepOutput[None]:
