@@ -219,11 +219,13 @@ def test_nothing_is_written_where_nothing_was_found(folder: Path, monkeypatch: p
     for group, key in (*((one, "URL") for one in ("KEYCLOAK", "PROMETHEUS", "ALERTMANAGER", "GRAFANA")),
                        ("SINK", "METRICS_URL")):  # fmt: skip
         monkeypatch.setenv(f"RUNBOOK_{group}_{key}", _CLOSED)
+    monkeypatch.setenv("RUNBOOK_KAFKA_BOOTSTRAP", "127.0.0.1:1")
 
     run = done(folder, "init", "--yes")
 
     assert (run.code, run.document["outcome"]) == (3, "inconclusive")
     assert "The Docker engine cannot be reached" in unknown(run)
+    assert "RUNBOOK_KAFKA_BOOTSTRAP is its outside listener" in unknown(run)
     assert list(folder.iterdir()) == []
 
 

@@ -1,6 +1,7 @@
 """What the services themselves say: that they answer, Grafana's datasources, Prometheus's jobs and rule groups."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from http import HTTPStatus
 from pathlib import Path
@@ -12,6 +13,7 @@ from runbook.errors import RunbookError, UnreachableError
 from runbook.files.file_discovery import RULES
 from runbook.systems.alertmanager.client import Alertmanager
 from runbook.systems.grafana.client import Grafana
+from runbook.systems.kafka.client import Kafka
 from runbook.systems.keycloak.client import Keycloak
 from runbook.systems.prometheus.client import Prometheus
 from runbook.systems.sink.client import Sink
@@ -29,24 +31,31 @@ C = TypeVar("C", bound=_Client)
 
 
 def ask_services(survey: Survey) -> None:
-    """Ask each service at its address whether it answers; one that is silent cannot be told from one elsewhere."""
+    """Ask each service at its address, side by side; a silent one cannot be told from one that is elsewhere."""
     target = survey.target
     asked: dict[str, Callable[[], object]] = {
         "keycloak": lambda: _realm(survey),
+        "kafka": lambda: _of(Kafka(target.kafka, _ANSWER_S), Kafka.metadata),
         "sink": lambda: _of(Sink(target.sink, _ANSWER_S), Sink.page),
         "prometheus": lambda: _of(Prometheus(target.prometheus, _ANSWER_S), Prometheus.ready),
         "alertmanager": lambda: _of(Alertmanager(target.alertmanager, _ANSWER_S), Alertmanager.ready),
         "grafana": lambda: _of(Grafana(target.grafana, _ANSWER_S), Grafana.health),
     }
-    for group, ask in asked.items():
-        try:
-            ask()
-        except UnreachableError as error:
+    with ThreadPoolExecutor(max_workers=len(asked)) as pool:
+        errors = dict(zip(asked, pool.map(_error_of, asked.values()), strict=True))
+    for group, error in errors.items():
+        if error:
             survey.met(error)
-            continue
-        except RunbookError as error:
-            survey.met(error)
-        survey.answering.append(group)
+        if not isinstance(error, UnreachableError):
+            survey.answering.append(group)
+
+
+def _error_of(ask: Callable[[], object]) -> RunbookError | None:
+    try:
+        ask()
+    except RunbookError as error:
+        return error
+    return None
 
 
 def find_datasource(survey: Survey) -> None:

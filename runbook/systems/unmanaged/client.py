@@ -63,6 +63,10 @@ class UnmanagedRuntime:
         """Raise RunbookError: that is not known."""
         self._refuse(f"The ports of {service.name} are not known", fix="look where the service runs")
 
+    def described(self) -> str:
+        """Return what runs the services, in words."""
+        return "no runtime"
+
     def host(self) -> str:
         """Return this host: the files are here."""
         return "localhost"
