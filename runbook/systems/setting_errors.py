@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, get_args, get_origin
 
 from pydantic import SecretStr, ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 
 from runbook.errors import UsageError
 from runbook.systems.setting_sources import Source, TomlTable
@@ -46,14 +47,13 @@ def wrong_settings(
     found: dict[str, UsageError] = {}
     for one in error.errors(include_url=False):
         setting = str(one["loc"][0])
-        mistake = one["type"], one["msg"], one["input"]
         if setting not in found:
-            found[setting] = _wrong(setting, mistake, kind, given=given, group=group, toml=toml)
+            found[setting] = _wrong(setting, one, kind, given=given, group=group, toml=toml)
     return found
 
 
 def _wrong(
-    setting: str, mistake: tuple[str, str, object], kind: type[Group], *, given: Given, group: str, toml: TomlTable
+    setting: str, first: ErrorDetails, kind: type[Group], *, given: Given, group: str, toml: TomlTable
 ) -> UsageError:
     if setting not in kind.model_fields:
         return UsageError(
@@ -68,7 +68,7 @@ def _wrong(
     variable = f"{given.prefix}{setting}".upper()
     written = f"{variable}={_in_a_shell(example)}" if by_variable else f"{setting} = {in_toml(example)}"
     return UsageError(
-        f"{setting} {_mistake(*mistake, info)}",
+        f"{setting} {_mistake(first['type'], first['msg'], first['input'], info)}",
         where=_place(source, toml, setting),
         fix=f"write it like this: {written} ({info.description})",
     )
