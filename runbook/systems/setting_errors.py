@@ -52,7 +52,8 @@ def wrong_setting(error: ValidationError, kind: type[Group], *, group: str, pref
     info = kind.model_fields[setting]
     variable = f"{prefix}{setting}".upper()
     given_by = [name for name in (variable, f"{variable}{FILE_SUFFIX}") if os.environ.get(name)]
-    example = _example(info)
+    right = getattr(first.get("ctx", {}).get("error"), "right", None)  # of our own checks that know what was meant
+    example = right or _example(info)
     written = f"{variable}={_in_a_shell(example)}" if given_by else f"{setting} = {_in_toml(example)}"
     return UsageError(
         f"{setting} {_mistake(first['type'], first['msg'], first['input'], info)}",

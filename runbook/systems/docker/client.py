@@ -34,7 +34,7 @@ class DockerRuntime:
     """
 
     def __init__(self, settings: RuntimeSettings, timeout_s: float = 10) -> None:
-        """Keep the address; nothing is opened. Raises UsageError when DOCKER_HOST holds a password."""
+        """Find out where the engine is; nothing is connected to. Raises UsageError as `engine_location` does."""
         self._engine = Engine(settings, timeout_s)
 
     def state(self, service: Service) -> ServiceState:
@@ -104,21 +104,25 @@ class DockerRuntime:
         """Return the ports that the engine maps to its host, each address on its own (0.0.0.0 and :: are two)."""
         return self._inspected(self._found(service)).network_settings.published
 
+    def described(self) -> str:
+        """Return the engine's address and what named it; nothing is asked."""
+        return self._engine.where
+
     def host(self) -> str:
-        """Return "localhost", or the host of DOCKER_HOST=tcp://HOST:PORT; nothing is asked."""
-        return engine_host(self._engine.address)
+        """Return "localhost", or the host of an engine at tcp://HOST:PORT; nothing is asked."""
+        return engine_host(self._engine.location.address)
 
     def start_command(self, service: Service) -> str:
         """Return the command that gets it to run: `docker start` does nothing to a container that runs."""
         found = self._meant(self._listed(), service)
         if found is None:
-            return f"docker compose up -d {service.name}"
-        return f"docker {_START.get(found.state, 'start')} {found.name}"
+            return self._creating(service)
+        return f"{self._engine.program} {_START.get(found.state, 'start')} {found.name}"
 
     def log_command(self, service: Service) -> str:
         """Return the command that shows its last lines."""
         found = self._meant(self._listed(), service)
-        return f"docker logs --tail 100 {found.name if found else service.container}"
+        return f"{self._engine.program} logs --tail 100 {found.name if found else service.container}"
 
     def close(self) -> None:
         """Close the connections to the engine."""
@@ -136,7 +140,7 @@ class DockerRuntime:
             raise AnswerError(
                 f"There is no container {service.container} and no compose service {service.name} (nearest: {near})",
                 where=self._engine.where,
-                fix=f"docker compose up -d {service.name}",
+                fix=self._creating(service),
                 status=404,
                 code="no_container",
             )
@@ -165,7 +169,11 @@ class DockerRuntime:
             return msgspec.convert(answer, kind)
         except msgspec.ValidationError as error:
             seen = f"The Docker engine answered in an unknown shape: {error}"
-            raise AnswerError(seen, where=self._engine.where, fix="docker version", status=200, code="shape") from None
+            fix = f"{self._engine.program} version"
+            raise AnswerError(seen, where=self._engine.where, fix=fix, status=200, code="shape") from None
+
+    def _creating(self, service: Service) -> str:
+        return f"{self._engine.program} compose up -d {service.name}"
 
 
 def _epoch(at: datetime | None) -> float | None:
