@@ -2,6 +2,7 @@
 
 import threading
 from contextlib import contextmanager
+from functools import cached_property
 from math import ceil
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from docker import APIClient
+    from requests import Response
 
 
 class Engine:
@@ -27,6 +29,13 @@ class Engine:
         self.timeout_s = timeout_s
         self._lock = threading.Lock()
         self._opened: APIClient | None = None
+
+    @cached_property
+    def is_podman(self) -> bool:
+        """Whether it is Podman, which is not Docker in all that it answers. Raises as `asking` does."""
+        with self.asking("version") as client:
+            parts = client.version(api_version=False).get("Components") or ()
+        return any(str(part.get("Name", "")).startswith("Podman") for part in parts)
 
     @contextmanager
     def asking(self, what: str) -> "Iterator[APIClient]":
@@ -64,3 +73,15 @@ class Engine:
 
                 self._opened = connected(self.location, timeout_s=ceil(self.timeout_s))
             return self._opened
+
+
+def answered(answer: "Response") -> "Response":
+    """Return an answer that is no refusal; raises the SDK's APIError, in the engine's own words, for others."""
+    from docker.errors import create_api_error_from_http_exception
+    from requests import HTTPError
+
+    try:
+        answer.raise_for_status()
+    except HTTPError as error:
+        create_api_error_from_http_exception(error)
+    return answer
