@@ -51,6 +51,9 @@ def _meaning(error: Exception, location: EngineLocation, platform: str) -> tuple
         return "broken", "ssh:// needs the package paramiko, which is not installed here", _tunnel(location)
     if any(isinstance(cause, TLSParameterError) for cause in found):
         return "broken", f"TLS without certificates: {_absent_files(location)}", _tls_fix(location)
+    for cause in found:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return "broken", f"its certificate is not trusted: {cause.verify_message}", _tls_fix(location)
     if _WANTS_TLS in str(error) or any(isinstance(cause, ssl.SSLError) for cause in found):
         return "broken", words, _tls_fix(location)
     if any(isinstance(cause, InvalidVersion) for cause in found):

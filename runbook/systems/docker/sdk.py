@@ -1,6 +1,7 @@
 """The SDK's client for an engine that has been located; whoever imports this loads the SDK."""
 
 import os
+import warnings
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -8,6 +9,7 @@ from urllib.parse import urlsplit
 from docker import APIClient
 from docker.tls import TLSConfig
 from docker.utils import kwargs_from_env
+from urllib3.exceptions import InsecureRequestWarning
 
 from runbook.systems.docker.contexts import Tls
 from runbook.systems.docker.location import EngineLocation
@@ -41,9 +43,12 @@ def _tls(location: EngineLocation) -> Mapping[str, Any]:
         return {}
     if location.context is None:
         return kwargs_from_env(environment={**os.environ, "DOCKER_HOST": ""})
-    return {"tls": _of_context(location.context.tls)} if location.context.tls else {}
+    tls = location.context.tls
+    if tls and not tls.verify:  # so it was created (skip-tls-verify): no warning at every request
+        warnings.filterwarnings("ignore", f".*host '{urlsplit(location.address).hostname}'", InsecureRequestWarning)
+    return {"tls": _of_context(tls)} if tls else {}
 
 
 def _of_context(tls: Tls) -> TLSConfig:
-    pair = (str(tls.certificate), str(tls.key)) if tls.certificate and tls.key else None
+    pair = (str(tls.certificate or ""), str(tls.key or "")) if tls.certificate or tls.key else None
     return TLSConfig(client_cert=pair, ca_cert=str(tls.ca) if tls.ca else None, verify=tls.verify)
