@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from typing import Any, Final
 import pytest
 from docker.context import ContextAPI
 
+from docs.engines import engines
 from runbook.errors import UnreachableError, UsageError
 from runbook.systems.docker import location
 from runbook.systems.docker.client import DockerRuntime
@@ -317,6 +319,15 @@ def test_two_names_of_one_socket_are_one(home: Path) -> None:
     assert located().address == address
 
 
+def test_a_link_that_leads_nowhere_is_no_socket(home: Path) -> None:
+    """What an engine that was removed has left behind."""
+    address = socket(home, PLACES[4][1])
+    (home / ".rd").mkdir()
+    (home / ".rd/docker.sock").symlink_to(home / "removed")
+
+    assert located().address == address
+
+
 def test_podman_alone_is_spoken_to_by_its_own_program(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda name: "/usr/bin/podman" if name == "podman" else None)
 
@@ -339,6 +350,16 @@ def test_what_was_tried_is_said_in_order(home: Path) -> None:
         "sockets of rootless Docker, Podman, Colima, Docker Desktop, Rancher Desktop, OrbStack: none is there",
         f"Docker engine at unix://{home}/default.sock (the default)",
     ]
+
+
+def test_the_table_of_the_document_leaves_no_engine_out() -> None:
+    """Each has a row, and each row an engine that was found, or words with a fix."""
+    rows = list(engines())[2:]
+
+    assert {engine for engine, _ in location.SOCKETS} <= {
+        name for row in rows for name in re.findall(r"of ([\w ]+), the only", row)
+    }
+    assert [row for row in rows if not re.search(r"\| `\w+://[^`]+`, |Fix: \S", row)] == []
 
 
 # What an engine that is down is told to do

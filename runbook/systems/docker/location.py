@@ -111,7 +111,7 @@ def _without_context() -> tuple[str, ...]:
 def _unnamed(tried: tuple[str, ...], platform: str, setting: str) -> EngineLocation:
     """Return the engine where nothing names one: at the default address, else at the only socket there is."""
     default = default_address(platform)
-    if platform == WINDOWS or os.path.lexists(default.removeprefix(_UNIX)):
+    if platform == WINDOWS or is_there(default.removeprefix(_UNIX)):
         return EngineLocation(address=default, named_by="the default", tried=tried, setting=setting)
     here = _here(known_sockets())
     tried += (f"{default}: not there",)
@@ -138,17 +138,23 @@ def known_sockets() -> tuple[FoundSocket, ...]:
     )
 
 
+def is_there(path: str) -> bool:
+    """Tell whether a path is there, be it a link that leads nowhere: the default engine is down then, and meant."""
+    return os.path.lexists(path)  # Path.exists raises where a folder may not be entered
+
+
 def _user() -> int:
     return int(getattr(os, "getuid", int)())  # Windows has none, and is not asked
 
 
 def _here(sockets: tuple[FoundSocket, ...]) -> tuple[FoundSocket, ...]:
-    """Return those that are there; of several names of one socket the first."""
+    """Return those that are there; of several names of one socket the first, and no link that leads nowhere."""
     found: dict[str, FoundSocket] = {}
     for socket in sockets:
         path = socket.address.removeprefix(_UNIX)
-        if os.path.exists(path):  # noqa: PTH110 - Path.exists raises where a folder may not be entered
-            found.setdefault(os.path.realpath(path), socket)
+        real = os.path.realpath(path)
+        if is_there(path) and is_there(real):
+            found.setdefault(real, socket)
     return tuple(found.values())
 
 
