@@ -16,7 +16,7 @@ from runbook.systems.docker.location import EngineLocation
 from runbook.systems.http import is_loopback
 
 
-class _Client(APIClient):
+class EngineClient(APIClient):
     """The SDK's client, without two habits of requests."""
 
     def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:  # noqa: ANN401 - requests' own types are not public
@@ -31,7 +31,7 @@ class _Client(APIClient):
 
 def connected(location: EngineLocation, *, timeout_s: int) -> APIClient:
     """Return a client that has asked the engine for its API version; raises what the SDK raises."""
-    return _Client(base_url=location.address, timeout=timeout_s, **_tls(location))
+    return EngineClient(base_url=location.address, timeout=timeout_s, **_tls(location))
 
 
 def _tls(location: EngineLocation) -> Mapping[str, Any]:
