@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
 
+from docs.engines import engines
 from runbook.diagnosis.catalogue import CHECKS
 from runbook.errors import ExitCode
 from runbook.settings import Target
@@ -16,7 +17,7 @@ from runbook.systems.settings_group import Group
 from sink.variables import VARIABLES
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = ("README.md", "docs/FAULTS.md", "docs/SETTINGS.md", "docs/SINK.md")
+DOCUMENTS = ("README.md", "docs/DOCKER.md", "docs/FAULTS.md", "docs/SETTINGS.md", "docs/SINK.md")
 
 
 def exit_codes() -> Iterator[str]:
@@ -101,6 +102,7 @@ PARTS: dict[str, Callable[[], Iterator[str]]] = {
     "exit codes": exit_codes,
     "commands": commands,
     "settings": settings,
+    "engines": engines,
     "faults": faults,
     "sink variables": sink_variables,
 }

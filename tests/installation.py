@@ -170,6 +170,9 @@ class Installation:
     def published(self, *_: object) -> tuple[PublishedPort, ...]:
         return ()
 
+    def described(self) -> str:
+        return "the tests' installation"
+
     def host(self) -> str:
         return "localhost"
 

@@ -33,6 +33,7 @@ class Engine:
         self.requests: list[tuple[str, str, dict[str, list[str]]]] = []
         self.failure: Answer | None = None
         self.api_version = "1.45"
+        self.program = "Engine"
         self._server = Engine._Server(str(socket_path), self._handler())
         self.url = f"unix://{socket_path}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
@@ -97,7 +98,7 @@ class Engine:
         """Return status and body; a body that is no bytes is sent as JSON."""
         self.requests.append((method, path, query))
         if path == "/version":
-            return 200, {"ApiVersion": self.api_version, "Version": "26.1.0"}
+            return 200, {"ApiVersion": self.api_version, "Version": "26.1.0", "Components": [{"Name": self.program}]}
         if self.failure is not None:
             return self.failure
         if path == "/containers/json":

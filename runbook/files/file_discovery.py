@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from runbook.errors import UsageError
+from runbook.files.mount_paths import paths_here
 from runbook.invocation import inv
 from runbook.settings import Target
 from runbook.systems.runtime import Mount, Runtime, Service
@@ -55,7 +56,7 @@ def found_files(
     return Files(
         dashboard=resolved[0],
         rules=resolved[1],
-        how="named by options or settings" if named_dashboard and named_rules else "found by the bind mounts",
+        how="named by options or settings" if named_dashboard and named_rules else _by_mounts(runtime),
         links=tuple(
             f"{path} is a symbolic link to {real}, which is the file that counts"
             for path, real in zip(paths, resolved, strict=True)
@@ -82,10 +83,14 @@ def mounted_rules(target: Target, runtime: Runtime) -> Path | None:
     inside = PurePosixPath(target.prometheus.rules_inside)
     for mount in runtime.mounts(target.prometheus.as_service):
         if PurePosixPath(mount.destination) == inside:
-            return _on_this_host(runtime, mount, Path(mount.source), "--rules")
+            return _on_this_host(runtime, mount, "", "--rules")
         if PurePosixPath(mount.destination) == inside.parent:
-            return _on_this_host(runtime, mount, Path(mount.source) / inside.name, "--rules")
+            return _on_this_host(runtime, mount, inside.name, "--rules")
     return None
+
+
+def _by_mounts(runtime: Runtime) -> str:
+    return f"found by the bind mounts, {runtime.described()}"
 
 
 def _resolved(path: Path) -> Path:
@@ -124,11 +129,11 @@ def _mounted_dashboard(target: Target, runtime: Runtime) -> Path:
     mounts = runtime.mounts(service)
     for mount in mounts:
         if PurePosixPath(mount.destination).name == DASHBOARD:
-            return _on_this_host(runtime, mount, Path(mount.source), "--dashboard")
+            return _on_this_host(runtime, mount, "", "--dashboard")
     for mount in mounts:
-        candidate = Path(mount.source) / DASHBOARD
-        if runtime.host() == _HERE and os.access(candidate, os.F_OK):
-            return candidate
+        path = _there(runtime, paths_here(mount.source), DASHBOARD)
+        if path is not None:
+            return path
     raise _unnamed(DASHBOARD, service, "--dashboard")
 
 
@@ -140,15 +145,19 @@ def _loaded_rules(target: Target, runtime: Runtime) -> Path:
     return path
 
 
-def _on_this_host(runtime: Runtime, mount: Mount, path: Path, option: str) -> Path:
-    """A remote engine names paths of its own host: a file of that name here would be another one."""
-    host = runtime.host()
-    if host == _HERE and os.access(path, os.F_OK):  # Path.exists() raises where a folder above may not be entered
+def _on_this_host(runtime: Runtime, mount: Mount, name: str, option: str) -> Path:
+    """Return the source of a mount, or the file of that name in it."""
+    candidates = paths_here(mount.source)
+    path = _there(runtime, candidates, name)
+    if path is not None:
         return path
-    there = "which is not on this host" if host == _HERE else f"which is a path of {host}"
+    host = runtime.host()
+    there = f"which is a path of {host}" if host != _HERE else "which is not on this host"
+    tried = [str(one / name) for one in candidates if str(one) != mount.source] if host == _HERE else []
+    nor = f" (nor is {' or '.join(tried)})" if tried else ""
     raise UsageError(
-        f"Docker mounts {path}, {there}",
-        where=f"bind mount of {mount.destination}",
+        f"Docker mounts {_joined(mount.source, name)}, {there}{nor}",
+        where=f"bind mount of {mount.destination}, {runtime.described()}",
         fix=f"run on the host of the containers, or give {option} FILE",
     )
 
@@ -162,6 +171,19 @@ def _must_be_mountable(target: Target, name: str) -> None:
             fix=f"set {target.files.place_of('monitoring_dir')} to the folder of both files, or "
             f"{inv('setup --monitoring-dir DIR')}",
         )
+
+
+def _there(runtime: Runtime, candidates: tuple[Path, ...], name: str) -> Path | None:
+    """Return the first that is there. A remote engine names paths of its own host: a file here would be another one."""
+    if runtime.host() != _HERE:
+        return None
+    paths = (one / name for one in candidates)
+    return next((path for path in paths if os.access(path, os.F_OK)), None)  # Path.exists() raises behind a closed door
+
+
+def _joined(source: str, name: str) -> str:
+    """Return a path of the engine's, in its own way of writing."""
+    return f"{source}{'' if not name else ('/' if '/' in source else chr(92)) + name}"
 
 
 def _unnamed(wanted: str, service: Service, option: str) -> UsageError:

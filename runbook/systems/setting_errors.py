@@ -64,7 +64,8 @@ def _wrong(
     info = kind.model_fields[setting]
     source = given.sources.get(setting)
     by_variable = source is not None and source.kind == "environment"
-    example = _example(info)
+    right = getattr(first.get("ctx", {}).get("error"), "right", None)  # of our own checks that know what was meant
+    example = right or _example(info)
     variable = f"{given.prefix}{setting}".upper()
     written = f"{variable}={_in_a_shell(example)}" if by_variable else f"{setting} = {in_toml(example)}"
     return UsageError(

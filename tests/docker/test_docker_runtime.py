@@ -11,10 +11,10 @@ from functools import partial
 from itertools import islice
 
 import pytest
-from docker import APIClient
 
 from runbook.errors import AnswerError
 from runbook.local_stack.engine import docker
+from runbook.systems.docker import sdk
 from runbook.systems.docker.client import DockerRuntime
 from runbook.systems.runtime import Service, ServiceState
 from runbook.systems.runtime_settings import RuntimeSettings
@@ -150,7 +150,7 @@ def test_engine_at_a_tcp_port_answers_like_the_one_at_its_socket(
     """All kinds of questions: list, inspection, log, a stream, a command, an archive; in an older version, too."""
     monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{engine_at_a_port}")
     if version:
-        monkeypatch.setattr("docker.APIClient", partial(APIClient, version=version))
+        monkeypatch.setattr(sdk, "EngineClient", partial(sdk.EngineClient, version=version))
     service = started(f"open('/tmp/x', 'w').write('inside'); {ENDLESS}")
     with contextlib.closing(DockerRuntime(RuntimeSettings())) as remote:
         assert [line.text for line in islice(remote.follow(service), 1)] == ["up"]

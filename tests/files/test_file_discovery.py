@@ -37,6 +37,9 @@ class Engine:
         inside = "/etc/prometheus/crm-events-rules.yml"
         return (Mount(source=str(self.folder / RULES), destination=inside),)
 
+    def described(self) -> str:
+        return f"engine on {self.address}"
+
     def host(self) -> str:
         return self.address
 
@@ -165,7 +168,7 @@ def test_who_named_the_files_is_said(root: Path) -> None:
     by_setting, by_mount = Situation(root, ("setting folder",)), Situation(root, ("mount",))
 
     assert found_files(by_setting.target, by_setting.runtime).how == "named by options or settings"
-    assert found_files(by_mount.target, by_mount.runtime).how == "found by the bind mounts"
+    assert found_files(by_mount.target, by_mount.runtime).how == "found by the bind mounts, engine on localhost"
 
 
 def test_files_that_nothing_names_are_an_error_with_a_way_out(root: Path) -> None:

@@ -84,6 +84,10 @@ class ProcessRuntime:
             PublishedPort(port=port, protocol="tcp", address=address, host_port=port) for address, port in sorted(heard)
         )
 
+    def described(self) -> str:
+        """Return whose processes they are."""
+        return "processes of the local stack"
+
     def host(self) -> str:
         """Return this host."""
         return "localhost"
