@@ -52,7 +52,8 @@ def settings() -> Iterator[str]:
             yield ""
             yield "| key | variable | default | meaning |"
             yield "|---|---|---|---|"
-            for key, info in kind.model_fields.items():
+            own = kind.__annotations__  # what every server has comes after what this one alone has
+            for key, info in sorted(kind.model_fields.items(), key=lambda field: field[0] not in own):
                 variable = f"RUNBOOK_{field.name}_{key}".upper()
                 default = info.get_default(call_default_factory=True, validated_data={})
                 yield f"| `{key}` | `{variable}` | {_shown(default)} | {info.description} |"

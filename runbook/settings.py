@@ -16,12 +16,13 @@ from typing import Any, Final, Self
 
 from pydantic import Field, ValidationError
 
-from runbook.errors import UsageError
+from runbook.errors import FOREIGN, UsageError
 from runbook.invocation import inv
 from runbook.systems.alertmanager.settings import AlertmanagerSettings
 from runbook.systems.apexflow.settings import ApexflowSettings
 from runbook.systems.gateway.settings import GatewaySettings
 from runbook.systems.grafana.settings import GrafanaSettings
+from runbook.systems.http_settings import HttpSettings
 from runbook.systems.kafka.settings import KafkaSettings
 from runbook.systems.keycloak.settings import KeycloakSettings
 from runbook.systems.prometheus.settings import PrometheusSettings
@@ -88,6 +89,12 @@ class Target:
     def groups(self) -> Mapping[str, Group]:
         """Every group of settings by its name."""
         return {name: getattr(self, name) for name in setting_groups()}
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What to tell the operator of these settings."""
+        groups = (getattr(self, name) for name in setting_groups())
+        return tuple(one.warning for one in groups if isinstance(one, HttpSettings) and one.warning)
 
     @classmethod
     def from_tables(
@@ -178,10 +185,7 @@ def unknown_variables(environment: Mapping[str, str] | None = None) -> tuple[Unk
         for name in (os.environ if environment is None else environment)
         if name.upper().startswith(_PREFIX) and name.upper() not in known | _NO_SETTINGS
     )
-    return tuple(
-        UnknownVariable(name=name, nearest="".join(get_close_matches(name.upper(), _alike(name, known), n=1)))
-        for name in unknown
-    )
+    return tuple(UnknownVariable(name=name, nearest=_nearest(name, known)) for name in unknown)
 
 
 def target_name(name: str | None = None) -> str:
@@ -261,8 +265,9 @@ def _toml(path: Path) -> _Document:
         return _Document(text, tomllib.loads(text), is_there=True)
     except FileNotFoundError:
         return _Document()
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"The settings cannot be read: {error}", where=str(path), fix=f"correct {path}") from None
+    except (OSError, *FOREIGN) as error:
+        why = "they are nested too deeply" if isinstance(error, RecursionError) else error
+        raise UsageError(f"The settings cannot be read: {why}", where=str(path), fix=f"correct {path}") from None
 
 
 def _table(value: object, source: str, name: str) -> dict[str, Any]:
@@ -333,6 +338,12 @@ def _variables() -> Iterator[str]:
                 variable = f"{prefix}{group}_{setting}".upper()
                 yield from (variable, f"{variable}{FILE_SUFFIX}") if is_secret(info) else (variable,)
         yield from (f"{prefix}{group}_{setting}".upper() for group, setting in _MOVED)
+
+
+def _nearest(name: str, known: set[str]) -> str:
+    """Return the variable that was probably meant; a setting that is no secret has no `_FILE`."""
+    itself = name.upper().removesuffix(FILE_SUFFIX)
+    return itself if itself in known else "".join(get_close_matches(name.upper(), _alike(name, known), n=1))
 
 
 def _alike(name: str, known: set[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 import os
 import re
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from runbook.systems.runtime import Service
 from runbook.systems.settings_group import ServiceGroup
 
 CHECKOUT = Path(__file__).resolve().parents[1]
+CERTIFICATES = {"ca_file", "client_cert", "client_key"}  # files that are read with the settings
 SECRET = "correct-horse"  # noqa: S105 - what must never be shown
 
 
@@ -331,7 +333,9 @@ def test_every_example_in_a_fix_is_a_right_value(folder: Path) -> None:
             line = caught.value.fix.removeprefix("write it like this: ").partition(" (")[0]
             assert line.startswith(f"{setting} = ")
             toml(folder, f"[targets.live.{group}]\n{line}\n")
-            load_target()
+            is_absent = setting in CERTIFICATES
+            with pytest.raises(UsageError, match=r"No such file|without client_cert") if is_absent else nullcontext():
+                load_target()
 
 
 def test_user_and_password_of_an_address_become_settings_of_their_own(folder: Path) -> None:

@@ -54,6 +54,7 @@ class RunContext:
         self.warns = warns
         self._is_recorded = is_recorded
         self._is_locked = False
+        self._has_warned = False
         self.not_undone: RunbookError | None = None
         if run_log is not None:
             self.__dict__["run_log"] = run_log
@@ -110,6 +111,14 @@ class RunContext:
         """The log of this run if there is one by now."""
         run_log: RunLog | None = self.__dict__.get("run_log")
         return None if isinstance(run_log, NullRun) else run_log
+
+    def untold_warnings(self) -> tuple[str, ...]:
+        """Return what the settings warn about, once, as soon as a step has read them."""
+        target: Target | None = self.__dict__.get("target")
+        if target is None or self._has_warned:
+            return ()
+        self._has_warned = True
+        return target.warnings
 
     def problem(self, error: RunbookError) -> Problem:
         """Return an error in its three parts; its fix says where a stack or runs are that may have been meant."""

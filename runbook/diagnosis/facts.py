@@ -18,7 +18,7 @@ from runbook.settings import Target
 from runbook.systems.alertmanager.client import Alertmanager
 from runbook.systems.gateway.client import Gateway, ProbeAnswer
 from runbook.systems.grafana.client import Grafana, GrafanaHealth
-from runbook.systems.http import Readiness
+from runbook.systems.http_answer import Readiness
 from runbook.systems.kafka.client import Kafka
 from runbook.systems.keycloak.client import Keycloak, RealmAnswer, Token
 from runbook.systems.prometheus.client import Prometheus

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import yaml
 
+from runbook.errors import FOREIGN
 from runbook.names import ALERT
 
 _PROMTOOL_S = 5
@@ -18,7 +19,7 @@ def rules_problem(content: bytes, promtool: str) -> str:
     """Return why Prometheus would refuse the file, in one line, or nothing; `promtool` is a program's name or path."""
     try:
         document = yaml.safe_load(content)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, *FOREIGN) as error:
         return " ".join(f"not YAML: {error}".split())[:_QUOTED]
     if not isinstance(document, dict) or not isinstance(document.get("groups"), list):
         return "no list of groups"
@@ -30,7 +31,7 @@ def holds_alert(content: bytes) -> bool:
     try:
         groups = yaml.safe_load(content)["groups"]
         return any(rule.get("alert") == ALERT for group in groups for rule in group["rules"])
-    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
+    except (yaml.YAMLError, *FOREIGN, KeyError, TypeError, AttributeError):
         return False
 
 

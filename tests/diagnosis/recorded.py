@@ -18,7 +18,7 @@ from runbook.settings import Target
 from runbook.systems.alertmanager.client import Matcher, Silence
 from runbook.systems.gateway.client import ProbeAnswer
 from runbook.systems.grafana.client import Datasource, DatasourceHealth, GrafanaHealth, ServedDashboard
-from runbook.systems.http import Readiness
+from runbook.systems.http_answer import Readiness
 from runbook.systems.kafka.records import ClusterFacts, GroupFacts
 from runbook.systems.keycloak.client import RealmAnswer, Token
 from runbook.systems.prometheus.records import LoadedConfig, Rule, RuleGroup, ScrapeTarget, Series

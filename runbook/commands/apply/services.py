@@ -21,6 +21,7 @@ from runbook.files.rules_validity import rules_problem
 from runbook.invocation import inv
 from runbook.model import Evidence
 from runbook.settings import Target
+from runbook.systems.http import answer_s
 from runbook.systems.prometheus.client import Prometheus
 from runbook.systems.runtime import Runtime, Service
 from runbook.waiting import Impossible, Pending, wait_until
@@ -152,7 +153,7 @@ class Services:
         """The status of a reload; nothing from a Prometheus that does not answer. Raises RunbookError on a refusal."""
         settings = self.target.prometheus
         try:
-            answer = Prometheus(settings).reload()
+            answer = Prometheus(settings, answer_s(self.timeout_s)).reload()
         except UnreachableError:
             return ""
         if answer.status == HTTPStatus.INTERNAL_SERVER_ERROR:

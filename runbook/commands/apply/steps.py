@@ -222,7 +222,7 @@ class Apply:
         return RunbookError(f"{error.seen}. {left.seen}", where=f"{error.where}; {left.where}", fix=left.fix)
 
     def _prove_old(self, kind: Kind) -> None:
-        self._prove(kind, file_proof(self._context.target, self._changes[kind].reversed()))
+        self._prove(kind, file_proof(self._context.target, self._changes[kind].reversed(), self._services.timeout_s))
 
     def _left(self, failed: Sequence[RunbookError]) -> RunbookError:
         """What is not as before after an undo, or would not be if it did not come to an end."""

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 from runbook.commands.init.survey import Survey
 from runbook.errors import RunbookError
 from runbook.files.file_discovery import DASHBOARD, RULES
+from runbook.systems.addresses import is_loopback
 from runbook.systems.docker.listing import Container
-from runbook.systems.http import is_loopback
 from runbook.systems.runtime import PublishedPort, Runtime, Service
 
 _HERE: Final = "localhost"

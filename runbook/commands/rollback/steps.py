@@ -76,7 +76,11 @@ def rollback(context: RunContext, options: RollbackOptions) -> RollbackResult:
             if not screen.confirm(_question(plan, target)):
                 return replace(task_run.declined(RollbackResult), diff=plan.diff)
             context.run_log.append(UNDOES, {"run": setup.run_id, "since": setup.begin.at.isoformat()})
-            proofs = {one.kind: file_proof(target, one) for one in plan.changes if one.kind and options.restart}
+            proofs = {
+                one.kind: file_proof(target, one, options.timeout_s)
+                for one in plan.changes
+                if one.kind and options.restart
+            }
             Apply(task_run, services, plan.changes, readers=plan.readers, proofs=proofs).run()
     except RunbookError as error:
         return replace(task_run.failure(RollbackResult, error), diff=plan.diff if plan else None)

@@ -29,6 +29,7 @@ from runbook.locks import files_lock
 from runbook.model import Evidence
 from runbook.settings import Target
 from runbook.systems.grafana.client import Grafana
+from runbook.systems.http import answer_s
 from runbook.systems.runtime import Runtime, Service
 from runbook.wording import counted
 
@@ -109,7 +110,7 @@ def setup(context: RunContext, options: SetupOptions) -> SetupResult:
                 return replace(task_run.result(SetupResult, "pending", ExitCode.CHANGES_PENDING), diff=plan.diff)
             if not screen.confirm(_question(plan, target)):
                 return replace(task_run.declined(SetupResult), diff=plan.diff)
-            proofs = _proofs(target, plan.wanted) if options.restart else {}
+            proofs = _proofs(services, plan.wanted) if options.restart else {}
             Apply(task_run, services, plan.changes, readers=plan.readers, proofs=proofs).run()
     except RunbookError as error:
         return replace(task_run.failure(SetupResult, error), diff=plan.diff if plan else None)
@@ -135,7 +136,7 @@ def _wanted(target: Target, options: SetupOptions) -> StepOutput[Wanted]:
         datasource, reason = Datasource(uid=given, name=settings.datasource), f"uid {given}, as set"
     else:
         try:
-            datasource = _asked_datasource(target)
+            datasource = _asked_datasource(target, options.timeout_s)
             reason = f"{settings.datasource} has uid {datasource.uid} in this Grafana"
         except RunbookError:
             if options.restart:
@@ -147,9 +148,9 @@ def _wanted(target: Target, options: SetupOptions) -> StepOutput[Wanted]:
     return StepOutput(value=wanted, outcome="ok", reason=reason)
 
 
-def _asked_datasource(target: Target) -> Datasource:
+def _asked_datasource(target: Target, timeout_s: float) -> Datasource:
     settings = target.grafana
-    sources = Grafana(settings).datasources()
+    sources = Grafana(settings, answer_s(timeout_s)).datasources()
     for source in sources:
         if source.name == settings.datasource:
             return Datasource(uid=source.uid, name=source.name, is_default=source.is_default)
@@ -182,7 +183,7 @@ def _plan(planned: SetupPlan, options: SetupOptions, services: Services) -> Step
     evidence: list[Evidence] = []
     needed: list[Kind] = []
     if options.restart:
-        for proof, change in zip(_states(services.target, planned.wanted), planned.changes, strict=True):
+        for proof, change in zip(_states(services, planned.wanted), planned.changes, strict=True):
             served = proof.look()
             evidence.append(Evidence(source=f"GET {proof.url}", saw=served.saw))
             if change.kind and not (change.is_empty and served.is_served):
@@ -195,14 +196,19 @@ def _plan(planned: SetupPlan, options: SetupOptions, services: Services) -> Step
     return StepOutput(value=plan, outcome="ok", reason=f"to do: {plan}", evidence=tuple(evidence))
 
 
-def _states(target: Target, wanted: Wanted) -> tuple[Proof, Proof]:
+def _states(services: Services, wanted: Wanted) -> tuple[Proof, Proof]:
     """What is served before; a rule that is loaded and was not evaluated yet needs no reload."""
-    return panels_proof(target, wanted.panels), rules_proof(target, wanted.rules, evaluated=False)
+    target, timeout_s = services.target, services.timeout_s
+    return panels_proof(target, wanted.panels, timeout_s), rules_proof(target, wanted.rules, timeout_s, evaluated=False)
 
 
-def _proofs(target: Target, wanted: Wanted) -> dict[Kind, Proof]:
+def _proofs(services: Services, wanted: Wanted) -> dict[Kind, Proof]:
     """What must be served afterwards."""
-    return {"dashboard": panels_proof(target, wanted.panels), "rules": rules_proof(target, wanted.rules)}
+    target, timeout_s = services.target, services.timeout_s
+    return {
+        "dashboard": panels_proof(target, wanted.panels, timeout_s),
+        "rules": rules_proof(target, wanted.rules, timeout_s),
+    }
 
 
 def _question(plan: SetupPlan, target: Target) -> str:

@@ -18,6 +18,7 @@ from runbook.invocation import inv
 from runbook.settings import Target
 from runbook.systems.grafana.client import Frame as PanelFrame
 from runbook.systems.grafana.client import Grafana
+from runbook.systems.http import answer_s
 from runbook.waiting import watch
 
 BY_TOPIC, TOP_TENANTS = 20, 21
@@ -55,7 +56,7 @@ def panels_seen(
 
     A point counts from the scrape on that held the last event of its topic: what came before is others' traffic.
     """
-    grafana = Grafana(target.grafana)
+    grafana = Grafana(target.grafana, answer_s(timeout_s))
     served = _served_panels(grafana, target)
     uid = _datasource_uid(grafana, target)
     since = _scraped_by(events, samples)

@@ -9,11 +9,11 @@ from runbook.diagnosis.facts import Facts, saw
 from runbook.diagnosis.files import dashboard_file, our_panels, panel_ids
 from runbook.diagnosis.reach import network_check, network_finding, port_check
 from runbook.diagnosis.service_state import down
-from runbook.errors import AnswerError, UnreachableError
+from runbook.errors import FOREIGN, AnswerError, UnreachableError
 from runbook.invocation import inv
 from runbook.model import Evidence
 from runbook.systems.grafana.client import Datasource, DatasourceHealth, Grafana, ServedDashboard
-from runbook.systems.http import EXCERPT_CHARACTERS, shortened
+from runbook.systems.http_answer import EXCERPT_CHARACTERS, shortened
 from runbook.systems.runtime import Service
 
 NO_DATASOURCE: Final = "no_datasource"
@@ -111,7 +111,7 @@ def _serves_the_file(facts: Facts) -> Finding:
     file = dashboard_file(facts)
     try:
         in_file = panel_ids(file.content)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (*FOREIGN, KeyError, TypeError, AttributeError) as error:
         return NotChecked(f"this is no dashboard: {error}", where=file.where, fix=inv("rollback"))
     if not in_file >= _NEW_PANELS:
         why = "no panels 20 and 21 in it: setup has not been applied"

@@ -9,7 +9,7 @@ from runbook.diagnosis.facts import Facts, saw
 from runbook.diagnosis.reach import port_check
 from runbook.diagnosis.service_state import down
 from runbook.errors import AnswerError, UnreachableError
-from runbook.systems.http import shortened
+from runbook.systems.http_answer import shortened
 
 _QUOTED: Final = 60
 # In the order in which Keycloak looks: client, grant, account, password. A later refusal proves what comes before it.

@@ -10,7 +10,7 @@ from runbook.errors import UnreachableError
 from runbook.systems.docker.location import EngineLocation
 from runbook.systems.docker.start import start_engine
 from runbook.systems.failures import causes, failure_reason
-from runbook.systems.http import EXCERPT_CHARACTERS, shortened
+from runbook.systems.http_answer import EXCERPT_CHARACTERS, shortened
 
 _SAID: Final = {
     "missing": "its socket does not exist",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from runbook.errors import AnswerError
 from runbook.systems.docker.engine import Engine, answered
 from runbook.systems.docker.wire import Listed, demultiplexed, only_file
-from runbook.systems.http import EXCERPT_CHARACTERS, shortened
+from runbook.systems.http_answer import EXCERPT_CHARACTERS, shortened
 
 if TYPE_CHECKING:
     from docker import APIClient

@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from runbook.systems.http import EXCERPT_CHARACTERS, is_loopback
+from runbook.systems.addresses import is_loopback
+from runbook.systems.http_answer import EXCERPT_CHARACTERS
 from runbook.systems.runtime import PublishedPort, Service
 
 _REMOTE: Final = ("tcp://", "http://", "https://", "ssh://")

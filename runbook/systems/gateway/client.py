@@ -9,9 +9,11 @@ from typing import Any, Final
 
 import msgspec
 
+from runbook.errors import FOREIGN
 from runbook.invocation import inv
 from runbook.systems.gateway.settings import GatewaySettings
-from runbook.systems.http import Answer, HttpClient
+from runbook.systems.http import HttpClient
+from runbook.systems.http_answer import Answer
 
 NO_SUCH_LEAD: Final = 0
 _CREATED: Final = (HTTPStatus.OK, HTTPStatus.CREATED)
@@ -57,7 +59,10 @@ class Gateway:
         self._http = HttpClient(
             "The gateway",
             settings.url,
-            headers={"Host": settings.host, "Authorization": f"Bearer {token}"},
+            token=token,
+            headers={"Host": settings.host},
+            tls=settings.tls,
+            address=address,
             timeout_s=timeout_s,
             fix=f"check that the edge proxy and the gateway run, and that {address} is the proxy's address",
         )
@@ -150,5 +155,5 @@ def _is_proxy_404(answer: Answer) -> bool:
 def _date(headers: Mapping[str, str]) -> datetime | None:
     try:
         return parsedate_to_datetime(headers["Date"])
-    except (KeyError, ValueError):
+    except (KeyError, *FOREIGN):
         return None

@@ -10,7 +10,8 @@ import msgspec
 
 from runbook.invocation import inv
 from runbook.systems.grafana.settings import GrafanaSettings
-from runbook.systems.http import Answer, HttpClient
+from runbook.systems.http import HttpClient
+from runbook.systems.http_answer import Answer
 
 _MAX_DATA_POINTS: Final = 1000
 _INTERVAL_MS: Final = 1000
@@ -68,7 +69,7 @@ class Frame:
 
 
 class Grafana:
-    """One Grafana. Every method raises UnreachableError, and AnswerError: code "unauthorized" for a wrong password."""
+    """One Grafana. Every method raises UnreachableError, and AnswerError: code "unauthorized" for a refused login."""
 
     def __init__(self, settings: GrafanaSettings, timeout_s: float = 10) -> None:
         """Keep the address and who we are there; nothing is opened."""
@@ -77,6 +78,9 @@ class Grafana:
             "Grafana",
             settings.url,
             auth=settings.login(),
+            token=settings.bearer(),
+            tls=settings.tls,
+            address=settings.place_of("url"),
             timeout_s=timeout_s,
             fix=f"check that Grafana ({settings.container}) runs, and that {settings.place_of('url')} is its address",
         )
@@ -153,15 +157,19 @@ class Grafana:
         mine = self._settings
         if answer.status == HTTPStatus.UNAUTHORIZED:
             raise answer.error(
-                f"Grafana refused the login of {mine.username}: 401",
+                f"Grafana refused the login of {mine.who}: 401",
                 code="unauthorized",
-                fix=f"set {mine.place_of('password')}; the container's own variable counts only on its first start",
+                fix=f"set {mine.place_of('token')} to a token that is valid"
+                if mine.bearer()
+                else f"set {mine.place_of('password')}; the container's own variable counts only on its first start",
             )
         if answer.status == HTTPStatus.FORBIDDEN:
             raise answer.error(
-                f"Grafana does not allow this to {mine.username}: 403",
+                f"Grafana does not allow this to {mine.who}: 403",
                 code="forbidden",
-                fix=f"set {mine.place_of('username')} to a user with more rights",
+                fix=f"give that service account more rights, or set {mine.place_of('token')} to one that has them"
+                if mine.bearer()
+                else f"set {mine.place_of('username')} to a user with more rights",
             )
         if answer.status == HTTPStatus.NOT_FOUND and answer.is_json:
             raise answer.error(
@@ -247,26 +255,32 @@ class _Result(_Wire):
 
 
 class _Results(_Wire):
-    results: dict[str, _Result] = {}
+    results: dict[str, _Result] | None = None
     message: str = ""
 
 
 def _frames(answer: Answer) -> tuple[Frame, ...]:
     found = answer.read(_Results)
-    for ref_id, result in found.results.items():
+    results = found.results or {}
+    for ref_id, result in results.items():
         if result.error:
             raise answer.error(
-                f"The query {ref_id} failed: {result.error}", code="query_failed", fix=inv("troubleshoot --hop grafana")
+                f"The query {ref_id} failed: {answer.quoted(result.error)}",
+                code="query_failed",
+                fix=inv("troubleshoot --hop grafana"),
             )
     if answer.status != HTTPStatus.OK:
-        seen = f"Grafana refused the query with {answer.status}: {found.message}"
+        seen = f"Grafana refused the query with {answer.status}: {answer.quoted(found.message)}"
         raise answer.error(seen, code="query_failed", fix=inv("troubleshoot --hop grafana"))
-    return tuple(
-        column
-        for ref_id, result in found.results.items()
-        for frame in result.frames or ()
-        for column in _numbers(ref_id, frame)
-    )
+    if found.results is None:
+        raise answer.error(f"Grafana answered a query without results: {answer.excerpt}")
+    with answer.reading(TypeError):
+        return tuple(
+            column
+            for ref_id, result in results.items()
+            for frame in result.frames or ()
+            for column in _numbers(ref_id, frame)
+        )
 
 
 def _numbers(ref_id: str, frame: _Frame) -> list[Frame]:
@@ -278,16 +292,25 @@ def _numbers(ref_id: str, frame: _Frame) -> list[Frame]:
             name=(kind.config and kind.config.display_name) or frame.schema.name or kind.name,
             labels=kind.labels or {},
             times=times,
-            values=tuple(None if value is None else float(value) for value in values),
+            values=tuple(map(_number, values)),
         )
         for kind, values in columns
         if kind.type == "number"
     ]
 
 
+def _number(value: float | None) -> float | None:
+    if isinstance(value, bool):
+        raise TypeError("true or false among the values of a column of numbers")
+    return None if value is None else float(value)
+
+
 def _epoch_ms(at: datetime) -> str:
     return str(round(at.timestamp() * 1000))
 
 
-def _moment(epoch_ms: float) -> datetime:
-    return datetime.fromtimestamp(epoch_ms / 1000, UTC)
+def _moment(epoch_ms: float | None) -> datetime:
+    number = _number(epoch_ms)
+    if number is None:
+        raise TypeError("a time is missing")
+    return datetime.fromtimestamp(number / 1000, UTC)
