@@ -140,8 +140,8 @@ def test_every_secret_can_stand_in_a_file_that_runbook_toml_names(
     assert loaded.place_of(name) == f"[targets.live.{group}] {name}_file in {path}:2"
     assert str(loaded.source(name)) == f"{loaded.place_of(name)}, which names {folder / 'secrets/one'}"
     assert setting_warnings(target) == ()
-    monkeypatch.setenv(loaded.variable(name), "by variable")
-    assert getattr(getattr(load_target(directory=folder), group), name).get_secret_value() == "by variable"
+    monkeypatch.setenv(loaded.variable(name), "by-variable")
+    assert getattr(getattr(load_target(directory=folder), group), name).get_secret_value() == "by-variable"
 
 
 @pytest.mark.parametrize(
