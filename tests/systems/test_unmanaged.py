@@ -24,6 +24,7 @@ def test_what_cannot_be_known_is_an_error_that_names_the_setting() -> None:
 
     for ask in (
         lambda: runtime.restart(SINK, timeout_s=1),
+        lambda: runtime_with().check_restart(SINK),
         lambda: runtime.log(SINK),
         lambda: list(runtime.follow(SINK)),
         lambda: runtime.file_inside(SINK, "/x"),

@@ -34,6 +34,10 @@ class UnmanagedRuntime:
         """Raise RunbookError: its operator restarts it."""
         self._refuse(f"{service.name} cannot be restarted from here", fix=self.start_command(service))
 
+    def check_restart(self, service: Service) -> None:
+        """Raise RunbookError as `restart` does."""
+        self._refuse(f"{service.name} cannot be restarted from here", fix=self.start_command(service))
+
     def log(self, service: Service, *, since: datetime | None = None, tail: int | None = None) -> tuple[LogLine, ...]:
         """Return the lines of its log file. Raises RunbookError where none is set or it cannot be read."""
         path = self._log(service)
