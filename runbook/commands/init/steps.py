@@ -22,6 +22,7 @@ from runbook.invocation import inv
 from runbook.model import Evidence
 from runbook.settings import SETTINGS_FILE, STACKS, load_target
 from runbook.systems.docker.listing import Container, containers
+from runbook.systems.docker.location import engine_location
 from runbook.systems.runtime import Runtime
 from runbook.wording import counted
 
@@ -127,7 +128,8 @@ def _containers(survey: Survey, runtime: Runtime) -> StepOutput[tuple[Container,
         listed = containers(settings)
     except RunbookError as error:
         survey.met(error)
-        if isinstance(error, UnreachableError) and error.reason == _NO_ENGINE:
+        is_absent = isinstance(error, UnreachableError) and error.reason == _NO_ENGINE
+        if is_absent and not engine_location(settings).candidates:
             return StepOutput(value=(), outcome="not_checked", reason=error.seen)
         raise
     before = len(survey.unknown)
