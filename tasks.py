@@ -236,12 +236,21 @@ def unit(_context: Context, only: list[str]) -> None:
         "fast": "without the tests that start the local stack",
         "real": "also against the real Kafka, Keycloak and PostgreSQL (Java, Maven and PostgreSQL are needed)",
         "docker": "also on a Docker engine; tests/docker/with-engine ./inv test --docker brings one along (root)",
+        "windows": "also by CPython for Windows (wine, a compiler for Windows, Java and Maven are needed)",
         "only": "this file, folder or file::test only, without lint; may be given several times",
     },
 )
-def test(_context: Context, only: list[str], fast: bool = False, real: bool = False, docker: bool = False) -> None:
+def test(
+    _context: Context,
+    only: list[str],
+    fast: bool = False,
+    real: bool = False,
+    docker: bool = False,
+    windows: bool = False,
+) -> None:
     """Prove the project: style, types, contracts and every test, with the real Prometheus and Alertmanager."""
-    chosen = [f"--{name}" for name, is_chosen in (("fast", fast), ("real", real), ("docker", docker)) if is_chosen]
+    choices = {"fast": fast, "real": real, "docker": docker, "windows": windows}
+    chosen = [f"--{name}" for name, is_chosen in choices.items() if is_chosen]
     _python("tests.run", f"--parent={os.getpid()}", *chosen, *(f"--only={one}" for one in only))
 
 

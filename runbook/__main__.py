@@ -7,6 +7,7 @@ from pathlib import Path
 
 from runbook.interrupts import become_interruptible
 from runbook.invocation import called_as
+from runbook.platforms import reader_has_gone
 
 
 def main() -> None:
@@ -20,7 +21,10 @@ def main() -> None:
             program.run()
         finally:
             sys.stdout.flush()  # at its exit Python would print a trace of what could not be written
-    except BrokenPipeError:  # the reader of a list or a help has gone, as `| head` does
+    except OSError as error:
+        if not reader_has_gone(error):
+            raise
+        # The reader of a list or a help has gone, as `| head` does.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -30,7 +34,9 @@ def _typed() -> str:
     if path.name == "__main__.py":
         return "inv"
     found = shutil.which(path.stem)
-    return path.stem if found and Path(found).resolve() == path.resolve() else str(path)
+    if found and Path(found).resolve().with_suffix("") == path.resolve().with_suffix(""):  # .exe on Windows
+        return path.stem
+    return str(path)
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from types import FrameType
 
 from runbook.errors import ExitCode
+from runbook.platforms import END_SIGNALS
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _lost: list[BaseException] = []
 _blocks: list[object] = []
 """The blocks that must not be interrupted now."""
@@ -32,7 +32,7 @@ def become_interruptible() -> None:
 
     One that comes while Python runs a finalizer is ignored by Python: it is kept, and raised by `raise_if_interrupted`.
     """
-    for number in _SIGNALS:
+    for number in END_SIGNALS:
         signal.signal(number, _interrupt)
     sys.unraisablehook = _keep_interrupt
 
@@ -58,7 +58,7 @@ def uninterrupted() -> Iterator[None]:
         yield
         return
     held: list[int] = []
-    before = {number: signal.signal(number, lambda signum, _frame: held.append(signum)) for number in _SIGNALS}
+    before = {number: signal.signal(number, lambda signum, _frame: held.append(signum)) for number in END_SIGNALS}
     _blocks.append(held)
     try:
         yield

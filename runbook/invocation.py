@@ -5,9 +5,10 @@ Every command that a message, a fix or a note prints is made by `inv`: it names 
 """
 
 import os
-import shlex
 from dataclasses import dataclass
 from typing import Final
+
+from runbook.shell import quoted
 
 PROGRAM_VARIABLE: Final = "CRM_RUNBOOK_PROGRAM"
 """Set by the wrappers `inv` and `inv.cmd` to what was typed."""
@@ -27,7 +28,7 @@ _current: Final = _Invocation()
 
 def called_as(program: str) -> None:
     """Note the program that the operator typed; `CRM_RUNBOOK_PROGRAM` goes first, and is not handed on to children."""
-    _current.program = shlex.quote(os.environ.pop(PROGRAM_VARIABLE, "") or program)
+    _current.program = quoted(os.environ.pop(PROGRAM_VARIABLE, "") or program)
 
 
 def works_on(target: str) -> None:

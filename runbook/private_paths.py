@@ -1,12 +1,15 @@
-"""Folders and files that only their owner can enter or read: 0700 and 0600 whatever the umask; no one else's."""
+"""Folders and files that only their owner can enter or read: 0700 and 0600 whatever the umask; no one else's.
+
+On Windows they have the rights of the folder that they are in, as everything in a user's profile.
+"""
 
 import os
-import pwd
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from runbook.errors import RunbookError
+from runbook.platforms import opened, our_id, restrict, user_name
 
 _FOLDER = 0o700
 _FILE = 0o600
@@ -34,7 +37,7 @@ def private_folder(path: Path) -> None:
 
 def refuse_foreign(path: Path) -> None:
     """Raise RunbookError if a file or folder belongs to another user; OSError if it cannot be looked at."""
-    theirs, we = owner(path), os.geteuid()
+    theirs, we = owner(path), our_id()
     if theirs != we:
         raise RunbookError(
             f"{path.name} belongs to {user_name(theirs)}, and this command runs as {user_name(we)}",
@@ -47,12 +50,12 @@ def refuse_foreign(path: Path) -> None:
 def private_file(path: Path, flags: int) -> Iterator[int]:
     """Open a file for writing, made if it is missing, and yield its descriptor; only we can read it from then on.
 
-    `flags` are those of os.open beside O_WRONLY, O_CREAT and O_CLOEXEC. Raises OSError.
+    `flags` are those of `opened` beside O_WRONLY and O_CREAT. Raises OSError.
     """
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | flags, _FILE)
+    descriptor = opened(path, os.O_WRONLY | os.O_CREAT | flags, _FILE)
     try:
         if os.fstat(descriptor).st_mode & _PERMISSIONS != _FILE:
-            os.fchmod(descriptor, _FILE)
+            restrict(descriptor, _FILE)
         yield descriptor
     finally:
         os.close(descriptor)
@@ -61,11 +64,3 @@ def private_file(path: Path, flags: int) -> Iterator[int]:
 def owner(path: Path) -> int:
     """Return the user id of who a file or folder belongs to. Raises OSError."""
     return path.stat().st_uid
-
-
-def user_name(uid: int) -> str:
-    """Return the name of a user, or the number where no name is known."""
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"user {uid}"

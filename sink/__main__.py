@@ -9,6 +9,7 @@ import gc
 import os
 import select
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Mapping
@@ -32,6 +33,7 @@ from sink.journal.model import Journal, JournalUnavailableError, JournalUnusable
 from sink.log_writer import LogWriter
 from sink.membership import KafkaUnavailableError
 from sink.metrics import Metrics
+from sink.platforms import STOP_SIGNALS
 from sink.settings import Settings, load_settings
 from sink.unlabelled_metrics import BuildInfo
 
@@ -177,17 +179,18 @@ def _stop_on_signals() -> threading.Event:
     not a handler: Python runs handlers in the main thread, which may be inside librdkafka.
     """
     stop = threading.Event()
-    reader, writer = os.pipe()
-    os.set_blocking(writer, False)
-    signal.set_wakeup_fd(writer)
-    for number in (signal.SIGTERM, signal.SIGINT):
+    reader, writer = socket.socketpair()  # Windows writes the signal to nothing else
+    writer.settimeout(0)
+    signal.set_wakeup_fd(writer.fileno())
+    for number in STOP_SIGNALS:
         signal.signal(number, lambda *_: None)
 
     def watch() -> None:
-        os.read(reader, 1)
-        stop.set()
-        second, _, _ = select.select([reader], [], [], _STOP_WITHIN_S)
-        os._exit(128 + os.read(reader, 1)[0] if second else EXIT_PROBLEM)
+        with writer:  # it stays open as long as this thread waits for it
+            reader.recv(1)
+            stop.set()
+            second, _, _ = select.select([reader], [], [], _STOP_WITHIN_S)
+            os._exit(128 + reader.recv(1)[0] if second else EXIT_PROBLEM)
 
     threading.Thread(target=watch, name="signals", daemon=True).start()
     return stop

@@ -12,6 +12,8 @@ from socket import AF_INET, AF_INET6
 from socketserver import TCPServer, ThreadingMixIn
 from typing import Final
 
+from sink.platforms import claim_alone
+
 _MAX_BODY_BYTES: Final = 65_536
 
 
@@ -52,7 +54,6 @@ class HttpServer(ThreadingMixIn, TCPServer):
     takes seconds where DNS is broken.
     """
 
-    allow_reuse_address = True
     daemon_threads = True
     request_queue_size = 64
 
@@ -61,6 +62,11 @@ class HttpServer(ThreadingMixIn, TCPServer):
         self.routes = routes
         super().__init__((bind, port), _Handler)
         threading.Thread(target=self._serve, name=f"http-{self.port}", daemon=True).start()
+
+    def server_bind(self) -> None:
+        """Bind where nothing listens, though connections of an earlier sink may not be over."""
+        claim_alone(self.socket)
+        super().server_bind()
 
     @property
     def port(self) -> int:

@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 
 from runbook import private_paths
+from runbook.platforms import is_root, our_id
 from runbook.runs.run_log import RunLog
 
-STRANGER = 65533 if os.geteuid() == 65534 else 65534  # not ourselves, and the tests may run as nobody
+STRANGER = 65533 if our_id() == 65534 else 65534  # not ourselves, and the tests may run as nobody
 
 
 def give_away(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make a path another user's: really, where the tests run as root, else by what stat tells of it."""
-    if os.geteuid() == 0:
+    if is_root():
         os.chown(path, STRANGER, STRANGER)
         return
     owner = private_paths.owner

@@ -6,10 +6,14 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[1]
+PRODUCT: Final = ("runbook", "sink", "tasks.py")
+ELSEWHERE: Final = ("win32", "darwin")
+"""Systems whose mypy finds what they do not have: `os.geteuid`, `signal.SIGSTOP`."""
 CHECKS: Final = (
     ("-m", "ruff", "check", "."),
     ("-m", "ruff", "format", "--check", "."),
     ("-m", "mypy"),
+    *(("-m", "mypy", "--platform", other, "--cache-dir", f".mypy_cache/{other}", *PRODUCT) for other in ELSEWHERE),
     ("-c", "from importlinter.cli import lint_imports_command as check; check()"),
     ("-m", "docs.generated", "--check"),
 )

@@ -1,4 +1,7 @@
-"""A small Docker engine on a Unix socket, whose answers have the shapes of the Engine API 1.45."""
+"""A small Docker engine on a Unix socket, whose answers have the shapes of the Engine API 1.45.
+
+On Windows, where Python has no such sockets, it is at a TCP port.
+"""
 
 import base64
 import io
@@ -20,6 +23,12 @@ Printed = tuple[int, bytes, bytes]
 """Exit code, standard output, standard error."""
 
 
+if sys.platform == "win32":
+    _Base = socketserver.ThreadingTCPServer  # Python has no Unix sockets there
+else:
+    _Base = socketserver.ThreadingUnixStreamServer
+
+
 class Engine:
     """What the engine has: containers by id, their inspection, log frames and files."""
 
@@ -34,12 +43,16 @@ class Engine:
         self.failure: Answer | None = None
         self.api_version = "1.45"
         self.program = "Engine"
-        self._server = Engine._Server(str(socket_path), self._handler())
-        self.url = f"unix://{socket_path}"
+        if sys.platform == "win32":
+            self._server = Engine._Server(("127.0.0.1", 0), self._handler())
+            self.url = f"tcp://127.0.0.1:{self._server.server_address[1]}"
+        else:
+            self._server = Engine._Server(str(socket_path), self._handler())
+            self.url = f"unix://{socket_path}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
 
-    class _Server(socketserver.ThreadingUnixStreamServer):
+    class _Server(_Base):
         daemon_threads = True
 
         def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as the one it stands for

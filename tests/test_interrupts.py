@@ -1,6 +1,5 @@
 """Ctrl-C and SIGTERM, sent for real: held back where a block must not be cut in two, and never lost."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -10,8 +9,9 @@ from collections.abc import Iterator
 import pytest
 
 from runbook.interrupts import Interrupted, become_interruptible, uninterrupted
+from runbook.platforms import END_SIGNALS
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = END_SIGNALS
 
 
 @pytest.fixture(autouse=True)
@@ -24,8 +24,7 @@ def interruptible() -> Iterator[None]:
 
 
 def interrupt(number: signal.Signals) -> None:
-    os.kill(os.getpid(), number)
-    signal.sigtimedwait([], 0)  # a call at which Python looks for signals that have arrived
+    signal.raise_signal(number)  # as Ctrl-C does it; os.kill would end the process on Windows
 
 
 @pytest.mark.parametrize("number", SIGNALS)
@@ -97,14 +96,14 @@ def test_another_thread_needs_no_protection() -> None:
 
 
 LOST_IN_A_FINALIZER = """
-import os, signal, weakref
+import signal, weakref
 from runbook.interrupts import Interrupted, become_interruptible, raise_if_interrupted, uninterrupted
 
 class Thing: pass
 
 become_interruptible()
 thing = Thing()
-weakref.finalize(thing, lambda: os.kill(os.getpid(), signal.SIGINT))
+weakref.finalize(thing, lambda: signal.raise_signal(signal.SIGINT))
 del thing
 print("Python ignored it", flush=True)
 try:

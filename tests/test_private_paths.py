@@ -25,6 +25,7 @@ def mode(path: Path) -> str:
     return stat.filemode(path.stat().st_mode)
 
 
+@pytest.mark.posix("umask")
 @pytest.mark.usefixtures("umask")
 def test_the_umask_decides_nothing(tmp_path: Path) -> None:
     private_folder(tmp_path / "own")
@@ -35,6 +36,7 @@ def test_the_umask_decides_nothing(tmp_path: Path) -> None:
     assert mode(tmp_path / "own" / "file") == "-rw-------"
 
 
+@pytest.mark.posix("umask")
 @pytest.mark.usefixtures("umask")
 def test_locks_and_traces_are_no_exception(tmp_path: Path) -> None:
     """Also where they are the first that a command makes in the state directory."""
@@ -46,6 +48,7 @@ def test_locks_and_traces_are_no_exception(tmp_path: Path) -> None:
         assert {mode(path) for path in (folder, *folder.rglob("*"))} == {"drwx------", "-rw-------"}
 
 
+@pytest.mark.posix("rights")
 @pytest.mark.parametrize(("before", "after"), [(0o777, 0o700), (0o550, 0o500), (0o700, 0o700), (0o500, 0o500)])
 def test_rights_of_others_are_taken_and_none_are_given(tmp_path: Path, before: int, after: int) -> None:
     folder = tmp_path / "own"

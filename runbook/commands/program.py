@@ -1,7 +1,6 @@
 """The command line: Invoke's program with this project's exit codes, and three parts for every mistake."""
 
 import re
-import shlex
 import sys
 from collections.abc import Callable
 from difflib import get_close_matches
@@ -12,6 +11,7 @@ from invoke.parser.argument import Argument
 
 from runbook.errors import RunbookError, UsageError
 from runbook.invocation import inv, program
+from runbook.shell import joined
 
 _HEEDED: Final = frozenset(
     {"complete", "dry", "help", "list", "list-depth", "list-format", "print-completion-script", "version"}
@@ -97,7 +97,7 @@ class RunbookProgram(Program):
             if name not in _HEEDED and argument.value != argument.default and argument.value is not None:
                 raise UsageError(
                     f"--{name} is an option of Invoke that means nothing here",
-                    where=f"command line: {shlex.join(self.argv[1:])}",
+                    where=f"command line: {joined(self.argv[1:])}",
                     fix=f"leave it out; {inv('--help')} shows what there is",
                 )
 
@@ -106,14 +106,14 @@ class RunbookProgram(Program):
             if task.name not in _DRY:
                 raise UsageError(
                     f"--dry: there is no dry run of {task.name}",
-                    where=f"command line: {shlex.join(self.argv[1:])}",
+                    where=f"command line: {joined(self.argv[1:])}",
                     fix=inv("setup --dry-run"),
                 )
             task.args["dry-run"].value = True
 
     def _mistake(self, said: str) -> UsageError:
         """Return Invoke's complaint in three parts, with the nearest names of what it did not know."""
-        where = f"command line: {shlex.join(self.argv[1:])}"
+        where = f"command line: {joined(self.argv[1:])}"
         unknown = said.removeprefix("No idea what '").removesuffix("' is!")
         if without := _NEEDS_VALUE.search(said):
             flag = f"--{without[1]}"

@@ -1,10 +1,11 @@
 """The operator's screen: what a task tells while it runs, its result, and the questions it asks."""
 
+import codecs
 import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import IO, TextIO
+from typing import IO, Final, TextIO
 
 from rich.console import Console, Group, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
@@ -14,8 +15,16 @@ from runbook.console.document import json_text
 from runbook.console.views import diff_view, ending_view, line_view, note_view, problem_view, step_view
 from runbook.errors import UsageError
 from runbook.model import CommandResult, Line, StepResult
+from runbook.platforms import reader_has_gone
 from runbook.wording import visible, visible_line
 
+_TOLERANT: Final = "runbook.console.tolerant"
+_IN_ASCII: Final = (
+    {"…": "...", "→": "->", "←": "<-", "✓": "+", "✗": "x", "•": "*", "\N{EN DASH}": "-", "—": "-"}
+    | dict.fromkeys("─━═╌╸╺", "-")
+    | dict.fromkeys("│┃║", "|")
+    | dict.fromkeys("┌┐└┘├┤┬┴┼╭╮╯╰╡╞╪", "+")
+)
 NO_COMMAND = "inv"
 """The name of a result that no command made: the command line itself was not understood."""
 
@@ -173,14 +182,29 @@ def _write(stream: IO[str], text: str) -> None:
     try:
         stream.write(text)
         stream.flush()
-    except BrokenPipeError:
+    except OSError as error:
+        if not reader_has_gone(error):
+            raise
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
         os.close(nowhere)
 
 
 def _make_tolerant(stream: TextIO) -> None:
-    """Let a terminal that is not UTF-8 show an escape instead of ending the run with an encoding error."""
+    """Let a terminal that is not UTF-8 show other characters instead of ending the run with an encoding error."""
     reconfigure = getattr(stream, "reconfigure", None)
     if reconfigure is not None:
-        reconfigure(errors="backslashreplace")
+        codecs.register_error(_TOLERANT, _shown_otherwise)
+        reconfigure(errors=_TOLERANT)
+
+
+def _shown_otherwise(error: UnicodeError) -> tuple[str, int]:
+    """Return what stands for characters that an encoding lacks: ASCII for those of this tool, else an escape."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end]
+    return "".join(_IN_ASCII.get(char) or _escaped(char) for char in lacking), error.end
+
+
+def _escaped(char: str) -> str:
+    return char.encode("ascii", "backslashreplace").decode("ascii")

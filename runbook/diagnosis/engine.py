@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from runbook.diagnosis.check import TELLINGS, Broken, Check, Finding, GraphError, NotChecked, Ok
 from runbook.errors import RunbookError
 from runbook.model import CheckResult, CheckStatus, Evidence
 
 F = TypeVar("F")
+_LOOK_S: Final = 0.2  # on Windows, Ctrl-C is heard between two waits only
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +136,10 @@ class _Examination(Generic[F]):
 
     def _answers(self) -> list[tuple[Check[F], Finding]]:
         """Wait for the next findings; at the deadline, give up on all that still run."""
-        finished, _ = wait(self._running, timeout=max(0.0, self._end - time.monotonic()), return_when=FIRST_COMPLETED)
-        if finished:
+        left = self._end - time.monotonic()
+        looking_s = max(0.0, min(left, _LOOK_S))
+        finished, _ = wait(self._running, timeout=looking_s, return_when=FIRST_COMPLETED)
+        if finished or looking_s < left:
             return [(self._running.pop(future), _found(future)) for future in finished]
         late = NotChecked(f"no answer within {self._deadline_s:g} s")
         unanswered = list(self._running.values())

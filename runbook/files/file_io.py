@@ -17,6 +17,7 @@ from runbook.files.file_change import FileChange
 from runbook.files.in_place import content_of, grow, is_torn, overwrite, restore
 from runbook.files.journal import JournalledFile, entered
 from runbook.invocation import inv
+from runbook.platforms import identity, opened
 
 LIMIT_BYTES = 50 * 1024 * 1024
 
@@ -31,9 +32,10 @@ class _OpenFile:
     @property
     def journalled(self) -> JournalledFile:
         """What the journal keeps of it; the path is that of the file itself, links followed."""
-        found, path = os.fstat(self.descriptor), self.change.path.resolve()
+        device, inode = identity(os.fstat(self.descriptor))
+        path = self.change.path.resolve()
         change = replace(self.change, path=path, reason="", notes=())
-        return JournalledFile(change=change, device=found.st_dev, inode=found.st_ino)
+        return JournalledFile(change=change, device=device, inode=inode)
 
 
 def read_document(path: Path) -> bytes:
@@ -148,7 +150,7 @@ def _put_back(files: Sequence[_OpenFile], cause: BaseException, then: str) -> No
 @contextmanager
 def _opened(change: FileChange) -> Iterator[_OpenFile]:
     with refused(change.path):
-        descriptor = os.open(change.path, os.O_RDWR | os.O_CLOEXEC)
+        descriptor = opened(change.path, os.O_RDWR)
     try:
         with refused(change.path):
             found = content_of(descriptor)
@@ -167,15 +169,14 @@ def _refuse_one_file_twice(files: Sequence[_OpenFile]) -> None:
     """Raise DocumentError if two paths are one file: the second write would undo the first."""
     seen: dict[tuple[int, int], Path] = {}
     for file in files:
-        found = os.fstat(file.descriptor)
-        identity = (found.st_dev, found.st_ino)
-        if identity in seen:
+        which = identity(os.fstat(file.descriptor))
+        if which in seen:
             raise DocumentError(
-                f"{seen[identity]} and {file.change.path} are one and the same file",
+                f"{seen[which]} and {file.change.path} are one and the same file",
                 where=str(file.change.path),
                 fix="give the dashboard and the rules file, each by its own path",
             )
-        seen[identity] = file.change.path
+        seen[which] = file.change.path
 
 
 def _links_followed(changes: Sequence[FileChange]) -> Iterator[str]:
@@ -191,6 +192,7 @@ def _refusal(path: Path, error: OSError) -> DocumentError:
         errno.EPERM: "run as the user who owns the file, or give yourself write permission",
         errno.EROFS: "run on the host where the file is writable: a container sees it read-only",
         errno.EISDIR: "give the path of the file itself",
+        errno.EBUSY: "close that program, then run the command again",
         errno.ENOSPC: "make room on the disk, then run the command again",
     }
     seen = f"{error.strerror}; the file is as it was"

@@ -11,12 +11,15 @@ In place, three things happen in this order, and putting back is the same three 
 import errno
 import os
 
+from runbook import platforms
+from runbook.platforms import read_at, sync
+
 
 def content_of(descriptor: int) -> bytes:
     """Everything in an open file, wherever it stands."""
     pieces: list[bytes] = []
     at = 0
-    while piece := os.pread(descriptor, os.fstat(descriptor).st_size - at, at):
+    while piece := read_at(descriptor, os.fstat(descriptor).st_size - at, at):
         pieces.append(piece)
         at += len(piece)
     return b"".join(pieces)
@@ -27,7 +30,7 @@ def grow(descriptor: int, goal: bytes) -> None:
     size = os.fstat(descriptor).st_size
     if size < len(goal):
         write_at(descriptor, goal[size:], size)
-        os.fsync(descriptor)
+        sync(descriptor)
 
 
 def overwrite(descriptor: int, goal: bytes) -> None:
@@ -36,11 +39,11 @@ def overwrite(descriptor: int, goal: bytes) -> None:
     start, end = differing(found, goal)
     if start < end:
         write_at(descriptor, goal[start:end], start)
-        os.fsync(descriptor)
+        sync(descriptor)
     if content_of(descriptor)[: len(goal)] != goal:
         raise OSError(errno.EIO, "what was read back is not what was written")
     os.ftruncate(descriptor, len(goal))
-    os.fsync(descriptor)
+    sync(descriptor)
 
 
 def restore(descriptor: int, before: bytes) -> None:
@@ -60,7 +63,7 @@ def write_at(descriptor: int, content: bytes, at: int) -> None:
     """Write all of it: the system may take less than it is given."""
     rest = memoryview(content)
     while rest:
-        taken = os.pwrite(descriptor, rest, at)
+        taken = platforms.write_at(descriptor, rest, at)
         rest, at = rest[taken:], at + taken
 
 

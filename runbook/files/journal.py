@@ -4,16 +4,15 @@ An entry is one file. It appears under its name only when it is whole (written a
 holds a lock on it that the kernel drops with the process: an entry that nobody holds was left by a crash.
 """
 
-import fcntl
 import hashlib
 import os
+import secrets
 import stat
 from base64 import b64decode
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import mkstemp
 from typing import Any
 
 import msgspec
@@ -21,7 +20,19 @@ import msgspec
 from runbook.errors import DocumentError
 from runbook.files.file_change import FileChange
 from runbook.files.in_place import content_of, write_at
-from runbook.locks import holder
+from runbook.locks import is_held
+from runbook.platforms import (
+    NOFOLLOW,
+    folder_lock,
+    lists_locks,
+    lock,
+    opened,
+    remove,
+    restrict,
+    sync,
+    sync_folder,
+    try_lock,
+)
 from runbook.private_paths import private_file, private_folder, refuse_foreign
 
 _WHOLE, _BEGUN, _LEFT = ".entry", ".tmp", ".left"
@@ -46,9 +57,10 @@ class Entry:
 
     def remove(self) -> None:
         """Forget the entry: its files are whole. Raises OSError, then it stays."""
-        self.path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            remove(self.path)
         with suppress(OSError):  # an entry that a power cut brings back finds its files whole
-            _sync_folder(self.path.parent)
+            sync_folder(self.path.parent)
 
     def put_aside(self) -> Path:
         """Keep old and new bytes of every file, as files, where recovery does not look; return that folder.
@@ -65,8 +77,8 @@ class Entry:
             self.remove()
         else:
             self.path.rename(kept / self.path.name)
-        _sync_folder(kept)
-        _sync_folder(kept.parent)
+        sync_folder(kept)
+        sync_folder(kept.parent)
         return kept
 
 
@@ -77,21 +89,22 @@ def entered(folder: Path, files: Sequence[JournalledFile]) -> Iterator[Entry]:
     Raises OSError, and RunbookError for a folder of another user, with nothing left behind.
     """
     _make(folder)
-    with _still(folder):
-        descriptor, name = mkstemp(suffix=_BEGUN, dir=folder)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-    begun = Path(name)
+    begun = folder / f"{secrets.token_hex(8)}{_BEGUN}"
+    with folder_lock(folder):  # a new entry has no lock yet
+        descriptor = opened(begun, os.O_RDWR | os.O_CREAT | os.O_EXCL, _OWNER_ONLY)
+        lock(descriptor)
     try:
         try:
-            os.fchmod(descriptor, _OWNER_ONLY)  # the umask may have taken even our own rights
+            restrict(descriptor, _OWNER_ONLY)  # the umask may have taken even our own rights
             write_at(descriptor, _written(files), 0)
-            os.fsync(descriptor)
+            sync(descriptor)
             entry = Entry(path=begun.with_suffix(_WHOLE), files=tuple(files))
             begun.rename(entry.path)
-            _sync_folder(folder)
+            sync_folder(folder)
         except BaseException:
-            begun.unlink(missing_ok=True)
-            begun.with_suffix(_WHOLE).unlink(missing_ok=True)
+            for path in (begun, begun.with_suffix(_WHOLE)):
+                with suppress(FileNotFoundError):
+                    remove(path)
             raise
         yield entry
     finally:
@@ -107,35 +120,32 @@ def abandoned(folder: Path) -> Iterator[Entry]:
     if not folder.is_dir():
         return
     private_folder(folder)
-    with _still(folder):
+    with folder_lock(folder):
         for path in folder.glob(f"*{_BEGUN}"):
             with _opened(path) as descriptor:
-                if _is_free(descriptor):
-                    path.unlink(missing_ok=True)
+                if try_lock(descriptor):
+                    remove(path)
     for path in sorted(folder.glob(f"*{_WHOLE}")):
         with suppress(FileNotFoundError), _opened(path) as descriptor:
-            if _is_free(descriptor) and path.exists():
+            with folder_lock(folder):  # who only looks may hold it for a moment
+                is_ours = try_lock(descriptor)
+            if is_ours and path.exists():
                 yield Entry(path=path, files=_read(descriptor))
 
 
 def unfinished(folder: Path) -> tuple[Path, ...]:
-    """The entries that nobody holds now, for who only looks: nothing is locked, removed or read."""
-    found = []
-    for path in folder.glob(f"*{_WHOLE}"):
-        with suppress(FileNotFoundError):
-            found += [] if holder(path) else [path]
-    return tuple(sorted(found))
+    """The entries that nobody holds now, for who only looks: nothing is removed or read.
 
-
-@contextmanager
-def _still(folder: Path) -> Iterator[None]:
-    """Hold the folder for the moment in which a new entry has no lock yet."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+    Nothing is locked either, but where the system does not list locks: there, for a moment in which nobody else looks.
+    """
+    if not (found := sorted(folder.glob(f"*{_WHOLE}"))):
+        return ()
+    free = []
+    with nullcontext() if lists_locks() else folder_lock(folder):
+        for path in found:
+            with suppress(FileNotFoundError):
+                free += [] if is_held(path) else [path]
+    return tuple(free)
 
 
 @contextmanager
@@ -151,20 +161,11 @@ def _opened(path: Path) -> Iterator[int]:
     refuse_foreign(path)
     if stat.S_IMODE(found.st_mode) != _OWNER_ONLY:
         path.chmod(_OWNER_ONLY)
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    descriptor = opened(path, os.O_RDONLY | NOFOLLOW)
     try:
         yield descriptor
     finally:
         os.close(descriptor)
-
-
-def _is_free(descriptor: int) -> bool:
-    """Whether nobody else holds an entry; from now on we do, until the file is closed."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _written(files: Sequence[JournalledFile]) -> bytes:
@@ -196,7 +197,7 @@ def _path_from_bytes(_kind: type, written: Any) -> Path:  # noqa: ANN401 - msgsp
 def _write_file(path: Path, content: bytes) -> None:
     with private_file(path, os.O_TRUNC) as descriptor:
         write_at(descriptor, content, 0)
-        os.fsync(descriptor)
+        sync(descriptor)
 
 
 def _make(folder: Path) -> None:
@@ -204,14 +205,5 @@ def _make(folder: Path) -> None:
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     for path in reversed(missing):
         private_folder(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     private_folder(folder)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a new, renamed or removed name last."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

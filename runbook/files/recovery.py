@@ -15,6 +15,7 @@ from typing import Literal
 from runbook.files.file_io import refused
 from runbook.files.in_place import content_of, is_torn, restore
 from runbook.files.journal import Entry, JournalledFile, abandoned
+from runbook.platforms import NOFOLLOW, NONBLOCK, identity, opened
 
 State = Literal["before", "after", "torn", "changed", "replaced", "gone"]
 Outcome = Literal["undone", "completed", "left"]
@@ -118,7 +119,7 @@ def _opened(file: JournalledFile, how: int) -> Iterator[int | None]:
     if os.path.realpath(path) != str(path) or not _is_recorded(file, path.lstat()):
         yield None
         return
-    descriptor = os.open(path, how | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    descriptor = opened(path, how | NOFOLLOW | NONBLOCK)
     try:
         yield descriptor if _is_recorded(file, os.fstat(descriptor)) else None
     finally:
@@ -126,4 +127,4 @@ def _opened(file: JournalledFile, how: int) -> Iterator[int | None]:
 
 
 def _is_recorded(file: JournalledFile, found: os.stat_result) -> bool:
-    return stat.S_ISREG(found.st_mode) and (found.st_dev, found.st_ino) == (file.device, file.inode)
+    return stat.S_ISREG(found.st_mode) and identity(found) == (file.device, file.inode)

@@ -60,7 +60,8 @@ def _said_by_promtool(content: bytes, promtool: str) -> str:
             done = subprocess.run(
                 [program, "check", "rules", str(path)],
                 capture_output=True,
-                text=True,
+                encoding="utf-8",
+                errors="replace",
                 timeout=_PROMTOOL_S,
                 check=False,
             )

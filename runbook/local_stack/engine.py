@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from runbook.errors import RunbookError, UsageError
+from runbook.shell import install
 
 _LAST_LINES = 8
 _COMPOSE = (("docker", "compose"), ("docker-compose",))
@@ -22,8 +23,14 @@ def docker(*arguments: str, with_errors: bool = False) -> str:
     Raises RunbookError with its last lines, UsageError without Docker.
     """
     if shutil.which("docker") is None:
-        raise UsageError("There is no program docker", where="PATH", fix="apt-get install docker.io")
+        raise UsageError("There is no program docker", where="PATH", fix=_install())
     return run(("docker", *arguments), with_errors=with_errors)
+
+
+def _install() -> str:
+    return install(
+        apt="docker.io docker-compose", brew="docker docker-compose colima", windows="install Docker Desktop"
+    )
 
 
 def listed(kind: str, label: str) -> list[str]:
@@ -40,7 +47,7 @@ def compose_command() -> tuple[str, ...]:
     raise UsageError(
         "There is no Docker Compose",
         where="docker compose version, docker-compose version",
-        fix="apt-get install docker-compose",
+        fix=_install(),
     )
 
 
@@ -61,7 +68,8 @@ def run(
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT if with_errors else subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=_TIME_S,
             check=False,
         )

@@ -3,9 +3,7 @@
 Each of these is kept before it is done, so that `stack.mend` undoes it, also after an interrupt.
 """
 
-import os
 import shutil
-import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -52,13 +50,12 @@ class FaultInjector:
         return f"{name} was killed"
 
     def freeze(self, name: str) -> str:
-        """Stop a service with SIGSTOP: it accepts connections and answers none."""
-        pid = self._status(name).pid
-        if pid is None:
+        """Suspend a service (SIGSTOP): it accepts connections and answers none."""
+        if not self._status(name).running:
             raise RunbookError(f"{name} does not run", where=str(self.layout.root), fix=inv("stack.up"))
         self.injected.add(InjectedFault(what=f"froze {name}", stop=name))
-        os.kill(pid, signal.SIGSTOP)
-        return f"{name} was stopped by SIGSTOP"
+        self._launcher.suspend(name)
+        return f"{name} was suspended"
 
     def restart(
         self, name: str, *arguments: str, environment: Mapping[str, str] | None = None, wait: bool = True

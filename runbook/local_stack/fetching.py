@@ -1,6 +1,5 @@
 """Programs that the machine lacks, fetched once into a cache: whoever comes second finds them there."""
 
-import fcntl
 import os
 import subprocess
 import tempfile
@@ -9,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from runbook.errors import RunbookError
+from runbook.platforms import lock
 
 _FETCH_S = 600
 _LAST_LINES = 5
@@ -45,7 +45,8 @@ def run_fetcher(command: Sequence[str], directory: Path, *, what: str, fix: str)
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=_FETCH_S,
             check=False,
         )
@@ -60,5 +61,5 @@ def run_fetcher(command: Sequence[str], directory: Path, *, what: str, fix: str)
 def _locked(path: Path) -> Iterator[None]:
     """Wait for the lock; the kernel drops it with the process, however it ends."""
     with path.open("ab") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        lock(file.fileno())
         yield

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from runbook.local_stack.fetching import run_fetcher
 from runbook.local_stack.layout import Layout
-from runbook.local_stack.maven import INSTALL, JVM_OPTIONS, JavaProgram, found_java_program
+from runbook.local_stack.maven import JVM_OPTIONS, JavaProgram, found_java_program, install_java
 from runbook.local_stack.ports import Ports
 from runbook.local_stack.service_spec import ServiceSpec, inherited, local_url
 from runbook.systems.processes.launcher import Launch, write_private
@@ -93,7 +93,7 @@ def _built(java: Path, folder: Path) -> Path:
     """Let Keycloak generate its start-up code once, which `start-dev` does at each first start (measured: 15 s)."""
     [distribution] = folder.iterdir()
     command = ("env", f"JAVA={java}", "sh", "bin/kc.sh", "build", "--db=dev-mem")
-    run_fetcher(command, distribution, what="Keycloak's start-up code", fix=f"see the lines above, or {INSTALL}")
+    run_fetcher(command, distribution, what="Keycloak's start-up code", fix=f"see the lines above, or {install_java()}")
     return distribution
 
 

@@ -12,8 +12,8 @@ from xml.etree import ElementTree as ET
 
 from runbook.errors import RunbookError
 from runbook.local_stack.fetching import cache_root, fetched_once, run_fetcher
+from runbook.shell import install
 
-INSTALL = "apt-get install default-jre-headless maven"
 JVM_MIB = 512
 # Up in seconds instead of fast for hours: the first compiler only, and the collector with the least threads.
 JVM_OPTIONS = (f"-Xmx{JVM_MIB}m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Duser.timezone=UTC")
@@ -73,18 +73,24 @@ def pinned_version(pom: Path) -> str:
     return version
 
 
+def install_java() -> str:
+    """Return how Java and Maven are installed here."""
+    windows = "winget install EclipseAdoptium.Temurin.21.JRE, and Maven by hand (maven.apache.org)"
+    return install(apt="default-jre-headless maven", brew="openjdk maven", windows=windows)
+
+
 def found_java() -> Path:
     """Return the Java of JAVA_HOME, else of PATH. Raises RunbookError if there is none, or an old one."""
     home = os.environ.get("JAVA_HOME")
     path = shutil.which("java", path=Path(home) / "bin") if home else shutil.which("java")
     if path is None:
-        raise RunbookError("Java is not here", where=f"JAVA_HOME={home}" if home else "PATH", fix=INSTALL)
+        raise RunbookError("Java is not here", where=f"JAVA_HOME={home}" if home else "PATH", fix=install_java())
     version = _java_version(path)
     if version < _JAVA_AT_LEAST:
         raise RunbookError(
             f"Java {version} is too old: {_JAVA_AT_LEAST} or newer is needed",
             where=path,
-            fix=f"{INSTALL}, or set JAVA_HOME",
+            fix=f"{install_java()}, or set JAVA_HOME",
         )
     return Path(path).absolute()
 
@@ -93,19 +99,27 @@ def _java_version(java: str) -> int:
     """Return 17 for 17.0.15, and 8 for 1.8.0."""
     try:
         done = subprocess.run(
-            (java, "-version"), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_ANSWER_S, check=False
+            (java, "-version"),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=_ANSWER_S,
+            check=False,
         )
         said = done.stderr.strip()
     except (OSError, subprocess.TimeoutExpired) as error:
         said = str(error)
     found = re.search(r'version "(?:1\.)?(\d+)', said)
     if not found:
-        raise RunbookError(f"Java does not say its version: {said}", where=f"{java} -version", fix=INSTALL)
+        raise RunbookError(f"Java does not say its version: {said}", where=f"{java} -version", fix=install_java())
     return int(found[1])
 
 
 def _maven(name: str) -> str:
     maven = shutil.which("mvn")
     if maven is None:
-        raise RunbookError(f"{name} is not in the cache, and Maven is not here to fetch it", where="PATH", fix=INSTALL)
+        raise RunbookError(
+            f"{name} is not in the cache, and Maven is not here to fetch it", where="PATH", fix=install_java()
+        )
     return maven

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Self
 
 from runbook.errors import RunbookError
+from runbook.platforms import claim_alone
+from runbook.shell import show_listeners
 
 # Below the ports that systems hand to outgoing connections (Linux from 32768, macOS from 49152): a service that is
 # started again finds its port free.
@@ -40,14 +42,14 @@ class Ports:
             raise RunbookError(
                 "No free port was found",
                 where=f"127.0.0.1, ports {_CHOICE.start} to {_CHOICE.stop - 1}",
-                fix="end what listens there: ss -ltn",
+                fix=f"end what listens there: {show_listeners()}",
             ) from None
 
 
 def is_taken(port: int) -> bool:
     """Tell whether something listens on 127.0.0.1:port; connections that were closed just now do not count."""
     with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        claim_alone(probe)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:

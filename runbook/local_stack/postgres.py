@@ -4,8 +4,6 @@ PostgreSQL refuses to run as root. Started by root, it runs as the account `post
 able to reach the stack's folder: it gets its data folder as an open file descriptor.
 """
 
-import os
-import pwd
 import re
 import secrets
 import shutil
@@ -19,9 +17,10 @@ from runbook.errors import RunbookError
 from runbook.local_stack.layout import Layout
 from runbook.local_stack.ports import Ports
 from runbook.local_stack.service_spec import ServiceSpec, inherited
+from runbook.platforms import account, is_root
+from runbook.shell import install
 from runbook.systems.processes.launcher import Launch, write_private
 
-INSTALL = "apt-get install postgresql"
 ROLE = "aetherlink"
 APEXFLOW, JOURNAL = "apexflow", "crm_events"
 _DEBIAN = Path("/usr/lib/postgresql")
@@ -65,15 +64,20 @@ class Postgres:
     account: tuple[int, int] | None
 
 
+def install_postgres() -> str:
+    """Return how PostgreSQL is installed here."""
+    return install(apt="postgresql", brew="postgresql", windows="winget install PostgreSQL.PostgreSQL.17")
+
+
 def found_postgres() -> Postgres:
     """Find the server on PATH, else where Debian puts it. Raises RunbookError."""
     server = shutil.which("postgres") or _newest_of_debian()
     if server is None:
-        raise RunbookError("PostgreSQL is not here", where=f"PATH, {_DEBIAN}/*/bin", fix=INSTALL)
+        raise RunbookError("PostgreSQL is not here", where=f"PATH, {_DEBIAN}/*/bin", fix=install_postgres())
     programs = Path(server).resolve().parent
     if not (programs / "initdb").exists():
-        raise RunbookError("PostgreSQL is not complete: initdb is missing", where=str(programs), fix=INSTALL)
-    return Postgres(programs=programs, version=_version(server), account=_account() if os.geteuid() == 0 else None)
+        raise RunbookError("PostgreSQL is not complete: initdb is missing", where=str(programs), fix=install_postgres())
+    return Postgres(programs=programs, version=_version(server), account=_account() if is_root() else None)
 
 
 def prepare_postgres(layout: Layout, ports: Ports, program: Postgres) -> None:
@@ -81,7 +85,7 @@ def prepare_postgres(layout: Layout, ports: Ports, program: Postgres) -> None:
     data = _data(layout)
     data.mkdir(mode=0o700)
     if program.account:
-        os.chown(data, *program.account)
+        shutil.chown(data, *program.account)
     password = secrets.token_hex()
     write_private(layout.database_password, password.encode())
     write_private(layout.journal_dsn, database_url(ports, JOURNAL, password).encode())
@@ -140,11 +144,17 @@ def _newest_of_debian() -> str | None:
 
 def _version(server: str) -> str:
     done = subprocess.run(
-        (server, "--version"), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_ANSWER_S, check=False
+        (server, "--version"),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        timeout=_ANSWER_S,
+        check=False,
     )
     found = re.search(r"\d+(?:\.\d+)*", done.stdout)
     if not found:
-        raise RunbookError("PostgreSQL does not say its version", where=f"{server} --version", fix=INSTALL)
+        raise RunbookError("PostgreSQL does not say its version", where=f"{server} --version", fix=install_postgres())
     return found[0]
 
 
@@ -156,10 +166,9 @@ def _account() -> tuple[int, int]:
             where="PATH",
             fix="apt-get install util-linux, or do not run as root",
         )
-    known = {entry.pw_name: (entry.pw_uid, entry.pw_gid) for entry in pwd.getpwall()}
     for name in _ACCOUNTS:
-        if name in known:
-            return known[name]
+        if known := account(name):
+            return known
     raise RunbookError(
         "PostgreSQL refuses to run as root, and there is no account to run it as",
         where=f"accounts {' and '.join(_ACCOUNTS)}",

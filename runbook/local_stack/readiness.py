@@ -4,7 +4,8 @@ import http.client
 import socket
 from http import HTTPStatus
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from runbook.local_stack.kafka import missing_metadata
 from runbook.local_stack.postgres import missing_login
@@ -37,7 +38,7 @@ def missing_for(ready: str) -> str:
 
 def file_of(ready: str) -> Path:
     """Return the path of a file:// address."""
-    return Path(unquote(urlsplit(ready).path))
+    return Path(url2pathname(urlsplit(ready).path))
 
 
 def _http(host: str, port: int, path: str, ready: str) -> str:

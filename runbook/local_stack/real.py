@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from runbook import platforms
 from runbook.errors import RunbookError, UsageError
+from runbook.invocation import inv
 from runbook.local_stack.kafka import found_kafka, prepare_kafka
 from runbook.local_stack.keycloak import found_keycloak, prepare_keycloak
 from runbook.local_stack.layout import Layout
@@ -68,16 +70,27 @@ def found_programs(real: frozenset[str], says: Says) -> Programs:
             where="stack.up",
             fix=f"choose from {', '.join(sorted(REAL))}",
         )
-    return Programs(**{name: _FINDERS[name](says) for name in sorted(real)})
+    return Programs(**{name: _found(name, says) for name in sorted(real)})
 
 
 def all_there_is(says: Says) -> frozenset[str]:
     """Return the names of the real programs that are here or can be fetched, and say what is missing for the others."""
     there = set()
-    for name, find in _FINDERS.items():
+    for name in _FINDERS:
         try:
-            find(says)
+            _found(name, says)
             there.add(name)
         except RunbookError as error:
             says(f"no real {name}: {error.seen} ({error.fix})")
     return frozenset(there)
+
+
+def _found(name: str, says: Says) -> Any:  # noqa: ANN401 - a JavaProgram or Postgres
+    """Return a program that can be started here. Raises RunbookError."""
+    if not platforms.SHELL.exists():
+        raise RunbookError(
+            f"The real {name} of the local stack is started by a POSIX shell, and there is none",
+            where=str(platforms.SHELL),
+            fix=f"use the stand-in ({inv('stack.up')}), containers ({inv('stack.up --docker')}), or Linux in WSL",
+        )
+    return _FINDERS[name](says)

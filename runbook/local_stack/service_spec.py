@@ -12,7 +12,11 @@ Kind = Literal["real", "stand-in"]
 
 TOPICS = ("apexflow.leads.created", "apexflow.jobs.created")
 PARTITIONS = 4
-_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR")  # nothing else: what is exported for production stays out
+# Nothing else: what is exported for production stays out. Windows starts no program without the second line.
+_INHERITED = (
+    *("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR"),
+    *("SYSTEMROOT", "COMSPEC", "PATHEXT", "TEMP", "USERPROFILE", "APPDATA", "LOCALAPPDATA"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

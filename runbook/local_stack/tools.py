@@ -9,9 +9,11 @@ from pathlib import Path
 
 from runbook.errors import RunbookError, UsageError
 from runbook.local_stack.fetching import cache_root, fetched_once, run_fetcher
+from runbook.platforms import is_root
+from runbook.shell import install
 
 _PACKAGES = ("prometheus", "prometheus-alertmanager")
-_INSTALL = "install prometheus and alertmanager, or set PROMETHEUS and ALERTMANAGER to the programs"
+_NAMED = "set PROMETHEUS and ALERTMANAGER to the programs"
 # Debian's programs read their templates and pages from this folder, by an absolute path. The unpacked copy gets a
 # relative one of the same length, and is started in the folder where the packages are unpacked.
 _ABSOLUTE, _RELATIVE = b"/usr/share/prometheus/", b"usr/share/prometheus//"
@@ -43,7 +45,7 @@ def found_tools(says: Callable[[str], None]) -> Tools:
         raise RunbookError(
             "The unpacked packages hold no Prometheus or no Alertmanager",
             where=str(cached),
-            fix=f"rm -r {cache_folder()}, then again; or {_INSTALL}",
+            fix=f"remove the folder {cache_folder()}, then again; or {_install()}",
         )
     return Tools(
         prometheus=prometheus,
@@ -57,6 +59,12 @@ def found_tools(says: Callable[[str], None]) -> Tools:
 def cache_folder() -> Path:
     """Return where the packages are unpacked: one folder per kind of machine, since a home may be shared."""
     return cache_root() / f"packages-{platform.system()}-{platform.machine()}"
+
+
+def _install() -> str:
+    windows = "download both (prometheus.io/download), unpack them, and put their folders on PATH"
+    how = install(apt="prometheus prometheus-alertmanager", brew="prometheus alertmanager", windows=windows)
+    return f"{how}, or {_NAMED}"
 
 
 def _found(tool: str, cached: Path) -> Path | None:
@@ -86,7 +94,7 @@ def _fetch(destination: Path, says: Callable[[str], None]) -> None:
         raise RunbookError(
             "Prometheus and Alertmanager are not here, and cannot be fetched: there is no apt-get",
             where="PATH",
-            fix=_INSTALL,
+            fix=_install(),
         )
 
     def fill(scratch: Path) -> Path:
@@ -101,9 +109,7 @@ def _unpacked(scratch: Path) -> Path:
     for folder in ("state/lists/partial", "cache/archives/partial", "root"):
         (scratch / folder).mkdir(parents=True)
     options = ("-qq", "-o", f"Dir::State={scratch}/state", "-o", f"Dir::Cache={scratch}/cache")
-    user = (
-        ("-o", "APT::Sandbox::User=root") if os.geteuid() == 0 else ()
-    )  # else _apt, who cannot see the scratch folder
+    user = ("-o", "APT::Sandbox::User=root") if is_root() else ()  # else _apt, who cannot see the scratch folder
     _run(("apt-get", *options, *user, "update"), scratch)
     _run(("apt-get", *options, *user, "download", *_PACKAGES), scratch)
     for package in sorted(scratch.glob("*.deb")):
@@ -114,4 +120,4 @@ def _unpacked(scratch: Path) -> Path:
 
 
 def _run(command: tuple[str, ...], directory: Path) -> None:
-    run_fetcher(command, directory, what="The packages", fix=_INSTALL)
+    run_fetcher(command, directory, what="The packages", fix=_install())

@@ -8,13 +8,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from runbook.platforms import may_pass, sync_folder
 from runbook.private_paths import private_folder
-from runbook.runs.run_files import sync_folder, writing
+from runbook.runs.run_files import writing
 from runbook.runs.run_log import BEGIN, FORMAT, RunLog
+from runbook.waiting import Pending, wait_until
 
 UNBEGUN: Final = ".begins-"
 """How the folder of a run is named until its first event is in it."""
 
+_RENAMED_S: Final = 3.0
 _TAKEN: Final = frozenset({errno.EEXIST, errno.ENOTEMPTY})
 
 
@@ -41,14 +44,19 @@ def begin_run(state_dir: Path, *, task: str, target: str) -> RunLog:
 
 
 def _named(unbegun: Path) -> Path:
-    """Give a folder the name of this moment. Raises OSError."""
-    while True:
+    """Give a folder the name of the moment at which that is possible. Raises OSError, and WaitError on Windows."""
+
+    def named() -> Path | Pending:
         now = datetime.now(UTC)
         folder = unbegun.with_name(f"{now:%Y%m%d-%H%M%S}-{now.microsecond * 0x10000 // 1_000_000:04x}")
         try:
             unbegun.rename(folder)
-        except OSError as error:  # another run began within the same 15 microseconds
-            if error.errno not in _TAKEN:
+        except OSError as error:  # another run began within the same 15 microseconds, or see may_pass
+            if error.errno not in _TAKEN and not may_pass(error):
                 raise
-        else:
-            return folder
+            return Pending(error.strerror or "not yet")
+        return folder
+
+    fix = "close what has this folder open, then run the command again"
+    what = "A folder of its own for this run"
+    return wait_until(named, what=what, deadline_s=_RENAMED_S, where=str(unbegun), fix=fix, every_s=0.001)

@@ -1,6 +1,5 @@
 """Old runs removed: those that are too many or too old, and that no later command needs."""
 
-import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from runbook.errors import RunbookError
+from runbook.platforms import is_alive
 from runbook.runs.new_run import UNBEGUN
 from runbook.runs.run_history import Fits, all_runs, holds, is_change, write_outcome
 from runbook.runs.run_log import REPLACES, RESULT, TRAFFIC, RunEvent, RunLog
@@ -118,15 +118,7 @@ def _is_older(run_log: RunLog, kept: RunsSettings, now: datetime) -> bool:
 
 def _is_alive(pid: object) -> bool:
     """Whether a process of that id runs here; that it is the same one is not known."""
-    if not isinstance(pid, int) or pid <= 0:
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
+    return isinstance(pid, int) and pid > 0 and is_alive(pid)
 
 
 def _remove(folder: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from runbook.errors import RunbookError
 from runbook.invocation import inv
+from runbook.platforms import sync
 
 
 @contextmanager
@@ -27,16 +28,7 @@ def write_all(descriptor: int, content: bytes) -> None:
     rest = memoryview(content)
     while rest:
         rest = rest[os.write(descriptor, rest) :]
-    os.fsync(descriptor)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a new name in a folder last. Raises OSError."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(descriptor)
 
 
 def altered(where: str) -> RunbookError:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from runbook.platforms import sync
 from runbook.private_paths import private_file
 
 HEAD_FILE: Final = "last"
@@ -44,7 +45,7 @@ def write_head(folder: Path, head: RunHead, *, durable: bool) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         if durable:
             with suppress(OSError):  # the line that it tells of is on the disk
-                os.fsync(descriptor)
+                sync(descriptor)
 
 
 def read_head(folder: Path) -> RunHead | None:

@@ -20,8 +20,9 @@ import msgspec
 
 from runbook.errors import FOREIGN, RunbookError
 from runbook.interrupts import uninterrupted
+from runbook.platforms import sync_folder
 from runbook.private_paths import private_file, private_folder, refuse_foreign
-from runbook.runs.run_files import altered, damaged, sync_folder, write_all, writing
+from runbook.runs.run_files import altered, damaged, write_all, writing
 from runbook.runs.run_head import HEAD_FILE, START, RunHead, read_head, write_head
 
 BEGIN: Final = "begin"

@@ -1,7 +1,6 @@
 """What is wrong with a setting, in plain words: what it must be, where it was given, and an example."""
 
 import json
-import shlex
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
@@ -12,6 +11,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from runbook.errors import UsageError
+from runbook.shell import quoted
 from runbook.systems.setting_sources import Source, TomlTable
 from runbook.systems.settings_group import Given, Group, is_secret
 
@@ -114,7 +114,7 @@ def _kind(info: FieldInfo) -> Any:  # noqa: ANN401 - types have none
 
 
 def _in_a_shell(value: object) -> str:
-    return shlex.quote(value if isinstance(value, str) else json.dumps(value))
+    return quoted(value if isinstance(value, str) else json.dumps(value))
 
 
 def in_toml(value: object) -> str:

@@ -5,7 +5,6 @@ then counts and positions are older *together*, and the missing messages are rea
 the writer. The file must be on a local disk: WAL does not work over a network (sqlite.org/wal.html).
 """
 
-import fcntl
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
@@ -27,6 +26,7 @@ from sink.journal.retention import RetentionLimits
 from sink.journal.sqlite_message_runs import message_run_rows
 from sink.journal.sqlite_reader import SqliteReader, connected
 from sink.journal.sqlite_schema import migrate
+from sink.platforms import acquired_lock
 
 _MAX_CACHED_IDS: Final = 100_000  # of counts: some 20 MB
 _COUNTS_WAL_BYTES: Final = 16 * 1024 * 1024  # without messages: written to the WAL between two checkpoints
@@ -215,16 +215,13 @@ class SqliteJournal:
         """
         path = self._path.with_name(self._path.name + ".lock")
         try:
-            lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            lock = acquired_lock(path)
         except OSError as error:
             raise JournalUnusableError(f"SINK_JOURNAL: cannot write {path}: {error.strerror}") from None
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lock)
+        if lock is None:
             raise JournalUnusableError(
                 f"SINK_JOURNAL: another sink uses {self._path}; several sinks share a postgresql:// journal"
-            ) from None
+            )
         return lock
 
     def _count_id(self, db: sqlite3.Connection, key: tuple[str, str]) -> int:

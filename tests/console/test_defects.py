@@ -1,5 +1,6 @@
 """An exception that nobody foresaw reaches the operator in three parts, and its trace reaches a file."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ def test_a_defect(tmp_path: Path) -> None:
     assert "test_defects.py" in found.where
     assert str(trace) in found.where
     assert "in fails" in trace.read_text()
-    assert trace.stat().st_mode & 0o077 == 0
+    assert sys.platform == "win32" or trace.stat().st_mode & 0o077 == 0
 
 
 def test_a_defect_keeps_no_variable(tmp_path: Path) -> None:

@@ -54,6 +54,7 @@ def test_reference_rules_gain_lines_and_lose_none() -> None:
     assert plan.before == RULES.read_bytes()
 
 
+@pytest.mark.posix("git where these tests run")
 @pytest.mark.parametrize(("file", "verbatim"), [("dashboard", False), ("dashboard", True), ("rules", False)])
 def test_the_diff_is_a_patch(tmp_path: Path, file: str, *, verbatim: bool) -> None:
     """What a dry run prints can be applied with git, byte order mark included, and gives the planned bytes."""

@@ -146,6 +146,7 @@ def test_the_diff_of_a_dry_run_is_that_of_the_change(seed: int) -> None:
             assert (change.before if change.is_empty else patched(change.before, change.diff())) == written
 
 
+@pytest.mark.posix("promtool where these tests run")
 def test_promtool_accepts_every_edited_rules_file(tmp_path: Path) -> None:
     """Prometheus's own checker, many files in one call; it accepts them before as well."""
     if PROMTOOL is None:

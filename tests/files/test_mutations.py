@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.posix("fork")]
 
 ROOT = Path(__file__).resolve().parents[2]
 EDITING = ("test_cases.py",)
@@ -42,7 +42,7 @@ MUTATIONS = [
     # What somebody else saved meanwhile is overwritten.
     ("file_io.py", "if found != change.before:", "if found is None:"),
     # A shorter file keeps the end of the longer one.
-    ("in_place.py", "os.ftruncate(descriptor, len(goal))", "os.fsync(descriptor)"),
+    ("in_place.py", "os.ftruncate(descriptor, len(goal))", "sync(descriptor)"),
     # A stranger's bytes count as ours.
     ("in_place.py", "return head[start:end] == new[start:end]", "return True"),
     # One file stays new while the other is old.
@@ -50,7 +50,7 @@ MUTATIONS = [
     # A path that leads to the file by a link, or to another file, is followed.
     ("recovery.py", "os.path.realpath(path) != str(path) or not _is_recorded(file, path.lstat())", "not path.exists()"),
     # The rights of an entry depend on the umask.
-    ("journal.py", "os.fchmod(descriptor, _OWNER_ONLY)", "os.fsync(descriptor)"),
+    ("journal.py", "restrict(descriptor, _OWNER_ONLY)", "sync(descriptor)"),
     # An entry that was altered is believed.
     ("journal.py", 'if hashlib.sha256(body).hexdigest().encode("ascii") != sha256:', "if not sha256:"),
 ]

@@ -35,6 +35,7 @@ def test_what_prometheus_takes_is_no_problem(content: str) -> None:
     assert rules_problem(content.encode(), NOBODY) == ""
 
 
+@pytest.mark.posix("programs that are text")
 @pytest.mark.parametrize("program", ["#!/bin/sh\necho 'bad expression'; exit 1\n", "\x7fELF of another machine"])
 def test_promtool_is_quoted_and_one_that_cannot_run_says_nothing(tmp_path: Path, program: str) -> None:
     promtool = tmp_path / "promtool"

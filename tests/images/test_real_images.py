@@ -13,7 +13,7 @@ import yaml
 
 from runbook.errors import RunbookError
 from runbook.local_stack import kafka, keycloak
-from runbook.local_stack.maven import INSTALL, pinned_version
+from runbook.local_stack.maven import install_java, pinned_version
 from runbook.local_stack.real import REAL
 from tests.images import real_images
 from tests.images.build import SQLITE, VARIABLES, built_images
@@ -47,7 +47,7 @@ def test_what_is_missing_is_said_with_its_package() -> None:
     for name in ("kafka", "keycloak"):
         with pytest.raises(RunbookError, match="Java is not here") as caught:
             real_image(name).look(print)
-        assert caught.value.fix == INSTALL
+        assert caught.value.fix == install_java()
 
 
 @pytest.mark.usefixtures("no_images", "no_java")
@@ -91,7 +91,7 @@ def test_builder_without_an_engine_says_so_and_prints_no_variable() -> None:
     done = builder("--real", "kafka")
 
     assert (done.returncode, done.stdout) == (4, "")
-    assert done.stderr == "There is no program docker\nPATH\nFix: apt-get install docker.io\n"
+    assert re.fullmatch(r"There is no program docker\nPATH\nFix: .*install docker\.io .*\n", done.stderr)
 
 
 def test_each_image_says_what_is_inside() -> None:

@@ -32,6 +32,14 @@ ctypes.CDLL(None).pthread_exit(None)
 """
 
 
+@pytest.fixture(params=["shell", "python"])
+def launcher(request: pytest.FixtureRequest, launcher: Launcher, monkeypatch: pytest.MonkeyPatch) -> Launcher:
+    """By the keeper of each kind: a shell, and Python where there is none."""
+    if request.param == "python":
+        monkeypatch.setattr("runbook.platforms.SHELL", Path("/nowhere/sh"))
+    return launcher
+
+
 def said(launcher: Launcher, name: str = "part") -> str:
     path = launcher.log_file(name)
     return path.read_text() if path.exists() else ""
@@ -39,6 +47,14 @@ def said(launcher: Launcher, name: str = "part") -> str:
 
 def is_said(launcher: Launcher, text: str, *, times: int = 1) -> bool:
     return said(launcher).count(text) == times
+
+
+@pytest.mark.parametrize("launcher", ["shell"], indirect=True)
+def test_a_part_is_nobodys_child(launcher: Launcher, program: Program) -> None:
+    """Nobody has to bury it; a keeper in Python is a child until its parent ends."""
+    record = launcher.start("part", program(SLEEPS))
+
+    assert os.getpid() not in [parent.pid for parent in psutil.Process(record.pid).parents()]
 
 
 def test_a_part_is_detached(launcher: Launcher, program: Program) -> None:
@@ -49,7 +65,6 @@ def test_a_part_is_detached(launcher: Launcher, program: Program) -> None:
     process = launcher.process(record)
     assert process is not None
     assert process.pid == record.pid
-    assert os.getpid() not in [parent.pid for parent in psutil.Process(record.pid).parents()]
 
 
 def test_output_of_every_start_is_in_one_log(launcher: Launcher, program: Program, until: Until) -> None:

@@ -17,7 +17,7 @@ import pytest
 from runbook.errors import RunbookError, UsageError
 from runbook.local_stack import postgres
 from runbook.local_stack.fetching import cache_root
-from runbook.local_stack.maven import INSTALL, found_java_program
+from runbook.local_stack.maven import found_java_program, install_java
 from runbook.local_stack.postgres import found_postgres, missing_login
 from runbook.local_stack.real import all_there_is, found_programs, wanted_real
 from runbook.local_stack.tools import found_tools
@@ -103,10 +103,19 @@ def test_nothing_is_here() -> None:
     said: list[str] = []
     assert all_there_is(said.append) == frozenset()
     assert said == [
-        f"no real kafka: Java is not here ({INSTALL})",
-        f"no real keycloak: Java is not here ({INSTALL})",
-        f"no real postgres: PostgreSQL is not here ({postgres.INSTALL})",
+        f"no real kafka: Java is not here ({install_java()})",
+        f"no real keycloak: Java is not here ({install_java()})",
+        f"no real postgres: PostgreSQL is not here ({postgres.install_postgres()})",
     ]
+
+
+@pytest.mark.usefixtures("bare")
+def test_without_a_shell_only_stand_ins_can_play(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on Windows: said before anything is fetched, with what can be used instead."""
+    monkeypatch.setattr("runbook.platforms.SHELL", Path("/nowhere/sh"))
+    with pytest.raises(RunbookError, match="started by a POSIX shell") as caught:
+        found_programs(frozenset({"kafka"}), print)
+    assert "stack.up --docker" in caught.value.fix
 
 
 @pytest.mark.parametrize(("version", "said"), [("11.0.27", "Java 11 is too old"), ("1.8.0_452", "Java 8 is too old")])
@@ -127,7 +136,7 @@ def test_java_without_maven(bare: Path, pom: Path) -> None:
     java(bare)
     with pytest.raises(RunbookError, match="Maven is not here to fetch it") as caught:
         found_java_program("Kafka", pom, says=print)
-    assert caught.value.fix == INSTALL
+    assert caught.value.fix == install_java()
 
 
 def test_what_was_fetched_is_never_fetched_again(bare: Path, pom: Path, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ def umask(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[int]:  # n
     os.umask(before)
 
 
+@pytest.mark.posix("umask")
 @pytest.mark.usefixtures("umask")
 def test_only_its_owner_can_read_what_is_made(tmp_path: Path) -> None:
     state_dir = tmp_path / ".runbook"
@@ -31,6 +32,7 @@ def test_only_its_owner_can_read_what_is_made(tmp_path: Path) -> None:
     assert rights(state_dir) == folders | dict.fromkeys(["record.jsonl", "last", copy.name], "-rw-------")
 
 
+@pytest.mark.posix("rights")
 def test_wider_rights_of_ours_are_taken_back(tmp_path: Path) -> None:
     """As earlier versions and careless umasks left them."""
     state_dir = tmp_path / ".runbook"

@@ -171,6 +171,7 @@ print([event.kind for event in open_run(Path(sys.argv[1]), run_log.run_id).event
 """
 
 
+@pytest.mark.posix("limits of a process")
 def test_a_full_disk_leaves_no_torn_line_in_the_middle(tmp_path: Path) -> None:
     """A limit of the kernel plays the full disk: the line that did not fit is gone, what follows it still holds."""
     done = subprocess.run([sys.executable, "-c", FULL, str(tmp_path)], capture_output=True, text=True, check=True)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -60,6 +61,8 @@ def program() -> Callable[[str], str]:
         path = os.environ.get(name.upper()) or shutil.which(name) or shutil.which(f"prometheus-{name}")
         if path and Path(path).exists():
             return path
+        if sys.platform == "win32":
+            pytest.skip(f"Windows has no {name} where these tests run")
         missing(f"{name} was not found: set {name.upper()} to it, or put it on PATH")
 
     return find

@@ -4,6 +4,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -133,7 +134,8 @@ class RawServer:
 
     def stop(self) -> None:
         self._ended.set()
-        self._listener.shutdown(socket.SHUT_RDWR)
+        with suppress(OSError):  # on Windows, closing is what ends `accept`
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for thread in self._threads:
             thread.join(timeout=5)

@@ -357,6 +357,7 @@ def test_answer_of_another_shape_is_an_error(engine: Engine, docker: DockerRunti
         docker.state(PROMETHEUS)
 
 
+@pytest.mark.posix("Unix sockets")
 @pytest.mark.outside
 def test_missing_socket_has_its_own_text(tmp_path: Path) -> None:
     with pytest.raises(UnreachableError, match="socket does not exist") as caught:
@@ -387,6 +388,7 @@ def ordinary_user(engine: Engine) -> Iterator[None]:
     os.seteuid(before)
 
 
+@pytest.mark.posix("Unix sockets")
 @pytest.mark.usefixtures("ordinary_user")
 def test_socket_without_permission_says_which_group(docker: DockerRuntime) -> None:
     """The engine runs, but its socket is for another group."""

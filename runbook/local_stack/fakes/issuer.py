@@ -26,11 +26,10 @@ from runbook.local_stack.fakes.serving import (
     Response,
     Route,
     Server,
-    hold_signals,
     json_response,
     routed,
-    wait_for_end,
 )
+from runbook.platforms import hold_signals, wait_for_end
 
 NAME = "issuer"
 USERS_VARIABLE = "STANDIN_USERS"

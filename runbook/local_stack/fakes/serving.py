@@ -6,7 +6,6 @@ a body, because those may carry a secret.
 
 import json
 import re
-import signal
 import socketserver
 import sys
 import threading
@@ -18,9 +17,10 @@ from types import MappingProxyType
 from typing import NoReturn, Self
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from runbook.platforms import claim_alone
+
 HOST = "127.0.0.1"
 JSON = "application/json"
-_END_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
 _SHUTDOWN_POLL_S = 0.1
 
 
@@ -108,19 +108,6 @@ def fail(name: str, problem: str) -> NoReturn:
     raise SystemExit(1)
 
 
-def hold_signals() -> None:
-    """Block the signals that end a stand-in, in this and every later thread, until `serve` waits for them.
-
-    A handler could interrupt any line, one that holds a lock included; a thread that waits for the signal cannot.
-    """
-    signal.pthread_sigmask(signal.SIG_BLOCK, _END_SIGNALS)
-
-
-def wait_for_end() -> None:
-    """Return once SIGTERM or SIGINT has arrived; `hold_signals` must have been called."""
-    signal.sigwait(_END_SIGNALS)
-
-
 class Server:
     """An HTTP server in a thread of its own; entering it starts it, leaving it stops it."""
 
@@ -152,10 +139,12 @@ class Server:
 
 
 class _HTTPServer(ThreadingHTTPServer):
+    allow_reuse_address = False  # see claim_alone
     request_queue_size = 128
 
     def server_bind(self) -> None:
         """Bind without HTTPServer's reverse look-up of the own address, which can take seconds without a DNS."""
+        claim_alone(self.socket)
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = HOST, self.server_address[1]
 

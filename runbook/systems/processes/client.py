@@ -9,6 +9,7 @@ import psutil
 
 from runbook.errors import RunbookError, UnreachableError
 from runbook.invocation import inv
+from runbook.shell import end_process, show_end
 from runbook.systems.log_file import follow_log, read_log
 from runbook.systems.processes.launcher import Launcher, ProcessRecord
 from runbook.systems.runtime import LogLine, Mount, PublishedPort, Service, ServiceState
@@ -97,11 +98,11 @@ class ProcessRuntime:
         record = self._launcher.record(service.name)
         if record is None or self._status(record) != "running":
             return inv(_UP)
-        return f"kill {record.pid}, then {inv(_UP)}"
+        return f"{end_process(record.pid)}, then {inv(_UP)}"
 
     def log_command(self, service: Service) -> str:
         """Return the command that shows its last lines."""
-        return f"tail -n 50 {self._launcher.log_file(service.name)}"
+        return show_end(self._launcher.log_file(service.name), 50)
 
     def _names(self) -> tuple[str, ...]:
         names = self._launcher.names()

@@ -7,15 +7,19 @@ folder's path in its environment: what a killed `stack.up` had no time to write 
 import contextlib
 import os
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO, Any, cast
 
 import msgspec
 import psutil
 
+from runbook import platforms
 from runbook.errors import RunbookError, WaitError
 from runbook.invocation import inv
+from runbook.platforms import detached
 from runbook.waiting import Pending, wait_until
 
 MARKER = "RUNBOOK_STACK"
@@ -28,7 +32,9 @@ _NOTE_S = 0.2  # the shell notes the exit code a moment after the end
 # An id is not given out again within two seconds of its first use: 32,768 others come first.
 _SAME_START_S = 2.0
 # The shell in the background is the parent that stays to write down the exit code, 128 + N after signal N. It says
-# the program's id on the pipe that `start` reads, and closes it; signals go to the program, never to the shell.
+# the program's id on the pipe that `start` reads, and closes it; signals go to the program, never to the shell. Where
+# there is no shell, as on Windows, Python does the same, with some megabytes for each program.
+_PYTHON_KEEPER = Path(__file__).with_name("keeper.py")
 _KEEPER = """
 log=$1 exit_file=$2; shift 2
 exec 2>>"$log"
@@ -92,17 +98,11 @@ class Launcher:
             Path(launch.announced_by).unlink(missing_ok=True)
         before = self.record(name)
         number = before.number + 1 if before else 1
-        keeper = ["/bin/sh", "-c", _KEEPER, "keeper", str(self.log_file(name)), str(self._exit_file(name, number))]
-        said = subprocess.run(
-            [*keeper, *launch.command],
-            cwd=launch.directory,
-            env={**launch.environment, **_read(launch.environment_files), MARKER: str(self.root)},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            start_new_session=True,
-            check=True,
+        pid = _kept(
+            [str(self.log_file(name)), str(self._exit_file(name, number)), *launch.command],
+            directory=launch.directory,
+            environment={**launch.environment, **_read(launch.environment_files), MARKER: str(self.root)},
         )
-        pid = int(said.stdout)
         record = ProcessRecord(name=name, launch=launch, pid=pid, started_at=_started_at(pid), number=number)
         write_private(self._record_file(name), msgspec.json.encode(record))
         return record
@@ -127,7 +127,7 @@ class Launcher:
         return None
 
     def stop(self, names: Iterable[str], *, timeout_s: float) -> None:
-        """End these side by side: SIGTERM, and SIGKILL for what is left after `timeout_s`."""
+        """End these side by side: SIGTERM, and SIGKILL for what is left after `timeout_s`. Windows has no SIGTERM."""
         records = (self.record(name) for name in names)
         _end([process for record in records if record and (process := self.process(record))], timeout_s)
 
@@ -137,6 +137,14 @@ class Launcher:
         process = self.process(record) if record else None
         if process:
             _kill([process])
+
+    def suspend(self, name: str) -> None:
+        """Stop it until it is resumed or ended: SIGSTOP. On Windows, so does what the launcher of a venv started."""
+        record = self.record(name)
+        process = self.process(record) if record else None
+        if process:
+            for one in (process, *(() if platforms.SHELL.exists() else process.children(recursive=True))):
+                one.suspend()
 
     def stop_strays(self, *, timeout_s: float) -> bool:
         """End every process of this user that carries the folder's path, recorded or not; tell if there was one.
@@ -159,9 +167,10 @@ class Launcher:
             return Pending("not noted")
 
     def _strays(self) -> Iterator[psutil.Process]:
+        us = psutil.Process().username()
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
-                is_ours = process.uids().real == os.getuid() and process.environ().get(MARKER) == str(self.root)
+                is_ours = process.username() == us and process.environ().get(MARKER) == str(self.root)
                 if is_ours and not _is_gone(process):
                     yield process
 
@@ -183,6 +192,24 @@ def write_private(path: Path, content: bytes) -> None:
     with open(draft, "wb", opener=lambda name, flags: os.open(name, flags, _OWNER_ONLY)) as file:
         file.write(content)
     draft.replace(path)
+
+
+def _kept(words: Sequence[str], *, directory: str, environment: Mapping[str, str]) -> int:
+    """Start a keeper, in a session of its own, and return the id of the program that it has started."""
+    options: dict[str, Any] = {
+        "cwd": directory,
+        "env": environment,
+        "stdin": subprocess.DEVNULL,
+        "stdout": subprocess.PIPE,
+    }
+    if platforms.SHELL.exists():
+        by_shell = [str(platforms.SHELL), "-c", _KEEPER, "keeper", *words]
+        return int(subprocess.run(by_shell, check=True, **options, **detached()).stdout)
+    by_python = [sys.executable, "-I", "-S", str(_PYTHON_KEEPER), *words]
+    keeper = subprocess.Popen(by_python, stderr=subprocess.DEVNULL, **options, **detached())
+    keeper.returncode = 0  # it stays when we have ended: nobody awaits it
+    with cast("IO[bytes]", keeper.stdout) as said:
+        return int(said.readline())
 
 
 def _read(files: Mapping[str, str]) -> dict[str, str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from runbook.errors import RunbookError
+from runbook.shell import show_end
 from runbook.systems.log_file import follow_log, read_log
 from runbook.systems.runtime import LogLine, Mount, PublishedPort, Service, ServiceState
 
@@ -82,7 +83,7 @@ class UnmanagedRuntime:
     def log_command(self, service: Service) -> str:
         """Return how its last lines are read."""
         path = self._logs.get(service.name)
-        return f"tail -n 100 {path}" if path else f"read the log of {service.name}, where it runs"
+        return show_end(path, 100) if path else f"read the log of {service.name}, where it runs"
 
     def _log(self, service: Service) -> Path:
         path = self._logs.get(service.name)

@@ -9,7 +9,8 @@ import subprocess
 from contextlib import closing
 
 from runbook.local_stack.fakes.broker.cluster import MockCluster
-from runbook.local_stack.fakes.serving import hold_signals, log, wait_for_end
+from runbook.local_stack.fakes.serving import log
+from runbook.platforms import hold_signals, wait_for_end
 
 TOPICS = {"apexflow.leads.created": 4, "apexflow.jobs.created": 4}
 INSIDE, OUTSIDE = 9092, 19092

@@ -21,12 +21,11 @@ from runbook.local_stack.fakes.serving import (
     Route,
     Server,
     fail,
-    hold_signals,
     json_response,
     log,
     routed,
-    wait_for_end,
 )
+from runbook.platforms import hold_signals, wait_for_end
 
 NAME = "broker"
 

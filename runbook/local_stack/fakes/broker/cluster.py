@@ -77,13 +77,14 @@ class MockCluster:
 
 
 def library_path() -> Path:
-    """Return the shared library inside the confluent-kafka wheel (Linux: beside the package; macOS: inside it)."""
+    """Return the shared library inside the confluent-kafka wheel (macOS: inside the package; else beside it)."""
     package = find_spec("confluent_kafka")
     if package is None or package.origin is None:
         raise MockClusterError("the package confluent-kafka is not installed")
     inside = Path(package.origin).parent
     beside = inside.parent / "confluent_kafka.libs"
-    for folder, pattern in ((beside, "librdkafka*.so*"), (inside / ".dylibs", "librdkafka*.dylib")):
+    places = ((beside, "librdkafka*.so*"), (beside, "librdkafka-*.dll"), (inside / ".dylibs", "librdkafka*.dylib"))
+    for folder, pattern in places:
         for path in sorted(folder.glob(pattern)):
             return path
     raise MockClusterError(f"no librdkafka shared library in {beside}: is confluent-kafka installed as a wheel?")

@@ -16,12 +16,11 @@ from runbook.local_stack.fakes.serving import (
     Request,
     Response,
     Server,
-    hold_signals,
     json_response,
     log,
     text_response,
-    wait_for_end,
 )
+from runbook.platforms import hold_signals, wait_for_end
 
 NAME = "gateway"
 _FORWARDED = ("accept", "content-type", "user-agent")

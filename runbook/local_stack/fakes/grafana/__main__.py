@@ -18,7 +18,8 @@ from runbook.local_stack.fakes.grafana.api import Api
 from runbook.local_stack.fakes.grafana.configuration import ConfigurationError, providers
 from runbook.local_stack.fakes.grafana.dashboards import Dashboards
 from runbook.local_stack.fakes.grafana.provisioning import Provisioner
-from runbook.local_stack.fakes.serving import Server, fail, hold_signals, wait_for_end
+from runbook.local_stack.fakes.serving import Server, fail
+from runbook.platforms import hold_signals, wait_for_end
 
 NAME = "grafana"
 
