@@ -85,7 +85,7 @@ class _Fields(dict[str, object]):
     """Shows a field of a text as its name in capitals, and a command as it is typed."""
 
     def __missing__(self, name: str) -> object:
-        return {"inv": _Command(), "prefix": "RUNBOOK_"}.get(name, name.upper())
+        return {"inv": _Command(), "setting": _Setting()}.get(name, name.upper())
 
 
 class _Command:
@@ -99,6 +99,11 @@ def needed_fields() -> Iterator[str]:
     yield "|---|---|---|"
     for need in NEEDS:
         yield f"| {need.fields} | {need.needed} | {need.reason} |"
+
+
+class _Setting:
+    def __format__(self, setting: str) -> str:
+        return f"RUNBOOK_{setting.replace('.', '_')}".upper()
 
 
 def sink_variables() -> Iterator[str]:

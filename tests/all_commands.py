@@ -17,6 +17,9 @@ from runbook.systems.kafka.client import Kafka
 
 TARGET: Final = "canary"
 COMMANDS: Final = (
+    "init --check",
+    "init --print",
+    "init --dry-run",
     "setup --yes --timeout 0.3",
     "setup --dry-run",
     "traffic --leads 1 --jobs 1 --timeout 0.3",

@@ -79,8 +79,14 @@ class Engine:
         inspection: dict[str, object] | None = None,
         labels: dict[str, str] | None = None,
         aliases: tuple[str, ...] = (),
+        image: str = "x",
+        mounts: dict[str, str] | None = None,
+        published: dict[int, int] | None = None,
     ) -> str:
-        """Have one more container; `aliases` are what legacy links call it in others, listed before its own name."""
+        """Have one more container; `aliases` are what legacy links call it in others, listed before its own name.
+
+        `mounts` are sources of bind mounts by destination, `published` ports of 127.0.0.1 by the port inside.
+        """
         number = f"{len(self.containers):064x}"
         labels = ({"com.docker.compose.service": service} if service else {}) | (labels or {})
         listed = {
@@ -89,10 +95,16 @@ class Engine:
             "State": state,
             "Created": created,
             "Labels": labels,
-            "Image": "x",
+            "Image": image,
+            "Mounts": [{"Type": "bind", "Source": one, "Destination": to} for to, one in (mounts or {}).items()],
         }
         self.containers.append(listed)
-        self.inspections[number] = inspected(status=state) | (inspection or {})
+        bindings = {
+            f"{inside}/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(port)}]
+            for inside, port in (published or {}).items()
+        }
+        network = {"NetworkSettings": {"Networks": {"aether": {}}, "Ports": bindings}} if published else {}
+        self.inspections[number] = inspected(status=state) | {"Mounts": listed["Mounts"]} | network | (inspection or {})
         return number
 
     def answer(self, method: str, path: str, query: dict[str, list[str]], body: bytes) -> Answer:

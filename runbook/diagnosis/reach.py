@@ -59,6 +59,7 @@ def port_check(
         diagnosis="{name} runs, and has no port {port} on {host}",
         sign="this host gets no answer, the container runs, and the engine maps no port to that address",
         fix="{fix}",
+        of_runtime=True,
         needs=needs or ("DOCKER_DOWN",),
         unless=(f"{hop}.WRONG_NETWORK",) if needs else (),
         run=run,
@@ -75,6 +76,7 @@ def network_check(hop: str, claim: str, run: Callable[[Facts], Finding], *needs:
         sign="a caller cannot resolve or reach its name, and their sets of networks are disjoint",
         fix="{fix}",
         needs=needs,
+        of_runtime=True,
         run=run,
     )
 

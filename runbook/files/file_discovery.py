@@ -135,6 +135,7 @@ def _in_folder(folder: Path | None) -> _Named:
 
 
 def _mounted_dashboard(target: Target, runtime: Runtime) -> Path:
+    _must_be_mountable(target, DASHBOARD)
     service = target.grafana.as_service
     mounts = runtime.mounts(service)
     for mount in mounts:
@@ -161,6 +162,7 @@ def _is_closed(folder: Path) -> bool:
 
 
 def _loaded_rules(target: Target, runtime: Runtime) -> Path:
+    _must_be_mountable(target, RULES)
     path = mounted_rules(target, runtime)
     if path is None:
         raise _unnamed(target.prometheus.rules_inside, target.prometheus.as_service, "--rules")
@@ -182,6 +184,17 @@ def _on_this_host(runtime: Runtime, mount: Mount, name: str, option: str) -> Pat
         where=f"bind mount of {mount.destination}, {runtime.described()}",
         fix=f"run on the host of the containers, or give {option} FILE",
     )
+
+
+def _must_be_mountable(target: Target, name: str) -> None:
+    """Raise UsageError for a target without a runtime: there only options and settings name a file."""
+    if not target.runtime.is_managed:
+        raise UsageError(
+            f"The path of {name} is not set, and the runtime of this target is none: nothing can be asked for it",
+            where="options, runbook.toml [targets.NAME.files], environment RUNBOOK_FILES_*",
+            fix=f"set {target.files.place_of('monitoring_dir')} to the folder of both files, or "
+            f"{inv('setup --monitoring-dir DIR')}",
+        )
 
 
 def _there(runtime: Runtime, candidates: tuple[Path, ...], name: str) -> Path | None:

@@ -264,7 +264,7 @@ class HttpClient:
             "proxy": shortened(redacted(proxy_text(error), self._secrets), EXCERPT_CHARACTERS),
             "fix": self._fix,
             "address": self._address,
-            **{setting: self._tls.variable(setting) for setting in ("ca_file", "client_cert", "client_key")},
+            **{setting: self._tls.place_of(setting) for setting in ("ca_file", "client_cert", "client_key")},
         }
 
 

@@ -1,13 +1,14 @@
 """The settings that every server has which is spoken to by HTTP: who we are there, and how its TLS is checked."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
 
 from runbook.systems.settings_group import NO_QUERY, Login, ServiceGroup
 from runbook.systems.tls import Tls, check_certificates, check_key
 
+_OF_TLS: Final = ("ca_file", "client_cert", "client_key", "insecure")
 Address = Annotated[str, Login("username", "password"), NO_QUERY]
 """A base address, with its path prefix; user and password in it are moved to settings of their own."""
 
@@ -68,7 +69,7 @@ class HttpSettings(ServiceGroup):
             client_cert=self.client_cert,
             client_key=self.client_key,
             insecure=self.insecure,
-            setting_prefix=self.variable(""),
+            places={name: self.place_of(name) for name in _OF_TLS},
         )
 
     def bearer(self, part: str = "") -> str:
@@ -79,7 +80,7 @@ class HttpSettings(ServiceGroup):
     @property
     def warning(self) -> str:
         """What to tell the operator of these settings; empty where nothing is to be told."""
-        name = self.variable("insecure")
+        name = self.place_of("insecure")
         return f"{name} is true: whoever answers there is believed, and may read what is sent" if self.insecure else ""
 
 

@@ -6,6 +6,7 @@ together with certifi's.
 
 import os
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -19,17 +20,17 @@ CA_VARIABLES: Final = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tls:
-    """How TLS is spoken to one server. `setting_prefix` begins the variables of its settings, for fixes."""
+    """How TLS is spoken to one server. `places` names where each of its settings is set, for fixes."""
 
     ca_file: Path | None = None
     client_cert: Path | None = None
     client_key: Path | None = None
     insecure: bool = False
-    setting_prefix: str = field(default="", compare=False)
+    places: Mapping[str, str] = field(default_factory=dict, compare=False)
 
-    def variable(self, setting: str) -> str:
-        """Return the variable of one of its settings, such as `ca_file`."""
-        return f"{self.setting_prefix}{setting}".upper()
+    def place_of(self, setting: str) -> str:
+        """Return where one of its settings, such as `ca_file`, is set."""
+        return self.places.get(setting, setting)
 
     def context(self) -> ssl.SSLContext:
         """Return the context of these settings. Raises UsageError for certificates that cannot be read."""
@@ -38,7 +39,7 @@ class Tls:
         try:
             return _context(self, source)
         except ValueError as error:
-            name = self.variable("ca_file") if self.ca_file else variable or self.variable("client_cert")
+            name = self.place_of("ca_file") if self.ca_file else variable or self.place_of("client_cert")
             raise UsageError(f"{name} {error}", where=f"setting {name}", fix=f"correct {name}") from None
 
 

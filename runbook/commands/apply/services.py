@@ -73,6 +73,14 @@ class Services:
             )
         return replace(service, container=state.name)
 
+    def verb(self, kind: Kind) -> str:
+        """Return what is done to the service of a kind of file, for the name of the step."""
+        return "reload" if kind == "rules" else "restart"
+
+    def plan(self, kind: Kind, service: Service) -> str:
+        """Return what will be done to a found service: `restart aether-grafana`."""
+        return f"{'reload (or else restart)' if kind == 'rules' else 'restart'} {service.container}"
+
     def reread(self, kind: Kind, service: Service, path: Path) -> StepOutput[None]:
         """Have a found service read the file `path` of this host; return once it was told. Raises RunbookError."""
         return self._reloaded(service, path) if kind == "rules" else self._restarted(service)
@@ -167,7 +175,6 @@ class Services:
             )
 
 
-def reload_plan(readers: Mapping[Kind, Service]) -> str:
+def reload_plan(services: Services, readers: Mapping[Kind, Service]) -> str:
     """Say what will be done to found services: `restart aether-grafana and reload (or else restart) aether-prom`."""
-    verbs: dict[Kind, str] = {"dashboard": "restart", "rules": "reload (or else restart)"}
-    return " and ".join(f"{verbs[kind]} {service.container}" for kind, service in readers.items())
+    return " and ".join(services.plan(kind, service) for kind, service in readers.items())

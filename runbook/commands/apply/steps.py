@@ -164,7 +164,7 @@ class Apply:
 
     def _reread(self, kind: Kind) -> None:
         service, path = self._readers[kind], self._changes[kind].path
-        verb = "reload" if kind == "rules" else "restart"
+        verb = self._services.verb(kind)
         self._task_run.step(f"{verb} {service.name}", 3, partial(self._services.reread, kind, service, path))
 
     # Prove

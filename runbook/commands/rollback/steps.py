@@ -5,8 +5,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from runbook.commands.apply.by_hand import services_of
 from runbook.commands.apply.proofs import file_proof
-from runbook.commands.apply.services import Services, reload_plan
+from runbook.commands.apply.services import reload_plan
 from runbook.commands.apply.steps import Apply, recover_files
 from runbook.commands.rollback.options import RollbackOptions
 from runbook.commands.rollback.result import RollbackResult
@@ -35,6 +36,7 @@ class RollbackPlan:
     changes: tuple[FileChange, ...]
     changed_since: Mapping[Path, str]
     readers: Mapping[Kind, Service] = field(default_factory=dict)
+    reload: str = ""
 
     @property
     def diff(self) -> str:
@@ -50,7 +52,7 @@ def rollback(context: RunContext, options: RollbackOptions) -> RollbackResult:
     """
     task_run = TaskRun("rollback", context)
     target, screen = context.target, context.screen
-    services = Services(target=target, runtime=context.runtime, timeout_s=options.timeout_s)
+    services = services_of(target, context.runtime, timeout_s=options.timeout_s, says=screen.says)
     plan: RollbackPlan | None = None
     try:
         with ExitStack() as held:
@@ -69,7 +71,8 @@ def rollback(context: RunContext, options: RollbackOptions) -> RollbackResult:
             if not options.force:
                 _refuse_changed(plan)
             kinds = [change.kind for change in plan.changes if change.kind] if options.restart else []
-            plan = replace(plan, readers={kind: services.found(kind) for kind in kinds})
+            readers = {kind: services.found(kind) for kind in kinds}
+            plan = replace(plan, readers=readers, reload=reload_plan(services, readers))
             if not screen.confirm(_question(plan, target)):
                 return replace(task_run.declined(RollbackResult), diff=plan.diff)
             context.run_log.append(UNDOES, {"run": setup.run_id, "since": setup.begin.at.isoformat()})
@@ -184,5 +187,5 @@ def _refuse_changed(plan: RollbackPlan) -> None:
 
 def _question(plan: RollbackPlan, target: Target) -> str:
     lost = ", give up what was changed since" if plan.changed_since else ""
-    reload = f", {reload_plan(plan.readers)}" if plan.readers else ""
+    reload = f", {plan.reload}" if plan.reload else ""
     return f"Put back {counted(len(plan.changes), 'file')}{lost}{reload} on target {target.name}?"

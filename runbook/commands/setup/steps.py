@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
+from runbook.commands.apply.by_hand import services_of
 from runbook.commands.apply.proofs import Proof, panels_proof, rules_proof
 from runbook.commands.apply.services import Services, reload_plan
 from runbook.commands.apply.steps import Apply, recover_files
@@ -45,12 +46,16 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetupPlan:
-    """Both files, what is to be served of them, and the found services that must read their file again for it."""
+    """Both files, what is to be served of them, and the found services that must read their file again for it.
+
+    `reload` says in words what is done to those.
+    """
 
     dashboard: FileChange
     rules: FileChange
     wanted: Wanted
     readers: Mapping[Kind, Service] = field(default_factory=dict)
+    reload: str = ""
 
     @property
     def changes(self) -> tuple[FileChange, FileChange]:
@@ -75,7 +80,7 @@ class SetupPlan:
     def __str__(self) -> str:
         """What will be done, with the containers by their own names: `write 2 files, restart aether-grafana`."""
         files = f"write {counted(self.writes, 'file')}" if self.writes else ""
-        return ", ".join(part for part in (files, reload_plan(self.readers)) if part)
+        return ", ".join(part for part in (files, self.reload) if part)
 
 
 def setup(context: RunContext, options: SetupOptions) -> SetupResult:
@@ -86,7 +91,7 @@ def setup(context: RunContext, options: SetupOptions) -> SetupResult:
     """
     task_run = TaskRun("setup", context)
     target, runtime, screen = context.target, context.runtime, context.screen
-    services = Services(target=target, runtime=runtime, timeout_s=options.timeout_s)
+    services = services_of(target, runtime, timeout_s=options.timeout_s, says=screen.says)
     plan: SetupPlan | None = None
     try:
         with ExitStack() as held:
@@ -155,7 +160,7 @@ def _asked_datasource(target: Target, timeout_s: float) -> Datasource:
     raise RunbookError(
         f"Grafana has no datasource {settings.datasource!r}; it has: {names}",
         where=f"{settings.url}/api/datasources",
-        fix=f"set {settings.variable('datasource')} to the name of the one for Prometheus, or provision it",
+        fix=f"set {settings.place_of('datasource')} to the name of the one for Prometheus, or provision it",
     )
 
 
@@ -183,7 +188,7 @@ def _refuse_invalid(target: Target, rules: FileChange) -> None:
         return
     is_older = bool(rules_problem(rules.before, target.prometheus.promtool))
     line = line_of(problem) if is_older else None
-    newer = f"; if Prometheus itself takes it, set {target.prometheus.variable('promtool')} to its own promtool"
+    newer = f"; if Prometheus itself takes it, set {target.prometheus.place_of('promtool')} to its own promtool"
     raise DocumentError(
         f"Prometheus would refuse this rules file, and with it every rule in it: {problem}",
         where=f"{pasteable(rules.path)}:{line}" if line else pasteable(rules.path),
@@ -205,7 +210,7 @@ def _plan(planned: SetupPlan, options: SetupOptions, services: Services) -> Step
             if change.kind and not (change.is_empty and served.is_served):
                 needed.append(change.kind)
     readers = {kind: services.found(kind) for kind in needed}
-    plan = replace(planned, readers=readers)
+    plan = replace(planned, readers=readers, reload=reload_plan(services, readers))
     if plan.is_empty:
         reason = "; ".join(change.reason for change in plan.changes)
         return StepOutput(value=plan, outcome="unchanged", reason=reason, evidence=tuple(evidence))

@@ -118,7 +118,7 @@ def _datasource(grafana: Grafana, target: Target) -> Datasource:
         raise RunbookError(
             f"Grafana has no datasource {settings.datasource!r}",
             where=f"{settings.url}/api/datasources",
-            fix=f"provision it, or set {settings.variable('datasource')} to its name",
+            fix=f"provision it, or set {settings.place_of('datasource')} to its name",
         )
     return datasource_among(found[0], sources)
 

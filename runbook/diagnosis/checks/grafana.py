@@ -91,7 +91,7 @@ def _lets_in(facts: Facts) -> Finding:
     except AnswerError as error:
         if error.code != "unauthorized":
             raise
-        return broken(saw(error.where, error.seen), user=mine.username, prefix=facts.target.variable_prefix)
+        return broken(saw(error.where, error.seen), user=mine.username, setting=facts.places)
     return Ok((saw(_where(facts), "accepted"),))
 
 
@@ -103,7 +103,7 @@ def _has_the_datasource(facts: Facts) -> Finding:
         if error.code != NO_DATASOURCE:
             raise
         name = mine.datasource_uid or mine.datasource
-        return broken(saw(error.where, error.seen), name=name, prefix=facts.target.variable_prefix)
+        return broken(saw(error.where, error.seen), name=name, setting=facts.places)
     return Ok((saw(f"GET {mine.url}/api/datasources", f"{source.name}, uid {source.uid}"),))
 
 
@@ -146,7 +146,7 @@ def _shows_what_is_needed(facts: Facts) -> Finding:
     said = "; ".join(f"panel {number}: {', '.join(fields)}" for number, fields in sorted(lacks.items()))
     fix = f"{inv('setup')}: it repairs these fields and keeps what else was changed"
     if "datasource" in said:
-        fix += f"; or set {facts.target.grafana.variable('datasource_uid')} if that datasource is meant"
+        fix += f"; or set {facts.target.grafana.place_of('datasource_uid')} if that datasource is meant"
     return broken(saw(_where(facts), said), fields=said, fix=fix)
 
 
@@ -187,7 +187,7 @@ CHECKS = (
         claim="Grafana accepts the user",
         diagnosis="Grafana does not accept the user {user} with this password",
         sign="401 on the dashboard",
-        fix="set {prefix}GRAFANA_PASSWORD_FILE, or reset the password in Grafana",
+        fix="set {setting:grafana.password_file}, or reset the password in Grafana",
         needs=("F_DOWN",),
         run=_lets_in,
     ),
@@ -197,7 +197,7 @@ CHECKS = (
         claim="Grafana has the datasource",
         diagnosis="Grafana has no datasource {name}",
         sign="no datasource has the name or uid of the settings",
-        fix="provision it, or set {prefix}GRAFANA_DATASOURCE to the name of the one that leads to Prometheus",
+        fix="provision it, or set {setting:grafana.datasource} to the name of the one that leads to Prometheus",
         needs=("F_AUTH",),
         run=_has_the_datasource,
     ),

@@ -78,14 +78,14 @@ class Alertmanager:
 
     def __init__(self, settings: AlertmanagerSettings, timeout_s: float = 10) -> None:
         """Keep the address; nothing is opened."""
-        fix = f"check that Alertmanager ({settings.container}) runs, and that {settings.variable('url')} is its address"
+        fix = f"check that Alertmanager ({settings.container}) runs, and that {settings.place_of('url')} is its address"
         self._http = HttpClient(
             "Alertmanager",
             settings.url,
             auth=settings.login(),
             token=settings.bearer(),
             tls=settings.tls,
-            address=settings.variable("url"),
+            address=settings.place_of("url"),
             timeout_s=timeout_s,
             fix=fix,
         )

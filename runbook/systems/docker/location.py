@@ -85,7 +85,7 @@ def engine_location(settings: RuntimeSettings, platform: str = sys.platform) -> 
     Raises UsageError for an address of a wrong form, whatever it came from, and for a context that cannot be used.
     """
     named = os.environ.get(_HOST)
-    setting = settings.variable("docker_host")
+    setting = settings.place_of("docker_host")
     if settings.docker_host:
         is_ours = settings.docker_host != named
         return EngineLocation(address=settings.docker_host, named_by=setting, is_ours=is_ours, setting=setting)

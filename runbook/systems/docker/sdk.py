@@ -11,9 +11,9 @@ from docker.tls import TLSConfig
 from docker.utils import kwargs_from_env
 from urllib3.exceptions import InsecureRequestWarning
 
+from runbook.systems.addresses import is_this_host
 from runbook.systems.docker.contexts import Tls
 from runbook.systems.docker.location import EngineLocation
-from runbook.systems.addresses import is_this_host
 
 
 class EngineClient(APIClient):

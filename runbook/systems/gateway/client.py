@@ -55,7 +55,7 @@ class Gateway:
     def __init__(self, settings: GatewaySettings, token: str, timeout_s: float = 10) -> None:
         """Keep address, Host and token; nothing is opened."""
         self._settings = settings
-        address = settings.variable("url")
+        address = settings.place_of("url")
         self._http = HttpClient(
             "The gateway",
             settings.url,
@@ -117,7 +117,7 @@ class Gateway:
         """Return code, what was seen and the fix of an answer that is not a created entity."""
         if answer.status == HTTPStatus.NOT_FOUND:
             if _is_proxy_404(answer):
-                fix = f"set {self._settings.variable('host')} to the name that the edge proxy routes"
+                fix = f"set {self._settings.place_of('host')} to the name that the edge proxy routes"
                 return "no_route", f"No route for the host {self._settings.host}", fix
             return "not_found", "The API has no such lead", "create the lead first, with the same user"
         if answer.status == HTTPStatus.BAD_REQUEST and "tenant required" in answer.text.lower():

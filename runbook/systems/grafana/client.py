@@ -84,9 +84,9 @@ class Grafana:
             auth=settings.login(),
             token=settings.bearer(),
             tls=settings.tls,
-            address=settings.variable("url"),
+            address=settings.place_of("url"),
             timeout_s=timeout_s,
-            fix=f"check that Grafana ({settings.container}) runs, and that {settings.variable('url')} is its address",
+            fix=f"check that Grafana ({settings.container}) runs, and that {settings.place_of('url')} is its address",
         )
 
     def health(self) -> GrafanaHealth:
@@ -150,6 +150,10 @@ class Grafana:
             self._accepted(answer)
         return _frames(answer)
 
+    def reload_dashboards(self) -> int:
+        """Ask it to read its provisioned dashboards again; return the status, 403 without the right to it."""
+        return self._http.post("/api/admin/provisioning/dashboards/reload").status
+
     def close(self) -> None:
         """Close the connections that are kept alive."""
         self._http.close()
@@ -160,23 +164,23 @@ class Grafana:
             raise answer.error(
                 f"Grafana refused the login of {mine.who}: 401",
                 code="unauthorized",
-                fix=f"set {mine.variable('token')} to a token that is valid"
+                fix=f"set {mine.place_of('token')} to a token that is valid"
                 if mine.bearer()
-                else f"set {mine.variable('password')}; the container's own variable counts only on its first start",
+                else f"set {mine.place_of('password')}; the container's own variable counts only on its first start",
             )
         if answer.status == HTTPStatus.FORBIDDEN:
             raise answer.error(
                 f"Grafana does not allow this to {mine.who}: 403",
                 code="forbidden",
-                fix=f"give that service account more rights, or set {mine.variable('token')} to one that has them"
+                fix=f"give that service account more rights, or set {mine.place_of('token')} to one that has them"
                 if mine.bearer()
-                else f"set {mine.variable('username')} to a user with more rights",
+                else f"set {mine.place_of('username')} to a user with more rights",
             )
         if answer.status == HTTPStatus.NOT_FOUND and answer.is_json:
             raise answer.error(
                 f"Grafana has no such datasource or dashboard: {answer.excerpt}",
                 code="not_found",
-                fix=f"leave {mine.variable('datasource_uid')} unset, or correct it",
+                fix=f"leave {mine.place_of('datasource_uid')} unset, or correct it",
             )
         return answer.expected(HTTPStatus.OK)
 

@@ -56,7 +56,7 @@ class Keycloak:
         self._settings = settings
         self._timeout_s = timeout_s
         self._fix = (
-            f"check that Keycloak ({settings.container}) runs, and that {settings.variable('url')} is its address"
+            f"check that Keycloak ({settings.container}) runs, and that {settings.place_of('url')} is its address"
         )
         self._password = settings.password.get_secret_value()
         self._client_secret = settings.client_secret.get_secret_value() if settings.client_secret else None
@@ -68,7 +68,7 @@ class Keycloak:
             token=settings.bearer("proxy_"),
             secrets=(self._password, self._client_secret or ""),
             tls=settings.tls,
-            address=settings.variable("url"),
+            address=settings.place_of("url"),
             timeout_s=timeout_s,
             max_bytes=_MOST_BYTES,
             fix=self._fix,
@@ -153,13 +153,13 @@ class Keycloak:
         )
 
     def _fix_for(self, code: str) -> str:
-        mine, variable = self._settings, self._settings.variable
+        mine, place = self._settings, self._settings.place_of
         return {
-            "invalid_grant": f"set {variable('password')} to the password of {mine.username}",
+            "invalid_grant": f"set {place('password')} to the password of {mine.username}",
             "not_setup": f"clear the required actions of {mine.username} in Keycloak",
-            "invalid_client": f"set {variable('client_id')}, and {variable('client_secret')} if it has one",
+            "invalid_client": f"set {place('client_id')}, and {place('client_secret')} if it has one",
             "unauthorized_client": f"enable direct access grants on the client {mine.client_id}",
-            "no_realm": f"set {variable('realm')}: {mine.realm} does not exist there",
+            "no_realm": f"set {place('realm')}: {mine.realm} does not exist there",
         }.get(code, self._fix)
 
 

@@ -46,14 +46,14 @@ class Prometheus:
 
     def __init__(self, settings: PrometheusSettings, timeout_s: float = 10) -> None:
         """Keep the address; nothing is opened."""
-        fix = f"check that Prometheus ({settings.container}) runs, and that {settings.variable('url')} is its address"
+        fix = f"check that Prometheus ({settings.container}) runs, and that {settings.place_of('url')} is its address"
         self._http = HttpClient(
             "Prometheus",
             settings.url,
             auth=settings.login(),
             token=settings.bearer(),
             tls=settings.tls,
-            address=settings.variable("url"),
+            address=settings.place_of("url"),
             timeout_s=timeout_s,
             fix=fix,
         )

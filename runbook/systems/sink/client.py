@@ -64,10 +64,10 @@ class Sink:
             token=settings.bearer("metrics_"),
             secrets=(query,),
             tls=settings.tls,
-            address=settings.variable("metrics_url"),
+            address=settings.place_of("metrics_url"),
             headers={"Accept": "text/plain"},
             timeout_s=timeout_s,
-            fix=f"{check} {settings.variable('metrics_url')} is the page that Prometheus scrapes",
+            fix=f"{check} {settings.place_of('metrics_url')} is the page that Prometheus scrapes",
         )
         self._health = HttpClient(
             "The sink",
@@ -75,9 +75,9 @@ class Sink:
             auth=settings.login("http_"),
             token=settings.bearer("http_"),
             tls=settings.tls,
-            address=settings.variable("http_url"),
+            address=settings.place_of("http_url"),
             timeout_s=timeout_s,
-            fix=f"{check} {settings.variable('http_url')} is its address",
+            fix=f"{check} {settings.place_of('http_url')} is its address",
         )
 
     def page(self) -> SinkPage:

@@ -1,5 +1,6 @@
 """The sink: where it is, and who we are there."""
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, SecretStr
@@ -25,6 +26,9 @@ class SinkSettings(HttpSettings):
     )
     http_username: str = Field("", description="user, where a proxy before them asks for one")
     http_password: SecretStr | None = Field(None, description="that user's password")
+    log_file: Path | None = Field(
+        None, description="its log, read where the runtime is none", examples=["/var/log/crm-events-sink.log"]
+    )
     http_token: Token = Field(None, description="bearer token for them; with one, their password is not sent")
     service: str = Field("crm-events-sink", description="compose service")
     container: str = Field("aether-crm-events-sink", description="container name")
