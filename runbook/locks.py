@@ -171,7 +171,7 @@ def _described(pid: int) -> str:
         process = psutil.Process(pid)
         began = datetime.fromtimestamp(process.create_time(), UTC)
         return f"{_task(process.cmdline())}process {pid} of {process.username()}, since {moment(began)}"
-    except psutil.Error:
+    except (psutil.Error, OSError):
         return ""
 
 

@@ -30,7 +30,7 @@ else:
 PROC: Final = Path("/proc")
 """Where Linux tells of processes and locks."""
 SHELL: Final = Path("/bin/sh")
-"""The shell of POSIX; Windows has none."""
+"""The shell of POSIX."""
 NOFOLLOW: Final[int] = getattr(os, "O_NOFOLLOW", 1 << 30)
 """A flag of `opened`: a symbolic link in the place of the file is refused (ELOOP)."""
 NONBLOCK: Final[int] = getattr(os, "O_NONBLOCK", 0)
@@ -300,6 +300,11 @@ def is_alive(pid: int) -> bool:
 def reader_has_gone(error: OSError) -> bool:
     """Whether nobody reads a pipe any more, as after `| head`; Windows answers EINVAL then."""
     return isinstance(error, BrokenPipeError) or (sys.platform == "win32" and error.errno == errno.EINVAL)
+
+
+def has_shell() -> bool:
+    """Whether there is a POSIX shell; none of Windows has its place and its ways."""
+    return sys.platform != "win32" and SHELL.exists()
 
 
 def detached() -> dict[str, Any]:

@@ -12,10 +12,12 @@ _PLAIN: Final = re.compile(r"[\w+=:./\\-]+", re.ASCII)
 
 
 def quoted(word: str) -> str:
-    """Return a word of a command line; within the quotes of Windows, both of its shells take a blank for a letter."""
+    """Return a word of a command line; on Windows, one that cmd understands as PowerShell does if that can be."""
     if sys.platform != "win32":
         return shlex.quote(word)
-    return word if _PLAIN.fullmatch(word) else '"{}"'.format(word.replace('"', '""'))
+    if '"' in word:
+        return "'{}'".format(word.replace("'", "''"))
+    return word if _PLAIN.fullmatch(word) else f'"{word}"'
 
 
 def joined(words: Iterable[str]) -> str:

@@ -87,7 +87,7 @@ def all_there_is(says: Says) -> frozenset[str]:
 
 def _found(name: str, says: Says) -> Any:  # noqa: ANN401 - a JavaProgram or Postgres
     """Return a program that can be started here. Raises RunbookError."""
-    if not platforms.SHELL.exists():
+    if not platforms.has_shell():
         raise RunbookError(
             f"The real {name} of the local stack is started by a POSIX shell, and there is none",
             where=str(platforms.SHELL),

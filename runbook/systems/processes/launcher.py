@@ -143,7 +143,7 @@ class Launcher:
         record = self.record(name)
         process = self.process(record) if record else None
         if process:
-            for one in (process, *(() if platforms.SHELL.exists() else process.children(recursive=True))):
+            for one in (process, *(() if platforms.has_shell() else process.children(recursive=True))):
                 one.suspend()
 
     def stop_strays(self, *, timeout_s: float) -> bool:
@@ -202,7 +202,7 @@ def _kept(words: Sequence[str], *, directory: str, environment: Mapping[str, str
         "stdin": subprocess.DEVNULL,
         "stdout": subprocess.PIPE,
     }
-    if platforms.SHELL.exists():
+    if platforms.has_shell():
         by_shell = [str(platforms.SHELL), "-c", _KEEPER, "keeper", *words]
         return int(subprocess.run(by_shell, check=True, **options, **detached()).stdout)
     by_python = [sys.executable, "-I", "-S", str(_PYTHON_KEEPER), *words]
