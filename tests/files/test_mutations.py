@@ -111,7 +111,8 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
 
 def copied(folder: Path) -> Path:
     """Copy what the editors are into a folder, which goes before all others on the path."""
-    for name in ("files", "errors.py", "locks.py", "private_paths.py", "invocation.py", "wording.py", "__init__.py"):
+    modules = ("errors", "invocation", "locks", "platforms", "private_paths", "shell", "wording", "__init__")
+    for name in ("files", *(f"{module}.py" for module in modules)):
         source, goal = ROOT / "runbook" / name, folder / "runbook" / name
         if source.is_dir():
             shutil.copytree(source, goal, ignore=shutil.ignore_patterns("__pycache__"))
