@@ -108,6 +108,7 @@ def test_the_candidate_that_is_there_is_used(tmp_path: Path, monkeypatch: pytest
     assert rules_path(LIVE, engine("/host_mnt/c/m", "")) == tmp_path / "crm-events-rules.yml"
 
 
+@pytest.mark.posix("paths of Unix")
 def test_docker_desktop_of_a_mac_is_recognised_here(tmp_path: Path) -> None:
     """Without any replacement: what `/host_mnt` stands before is the path of this host."""
     (tmp_path / DASHBOARD).write_text("{}")
@@ -115,6 +116,7 @@ def test_docker_desktop_of_a_mac_is_recognised_here(tmp_path: Path) -> None:
     assert dashboard_path(LIVE, engine(f"/host_mnt{tmp_path}/{DASHBOARD}", f"/{DASHBOARD}")) == tmp_path / DASHBOARD
 
 
+@pytest.mark.posix("paths of Unix")
 def test_what_was_tried_is_in_the_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WSL_DISTRO_NAME", "Ubuntu")
     assert [str(path) for path in paths_here(r"C:\nowhere")] == ["/mnt/c/nowhere"]

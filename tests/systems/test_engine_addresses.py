@@ -68,6 +68,7 @@ def test_another_form_is_named_with_the_right_one(
     platform: str, address: str, mistake: str, right: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("USERPROFILE", "/home/me")
 
     with pytest.raises(EngineAddressError, match=re.escape(mistake)) as caught:
         check_engine_address(address, platform)
@@ -82,6 +83,7 @@ def test_the_default_of_each_platform_is_right_there() -> None:
         check_engine_address(default_address(platform), platform)
 
 
+@pytest.mark.posix("Unix sockets")
 @pytest.mark.parametrize(("platform", "address", "mistake", "right"), [one for one in WRONG if one[0] == "linux"])
 def test_a_wrong_form_is_a_mistake_of_the_settings_wherever_it_stands(
     platform: str, address: str, mistake: str, right: str, monkeypatch: pytest.MonkeyPatch

@@ -32,7 +32,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A user without any engine: the sockets of the system are looked for in the home folder, too."""
     for variable in ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"):
         monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))
+    for variable in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(variable, str(tmp_path))
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "runtime"))
     of_the_system = tuple(
         (engine, path.replace("/run/podman", "{home}/run/podman")) for engine, path in location.SOCKETS
@@ -99,6 +100,7 @@ def test_the_first_that_names_an_engine_counts(first: int, home: Path, monkeypat
     assert [("not set" in one or "none" in one) for one in found.tried] == [True] * min(first, 4)
 
 
+@pytest.mark.posix("Unix sockets")
 @pytest.mark.parametrize("source", SOURCES[1:4])
 def test_the_docker_program_goes_to_the_same_engine(source: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The order is docker's own, so its commands in our fixes need no address."""
@@ -230,6 +232,7 @@ MISTAKES: Final[list[tuple[Callable[[Path], None], str, str, str]]] = [
 ]
 
 
+@pytest.mark.posix("Unix sockets")
 @pytest.mark.parametrize(("mistake", "seen", "where", "fix"), MISTAKES)
 def test_a_context_that_cannot_be_used_has_its_own_words(
     home: Path, mistake: Callable[[Path], None], seen: str, where: str, fix: str
@@ -276,6 +279,7 @@ def socket(home: Path, place: str) -> str:
     return f"unix://{home / place}"
 
 
+@pytest.mark.posix("Unix sockets")
 @pytest.mark.parametrize(("name", "place"), PLACES)
 def test_the_only_socket_is_used_and_said(home: Path, name: str, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The docker program would not go there by itself: the commands of our fixes say where it is."""
@@ -288,6 +292,7 @@ def test_the_only_socket_is_used_and_said(home: Path, name: str, place: str, mon
     assert found.where == f"Docker engine at {address} (the socket of {name}, the only one here)"
 
 
+@pytest.mark.posix("Unix sockets")
 def test_the_default_socket_goes_before_every_other(home: Path) -> None:
     socket(home, PLACES[0][1])
     (home / "default.sock").symlink_to(home / "of a machine that is down")
@@ -295,6 +300,7 @@ def test_the_default_socket_goes_before_every_other(home: Path) -> None:
     assert located().named_by == "the default"
 
 
+@pytest.mark.posix("Unix sockets")
 @pytest.mark.outside
 def test_of_several_none_is_used_and_all_are_named(home: Path) -> None:
     """A guess would restart somebody's other Grafana."""
@@ -310,6 +316,7 @@ def test_of_several_none_is_used_and_all_are_named(home: Path) -> None:
     )
 
 
+@pytest.mark.posix("Unix sockets")
 def test_two_names_of_one_socket_are_one(home: Path) -> None:
     """Docker Desktop and OrbStack link one to the other."""
     address = socket(home, PLACES[5][1])
@@ -319,6 +326,7 @@ def test_two_names_of_one_socket_are_one(home: Path) -> None:
     assert located().address == address
 
 
+@pytest.mark.posix("Unix sockets")
 def test_a_link_that_leads_nowhere_is_no_socket(home: Path) -> None:
     """What an engine that was removed has left behind."""
     address = socket(home, PLACES[4][1])
@@ -328,6 +336,7 @@ def test_a_link_that_leads_nowhere_is_no_socket(home: Path) -> None:
     assert located().address == address
 
 
+@pytest.mark.posix("Unix sockets")
 def test_podman_alone_is_spoken_to_by_its_own_program(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda name: "/usr/bin/podman" if name == "podman" else None)
 
@@ -336,6 +345,7 @@ def test_podman_alone_is_spoken_to_by_its_own_program(home: Path, monkeypatch: p
     assert located().program == f"podman --url {address}"
 
 
+@pytest.mark.posix("Unix sockets")
 @pytest.mark.outside
 def test_what_was_tried_is_said_in_order(home: Path) -> None:
     with pytest.raises(UnreachableError) as caught:
@@ -352,6 +362,7 @@ def test_what_was_tried_is_said_in_order(home: Path) -> None:
     ]
 
 
+@pytest.mark.posix("Unix sockets")
 def test_the_table_of_the_document_leaves_no_engine_out() -> None:
     """Each has a row, and each row an engine that was found, or words with a fix."""
     rows = list(engines())[2:]
@@ -425,6 +436,7 @@ def test_a_pipe_of_windows_has_errors_of_its_own(
             docker.state(SINK)
 
 
+@pytest.mark.posix("Unix sockets")
 @pytest.mark.outside
 def test_a_context_that_is_down_is_named_in_the_fix(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     give("config", home, monkeypatch)
