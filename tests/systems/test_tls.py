@@ -258,6 +258,7 @@ def test_ca_file_goes_before_those_of_the_environment(
     assert refused("keycloak", url).reason == "tls_unknown_ca"  # the first of the two variables counts
 
 
+@pytest.mark.outside
 def test_wrong_variable_of_the_environment_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only where TLS is spoken; without it nobody reads that file."""
     monkeypatch.setenv("SSL_CERT_FILE", "/nonexistent/ca.pem")
@@ -339,7 +340,7 @@ def test_file_that_cannot_be_used_is_an_error_of_the_setting(
     with pytest.raises(UsageError, match=said) as caught:
         Target.from_tables("live", {"grafana": given(authority, tmp_path)}, source="runbook.toml")
 
-    assert caught.value.where == f"runbook.toml, grafana.{setting}"
+    assert caught.value.where == f"[grafana] {setting} in runbook.toml"
 
 
 def test_one_file_may_hold_certificate_and_key(authority: Authority, tmp_path: Path) -> None:
