@@ -13,7 +13,6 @@ import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 
@@ -169,7 +168,7 @@ def _described(pid: int) -> str:
 
     try:
         process = psutil.Process(pid)
-        began = datetime.fromtimestamp(process.create_time(), UTC)
+        began = platforms.utc(process.create_time())
         return f"{_task(process.cmdline())}process {pid} of {process.username()}, since {moment(began)}"
     except (psutil.Error, OSError):
         return ""

@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -42,6 +43,7 @@ else:
     END_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 _LOCKED_BYTE: Final = 0x7FFF_0000  # no file of ours is that long: what a Windows lock holds, nobody else can read
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LOOK_EVERY_S: Final = 0.5
 _ended: Final = threading.Event()
 _HELD_BY_ANOTHER: Final = PermissionError if sys.platform == "win32" else BlockingIOError
@@ -256,6 +258,17 @@ def restrict(descriptor: int, mode: int) -> None:
     """Give an open file these rights; on Windows it has those of its folder. Raises OSError."""
     if sys.platform != "win32":
         os.fchmod(descriptor, mode)
+
+
+# Time
+
+
+def utc(epoch_s: float) -> datetime:
+    """Return a time, before 1970 too: there, datetime.fromtimestamp raises OSError on Windows.
+
+    Raises ValueError and OverflowError for what no calendar has.
+    """
+    return _EPOCH + timedelta(seconds=epoch_s)
 
 
 # Signals, processes and addresses

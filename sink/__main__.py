@@ -33,7 +33,7 @@ from sink.journal.model import Journal, JournalUnavailableError, JournalUnusable
 from sink.log_writer import LogWriter
 from sink.membership import KafkaUnavailableError
 from sink.metrics import Metrics
-from sink.platforms import STOP_SIGNALS
+from sink.platforms import STOP_SIGNALS, reader_has_gone
 from sink.settings import Settings, load_settings
 from sink.unlabelled_metrics import BuildInfo
 
@@ -49,7 +49,10 @@ def main() -> int:
             return journal_command(options, os.environ, sys.stdout) if options.command else _run_service()
         finally:
             sys.stdout.flush()
-    except BrokenPipeError:  # by `| head`; at the end Python flushes stdout again, and would show a traceback
+    except OSError as error:
+        if not reader_has_gone(error):
+            raise
+        # At the end Python flushes stdout again, and would show a traceback.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_PROBLEM
 

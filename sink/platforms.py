@@ -1,5 +1,6 @@
 """What differs for the sink between Linux, macOS and Windows: a lock, its signals, and who may listen at a port."""
 
+import errno
 import os
 import signal
 import socket
@@ -40,6 +41,11 @@ def acquired_lock(path: Path) -> int | None:
             return None
         raise
     return lock
+
+
+def reader_has_gone(error: OSError) -> bool:
+    """Whether nobody reads a pipe any more, as after `| head`; Windows answers EINVAL then."""
+    return isinstance(error, BrokenPipeError) or (sys.platform == "win32" and error.errno == errno.EINVAL)
 
 
 def claim_alone(listener: socket.socket) -> None:

@@ -19,11 +19,12 @@ from sink.journal.audit import journal_findings, metrics_findings
 from sink.journal.model import JournalUnavailableError
 from sink.journal.reader import JournalReader, StoredMessage
 from sink.journal.settings import journal_settings
+from sink.platforms import reader_has_gone
 from sink.variables import unknown_variables
 
 
 def journal_command(options: argparse.Namespace, env: Mapping[str, str], out: TextIO) -> int:
-    """Run the command and return its exit code. Raises BrokenPipeError when nobody reads `out` any more."""
+    """Run the command and return its exit code. Raises OSError when nobody reads `out` any more."""
     try:
         for warning in unknown_variables(env):
             print(f"crm-events-sink: {warning}", file=sys.stderr)  # noqa: T201  # a command
@@ -36,9 +37,9 @@ def journal_command(options: argparse.Namespace, env: Mapping[str, str], out: Te
     except SettingsError as error:
         print(f"crm-events-sink: {error}", file=sys.stderr)  # noqa: T201  # a command
         return EXIT_USAGE
-    except BrokenPipeError:
-        raise
     except (JournalUnavailableError, OSError) as error:
+        if isinstance(error, OSError) and reader_has_gone(error):
+            raise
         print(f"crm-events-sink: {error}", file=sys.stderr)  # noqa: T201  # a command
         return EXIT_PROBLEM
 

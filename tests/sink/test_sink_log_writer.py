@@ -33,6 +33,7 @@ def test_event_lines() -> None:
     os.close(writer)
 
 
+@pytest.mark.posix("pipes that do not block")
 @pytest.mark.parametrize("blocking", [True, False])
 def test_slow_reader(*, blocking: bool) -> None:
     """While the reader sleeps, lines wait up to the limit, then they are dropped and counted; nothing is torn."""

@@ -9,6 +9,7 @@ import psutil
 
 from runbook.errors import RunbookError, UnreachableError
 from runbook.invocation import inv
+from runbook.platforms import utc
 from runbook.shell import end_process, show_end
 from runbook.systems.log_file import follow_log, read_log
 from runbook.systems.processes.launcher import Launcher, ProcessRecord
@@ -35,7 +36,7 @@ class ProcessRuntime:
             found=True,
             status=self._status(record),
             exit_code=self._launcher.exit_code(record),
-            started_at=datetime.fromtimestamp(record.started_at, UTC) if record.started_at else None,
+            started_at=utc(record.started_at) if record.started_at else None,
         )
 
     def restart(self, service: Service, *, timeout_s: float) -> None:

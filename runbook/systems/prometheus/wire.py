@@ -1,12 +1,13 @@
 """What travels: the parts of the JSON of Prometheus's HTTP API that are read, and the records that they become."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
 import msgspec
 import yaml
 
+from runbook.platforms import utc
 from runbook.systems.gotime import duration_s, moment
 from runbook.systems.http_answer import Answer
 from runbook.systems.prometheus.records import LoadedConfig, Rule, RuleAlert, RuleGroup, ScrapeTarget
@@ -102,7 +103,7 @@ class Point(msgspec.Struct, array_like=True):
     @property
     def at(self) -> datetime:
         """Return the time, in UTC."""
-        return datetime.fromtimestamp(self.epoch_s, UTC)
+        return utc(self.epoch_s)
 
     @property
     def value(self) -> float:
