@@ -410,7 +410,14 @@ def test_an_address_whose_secret_cannot_be_moved_is_refused_without_quoting_it(
     assert not {"correct", "horse"} & set(re.findall(r"\w+", str(caught.value)))
 
 
-@pytest.mark.parametrize("address", ["ssh://ops@engine", "unix:///run/user@1000/docker.sock", "tcp://engine:2375"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "ssh://ops@engine",
+        pytest.param("unix:///run/user@1000/docker.sock", marks=pytest.mark.posix("Unix sockets")),
+        "tcp://engine:2375",
+    ],
+)
 def test_the_address_of_an_engine_may_name_a_user_of_ssh(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     monkeypatch.setenv("RUNBOOK_RUNTIME_DOCKER_HOST", address)
 

@@ -59,8 +59,9 @@ def context(folder: Path, name: str, endpoint: object = None, *, raw: str | None
     return folder / "contexts/tls" / digest / "docker"
 
 
-def located(**settings: str) -> EngineLocation:
-    return engine_location(RuntimeSettings(**settings), "linux")
+def located(docker_host: str | None = None) -> EngineLocation:
+    """Not validated: that is done for the platform of this interpreter."""
+    return engine_location(RuntimeSettings.model_construct(docker_host=docker_host), "linux")
 
 
 # The order
