@@ -65,7 +65,7 @@ def read_document(path: Path) -> bytes:
 def refuse_unwritable(path: Path) -> None:
     """Raise DocumentError if a file may not be written; it is opened for that, and nothing else."""
     with refused(path):
-        os.close(os.open(path, os.O_WRONLY | os.O_CLOEXEC))
+        os.close(os.open(path, os.O_WRONLY))
 
 
 def write_documents(changes: Sequence[FileChange], *, journal: Path) -> tuple[str, ...]:
