@@ -14,6 +14,7 @@ from invoke import task as invoke_task
 
 from runbook.commands.demo.options import DemoOptions
 from runbook.commands.history.options import HistoryOptions
+from runbook.commands.init.options import InitOptions
 from runbook.commands.logs.options import LogsOptions
 from runbook.commands.metrics.options import MetricsOptions
 from runbook.commands.open.options import OpenOptions
@@ -46,6 +47,14 @@ def setup(context: "RunContext", options: SetupOptions) -> "CommandResult":
     from runbook.commands.setup.steps import setup
 
     return setup(context, options)
+
+
+@command(InitOptions, is_recorded=False)
+def init(context: "RunContext", options: InitOptions) -> "CommandResult":
+    """Look at the installation and write the runbook.toml that it needs; --check says where each setting came from."""
+    from runbook.commands.init.steps import init
+
+    return init(context, options)
 
 
 @command(TrafficOptions)
@@ -227,12 +236,21 @@ def unit(_context: Context, only: list[str]) -> None:
         "fast": "without the tests that start the local stack",
         "real": "also against the real Kafka, Keycloak and PostgreSQL (Java, Maven and PostgreSQL are needed)",
         "docker": "also on a Docker engine; tests/docker/with-engine ./inv test --docker brings one along (root)",
+        "windows": "also by CPython for Windows (wine, a compiler for Windows, Java and Maven are needed)",
         "only": "this file, folder or file::test only, without lint; may be given several times",
     },
 )
-def test(_context: Context, only: list[str], fast: bool = False, real: bool = False, docker: bool = False) -> None:
+def test(
+    _context: Context,
+    only: list[str],
+    fast: bool = False,
+    real: bool = False,
+    docker: bool = False,
+    windows: bool = False,
+) -> None:
     """Prove the project: style, types, contracts and every test, with the real Prometheus and Alertmanager."""
-    chosen = [f"--{name}" for name, is_chosen in (("fast", fast), ("real", real), ("docker", docker)) if is_chosen]
+    choices = {"fast": fast, "real": real, "docker": docker, "windows": windows}
+    chosen = [f"--{name}" for name, is_chosen in choices.items() if is_chosen]
     _python("tests.run", f"--parent={os.getpid()}", *chosen, *(f"--only={one}" for one in only))
 
 
@@ -251,6 +269,7 @@ def _python(module: str, *arguments: str) -> None:
 
 
 namespace = Collection(
+    init,
     setup,
     traffic,
     verify,

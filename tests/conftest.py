@@ -50,6 +50,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: (-time_outs[item.path], -sizes[item.path], item.path))
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what a test has recorded of itself: what it counted."""
+    for report in terminalreporter.stats.get("passed", []):
+        for name, value in report.user_properties:
+            terminalreporter.write_line(f"{name}: {value}")
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Fail a CI run that skipped something: a skip there would be a check that nobody made."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")

@@ -35,13 +35,14 @@ _NODE: Final = (sys.executable, "-m", "pip", "install", "-q", "--require-hashes"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """What is to run: all or the tests of `only`; `real` and `docker` add tests, `fast` and `unit` leave some out."""
+    """What is to run: all or the tests of `only`; `real`, `docker`, `windows` add, `fast` and `unit` leave out."""
 
     only: tuple[str, ...] = ()
     unit: bool = False
     fast: bool = False
     real: bool = False
     docker: bool = False
+    windows: bool = False
 
     @property
     def is_whole(self) -> bool:
@@ -51,7 +52,8 @@ class Selection:
     @property
     def left_out(self) -> tuple[str, ...]:
         """Return the marks of the tests that do not run."""
-        is_out = {"live": True, "stack": self.fast, "real": not self.real, "docker": not self.docker}
+        added = {"real": self.real, "docker": self.docker, "windows": self.windows}
+        is_out = {"live": True, "stack": self.fast, **{mark: not is_added for mark, is_added in added.items()}}
         return tuple(mark for mark, is_out_ in is_out.items() if is_out_)
 
     def runs(self) -> Iterator[tuple[str, ...]]:
@@ -94,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--fast", action="store_true", help="without the tests that start the local stack")
     parser.add_argument("--real", action="store_true", help="also against the real Kafka, Keycloak and PostgreSQL")
     parser.add_argument("--docker", action="store_true", help="also on a Docker engine")
+    parser.add_argument("--windows", action="store_true", help="also by CPython for Windows, under wine")
     parser.add_argument("--only", action="append", default=[], help="this file, folder or test only, without lint")
     parser.add_argument("--parent", type=int, default=0, help="end when this process does")
     return parser
@@ -131,7 +134,7 @@ def _pytest(children: Children, selection: Selection, options: Sequence[str], en
         print(f"There is no such test\n{where}\nFix: pytest's lines above name it", file=sys.stderr)
         return int(ExitCode.USAGE)
     if code == _PYTEST_NO_TEST:
-        fix = f"{inv('test')} with --real or --docker runs those that need them; {inv('test --help')}"
+        fix = f"{inv('test')} with --real, --docker or --windows runs those that need them; {inv('test --help')}"
         print(f"No test ran\n{where}\nFix: {fix}", file=sys.stderr)
     return int(ExitCode.PROBLEM if code else ExitCode.OK)
 

@@ -45,14 +45,14 @@ def test_files_folders_and_single_tests_are_taken() -> None:
 
 def test_a_run_without_an_engine_is_one_run_of_pytest() -> None:
     assert [*Selection(only=("a", "b")).runs()] == [
-        ("-m", "not live and not real and not docker", *_PARALLEL, "a", "b")
+        ("-m", "not live and not real and not docker and not windows", *_PARALLEL, "a", "b")
     ]
 
 
 def test_the_tests_on_an_engine_go_alone_and_first() -> None:
     first, second = Selection(docker=True, real=True).runs()
-    assert first == ("-m", "docker and not live", "tests")
-    assert second[:3] == ("-m", "not live and not docker", "-n")
+    assert first == ("-m", "docker and not live and not windows", "tests")
+    assert second[:3] == ("-m", "not live and not windows and not docker", "-n")
     assert "--cov" in second
 
 
@@ -62,7 +62,7 @@ def test_the_tests_on_an_engine_go_alone_and_first() -> None:
         (["--only", TINY, "--only", "tests/test_waiting.py::test_without_a_rate_nobody_waits"], 0, "passed"),
         (["--only", "tests/test_durations.pi"], 4, "There is no test tests/test_durations.pi"),
         (["--only", f"{TINY}::test_a_duration[no such case]"], 4, "There is no such test"),
-        (["--only", "tests/live"], 1, "No test ran\ntests/live\nFix: inv test with --real or --docker"),
+        (["--only", "tests/live"], 1, "No test ran\ntests/live\nFix: inv test with --real, --docker or --windows"),
     ],
     ids=["passed", "no such file", "no such case", "all left out"],
 )

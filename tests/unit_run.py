@@ -29,7 +29,7 @@ OUTSIDE: Final = frozenset(
 )
 OF_OURS: Final = frozenset({"runbook.local_stack.fakes.broker.cluster", "runbook.systems.processes.launcher"})
 CALLS: Final = frozenset({"fork", "sleep"})
-MARKS: Final = ("live", "docker", "real", "stack", "outside")
+MARKS: Final = ("live", "docker", "real", "windows", "stack", "outside")
 EVENTS: Final = {
     "socket.__new__": "opens a socket",
     "subprocess.Popen": "starts a process",

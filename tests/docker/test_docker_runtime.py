@@ -1,24 +1,21 @@
 """What Docker alone has, on a real engine; what every runtime has is in tests/contracts."""
 
 import contextlib
-import os
-import socket
-import socketserver
-import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
 
 import pytest
-from docker import APIClient
 
 from runbook.errors import AnswerError
 from runbook.local_stack.engine import docker
+from runbook.systems.docker import sdk
 from runbook.systems.docker.client import DockerRuntime
 from runbook.systems.runtime import Service, ServiceState
 from runbook.systems.runtime_settings import RuntimeSettings
 from tests.containers import Starting
+from tests.engine_at_a_port import engine_at_a_port
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(600)]
 
@@ -100,58 +97,21 @@ def test_log_is_followed_line_by_line(runtime: DockerRuntime, started: Starting,
 
 
 @pytest.fixture
-def engine_at_a_port(runtime: DockerRuntime) -> Iterator[int]:
-    """Give the engine's socket a TCP port on loopback, as `tcp://` in DOCKER_HOST wants it."""
+def address_of_the_engine(runtime: DockerRuntime) -> Iterator[str]:
     runtime.state(Service(name="none", container="none"))  # it answers
-    socket_path = (os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock").removeprefix("unix://")
-    with Forwarder(socket_path) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-        thread.start()
-        yield server.server_address[1]
-        server.shutdown()
-        thread.join()
-
-
-class Forwarder(socketserver.ThreadingTCPServer):
-    """Carries bytes between a port and a Unix socket."""
-
-    daemon_threads = True
-
-    def __init__(self, socket_path: str) -> None:
-        super().__init__(("127.0.0.1", 0), self.Carrier)
-        self.socket_path = socket_path
-
-    class Carrier(socketserver.BaseRequestHandler):
-        """One connection."""
-
-        server: "Forwarder"
-
-        def handle(self) -> None:
-            with socket.socket(socket.AF_UNIX) as engine:
-                engine.connect(self.server.socket_path)
-                back = threading.Thread(target=carried, args=(engine, self.request), daemon=True)
-                back.start()
-                carried(self.request, engine)
-                back.join()
-
-
-def carried(source: socket.socket, target: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        while content := source.recv(65_536):
-            target.sendall(content)
-    with contextlib.suppress(OSError):
-        target.shutdown(socket.SHUT_WR)
+    with engine_at_a_port() as address:
+        yield address
 
 
 @pytest.mark.parametrize("version", [None, "1.40"])
 def test_engine_at_a_tcp_port_answers_like_the_one_at_its_socket(
-    engine_at_a_port: int, started: Starting, monkeypatch: pytest.MonkeyPatch, version: str | None
+    address_of_the_engine: str, started: Starting, monkeypatch: pytest.MonkeyPatch, version: str | None
 ) -> None:
     """All kinds of questions: list, inspection, log, a stream, a command, an archive; in an older version, too."""
-    monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{engine_at_a_port}")
     if version:
-        monkeypatch.setattr("docker.APIClient", partial(APIClient, version=version))
+        monkeypatch.setattr(sdk, "EngineClient", partial(sdk.EngineClient, version=version))
     service = started(f"open('/tmp/x', 'w').write('inside'); {ENDLESS}")
+    monkeypatch.setenv("DOCKER_HOST", address_of_the_engine)
     with contextlib.closing(DockerRuntime(RuntimeSettings())) as remote:
         assert [line.text for line in islice(remote.follow(service), 1)] == ["up"]
         assert (remote.state(service).is_running, remote.networks(service)) == (True, frozenset({"none"}))

@@ -4,6 +4,7 @@ import os
 import pwd
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -85,16 +86,16 @@ def test_with_python_3_10_it_says_so_and_what_to_install(folder: Path) -> None:
 
 def test_without_the_venv_module_it_says_what_to_install(folder: Path) -> None:
     """Debian splits ensurepip off: `python3 -m venv` then fails, and leaves half an environment."""
-    without = (
-        'case "$*" in\n'
-        '"-m venv"*) mkdir -p "$4" 2>/dev/null; echo "ensurepip is not available"; exit 1;;\n'
-        "--version) echo Python 3.11.2;;\n"
-        "*) exit 0;;\n"
-        "esac"
+    module = folder / "without" / "venv"
+    module.mkdir(parents=True)
+    (module / "__init__.py").touch()
+    (module / "__main__.py").write_text(
+        "import os, sys\nos.makedirs(sys.argv[-1])\nprint('ensurepip is not available')\nsys.exit(1)\n"
     )
     clone = a_clone(folder)
+    environment = fresh(folder, PYTHONPATH=str(module.parent), PYTHON=sys.executable)
 
-    done = Runner(environment=fresh(folder, PATH=a_path(folder, python=without)), user={}).inv(clone, "--list")
+    done = Runner(environment=environment, user={}).inv(clone, "--list")
 
     assert done.returncode == 4
     assert "ensurepip is not available" in done.stderr

@@ -51,5 +51,6 @@ CHECKS = (
         sign="no service answers, and the engine cannot be reached",
         fix="{fix}",
         run=_answers,
+        of_runtime=True,
     ),
 )
