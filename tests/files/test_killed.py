@@ -3,8 +3,10 @@
 What `test_interrupted` does at every byte, and for recovery too, is done here at every call.
 """
 
+import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -71,11 +73,14 @@ def wrong(folder: Path) -> str:
 def wrong_after_kills(folder: Path, writer: str) -> list[str]:
     calls = written(folder / "whole", -1, writer)
     assert {name: (folder / "whole" / name).read_bytes() for name in BEFORE} == AFTER
-    found = []
-    for at in range(calls):
+
+    def after_kill(at: int) -> str:
         written(folder / str(at), at, writer)
-        found += [f"killed before call {at}: {what}"] if (what := wrong(folder / str(at))) else []
-    return found
+        what = wrong(folder / str(at))
+        return what and f"killed before call {at}: {what}"
+
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        return [found for found in pool.map(after_kill, range(calls)) if found]
 
 
 def test_killed_before_any_call_all_files_are_old_or_all_are_new(tmp_path: Path) -> None:

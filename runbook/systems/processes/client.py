@@ -1,7 +1,7 @@
 """The services of the local stack as processes: the protocol of `runtime.py` over the launcher's records and logs."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
 
