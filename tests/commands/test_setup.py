@@ -13,10 +13,13 @@ import yaml
 
 from runbook.commands.apply.steps import Apply
 from runbook.commands.execute import execute
+from runbook.commands.run.options import RunOptions
+from runbook.commands.run.steps import run_all
 from runbook.commands.run_context import RunContext
 from runbook.commands.setup.options import SetupOptions
 from runbook.commands.setup.result import SetupResult
 from runbook.commands.setup.steps import setup
+from runbook.commands.traffic.options import TrafficOptions
 from runbook.commands.troubleshoot.options import TroubleshootOptions
 from runbook.commands.troubleshoot.steps import troubleshoot
 from runbook.commands.verify.options import VerifyOptions
@@ -491,6 +494,24 @@ def test_a_rule_pasted_into_another_group_is_left_there(installed: Installation)
 
     assert result.outcome == "unchanged"
     assert any("group" in note for note in watcher.notes)
+
+
+def test_a_run_looks_where_its_setup_was_told_to(installed: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else its verify would call the datasource of the option a wrong one."""
+    seen: list[str] = []
+
+    def no_traffic(context: RunContext, _: TrafficOptions) -> NoReturn:
+        seen.append(context.target.grafana.datasource_uid or "")
+        raise Interrupted
+
+    monkeypatch.setattr("runbook.commands.run.steps.traffic", no_traffic)
+    context = context_of("run", installed, Watcher())
+
+    with pytest.raises(Interrupted):
+        run_all(context, RunOptions(datasource_uid="other", timeout_s=0.5))
+
+    assert seen == ["other"]
+    assert installed.panels[-3]["datasource"] == {"type": "prometheus", "uid": "other"}
 
 
 @pytest.mark.parametrize("name", ["a b", "two\nlines", "-x", "it's", "bytes\udcff"], ids=ascii)
