@@ -85,7 +85,7 @@ class UnreachableError(RunbookError):
 
 
 class ProtocolError(RunbookError):
-    """A system is there, and could not be spoken to: it did answer, so it is never called down.
+    """A system is there, or a proxy before it, and could not be spoken to: it is never called down.
 
     `reason` is one of
     "tls_expired", "tls_not_yet_valid", "tls_unknown_ca", "tls_other_name" (its certificate),
@@ -98,6 +98,11 @@ class ProtocolError(RunbookError):
         """Keep the reason apart from the prose, as UnreachableError does."""
         super().__init__(seen, where=where, fix=fix)
         self.reason = reason
+
+    @property
+    def is_of_a_proxy(self) -> bool:
+        """Whether what failed stands before the system, of which nothing is known then."""
+        return self.reason == "proxy"
 
 
 class AnswerError(RunbookError):

@@ -45,8 +45,8 @@ def port_check(
         try:
             ask(facts)
         except (AnswerError, ProtocolError) as error:
-            if isinstance(error, ProtocolError) and error.reason == "proxy":
-                raise  # what failed stands between this host and it
+            if isinstance(error, ProtocolError) and error.is_of_a_proxy:
+                raise
             return Ok((saw(error.where, error.seen),))
         except UnreachableError as error:
             return _published(facts, service(facts), address, saw(error.where, error.seen))

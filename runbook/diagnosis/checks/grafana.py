@@ -91,7 +91,7 @@ def _lets_in(facts: Facts) -> Finding:
     except AnswerError as error:
         if error.code != "unauthorized":
             raise
-        return broken(saw(error.where, error.seen), user=mine.username, setting=facts.places)
+        return broken(saw(error.where, error.seen), who=mine.who, setting=facts.places)
     return Ok((saw(_where(facts), "accepted"),))
 
 
@@ -185,9 +185,9 @@ CHECKS = (
         code="F_AUTH",
         hop="grafana",
         claim="Grafana accepts the user",
-        diagnosis="Grafana does not accept the user {user} with this password",
+        diagnosis="Grafana does not accept the login of {who}",
         sign="401 on the dashboard",
-        fix="set {setting:grafana.password_file}, or reset the password in Grafana",
+        fix="set {setting:grafana.password_file}, or {setting:grafana.token_file} where a token is used",
         needs=("F_DOWN",),
         run=_lets_in,
     ),

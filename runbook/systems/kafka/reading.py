@@ -56,13 +56,13 @@ def _event(message: Message) -> CrmEvent:
         partition=partition,
         offset=message.offset() or 0,
         key=(message.key() or b"").decode("utf-8", errors="replace"),
-        at=_moment(*message.timestamp()),
-        value=_json_object(raw),
+        at=moment(*message.timestamp()),
+        value=json_object(raw),
         raw=raw,
     )
 
 
-def _moment(kind: int, epoch_ms: int) -> datetime | None:
+def moment(kind: int, epoch_ms: int) -> datetime | None:
     """Return the time of a message; None where it has none, or one that no clock shows: producers write any."""
     try:
         at = datetime.fromtimestamp(epoch_ms / 1000, UTC)
@@ -71,7 +71,8 @@ def _moment(kind: int, epoch_ms: int) -> datetime | None:
     return None if kind == TIMESTAMP_NOT_AVAILABLE or at.year in {MINYEAR, MAXYEAR} else at
 
 
-def _json_object(raw: bytes) -> dict[str, Any] | None:
+def json_object(raw: bytes) -> dict[str, Any] | None:
+    """Return the value of a message; None when it is no JSON object that can be read."""
     try:
         return msgspec.json.decode(raw, type=dict[str, Any])
     except FOREIGN:
