@@ -14,6 +14,7 @@ from invoke import task as invoke_task
 
 from runbook.commands.demo.options import DemoOptions
 from runbook.commands.history.options import HistoryOptions
+from runbook.commands.init.options import InitOptions
 from runbook.commands.logs.options import LogsOptions
 from runbook.commands.metrics.options import MetricsOptions
 from runbook.commands.open.options import OpenOptions
@@ -46,6 +47,14 @@ def setup(context: "RunContext", options: SetupOptions) -> "CommandResult":
     from runbook.commands.setup.steps import setup
 
     return setup(context, options)
+
+
+@command(InitOptions, is_recorded=False)
+def init(context: "RunContext", options: InitOptions) -> "CommandResult":
+    """Look at the installation and write the runbook.toml that it needs; --check says where each setting came from."""
+    from runbook.commands.init.steps import init
+
+    return init(context, options)
 
 
 @command(TrafficOptions)
@@ -260,6 +269,7 @@ def _python(module: str, *arguments: str) -> None:
 
 
 namespace = Collection(
+    init,
     setup,
     traffic,
     verify,

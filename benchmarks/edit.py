@@ -106,7 +106,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _dashboards(seeds: range, folder: Path) -> Tally:
     """Edit one dashboard per seed."""
-    generators, judged = import_module("found_dashboards"), import_module("judged")
+    generators, judged = import_module("tests.files.found_dashboards"), import_module("tests.files.judged")
     tally = Tally(kind="dashboards")
     for seed in seeds:
         found = generators.found_dashboard(seed)
@@ -122,7 +122,7 @@ def _dashboards(seeds: range, folder: Path) -> Tally:
 
 def _rules(seeds: range, folder: Path, promtool: str | None) -> Tally:
     """Edit one rules file per seed, and let promtool read all of them in batches."""
-    generators, judged = import_module("found_rules"), import_module("judged")
+    generators, judged = import_module("tests.files.found_rules"), import_module("tests.files.judged")
     tally, files = Tally(kind="rules"), []
     for seed in seeds:
         found = generators.found_rules(seed)
@@ -160,7 +160,7 @@ def _edited(tally: Tally, seed: int, found: Any, outcome_of: Any, folder: Path) 
     _judge(tally, "other outcome", seed, "" if outcome == found.expected else f"{outcome}, not {found.expected}")
     if plan:
         written = read_document(path)
-        patched = plan.before if plan.is_empty else import_module("judged").patched(plan.before, diff)
+        patched = plan.before if plan.is_empty else import_module("tests.files.judged").patched(plan.before, diff)
         _judge(tally, "diff is not the change", seed, "" if written == plan.after == patched else "other bytes")
     elif read_document(path) != found.raw:
         tally.violated("unintended bytes", seed, "refused, and written")

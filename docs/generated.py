@@ -9,14 +9,23 @@ from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
 
+from docs.engines import engines
 from runbook.diagnosis.catalogue import CHECKS
 from runbook.errors import ExitCode
+from runbook.files.needed_fields import NEEDS
 from runbook.settings import Target
 from runbook.systems.settings_group import Group
 from sink.variables import VARIABLES
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = ("README.md", "docs/FAULTS.md", "docs/SETTINGS.md", "docs/SINK.md")
+DOCUMENTS = (
+    "README.md",
+    "docs/DOCKER.md",
+    "docs/FAULTS.md",
+    "docs/PANELS.md",
+    "docs/SETTINGS.md",
+    "docs/SINK.md",
+)
 
 
 def exit_codes() -> Iterator[str]:
@@ -51,7 +60,8 @@ def settings() -> Iterator[str]:
             yield ""
             yield "| key | variable | default | meaning |"
             yield "|---|---|---|---|"
-            for key, info in kind.model_fields.items():
+            own = kind.__annotations__  # what every server has comes after what this one alone has
+            for key, info in sorted(kind.model_fields.items(), key=lambda field: field[0] not in own):
                 variable = f"RUNBOOK_{field.name}_{key}".upper()
                 default = info.get_default(call_default_factory=True, validated_data={})
                 yield f"| `{key}` | `{variable}` | {_shown(default)} | {info.description} |"
@@ -75,12 +85,25 @@ class _Fields(dict[str, object]):
     """Shows a field of a text as its name in capitals, and a command as it is typed."""
 
     def __missing__(self, name: str) -> object:
-        return {"inv": _Command(), "prefix": "RUNBOOK_"}.get(name, name.upper())
+        return {"inv": _Command(), "setting": _Setting()}.get(name, name.upper())
 
 
 class _Command:
     def __format__(self, command: str) -> str:
         return f"`inv {command}`"
+
+
+def needed_fields() -> Iterator[str]:
+    """The table of what the success criteria need of a panel."""
+    yield "| field | needed | why |"
+    yield "|---|---|---|"
+    for need in NEEDS:
+        yield f"| {need.fields} | {need.needed} | {need.reason} |"
+
+
+class _Setting:
+    def __format__(self, setting: str) -> str:
+        return f"RUNBOOK_{setting.replace('.', '_')}".upper()
 
 
 def sink_variables() -> Iterator[str]:
@@ -96,7 +119,9 @@ PARTS: dict[str, Callable[[], Iterator[str]]] = {
     "exit codes": exit_codes,
     "commands": commands,
     "settings": settings,
+    "engines": engines,
     "faults": faults,
+    "needed fields": needed_fields,
     "sink variables": sink_variables,
 }
 

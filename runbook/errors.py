@@ -1,7 +1,13 @@
 """Every error an operator can meet: what was seen, where, what to do next; and the exit codes."""
 
 from enum import IntEnum
-from typing import ClassVar, Self
+from typing import ClassVar, Final, Self
+
+FOREIGN: Final = (ValueError, OverflowError, RecursionError)
+"""What reading the input of others raises, besides an error of its format.
+
+Wrong text and integers of too many digits are ValueErrors, times that no clock shows OverflowErrors.
+"""
 
 
 class ExitCode(IntEnum):
@@ -76,6 +82,27 @@ class UnreachableError(RunbookError):
         """Keep the reason apart from the prose: checks decide on it."""
         super().__init__(seen, where=where, fix=fix)
         self.reason = reason
+
+
+class ProtocolError(RunbookError):
+    """A system is there, or a proxy before it, and could not be spoken to: it is never called down.
+
+    `reason` is one of
+    "tls_expired", "tls_not_yet_valid", "tls_unknown_ca", "tls_other_name" (its certificate),
+    "tls_client_certificate" (it wants ours, or refuses it), "tls_version" (it knows none that is safe),
+    "tls_on_plain_port", "plain_on_tls_port" (http and https mixed up), "tls" (anything else about TLS),
+    "proxy" (one of the environment stands between and fails), "not_http" (what came is no HTTP).
+    """
+
+    def __init__(self, seen: str, *, where: str, fix: str, reason: str) -> None:
+        """Keep the reason apart from the prose, as UnreachableError does."""
+        super().__init__(seen, where=where, fix=fix)
+        self.reason = reason
+
+    @property
+    def is_of_a_proxy(self) -> bool:
+        """Whether what failed stands before the system, of which nothing is known then."""
+        return self.reason == "proxy"
 
 
 class AnswerError(RunbookError):

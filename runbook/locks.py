@@ -21,7 +21,7 @@ from runbook.errors import LockedError, RunbookError
 from runbook.platforms import NOFOLLOW, NONBLOCK, opened, try_lock
 from runbook.private_paths import private_file, private_folder
 from runbook.shell import show_process
-from runbook.wording import moment
+from runbook.wording import moment, pasteable
 
 _CLOCK_STEP_S = 2.0  # a start time is counted from a boot time in whole seconds, which moves with the clock
 _NOTE_BYTES = 500
@@ -78,10 +78,11 @@ def files_lock(paths: Sequence[Path]) -> Iterator[tuple[str, ...]]:
             try:
                 is_ours = try_lock(descriptor)
             except OSError as error:
-                notes.append(f"{path}: this file system keeps no locks ({error.strerror}); let no other run work on it")
+                why = f"this file system keeps no locks ({error.strerror}); let no other run work on it"
+                notes.append(f"{pasteable(path)}: {why}")
                 continue
             if not is_ours:
-                raise _locked(path, str(path))
+                raise _locked(path, pasteable(path))
         yield tuple(notes)
 
 
@@ -143,7 +144,7 @@ def _locked(path: Path, what: str) -> LockedError:
     who = (pid and _described(pid)) or "a process that this system does not name"
     seen = f" (see it with: {show_process(pid)})" if pid else ""
     fix = f"wait until it has ended{seen}, then run this command again"
-    return LockedError(f"Another command is using {what}: {who}", where=str(path), fix=fix)
+    return LockedError(f"Another command is using {what}: {who}", where=pasteable(path), fix=fix)
 
 
 def _holders(inode: int) -> Iterator[tuple[str, int]]:

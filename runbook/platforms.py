@@ -30,6 +30,8 @@ else:
 
 PROC: Final = Path("/proc")
 """Where Linux tells of processes and locks."""
+REMOVED: Final = ".removed"
+"""Of a file that was to be removed on Windows when a kill came between."""
 SHELL: Final = Path("/bin/sh")
 """The shell of POSIX."""
 NOFOLLOW: Final[int] = getattr(os, "O_NOFOLLOW", 1 << 30)
@@ -124,7 +126,7 @@ def remove(path: Path) -> None:
     Some file systems of Windows keep the name until the file is closed; so it gets another one first.
     """
     if sys.platform == "win32":
-        path = path.replace(path.with_suffix(".removed"))
+        path = path.replace(path.with_suffix(REMOVED))
     path.unlink()
 
 

@@ -1,16 +1,21 @@
 """Facts in words that are safe to show: text from outside, spans of time, moments, files."""
 
 import hashlib
+import os
+import re
+import shlex
 import unicodedata
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from difflib import get_close_matches
+from pathlib import PurePath, PureWindowsPath
 
 # Control, format (bidirectional overrides, byte order mark), surrogate, line and paragraph separators.
 _HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 _TWO_DECIMALS_BELOW_S = 10
 _MINUTES_FROM_S = 120
 _DIGEST_DIGITS = 12
+_PLAIN_PATH = re.compile(r"[\w@%+=:,./-]+")
 _JOINER = "\u200d"  # inside emoji; it moves nothing
 
 
@@ -54,6 +59,25 @@ def one_of(given: str, known: Iterable[str]) -> str:
 def counted(number: int, noun: str) -> str:
     """Return a number of things: `1 file`, `2 files`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def pasteable(path: PurePath) -> str:
+    r"""Return a path as a shell takes it: quoted where it must be (`'a b.json'`, `$'a\nb'`), and no option."""
+    text = str(path)
+    if isinstance(path, PureWindowsPath):
+        return f'"{text}"' if re.search(r"[\s&()^;,=%!']", text) else text
+    if any(unicodedata.category(char) in _HIDDEN for char in text):
+        return "$'" + "".join(_in_ansi_c(char) for char in text) + "'"
+    if text.startswith("-"):
+        text = f"./{text}"
+    return text if _PLAIN_PATH.fullmatch(text) else shlex.quote(text)
+
+
+def _in_ansi_c(char: str) -> str:
+    """A character between $' and '."""
+    if unicodedata.category(char) in _HIDDEN:
+        return "".join(f"\\x{byte:02x}" for byte in os.fsencode(char))
+    return f"\\{char}" if char in "\\'" else char
 
 
 def fingerprint(content: bytes) -> str:

@@ -11,13 +11,15 @@ from typing import Any, Final
 
 import requests
 
-from runbook.systems import http, settings_group
+from runbook.systems import http, http_answer, settings_group
 from runbook.systems.addresses import Address
 from runbook.systems.kafka.client import Kafka
-from runbook.systems.keycloak import client as keycloak_client
 
 TARGET: Final = "canary"
 COMMANDS: Final = (
+    "init --check",
+    "init --print",
+    "init --dry-run",
     "setup --yes --timeout 0.3",
     "setup --dry-run",
     "traffic --leads 1 --jobs 1 --timeout 0.3",
@@ -43,7 +45,7 @@ def unsplit() -> None:
 
 def unredacted() -> None:
     """Quote answers as they come."""
-    for module in (http, keycloak_client):
+    for module in (http, http_answer):
         module.redacted = lambda text, _secrets: text  # type: ignore[attr-defined]
 
 

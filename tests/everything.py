@@ -7,12 +7,13 @@ from importlib import import_module
 from rich.console import RenderableType
 
 from runbook.commands.history.result import PastRun
+from runbook.commands.init.result import FoundSetting, SettingInForce
 from runbook.commands.metrics.result import QueryAnswer
 from runbook.commands.silence.result import Silenced
-from runbook.model import CheckResult, CommandResult, Criterion, Ledger, Line, ServiceStatus, Verdict
+from runbook.model import CheckResult, CommandResult, Criterion, Ledger, Line, Problem, ServiceStatus, Verdict
 
 VIEWS = tuple(import_module(f"runbook.commands.{name}.view").views for name in (
-    "verify", "troubleshoot", "stack", "history", "metrics", "silence", "logs",
+    "verify", "troubleshoot", "stack", "history", "metrics", "silence", "logs", "init",
 ))  # fmt: skip
 
 
@@ -32,6 +33,11 @@ class Everything(CommandResult):
     answers: tuple[QueryAnswer, ...] | None = None
     silences: tuple[Silenced, ...] | None = None
     lines: tuple[Line, ...] | None = None
+    proposal: str | None = None
+    found: tuple[FoundSetting, ...] | None = None
+    unknown: tuple[Problem, ...] | None = None
+    settings: tuple[SettingInForce, ...] | None = None
+    wrong: tuple[Problem, ...] | None = None
 
 
 def views(result: Everything) -> Iterator[RenderableType]:

@@ -103,7 +103,7 @@ class Installation:
         groups = [
             {
                 "name": group["name"],
-                "file": str(self.rules),
+                "file": f"/etc/prometheus/{self.rules.name}",
                 "interval": 30,
                 "rules": [as_loaded(rule) for rule in group["rules"]],
             }
@@ -169,6 +169,9 @@ class Installation:
 
     def published(self, *_: object) -> tuple[PublishedPort, ...]:
         return ()
+
+    def described(self) -> str:
+        return "the tests' installation"
 
     def host(self) -> str:
         return "localhost"

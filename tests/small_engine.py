@@ -42,6 +42,7 @@ class Engine:
         self.requests: list[tuple[str, str, dict[str, list[str]]]] = []
         self.failure: Answer | None = None
         self.api_version = "1.45"
+        self.program = "Engine"
         if sys.platform == "win32":
             self._server = Engine._Server(("127.0.0.1", 0), self._handler())
             self.url = f"tcp://127.0.0.1:{self._server.server_address[1]}"
@@ -78,8 +79,14 @@ class Engine:
         inspection: dict[str, object] | None = None,
         labels: dict[str, str] | None = None,
         aliases: tuple[str, ...] = (),
+        image: str = "x",
+        mounts: dict[str, str] | None = None,
+        published: dict[int, int] | None = None,
     ) -> str:
-        """Have one more container; `aliases` are what legacy links call it in others, listed before its own name."""
+        """Have one more container; `aliases` are what legacy links call it in others, listed before its own name.
+
+        `mounts` are sources of bind mounts by destination, `published` ports of 127.0.0.1 by the port inside.
+        """
         number = f"{len(self.containers):064x}"
         labels = ({"com.docker.compose.service": service} if service else {}) | (labels or {})
         listed = {
@@ -88,17 +95,23 @@ class Engine:
             "State": state,
             "Created": created,
             "Labels": labels,
-            "Image": "x",
+            "Image": image,
+            "Mounts": [{"Type": "bind", "Source": one, "Destination": to} for to, one in (mounts or {}).items()],
         }
         self.containers.append(listed)
-        self.inspections[number] = inspected(status=state) | (inspection or {})
+        bindings = {
+            f"{inside}/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(port)}]
+            for inside, port in (published or {}).items()
+        }
+        network = {"NetworkSettings": {"Networks": {"aether": {}}, "Ports": bindings}} if published else {}
+        self.inspections[number] = inspected(status=state) | {"Mounts": listed["Mounts"]} | network | (inspection or {})
         return number
 
     def answer(self, method: str, path: str, query: dict[str, list[str]], body: bytes) -> Answer:
         """Return status and body; a body that is no bytes is sent as JSON."""
         self.requests.append((method, path, query))
         if path == "/version":
-            return 200, {"ApiVersion": self.api_version, "Version": "26.1.0"}
+            return 200, {"ApiVersion": self.api_version, "Version": "26.1.0", "Components": [{"Name": self.program}]}
         if self.failure is not None:
             return self.failure
         if path == "/containers/json":

@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 # The edge of an SDK, which its client imports on first use.
-EDGES = ("runbook.systems.kafka.errors", "runbook.systems.kafka.reading")
+EDGES = ("runbook.systems.docker.sdk", "runbook.systems.kafka.errors", "runbook.systems.kafka.reading")
 LISTING = """
 import importlib, pkgutil, sys
 for name in sys.argv[1:]:
@@ -49,8 +49,8 @@ def test_no_sdk_is_loaded_before_it_is_used() -> None:
 
 
 def test_an_sdk_that_is_loaded_is_seen() -> None:
-    """Negative control: the modules that are left out load Kafka's."""
-    assert loaded_by("runbook.systems", left_out=()) & SDKS == {"confluent_kafka"}
+    """Negative control: the modules that are left out load Docker's and Kafka's."""
+    assert loaded_by("runbook.systems", left_out=()) & SDKS == {"confluent_kafka", "docker", "requests", "urllib3"}
 
 
 def test_the_command_line_is_there_without_settings_and_screen() -> None:

@@ -106,6 +106,11 @@ class Canaries:
         core = self.cores[holder] = f"zq{len(self.cores):02d}canary{len(self.cores):02d}qz"
         return f'p+/&%é"<{core} ?#@:'
 
+    def token(self, holder: str) -> str:
+        """Return a new bearer token: of ASCII, as others are refused."""
+        self.secret(holder)
+        return f'p+/&%~"<{self.cores[holder]}?#@:'
+
     def found_in(self, text: str) -> set[str]:
         """Return the holders of the secrets that a text shows, as they are or in base64."""
         return {holder for holder, core in self.cores.items() if any(form in text for form in (core, *_encoded(core)))}
@@ -135,13 +140,15 @@ class Seen:
 class Place:
     """Where the systems are: `address` for all, but for the groups that have one of their own.
 
-    `only_in_addresses` leaves the settings unset that take user and password of an address.
+    `only_in_addresses` leaves the settings unset that take user and password of an address. With `has_tokens` there is
+    a bearer token beside each password, which is then not sent.
     """
 
     address: str
     own: dict[str, str] = field(default_factory=dict)
     engine: str = ""
     only_in_addresses: bool = False
+    has_tokens: bool = False
 
 
 def tables(canaries: Canaries, place: Place) -> dict[str, dict[str, Any]]:
@@ -163,6 +170,8 @@ def tables(canaries: Canaries, place: Place) -> dict[str, dict[str, Any]]:
             elif "dict" in str(info.annotation):
                 sasl = {"security.protocol": "sasl_plaintext", "sasl.mechanism": "PLAIN", "sasl.username": "ops"}
                 table[name] = {**sasl, "sasl.password": canaries.secret(holder)}
+            elif name.endswith("token"):
+                table |= {name: canaries.token(holder)} if place.has_tokens else {}
             elif is_secret(info) and not (place.only_in_addresses and name in moved):
                 table[name] = canaries.secret(holder)
     return made
@@ -271,11 +280,11 @@ def test_nothing_is_shown_where_nobody_answers(tmp_path: Path, nowhere: Place) -
     assert f"http://{nowhere.address}/d/" in seen.texts["processes.txt"]  # handed to the browser
 
 
-@pytest.mark.parametrize("status", [500, 200])
-def test_nothing_is_shown_where_every_request_is_quoted(tmp_path: Path, status: int) -> None:
+@pytest.mark.parametrize(("status", "has_tokens"), [(500, False), (200, False), (500, True)])
+def test_nothing_is_shown_where_every_request_is_quoted(tmp_path: Path, status: int, *, has_tokens: bool) -> None:
     """By an error page, or by a proxy's page with status 200."""
     with echo(status=status) as address:
-        place = Place(address=address, engine=f"tcp://{address}", only_in_addresses=True)
+        place = Place(address=address, engine=f"tcp://{address}", only_in_addresses=True, has_tokens=has_tokens)
         seen = seen_of_all_commands(tmp_path, place)
 
     assert seen.leaks == {}
@@ -316,13 +325,15 @@ def test_addresses_that_are_not_split_are_caught(tmp_path: Path) -> None:
     assert {"prometheus.url", "alertmanager.url", "grafana.url", "sink.metrics_url"} <= set().union(*leaks.values())
 
 
-def test_answers_that_are_not_redacted_are_caught(tmp_path: Path) -> None:
-    """Negative control: passwords in forms, in base64, and in queries."""
+@pytest.mark.parametrize("has_tokens", [False, True])
+def test_answers_that_are_not_redacted_are_caught(tmp_path: Path, *, has_tokens: bool) -> None:
+    """Negative control: passwords in forms, in base64, and in queries; tokens."""
     with echo(status=500) as address:
-        place = Place(address=address, engine=f"tcp://{address}", only_in_addresses=True)
+        place = Place(address=address, engine=f"tcp://{address}", only_in_addresses=True, has_tokens=has_tokens)
         leaks = seen_of_all_commands(tmp_path, place, way="unredacted").leaks
 
-    assert {"keycloak.password", "grafana.url", "alertmanager.url"} <= set().union(*leaks.values())
+    sent = {"grafana.token", "alertmanager.token"} if has_tokens else {"grafana.url", "alertmanager.url"}
+    assert {"keycloak.password", *sent} <= set().union(*leaks.values())
 
 
 @pytest.mark.parametrize(

@@ -31,16 +31,18 @@ def execute(
     *,
     target: str | None = None,
     json: bool = False,
+    prints: bool = False,
     yes: bool = False,
     is_recorded: bool = True,
     has_report: bool = False,
 ) -> int:
     """Do the work of a command, show and record its result, and return its exit code.
 
-    With `has_report`, the evidence of the run is written beside its log.
+    With `has_report`, the evidence of the run is written beside its log. A command that `prints` has standard output
+    for itself.
     """
-    screen = make_screen(json=json, yes=yes)
-    context = RunContext(command, target=target, screen=screen, is_recorded=is_recorded)
+    screen = make_screen(json=json, yes=yes, apart=prints)
+    context = RunContext(command, target=target, screen=screen, is_recorded=is_recorded, warns=screen.warns)
     works_on(option_for(context.target_name))
     for unknown in unknown_variables():
         screen.warns(unknown.warning)

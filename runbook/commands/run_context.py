@@ -1,11 +1,12 @@
 """What one command works with: target, runtime, run log, screen and lock as one object."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Final
 
+from runbook.commands.setting_warnings import setting_warnings
 from runbook.errors import RunbookError, UnreachableError
 from runbook.invocation import inv
 from runbook.locks import target_lock
@@ -35,11 +36,13 @@ class RunContext:
         runtime: Runtime | None = None,
         run_log: RunLog | None = None,
         is_recorded: bool = True,
+        warns: Callable[[str], None] = lambda _text: None,
     ) -> None:
         """Take the command's name, who watches it, and the target (None: `RUNBOOK_TARGET`, else `live`).
 
         A command that is not recorded keeps no run log: looking does not fill the history. `not_undone` tells, while
-        files are changed and after an undo that failed, what is not as it was before the command.
+        files are changed and after an undo that failed, what is not as it was before the command. `warns` is told of
+        secrets in runbook.toml, once.
         """
         self.command = command
         self.screen = screen
@@ -48,8 +51,10 @@ class RunContext:
         self.target_name = target.name if isinstance(target, Target) else target_name(target)
         self._given_target = target if isinstance(target, Target) else None
         self._given_runtime = runtime
+        self.warns = warns
         self._is_recorded = is_recorded
         self._is_locked = False
+        self._has_warned = False
         self.not_undone: RunbookError | None = None
         if run_log is not None:
             self.__dict__["run_log"] = run_log
@@ -57,20 +62,36 @@ class RunContext:
     @cached_property
     def target(self) -> Target:
         """The settings of the target. Raises UsageError."""
-        return self._given_target or load_target(self.target_name, directory=self.directory)
+        if self._given_target:
+            return self._given_target
+        loaded = load_target(self.target_name, directory=self.directory)
+        for warning in setting_warnings(loaded):
+            self.warns(warning)
+        return loaded
 
     @cached_property
     def runtime(self) -> Runtime:
         """What runs the services of the target."""
+        return self.runtime_of(self.target)
+
+    def runtime_of(self, target: Target) -> Runtime:
+        """Return what runs the services of a target with these settings; nothing is asked yet."""
         if self._given_runtime is not None:
             return self._given_runtime
-        if self.target.runtime.kind == "processes":
+        if target.runtime.kind == "processes":
             from runbook.systems.processes.client import ProcessRuntime
 
             return ProcessRuntime(self.directory / STACK_DIR)
+        if not target.runtime.is_managed:
+            from runbook.systems.unmanaged.client import UnmanagedRuntime
+
+            sink = target.sink
+            logs = {sink.service: sink.log_file} if sink.log_file else {}
+            where, log_setting = target.runtime.place_of("kind"), sink.place_of("log_file")
+            return UnmanagedRuntime(logs, where=where, log_setting=log_setting)
         from runbook.systems.docker.client import DockerRuntime
 
-        return DockerRuntime(self.target.runtime)
+        return DockerRuntime(target.runtime)
 
     @cached_property
     def run_log(self) -> RunLog:
@@ -90,6 +111,14 @@ class RunContext:
         """The log of this run if there is one by now."""
         run_log: RunLog | None = self.__dict__.get("run_log")
         return None if isinstance(run_log, NullRun) else run_log
+
+    def untold_warnings(self) -> tuple[str, ...]:
+        """Return what the settings warn about, once, as soon as a step has read them."""
+        target: Target | None = self.__dict__.get("target")
+        if target is None or self._has_warned:
+            return ()
+        self._has_warned = True
+        return target.warnings
 
     def problem(self, error: RunbookError) -> Problem:
         """Return an error in its three parts; its fix says where a stack or runs are that may have been meant."""

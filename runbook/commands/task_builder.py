@@ -41,6 +41,7 @@ def command(
                 lambda context: work(context, from_command_line(options, given)),
                 target=_text(given.get("target")) or ("docker" if given.get("docker") else target),
                 json=bool(given.get("json")),
+                prints=bool(given.get("print")),
                 yes=is_confirmed or bool(given.get("yes")),
                 is_recorded=is_recorded,
                 has_report=has_report,

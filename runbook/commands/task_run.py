@@ -73,7 +73,11 @@ class TaskRun:
         return self.step(name, number, looked)
 
     def _end(self, result: StepResult, began: float) -> None:
-        timed = replace(result, duration_s=round(time.monotonic() - began, 3))
+        warned = self.context.untold_warnings()
+        for text in warned:
+            self.context.screen.says(text)
+        evidence = (*result.evidence, *(Evidence(source="settings", saw=text) for text in warned))
+        timed = replace(result, evidence=evidence, duration_s=round(time.monotonic() - began, 3))
         self.steps.append(timed)
         self.context.run_log.append("step", timed)
         self.context.screen.ends(timed)

@@ -151,15 +151,15 @@ class Screen:
         self._live = self._bar = None
 
 
-def make_screen(*, json: bool = False, yes: bool = False) -> Screen:
+def make_screen(*, json: bool = False, yes: bool = False, apart: bool = False) -> Screen:
     """Return the screen of this process: problems on standard error, the rest on standard output.
 
-    With `--json`, only the document is on standard output.
+    With `--json`, only the document is on standard output; `apart` keeps it free for what the command prints itself.
     """
     for stream in (sys.stdout, sys.stderr):
         _make_tolerant(stream)
     errors = Console(stderr=True, markup=False, emoji=False, highlight=False)
-    console = errors if json else Console(markup=False, emoji=False, highlight=False)
+    console = errors if json or apart else Console(markup=False, emoji=False, highlight=False)
     return Screen(console, errors=errors, documents=sys.stdout if json else None, yes=yes)
 
 

@@ -24,10 +24,17 @@ CHECKS: Final = tuple(check for hop in HOPS for check in checks_of(hop))
 GRAPH: Final[Graph[Facts]] = Graph(CHECKS, hops=HOPS)
 
 
-def graph_of(hop: str | None) -> Graph[Facts]:
-    """Return all checks, or those of one hop with what they need. Raises UsageError for an unknown hop."""
+def graph_of(hop: str | None, *, has_runtime: bool = True) -> Graph[Facts]:
+    """Return all checks, or those of one hop with what they need; without a runtime, what can be asked without.
+
+    Raises UsageError for an unknown hop, and for one that has nothing to ask without a runtime.
+    """
+    graph = GRAPH if has_runtime else GRAPH.without(lambda check: check.of_runtime)
     if hop is None:
-        return GRAPH
+        return graph
     if hop not in HOPS:
         raise UsageError(f"There is no hop {hop!r}", where="option --hop", fix=one_of(hop, HOPS))
-    return GRAPH.only(hop)
+    if not any(check.hop == hop for check in graph.checks):
+        seen = f"Nothing can be checked at the hop {hop}: the runtime of this target is none"
+        raise UsageError(seen, where="option --hop", fix="leave --hop out, or choose another hop")
+    return graph.only(hop)

@@ -36,7 +36,7 @@ class Broken:
     """The claim does not hold: what was seen, and the values of the `{fields}` in the check's diagnosis and fix."""
 
     evidence: tuple[Evidence, ...]
-    fields: Mapping[str, str] = field(default_factory=dict)
+    fields: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _must_be_seen(self.evidence)
@@ -63,11 +63,13 @@ class Check(Generic[F]):
     """One claim about one hop, named by the fault that it finds when it does not hold.
 
     `diagnosis` says what is wrong then, `fix` what to do next. Both may have `{fields}`, which the finding fills in,
-    and `{inv:setup}`: a command of this tool as it is typed here. `sign` says in docs/FAULTS.md what tells the fault.
+    and `{inv:setup}`: a command of this tool as it is typed here. `{setting:grafana.url}`, with `setting=facts.places`,
+    is the place where that is set. `sign` says in docs/FAULTS.md what tells the fault.
     `needs` are codes. Where a code stands at several hops (any container can exit), a need is written `hop.CODE`.
     `unless` are codes, too: a broken one explains this one, which is blocked then; in any other case it is looked at.
     Faults are told in the order of the hops, then in that of the hop's module. `told` is for the few that come later:
-    what is known less exactly than by its callers ("after_flow"), and what is no outage ("last").
+    what is known less exactly than by its callers ("after_flow"), and what is no outage ("last"). `of_runtime` is for
+    what only a runtime can say: it is not asked where there is none.
     """
 
     code: str
@@ -80,6 +82,7 @@ class Check(Generic[F]):
     needs: tuple[str, ...] = ()
     unless: tuple[str, ...] = ()
     told: Telling = "in_flow"
+    of_runtime: bool = False
 
     def found(self, facts: F) -> Finding:
         """Look. Raises whatever `run` raises, and KeyError where a finding leaves one of our `{fields}` open."""
@@ -101,7 +104,7 @@ class _Commands:
         return inv(command)
 
 
-def broken(*evidence: Evidence, **fields: str) -> Broken:
+def broken(*evidence: Evidence, **fields: object) -> Broken:
     """Return the finding that the claim does not hold, with what the check's diagnosis and fix have to be filled in."""
     return Broken(evidence, fields)
 

@@ -5,9 +5,9 @@ ok, and so is what needs it. Hops that do not need each other are looked at side
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
 from typing import Final, Generic, TypeVar
 
@@ -75,6 +75,23 @@ class Graph(Generic[F]):
                 wanted.add(check)
                 queue.extend(self._needs[check])
         return Graph([check for check in self.checks if check in wanted], hops=self._hops)
+
+    def without(self, is_left_out: Callable[[Check[F]], bool]) -> "Graph[F]":
+        """Return the graph of the other checks: what needed one that is left out needs what that one needed."""
+
+        def needs(check: Check[F]) -> Iterator[Check[F]]:
+            for need in self._needs[check]:
+                if not is_left_out(need):
+                    yield need
+                elif not _is_called(need, check.unless):
+                    yield from needs(need)
+
+        def cut(check: Check[F]) -> Check[F]:
+            left = dict.fromkeys(needs(check))
+            unless = tuple(_name(need) for need in left if _is_called(need, check.unless))
+            return replace(check, needs=tuple(_name(need) for need in left if _name(need) not in unless), unless=unless)
+
+        return Graph([cut(check) for check in self.checks if not is_left_out(check)], hops=self._hops)
 
     def examine(self, facts: F, *, deadline_s: float) -> tuple[Examined[F], ...]:
         """Run every check whose needs hold, side by side, and return all of them in the order of telling.
@@ -175,6 +192,10 @@ def _need(checks: Sequence[Check[F]], check: Check[F], name: str) -> Check[F]:
 
 def _is_called(check: Check[F], names: Sequence[str]) -> bool:
     return check.code in names or f"{check.hop}.{check.code}" in names
+
+
+def _name(check: Check[F]) -> str:
+    return f"{check.hop}.{check.code}"
 
 
 def _refuse_strangers(checks: Sequence[Check[F]], hops: Sequence[str]) -> None:

@@ -18,7 +18,7 @@ from runbook.settings import Target
 from runbook.systems.alertmanager.client import Alertmanager
 from runbook.systems.gateway.client import Gateway, ProbeAnswer
 from runbook.systems.grafana.client import Grafana, GrafanaHealth
-from runbook.systems.http import Readiness
+from runbook.systems.http_answer import Readiness
 from runbook.systems.kafka.client import Kafka
 from runbook.systems.keycloak.client import Keycloak, RealmAnswer, Token
 from runbook.systems.prometheus.client import Prometheus
@@ -68,6 +68,11 @@ class Facts(FactCache):
         self.state_dir = state_dir
         self._timeout_s = timeout_s
 
+    @property
+    def places(self) -> "SettingPlaces":
+        """Where the settings of the target are set, for `{setting:grafana.url}` in a fix."""
+        return SettingPlaces(self.target)
+
     # What runs the services
 
     @Fact
@@ -100,7 +105,7 @@ class Facts(FactCache):
 
     def recreate_command(self, service: Service) -> str:
         """Return the command that starts a service with the settings that its compose file has now."""
-        if self.target.runtime.kind == "processes":
+        if self.target.runtime.kind != "docker":
             return self.start_command(service)
         return f"docker compose up -d --force-recreate {service.name}"
 
@@ -222,6 +227,19 @@ class Facts(FactCache):
             return self._page().next_offsets
         except RunbookError:
             return {}
+
+
+class SettingPlaces:
+    """What `{setting:grafana.url}` in a text is formatted with: the place that decides this setting of a target."""
+
+    def __init__(self, target: Target) -> None:
+        """Keep the target."""
+        self._target = target
+
+    def __format__(self, name: str) -> str:
+        """Return the place of a setting: `group.setting`."""
+        group, _, setting = name.partition(".")
+        return self._target.groups[group].place_of(setting)
 
 
 def _answer(client: C, read: Callable[[C], T]) -> T:

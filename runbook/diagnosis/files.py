@@ -1,6 +1,5 @@
 """The two files that setup changes, as they are now."""
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +9,15 @@ from runbook.diagnosis.fact_cache import Fact
 from runbook.diagnosis.facts import Facts
 from runbook.errors import RunbookError, UsageError
 from runbook.files.compare import Datasource
+from runbook.files.dashboard_file import dashboard_file as classic_dashboard
 from runbook.files.desired import wanted_panels
 from runbook.files.file_discovery import dashboard_path, mounted_rules, rules_path
+from runbook.files.file_io import read_document
 from runbook.files.our_panels import present
+from runbook.files.text import decoded
 from runbook.settings import Target
 from runbook.systems.runtime import Runtime, Service
+from runbook.wording import pasteable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,9 +59,10 @@ def dashboard_file(facts: Facts) -> FileFact:
     return _read(facts.runtime, mine.as_service, _here(facts, dashboard_path), inside=mine.dashboard_inside)
 
 
-def panel_ids(document: bytes) -> frozenset[int]:
-    """Return which of the runbook's panels a dashboard file holds; ValueError when it is no dashboard."""
-    return our_panels(json.loads(document.decode("utf-8-sig"))["panels"])
+def panel_ids(document: FileFact) -> frozenset[int]:
+    """Return which of the runbook's panels a dashboard file holds. Raises DocumentError when it is no dashboard."""
+    found = classic_dashboard(decoded(document.content, path=Path("FILE")))
+    return our_panels(panel.fields for panel in found.panels)
 
 
 def our_panels(panels: Iterable[Mapping[str, Any]]) -> frozenset[int]:
@@ -82,8 +86,4 @@ def _read(runtime: Runtime, service: Service, path: Path | None, *, inside: str)
             fix = "set the files' monitoring_dir in runbook.toml, or mount the file"
             raise RunbookError("There is no such file", where=where, fix=fix)
         return FileFact(where=where, content=content)
-    try:
-        return FileFact(where=str(path), content=path.read_bytes())
-    except OSError as error:
-        fix = "correct the path in runbook.toml, or run as a user who may read it"
-        raise RunbookError(f"The file cannot be read: {error.strerror}", where=str(path), fix=fix) from None
+    return FileFact(where=pasteable(path), content=read_document(path))

@@ -12,9 +12,9 @@ from urllib.parse import SplitResult, urlsplit
 from runbook.diagnosis.check import Broken, Check, Finding, NotChecked, Ok, broken
 from runbook.diagnosis.facts import Facts, saw
 from runbook.diagnosis.service_state import state_seen
-from runbook.errors import AnswerError, UnreachableError
+from runbook.errors import AnswerError, ProtocolError, UnreachableError
 from runbook.model import Evidence
-from runbook.systems.http import is_loopback
+from runbook.systems.addresses import is_loopback
 from runbook.systems.runtime import PublishedPort, Service
 
 _HERE: Final = "localhost"
@@ -44,7 +44,9 @@ def port_check(
         address = urlsplit(url(facts))
         try:
             ask(facts)
-        except AnswerError as error:
+        except (AnswerError, ProtocolError) as error:
+            if isinstance(error, ProtocolError) and error.is_of_a_proxy:
+                raise
             return Ok((saw(error.where, error.seen),))
         except UnreachableError as error:
             return _published(facts, service(facts), address, saw(error.where, error.seen))
@@ -57,6 +59,7 @@ def port_check(
         diagnosis="{name} runs, and has no port {port} on {host}",
         sign="this host gets no answer, the container runs, and the engine maps no port to that address",
         fix="{fix}",
+        of_runtime=True,
         needs=needs or ("DOCKER_DOWN",),
         unless=(f"{hop}.WRONG_NETWORK",) if needs else (),
         run=run,
@@ -73,6 +76,7 @@ def network_check(hop: str, claim: str, run: Callable[[Facts], Finding], *needs:
         sign="a caller cannot resolve or reach its name, and their sets of networks are disjoint",
         fix="{fix}",
         needs=needs,
+        of_runtime=True,
         run=run,
     )
 

@@ -3,18 +3,22 @@
 Grafana adds defaults and Prometheus adds states to what they were given, so equality would never hold.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Datasource:
-    """Where the panels read from. `uid` is empty where nobody could ask Grafana for it."""
+    """Where the panels read from. `uid` is empty where nobody could ask Grafana for it.
+
+    `aliases` are other names and uids that lead to the same address, and variables of the dashboard that do.
+    """
 
     uid: str = ""
     name: str = "Prometheus"
     is_default: bool = True
+    aliases: frozenset[str] = frozenset()
 
     @property
     def reference(self) -> dict[str, str]:
@@ -24,14 +28,51 @@ class Datasource:
     def is_meant_by(self, reference: object) -> bool:
         """Whether a panel's `datasource` leads here: {type, uid}, {type}, a bare name or uid, or nothing at all."""
         if not isinstance(reference, Mapping):
-            return self.is_default if not reference else reference in (self.name, self.uid)
+            return self.is_default if not reference else str(reference) in {self.name, self.uid} | self.aliases
         uid = str(reference.get("uid") or "")
         right_type = reference.get("type", "prometheus") == "prometheus"
         return right_type and (self._has(uid) if uid else self.is_default)
 
+    def by_variables(self, templating: object) -> "Datasource":
+        """The same, also reached by the variables of a dashboard (`templating`) whose value now leads here."""
+        listed = templating.get("list") if isinstance(templating, Mapping) else None
+        variables = [one for one in listed if isinstance(one, Mapping)] if isinstance(listed, list) else []
+        names = [one.get("name") for one in variables if one.get("type") == "datasource" and self._is_chosen(one)]
+        return replace(self, aliases=self.aliases | {form for name in names for form in (f"${name}", f"${{{name}}}")})
+
+    def _is_chosen(self, variable: Mapping[str, Any]) -> bool:
+        """Whether a variable for datasources stands on this one; without a value it stands on the default."""
+        current = variable.get("current")
+        value = current.get("value") if isinstance(current, Mapping) else None
+        if not value or value == "default":
+            return variable.get("query") == "prometheus" and self.is_default
+        return isinstance(value, str) and value in {self.name, self.uid} | self.aliases
+
     def _has(self, uid: str) -> bool:
         """Whether a uid can be this datasource's; a variable (`${ds}`) or Grafana's own (`-- Mixed --`) cannot."""
-        return uid in {self.name, self.uid} or (not self.uid and uid[0] not in "$-")
+        return uid in {self.name, self.uid} | self.aliases or (not self.uid and uid[0] not in "$-")
+
+
+class Source(Protocol):
+    """A datasource as Grafana lists it."""
+
+    @property
+    def uid(self) -> str: ...  # noqa: D102 - a field
+    @property
+    def name(self) -> str: ...  # noqa: D102 - a field
+    @property
+    def type(self) -> str: ...  # noqa: D102 - a field
+    @property
+    def url(self) -> str: ...  # noqa: D102 - a field
+    @property
+    def is_default(self) -> bool: ...  # noqa: D102 - a field
+
+
+def datasource_among(chosen: Source, listed: Iterable[Source]) -> Datasource:
+    """The chosen one of Grafana's datasources, with the names and uids of those that lead to the same address."""
+    same = [one for one in listed if one.type == chosen.type and one.url and one.url == chosen.url]
+    aliases = frozenset(name for one in same for name in (one.uid, one.name))
+    return Datasource(uid=chosen.uid, name=chosen.name, is_default=chosen.is_default, aliases=aliases)
 
 
 def differing_fields(served: Mapping[str, Any], wanted: Mapping[str, Any], datasource: Datasource) -> tuple[str, ...]:

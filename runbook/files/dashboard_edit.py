@@ -2,23 +2,26 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from runbook.files import json_text
 from runbook.files.dashboard_file import RESTORE, Dashboard, Panel
 from runbook.files.dashboard_style import Style
+from runbook.files.needed_fields import Repair
+from runbook.files.panel_repair import repair_splice
 from runbook.files.text import Splice, Text, spliced
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edit:
-    """Panels to insert after the panel at index `after`; replacements and new rows (`gridPos.y`) by index."""
+    """Panels to insert after the panel at index `after`; replacements, new rows (`gridPos.y`) and repairs by index."""
 
     after: int
     inserted: tuple[dict[str, Any], ...]
     replaced: Mapping[int, dict[str, Any]]
     moved: Mapping[int, int]
+    repaired: Mapping[int, tuple[Repair, ...]] = field(default_factory=dict)
 
 
 def edited(dashboard: Dashboard, edit: Edit, style: Style) -> str:
@@ -47,6 +50,8 @@ def _splices(dashboard: Dashboard, edit: Edit, style: Style) -> Iterator[Splice]
         yield Splice(panels[index].start, panels[index].end, style.rendered(panel))
     for index, row in edit.moved.items():
         yield _row_splice(body, panels[index], row)
+    for index, repairs in edit.repaired.items():
+        yield from (repair_splice(dashboard, panels[index], repair) for repair in repairs)
     end = panels[edit.after].end
     yield Splice(end, end, "".join(style.between + style.rendered(panel) for panel in edit.inserted))
 
@@ -68,18 +73,26 @@ def _intended(text: Text, edit: Edit) -> Any:  # noqa: ANN401 - any JSON value
         elif index in edit.moved:
             panels.append(_with(panel, ("gridPos", "y"), edit.moved[index]))
         else:
+            for path, value in edit.repaired.get(index, ()):
+                panel = _with(panel, path, _exact(value))  # noqa: PLW2901 - the panel as it becomes
             panels.append(panel)
         if index == edit.after:
             panels += [_exact(inserted) for inserted in edit.inserted]
     return _with(root, ("panels",), panels)
 
 
-def _with(pairs: tuple[tuple[str, Any], ...], path: tuple[str, ...], value: object) -> tuple[Any, ...]:
-    """Pairs with another value at a path; of repeated keys the last one, which is the one that counts."""
-    last = max(index for index, (key, _) in enumerate(pairs) if key == path[0])
-    new = _with(pairs[last][1], path[1:], value) if path[1:] else value
-    return (*pairs[:last], (path[0], new), *pairs[last + 1 :])
+def _with(found: Any, path: tuple[str | int, ...], value: object) -> Any:  # noqa: ANN401 - any JSON value
+    """A value with another one at a path; of repeated keys the last one, which is the one that counts."""
+    if not path:
+        return value
+    key, *rest = path
+    if isinstance(key, int):
+        return [*found[:key], _with(found[key] if key < len(found) else None, (*rest,), value), *found[key + 1 :]]
+    places = [index for index, (name, _) in enumerate(found) if name == key]
+    at = places[-1] if places else len(found)
+    new = (key, _with(found[at][1] if places else None, (*rest,), value))
+    return (*found[:at], new, *found[at + 1 :])
 
 
-def _exact(panel: dict[str, Any]) -> Any:  # noqa: ANN401 - any JSON value
-    return json_text.exact(json.dumps(panel))
+def _exact(value: object) -> Any:  # noqa: ANN401 - any JSON value
+    return json_text.exact(json.dumps(value))

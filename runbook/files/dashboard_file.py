@@ -1,5 +1,7 @@
 """A dashboard as found: its panels with their place in the text, and every reason to refuse the file."""
 
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, NamedTuple
@@ -7,7 +9,9 @@ from typing import Any, NamedTuple
 from runbook.errors import DocumentError
 from runbook.files import json_text
 from runbook.files.text import Text
+from runbook.wording import pasteable
 
+_ID = re.compile(r"[0-9]{1,18}", re.ASCII)
 RESTORE = "restore the dashboard from version control or a backup"
 
 
@@ -42,7 +46,7 @@ class Panel:
     @property
     def id(self) -> int | None:
         """Grafana's number of the panel; it numbers those without one itself."""
-        return _whole(self.fields.get("id"))
+        return panel_id(self.fields)
 
     @property
     def title(self) -> str:
@@ -70,37 +74,36 @@ class Dashboard:
     text: Text
     panels: tuple[Panel, ...]
     in_rows: tuple[tuple[dict[str, Any], Panel], ...]
+    templating: object = None
 
     @property
     def ids(self) -> tuple[int, ...]:
         """Every id in use, inside rows too."""
-        found = [panel.id for panel in self.panels] + [_whole(hidden.get("id")) for hidden, _ in self.in_rows]
-        return tuple(panel_id for panel_id in found if panel_id is not None)
+        found = [panel.id for panel in self.panels] + [panel_id(hidden) for hidden, _ in self.in_rows]
+        return tuple(number for number in found if number is not None)
 
-    def holder(self, panel_id: int) -> tuple[Panel, str]:
+    def holder(self, number: int) -> tuple[Panel, str]:
         """Where an id that is in use is: the panel, or the row that hides it; and that panel's title."""
-        inside = (
-            (row, str(hidden.get("title", ""))) for hidden, row in self.in_rows if _whole(hidden.get("id")) == panel_id
-        )
-        return next(chain(((panel, panel.title) for panel in self.panels if panel.id == panel_id), inside))
+        inside = ((row, str(hidden.get("title", ""))) for hidden, row in self.in_rows if panel_id(hidden) == number)
+        return next(chain(((panel, panel.title) for panel in self.panels if panel.id == number), inside))
 
-    def hidden(self, panel_id: object, row: Panel) -> DocumentError:
+    def hidden(self, number: object, row: Panel) -> DocumentError:
         """The refusal of a panel that is needed and lies inside a row."""
         return self.text.refusal(
-            f"panel {panel_id} is inside the row {row.title!r}",
+            f"panel {number} is inside the row {row.title!r}",
             offset=row.start,
             fix="move it out of the row in Grafana, export the dashboard, then run the command again",
         )
 
-    def only(self, panel_id: int) -> Panel | None:
+    def only(self, number: int) -> Panel | None:
         """The panel of that id; raises DocumentError if it is there twice or inside a row."""
         for hidden, row in self.in_rows:
-            if _whole(hidden.get("id")) == panel_id:
-                raise self.hidden(panel_id, row)
-        found = [panel for panel in self.panels if panel.id == panel_id]
+            if panel_id(hidden) == number:
+                raise self.hidden(number, row)
+        found = [panel for panel in self.panels if panel.id == number]
         if len(found) > 1:
             raise self.text.refusal(
-                f"panel {panel_id} is there {len(found)} times",
+                f"panel {number} is there {len(found)} times",
                 offset=found[1].start,
                 fix="give the panel at that line an id of its own",
             )
@@ -117,22 +120,52 @@ def dashboard_file(text: Text) -> Dashboard:
     spans = enumerate(json_text.items(text.body, array.start))
     panels = tuple(_panel(text, index, start, end) for index, (start, end) in spans)
     in_rows = tuple((hidden, row) for row in panels for hidden in _hidden(row))
-    return Dashboard(text=text, panels=panels, in_rows=in_rows)
+    variables = json_text.member(text.body, json_text.root(text.body), "templating")
+    templating = json_text.value_at(text.body, variables.start, variables.end) if variables else None
+    return Dashboard(text=text, panels=panels, in_rows=in_rows, templating=templating)
 
 
 def _top(text: Text) -> dict[str, Any]:
-    """Members of the dashboard; a file of schema v2 (Kubernetes style) is told apart by its keys."""
+    """Members of the dashboard; what Grafana's file provisioning does not take is told apart by its keys."""
     top = json_text.meaning(text)
     if not isinstance(top, tuple):
         kind = "a list" if isinstance(top, list) else "a single value"
         raise text.refusal(f"the JSON is {kind}, not a dashboard", fix=RESTORE)
     keys = dict(top)
-    if "apiVersion" in keys or "elements" in keys:
-        raise text.refusal(
-            "a dashboard of schema v2 (apiVersion, elements): Grafana's file provisioning does not take it",
-            fix="export the dashboard as classic JSON (v1) and run the command again",
-        )
+    for seen, fix in _other_formats(keys, pasteable(text.path)):
+        raise text.refusal(seen, fix=fix)
     return keys
+
+
+def _other_formats(keys: Mapping[str, Any], path: str) -> Iterator[tuple[str, str]]:
+    """What a file is that holds a dashboard in another form, and how it becomes a classic one."""
+    spec, inner = (dict(_pairs(keys.get(key))) for key in ("spec", "dashboard"))
+    version = str(keys.get("apiVersion", ""))
+    if "elements" in keys or "elements" in spec or "/v2" in version:
+        yield (
+            "a dashboard of schema v2 (apiVersion, elements): Grafana's file provisioning does not take it",
+            "export the dashboard as classic JSON (v1) and run the command again",
+        )
+    elif version:
+        yield (
+            f"a resource ({version}), as Grafana's newer export writes it: the dashboard is in its `spec`",
+            f"save what is in `spec` as the file (jq .spec {path}), or export the dashboard as classic JSON",
+        )
+    elif "panels" not in keys and ("panels" in inner or "rows" in inner):
+        yield (
+            "an answer of Grafana's API: the dashboard is in its `dashboard`, beside `meta`",
+            f"save what is in `dashboard` as the file (jq .dashboard {path})",
+        )
+    elif "panels" not in keys and isinstance(keys.get("rows"), list):
+        yield (
+            "a dashboard with `rows` and without panels[], the format before Grafana 5",
+            "import it into Grafana, save it there, and export it: Grafana converts it",
+        )
+
+
+def _pairs(value: object) -> tuple[tuple[str, Any], ...]:
+    """The members of an object; nothing for any other value."""
+    return value if isinstance(value, tuple) else ()
 
 
 def _panel(text: Text, index: int, start: int, end: int) -> Panel:
@@ -146,6 +179,14 @@ def _hidden(row: Panel) -> list[dict[str, Any]]:
     """Fields of the panels that a collapsed row holds."""
     nested = row.fields.get("panels")
     return [panel for panel in nested if isinstance(panel, dict)] if isinstance(nested, list) else []
+
+
+def panel_id(fields: Mapping[str, Any]) -> int | None:
+    """The id of a panel, a whole number that may be written as a string; None if it has none."""
+    number = fields.get("id")
+    if isinstance(number, str) and _ID.fullmatch(number):
+        return int(number)
+    return _whole(number)
 
 
 def _whole(number: object) -> int | None:

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import dataclass
-from typing import Any
 
 from runbook.files import json_text
 from runbook.files.dashboard_file import Dashboard, Panel
@@ -19,9 +18,9 @@ class Style:
     colon: str
     between: str
 
-    def rendered(self, panel: dict[str, Any]) -> str:
-        """A panel as this file would write it, from its opening to its closing brace."""
-        text = json.dumps(panel, indent=self.unit, separators=(self.comma, self.colon), ensure_ascii=False)
+    def rendered(self, value: object) -> str:
+        """A panel, or a value in one, as this file would write it; the first line is not indented."""
+        text = json.dumps(value, indent=self.unit, separators=(self.comma, self.colon), ensure_ascii=False)
         return text.replace("\n", self.newline + self.base)
 
 
@@ -36,13 +35,13 @@ def style_of(dashboard: Dashboard, panel: Panel) -> Style:
         newline=text.newline(panel.start),
         base=base,
         unit=opening.rpartition("\n")[2].removeprefix(base) if on_lines else None,
-        comma="," if on_lines else _without_line_end(body[first.end : body.index('"', first.end)]),
-        colon=_without_line_end(body[first.key_end : first.start]),
+        comma="," if on_lines else without_line_end(body[first.end : body.index('"', first.end)]),
+        colon=without_line_end(body[first.key_end : first.start]),
         between=_between(dashboard, panel),
     )
 
 
-def _without_line_end(gap: str) -> str:
+def without_line_end(gap: str) -> str:
     """A gap such as `: ` or `, `; one that is broken over lines becomes the common form."""
     return gap if "\n" not in gap else f"{gap.strip()} "
 

@@ -6,6 +6,7 @@ are matched first (a panel's title, an alert's name), and then what lies between
 """
 
 import io
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
@@ -19,10 +20,25 @@ _NO_NEWLINE = "\n\\ No newline at end of file\n"
 def unified(old: Sequence[str], new: Sequence[str], name: str) -> str:
     """The diff as `patch` and `git apply` read it; empty if nothing differs."""
     hunks = [*_hunks([*changes(old, new)])]
-    lines = [f"--- {name}\n", f"+++ {name}\n"] if hunks else []
+    lines = [f"--- {_in_header(name)}\n", f"+++ {_in_header(name)}\n"] if hunks else []
     for hunk in hunks:
         lines += _written(old, new, hunk)
     return "".join(line if line.endswith("\n") else f"{line}{_NO_NEWLINE}" for line in lines)
+
+
+def _in_header(name: str) -> str:
+    """A name as `patch` and `git apply` read it: a blank in it asks for a tab behind, other white space for quotes."""
+    if any(char in '"\\' or not char.isprintable() for char in name):
+        return '"' + "".join(_quoted(char) for char in name) + '"'
+    return f"{name}\t" if " " in name else name
+
+
+def _quoted(char: str) -> str:
+    if char in '"\\':
+        return f"\\{char}"
+    if char.isprintable():
+        return char
+    return "".join(f"\\{byte:03o}" for byte in os.fsencode(char))
 
 
 def lines_of(raw: bytes) -> list[str]:

@@ -18,7 +18,15 @@ from runbook.files.in_place import content_of, grow, is_torn, overwrite, restore
 from runbook.files.journal import JournalledFile, entered
 from runbook.invocation import inv
 from runbook.platforms import identity, opened
+from runbook.wording import pasteable
 
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
 LIMIT_BYTES = 50 * 1024 * 1024
 
 
@@ -43,16 +51,23 @@ def read_document(path: Path) -> bytes:
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):
-            raise DocumentError("this is not a regular file", where=str(path), fix="give the path of the file itself")
+            seen = f"this is {_KINDS.get(stat.S_IFMT(found.st_mode), 'no file')}, not a regular file"
+            raise DocumentError(seen, where=pasteable(path), fix="give the path of the file itself")
         if found.st_size > LIMIT_BYTES:
             raise DocumentError(
                 f"the file has {found.st_size} bytes, more than {LIMIT_BYTES}",
-                where=str(path),
+                where=pasteable(path),
                 fix="give the path of the dashboard or of the rules file; neither is that large",
             )
         return path.read_bytes()
     except OSError as error:
-        raise _refusal(path, error) from None
+        raise _refusal(path, error, may="read") from None
+
+
+def refuse_unwritable(path: Path) -> None:
+    """Raise DocumentError if a file may not be written; it is opened for that, and nothing else."""
+    with refused(path):
+        os.close(opened(path, os.O_WRONLY))
 
 
 def write_documents(changes: Sequence[FileChange], *, journal: Path) -> tuple[str, ...]:
@@ -71,7 +86,7 @@ def write_documents(changes: Sequence[FileChange], *, journal: Path) -> tuple[st
         _refuse_one_file_twice(files)
         with refused(journal):
             entry = stack.enter_context(entered(journal, [file.journalled for file in files]))
-        _all_or_none(files, finished=entry.remove, then=f"the next command puts it right by {entry.path}")
+        _all_or_none(files, finished=entry.remove, then=f"the next command puts it right by {pasteable(entry.path)}")
     return tuple(_links_followed(changes))
 
 
@@ -119,7 +134,7 @@ def _still_there(file: _OpenFile) -> None:
     if not os.path.samestat(file.change.path.stat(), os.fstat(file.descriptor)):
         raise DocumentError(
             "the file was replaced by somebody else while it was written; their version was kept",
-            where=str(file.change.path),
+            where=pasteable(file.change.path),
             fix="run the command again: it plans from the file as it is now",
         )
 
@@ -135,9 +150,9 @@ def _put_back(files: Sequence[_OpenFile], cause: BaseException, then: str) -> No
             if is_torn(content_of(file.descriptor), file.change.before, file.change.after):
                 restore(file.descriptor, file.change.before)
             else:
-                damaged.append(f"{file.change.path} (another program is writing it)")
+                damaged.append(f"{pasteable(file.change.path)} (another program is writing it)")
         except OSError as error:
-            damaged.append(f"{file.change.path} ({error.strerror})")
+            damaged.append(f"{pasteable(file.change.path)} ({error.strerror})")
     if damaged:
         seen = cause.seen if isinstance(cause, DocumentError) else repr(cause)
         raise DocumentError(
@@ -157,7 +172,7 @@ def _opened(change: FileChange) -> Iterator[_OpenFile]:
         if found != change.before:
             raise DocumentError(
                 "the file was changed by somebody else since it was read; nothing was written",
-                where=str(change.path),
+                where=pasteable(change.path),
                 fix="run the command again: it plans from the file as it is now",
             )
         yield _OpenFile(descriptor=descriptor, change=change)
@@ -172,8 +187,8 @@ def _refuse_one_file_twice(files: Sequence[_OpenFile]) -> None:
         which = identity(os.fstat(file.descriptor))
         if which in seen:
             raise DocumentError(
-                f"{seen[which]} and {file.change.path} are one and the same file",
-                where=str(file.change.path),
+                f"{pasteable(seen[which])} and {pasteable(file.change.path)} are one and the same file",
+                where=pasteable(file.change.path),
                 fix="give the dashboard and the rules file, each by its own path",
             )
         seen[which] = file.change.path
@@ -182,19 +197,27 @@ def _refuse_one_file_twice(files: Sequence[_OpenFile]) -> None:
 def _links_followed(changes: Sequence[FileChange]) -> Iterator[str]:
     for change in changes:
         if change.path.is_symlink():
-            yield f"{change.path} is a symbolic link: {change.path.resolve()} was written"
+            yield f"{pasteable(change.path)} is a symbolic link: {pasteable(change.path.resolve())} was written"
 
 
-def _refusal(path: Path, error: OSError) -> DocumentError:
+def _refusal(path: Path, error: OSError, *, may: str = "write") -> DocumentError:
+    rights = f"run as the user who owns the file, or give yourself {may} permission"
     fixes = {
         errno.ENOENT: "check the path, or set --monitoring-dir",
-        errno.EACCES: "run as the user who owns the file, or give yourself write permission",
-        errno.EPERM: "run as the user who owns the file, or give yourself write permission",
+        errno.EACCES: rights,
+        errno.EPERM: f"{rights}; chattr -i, if it is immutable (lsattr)",
         errno.EROFS: "run on the host where the file is writable: a container sees it read-only",
         errno.EISDIR: "give the path of the file itself",
         errno.EBUSY: "close that program, then run the command again",
         errno.ENOSPC: "make room on the disk, then run the command again",
     }
-    seen = f"{error.strerror}; the file is as it was"
-    fix = fixes.get(error.errno or 0, "remove the cause, then run the command again")
-    return DocumentError(seen, where=str(path), fix=fix)
+    seen = error.strerror or str(error)
+    if may == "write":
+        seen += "; the file is as it was"
+    where = pasteable(path)
+    with suppress(OSError):
+        if error.errno == errno.ENOENT and path.is_symlink():
+            where = f"{where}, a symbolic link to {pasteable(path.readlink())}"
+    return DocumentError(
+        seen, where=where, fix=fixes.get(error.errno or 0, "remove the cause, then run the command again")
+    )

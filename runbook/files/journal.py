@@ -23,6 +23,7 @@ from runbook.files.in_place import content_of, write_at
 from runbook.locks import is_held
 from runbook.platforms import (
     NOFOLLOW,
+    REMOVED,
     folder_lock,
     lists_locks,
     lock,
@@ -125,6 +126,9 @@ def abandoned(folder: Path) -> Iterator[Entry]:
             with _opened(path) as descriptor:
                 if try_lock(descriptor):
                     remove(path)
+        for path in folder.glob(f"*{REMOVED}"):
+            with suppress(OSError):  # it is open somewhere, and goes with that
+                path.unlink()
     for path in sorted(folder.glob(f"*{_WHOLE}")):
         with suppress(FileNotFoundError), _opened(path) as descriptor:
             with folder_lock(folder):  # who only looks may hold it for a moment

@@ -17,9 +17,10 @@ DEPTH_LIMIT = 128  # dashboards need about 20; beyond some hundreds Python's par
 
 
 class Member(NamedTuple):
-    """One `"key": value` of an object: the decoded key, where its text ends, and where its value lies."""
+    """One `"key": value` of an object: the decoded key, where its text lies, and where its value does."""
 
     key: str
+    key_start: int
     key_end: int
     start: int
     end: int
@@ -65,7 +66,9 @@ def members(body: str, start: int) -> Iterator[Member]:
     for key_start, key_end in _elements(body, start):
         colon = _token(body, key_end)
         value_start = _token(body, colon.end()).start(1)
-        yield Member(json.loads(body[key_start:key_end]), key_end, value_start, _value_end(body, value_start))
+        yield Member(
+            json.loads(body[key_start:key_end]), key_start, key_end, value_start, _value_end(body, value_start)
+        )
 
 
 def items(body: str, start: int) -> Iterator[tuple[int, int]]:

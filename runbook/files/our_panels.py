@@ -8,7 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from runbook.files.dashboard_file import Dashboard, Panel
+from runbook.files.dashboard_file import Dashboard, Panel, panel_id
+from runbook.files.desired import WantedPanels
+from runbook.files.needed_fields import choices, unmet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,9 +37,9 @@ def our_panels(dashboard: Dashboard, wanted: tuple[dict[str, Any], ...], *, renu
     taken = [*dashboard.ids]
     ours: list[OurPanel] = []
     for panel, at in zip(wanted, found, strict=True):
-        panel_id = at.id if at and at.id is not None else _free_id(dashboard, panel["id"], taken, renumber=renumber)
-        taken.append(panel_id)
-        ours.append(OurPanel(panel={**panel, "id": panel_id}, runbook_id=panel["id"], found=at))
+        number = at.id if at and at.id is not None else _free_id(dashboard, panel["id"], taken, renumber=renumber)
+        taken.append(number)
+        ours.append(OurPanel(panel={**panel, "id": number}, runbook_id=panel["id"], found=at))
     return tuple(ours)
 
 
@@ -55,12 +57,27 @@ def present(panels: Iterable[Mapping[str, Any]], wanted: Iterable[Mapping[str, A
     listed = [*panels]
     playing = {}
     for one in wanted:
-        numbered = [panel for panel in listed if panel.get("id") == one["id"]]
+        numbered = [panel for panel in listed if panel_id(panel) == one["id"]]
         same = [panel for panel in listed if _names(panel) == _names(one)]
-        exact = [panel for panel in same if panel.get("id") == one["id"]]
+        exact = [panel for panel in same if panel_id(panel) == one["id"]]
         if found := exact or same or numbered:
             playing[one["id"]] = found[0]
     return playing
+
+
+def lacking(panels: Iterable[Mapping[str, Any]], wanted: WantedPanels) -> dict[int, tuple[str, ...]]:
+    """By the runbook's id, the fields in which the panels that play the wanted ones are not as the criteria need it.
+
+    A panel that still is the runbook's own, letter by letter, is what the criteria speak of, whatever it lacks.
+    """
+    found: dict[int, tuple[str, ...]] = {}
+    for number, panel in present(panels, wanted.panels).items():
+        own = [one for one in wanted.forms if one["id"] == number and not choices(panel, one)]
+        (needed,) = (one for one in own[:1] or wanted.panels if one["id"] == number)
+        repairs = unmet(panel, {**needed, "datasource": wanted.datasource.reference}, wanted.datasource)
+        if repairs:
+            found[number] = tuple(repair.name for repair in repairs)
+    return found
 
 
 def _found(dashboard: Dashboard, wanted: Mapping[str, Any]) -> Panel | None:
@@ -76,16 +93,16 @@ def _found(dashboard: Dashboard, wanted: Mapping[str, Any]) -> Panel | None:
     return found
 
 
-def _free_id(dashboard: Dashboard, panel_id: int, taken: list[int], *, renumber: bool) -> int:
+def _free_id(dashboard: Dashboard, number: int, taken: list[int], *, renumber: bool) -> int:
     """The wanted id if no panel has it; else, if that is allowed, the highest of all plus one."""
-    if panel_id not in taken:
-        return panel_id
-    free = max([*taken, panel_id]) + 1
+    if number not in taken:
+        return number
+    free = max([*taken, number]) + 1
     if renumber:
         return free
-    panel, title = dashboard.holder(panel_id)
+    panel, title = dashboard.holder(number)
     raise dashboard.text.refusal(
-        f"id {panel_id} is taken by another panel, {title!r}",
+        f"id {number} is taken by another panel, {title!r}",
         offset=panel.start,
         fix=f"give that panel another id ({free} is free), or run again with --renumber: ours then gets {free}",
     )

@@ -46,11 +46,11 @@ def _planned(text: Text, wanted: WantedRule, *, move_alert: bool) -> tuple[str, 
     """The new body, the reason and the notes."""
     name = wanted.rule.alert
     file, found = _looked_up(text, name)
-    target = file.target()
+    file.target_group()
     for rule in found:
         _refuse_other_content(text, rule, wanted)
     if not found:
-        return _appended(file, target, wanted), f"{name} appended to group {GROUP}", ()
+        return _appended(file, file.target(), wanted), f"{name} appended to group {GROUP}", ()
     body = _respelt(text, found)
     spelling = "" if body == text.body else f'; "{MISSPELT}" corrected to "{SPELT}"'
     if move_alert and all(rule.group != GROUP for rule in found):

@@ -82,8 +82,14 @@ class RulesFile:
 
     def target(self) -> TargetRules:
         """The rules of the one target group; raises DocumentError if nothing can be appended to them by line."""
-        group = self._target_group()
+        group = self.target_group()
         pairs = [(key, value) for key, value in group.value if key.value == "rules"]
+        if not pairs and yaml_text.values(group, "rules"):
+            raise self.text.refusal(
+                f"the rules of the group {GROUP} come by a merge key (<<) from another mapping",
+                offset=group.start_mark.index,
+                fix=f"give {GROUP} a list of rules of its own",
+            )
         if len(pairs) == 1 and not group.flow_style:
             found = TargetRules(key=pairs[0][0], value=pairs[0][1])
             self._refuse_shared(group, found.value)
@@ -95,7 +101,8 @@ class RulesFile:
             fix="write its rules as a list, each one beginning with `- alert:` or `- record:`",
         )
 
-    def _target_group(self) -> yaml.MappingNode:
+    def target_group(self) -> yaml.MappingNode:
+        """The one target group; raises DocumentError if there is none, or more."""
         named = [group for group in self.groups if yaml_text.scalar(group, "name") == GROUP]
         if not named:
             names = ", ".join(yaml_text.scalar(group, "name") for group in self.groups) or "none"
@@ -139,7 +146,9 @@ def rules_file(text: Text) -> RulesFile:
         )
     found = yaml_text.values(yaml_text.document(text), "groups")
     if len(found) != 1 or not isinstance(found[0], yaml.SequenceNode):
+        is_empty = bool(found) and isinstance(found[0], yaml.ScalarNode) and found[0].value in _NOTHING
         seen = "`groups` is there twice" if found[1:] else "no list of groups"
+        seen = "`groups` is empty" if is_empty and not found[1:] else seen
         raise text.refusal(seen, fix="give the rules file: its YAML has one list `groups` on the top level")
     groups = tuple(group for group in found[0].value if isinstance(group, yaml.MappingNode))
     return RulesFile(text=text, groups=groups)

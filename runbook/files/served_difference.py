@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from runbook.errors import DocumentError
 from runbook.files.compare import differences
-from runbook.files.dashboard_file import dashboard_file
+from runbook.files.dashboard_file import dashboard_file, panel_id
 from runbook.files.file_change import FileChange
 from runbook.files.rules_file import rules_file
 from runbook.files.text import decoded
@@ -41,17 +41,17 @@ def served_panels_difference(served: Iterable[Panel], change: FileChange) -> str
     differ. Panels are known by their ids. A `before` that cannot be read has none. Raises DocumentError if `after`
     cannot be read.
     """
-    now = {panel.get("id"): panel for panel in served}
+    now = {panel_id(panel): panel for panel in served}
     then, since = _panels(change.after, change.path), _readable(_panels, change.before, change.path) or {}
-    for panel_id in since.keys() - then.keys():
-        if panel_id in now:
-            return f"panel {panel_id} is still served"
-    for panel_id, panel in then.items():
-        if panel_id not in now:
-            return f"panel {panel_id} is not served"
-        for field in dict.fromkeys((*panel, *since.get(panel_id, {}))):
-            if differing := _differing(field, now[panel_id], panel, since.get(panel_id, {})):
-                return f"panel {panel_id} is served with another {differing}"
+    for number in since.keys() - then.keys():
+        if number in now:
+            return f"panel {number} is still served"
+    for number, panel in then.items():
+        if number not in now:
+            return f"panel {number} is not served"
+        for field in dict.fromkeys((*panel, *since.get(number, {}))):
+            if differing := _differing(field, now[number], panel, since.get(number, {})):
+                return f"panel {number} is served with another {differing}"
     return ""
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from runbook.errors import DocumentError
+from runbook.wording import pasteable
 
 BOM = b"\xef\xbb\xbf"
 
@@ -32,7 +33,7 @@ class Text:
 
     def where(self, offset: int) -> str:
         """`file:line` of a character: what an editor jumps to."""
-        return f"{self.path}:{self.line(offset)}"
+        return f"{pasteable(self.path)}:{self.line(offset)}"
 
     def indentation(self, offset: int) -> str:
         """The white space that the line of a character begins with."""
@@ -49,7 +50,7 @@ class Text:
 
     def refusal(self, seen: str, *, fix: str, offset: int | None = None) -> DocumentError:
         """The error for something seen in this file, at a character or about the whole file."""
-        where = str(self.path) if offset is None else self.where(offset)
+        where = pasteable(self.path) if offset is None else self.where(offset)
         return DocumentError(seen, where=where, fix=fix)
 
     def encoded(self, body: str, *, strip_bom: bool = False) -> bytes:
@@ -61,14 +62,16 @@ def decoded(raw: bytes, *, path: Path) -> Text:
     """Decode UTF-8 without any conversion; raises DocumentError for other encodings and for an empty file."""
     content = raw.removeprefix(BOM)
     if not content.strip():
-        raise DocumentError("the file is empty", where=str(path), fix="restore it from version control or a backup")
+        raise DocumentError(
+            "the file is empty", where=pasteable(path), fix="restore it from version control or a backup"
+        )
     try:
         body = content.decode()
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise DocumentError(
             f"not UTF-8: byte 0x{content[error.start]:02x} at offset {error.start}",
-            where=f"{path}:{line}",
+            where=f"{pasteable(path)}:{line}",
             fix="save the file as UTF-8 and run the command again",
         ) from None
     return Text(path=path, body=body, bom=raw.startswith(BOM))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runbook.files.diff import LineChange, changes, lines_of
+from runbook.wording import pasteable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +30,8 @@ def three_way_diff(*, before: bytes, left: bytes, now: bytes, path: Path, run_id
     """
     middle = lines_of(left)
     old, new = (_Side(lines=lines, changes=(*changes(middle, lines),)) for lines in map(lines_of, (before, now)))
-    shown = [f"--- {path} (now)", f"+++ {path} (before run {run_id})", f"=== {path} (as that run left it)"]
+    name = pasteable(path)
+    shown = [f"--- {name} (now)", f"+++ {name} (before run {run_id})", f"=== {name} (as that run left it)"]
     for start, end in _regions([*old.changes, *new.changes]):
         by_run, since = old.at(start, end), new.at(start, end)
         if by_run == since:  # taken back by hand already

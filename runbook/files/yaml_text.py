@@ -5,6 +5,7 @@ import yaml
 from runbook.files.text import Text
 
 RESTORE = "repair the file at that line, or restore it from a backup; promtool check rules FILE tells more"
+_MERGE = "tag:yaml.org,2002:merge"  # of a plain `<<`; a quoted one is a key like any other
 DEPTH_LIMIT = 64  # a rules file needs 7
 # libyaml, of which Prometheus's own parser is a port; seven times as fast as PyYAML's, with the same marks.
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -43,10 +44,17 @@ def _refuse_bombs_and_documents(text: Text) -> None:
             raise text.refusal("the YAML is nested too deeply to be a rules file", offset=offset, fix=RESTORE)
 
 
+def pairs(node: yaml.Node) -> list[tuple[yaml.Node, yaml.Node]]:
+    """The keys and values of a mapping, merge keys (`<<`) resolved as Prometheus does.
+
+    A key of the mapping itself goes before one that is merged, and of several merged mappings the first has it.
+    """
+    return _Merges().pairs(node)
+
+
 def values(node: yaml.Node, key: str) -> list[yaml.Node]:
-    """Every value under a key of a mapping; YAML parsers differ in what they make of a repeated key."""
-    pairs = node.value if isinstance(node, yaml.MappingNode) else []
-    return [value for name, value in pairs if isinstance(name, yaml.ScalarNode) and name.value == key]
+    """Every value under a key of a mapping; Prometheus refuses a file where a key is repeated."""
+    return [value for name, value in pairs(node) if isinstance(name, yaml.ScalarNode) and name.value == key]
 
 
 def scalar(node: yaml.Node, key: str) -> str:
@@ -57,14 +65,59 @@ def scalar(node: yaml.Node, key: str) -> str:
 
 def mapping(node: yaml.Node, key: str) -> dict[str, str]:
     """The mapping of scalars under a key; a value that is no scalar becomes its tag, which equals no text."""
-    found = values(node, key)
-    pairs = found[0].value if found and isinstance(found[0], yaml.MappingNode) else []
-    return {str(name.value): str(value.value if _is_scalar(value) else value.tag) for name, value in pairs}
+    found = values(node, key)[:1]
+    merged = [pair for one in found for pair in pairs(one)]
+    return {str(name.value): str(value.value if _is_scalar(value) else value.tag) for name, value in merged}
 
 
 def keys(node: yaml.MappingNode) -> set[str]:
     """Names of the fields of a mapping."""
-    return {str(name.value) for name, _ in node.value}
+    return {str(name.value) for name, _ in pairs(node)}
+
+
+def repeated_key(root: yaml.Node) -> yaml.ScalarNode | None:
+    """The first key that a mapping has twice itself: Prometheus then refuses the whole file; None if there is none."""
+    waiting, seen = [root], set()
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen:  # an alias
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            waiting += reversed(node.value)
+        if isinstance(node, yaml.MappingNode):
+            names = set()
+            for key, _ in node.value:
+                if isinstance(key, yaml.ScalarNode) and key.value in names:
+                    return key
+                names.add(key.value if isinstance(key, yaml.ScalarNode) else id(key))
+            waiting += (value for _, value in reversed(node.value))
+    return None
+
+
+class _Merges:
+    """Merge keys of one document; each mapping is resolved once, however often aliases name it."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, list[tuple[yaml.Node, yaml.Node]]] = {}
+
+    def pairs(self, node: yaml.Node) -> list[tuple[yaml.Node, yaml.Node]]:
+        if not isinstance(node, yaml.MappingNode):
+            return []
+        if id(node) not in self._known:
+            self._known[id(node)] = []  # a mapping that merges itself has nothing of it
+            self._known[id(node)] = self._resolved(node)
+        return self._known[id(node)]
+
+    def _resolved(self, node: yaml.MappingNode) -> list[tuple[yaml.Node, yaml.Node]]:
+        found = [(key, value) for key, value in node.value if key.tag != _MERGE]
+        names = {key.value for key, _ in found if isinstance(key, yaml.ScalarNode)}
+        for _, merged in (pair for pair in node.value if pair[0].tag == _MERGE):
+            for one in merged.value if isinstance(merged, yaml.SequenceNode) else [merged]:
+                new = [pair for pair in self.pairs(one) if _is_scalar(pair[0]) and pair[0].value not in names]
+                names |= {key.value for key, _ in new}
+                found += new
+        return found
 
 
 def last_content(text: Text, node: yaml.Node) -> tuple[int, bool]:

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import msgspec
 
-from runbook.errors import RunbookError
+from runbook.errors import FOREIGN, RunbookError
 from runbook.interrupts import uninterrupted
 from runbook.platforms import sync_folder
 from runbook.private_paths import private_file, private_folder, refuse_foreign
@@ -233,6 +233,8 @@ def _parsed(line: bytes) -> dict[str, Any]:
     """Return the object of a line; one that holds none is empty, and so no hash fits it."""
     try:
         body = json.loads(line)
-    except ValueError:
+        is_event = isinstance(body["data"], dict) and isinstance(body["kind"], str)
+        is_event = is_event and datetime.fromisoformat(body["at"]).tzinfo is not None
+    except (*FOREIGN, TypeError, KeyError):
         return {}
-    return body if isinstance(body, dict) else {}
+    return body if is_event else {}

@@ -2,11 +2,13 @@
 
 import re
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import Final
 from urllib.parse import unquote
 
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+._-]*://", re.IGNORECASE)
 _OF_THIS_HOST: Final = frozenset({"unix://", "npipe://", "fd://"})
+_UNSPECIFIED: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, never bound
 _AUTHORITY: Final = re.compile(r"[^/?#]*")
 
 
@@ -50,6 +52,19 @@ def holds_password(engine: str) -> bool:
     except ValueError:
         return True
     return bool(address.password) or (bool(address.username) and scheme != "ssh://")
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether a host is this one by its name alone: localhost, 127.0.0.0/8, ::1."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def is_this_host(host: str) -> bool:
+    """Say whether a connection to a host stays on this one by its name alone: also 0.0.0.0 and *.localhost."""
+    return is_loopback(host) or host in _UNSPECIFIED or host.lower().endswith(".localhost")
 
 
 def _first(pattern: re.Pattern[str], text: str) -> str:

@@ -1,126 +1,94 @@
-"""HTTP for every client: exact errors, a size cap and a deadline; nothing is followed, nothing repeated unasked.
+"""HTTP for every client: exact errors, one deadline, one limit of size; nothing is followed, nothing repeated unasked.
 
-Redirects are answers like any other, so credentials never travel to a host that was not named in the settings. Proxies
-and netrc of the environment are not used: every address here is one that the operator configured.
+Proxies of the environment are used for other hosts, never for this one. Its netrc is not read: who we are is in the
+settings.
 """
 
-import re
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from html import unescape
-from http.cookiejar import DefaultCookiePolicy
-from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from http.client import HTTPException
+from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
-import msgspec
-
-from runbook.errors import AnswerError, UnreachableError, UsageError
-from runbook.systems.failures import failure_reason, system_text
+from runbook.errors import AnswerError, ProtocolError, RunbookError, UnreachableError, UsageError
+from runbook.systems.failures import causes, failure_reason, http_text, proxy_text, system_text, tls_text
+from runbook.systems.http_answer import EXCERPT_CHARACTERS, Answer, shortened, shown_url
 from runbook.systems.redaction import login_texts, redacted, secret_forms
+from runbook.systems.tls import Tls
 
 if TYPE_CHECKING:
     import requests
 
-T = TypeVar("T")
+    from runbook.systems.http_session import BoundedSession
 
-EXCERPT_CHARACTERS: Final = 200
-BODY_CHARACTERS: Final = 500
-_CHUNK_BYTES: Final = 65_536
+_ANSWER_S: Final = 10.0
 _SAFE_ATTEMPTS: Final = 3
+_MOST_BYTES: Final = 20_000_000
+_BAD_REQUEST: Final = 400
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What a system answered, whatever the status. Times are ours, in UTC; `url` never holds credentials."""
-
-    system: str
-    method: str
-    url: str
-    status: int
-    headers: Mapping[str, str]
-    body: bytes = field(repr=False)
-    sent_at: datetime
-    answered_at: datetime
-    fix: str
-    secrets: tuple[str, ...] = field(default=(), repr=False)
-
-    @property
-    def where(self) -> str:
-        """The request, as errors and evidence name it."""
-        return f"{self.method} {self.url}"
-
-    @property
-    def text(self) -> str:
-        """The body as UTF-8; what is not UTF-8 shows as a replacement character."""
-        return self.body.decode("utf-8", errors="replace")
-
-    @property
-    def is_json(self) -> bool:
-        """Whether the server says that the body is JSON."""
-        return "json" in self.headers.get("Content-Type", "").lower()
-
-    @property
-    def excerpt(self) -> str:
-        """What came, in one short line for the operator: the title of a HTML page, else the beginning of the text."""
-        text = redacted(self.text, self.secrets)
-        title = re.search(r"<title[^>]*>(.*?)</title>", text, flags=re.IGNORECASE | re.DOTALL)
-        line = " ".join((f"HTML page: {unescape(title[1])}" if title else text).split())
-        return shortened(line, EXCERPT_CHARACTERS) or "an empty body"
-
-    def json(self) -> Any:  # noqa: ANN401 - JSON of any shape; `read` is the typed way
-        """Return the body as JSON; AnswerError, quoting what came instead, when it is none."""
-        return self.read(object)
-
-    def read(self, kind: type[T]) -> T:
-        """Return the body as JSON of a known shape; AnswerError when it is not JSON or has another shape."""
-        return self.read_part(self.body, kind)
-
-    def read_part(self, part: bytes | msgspec.Raw, kind: type[T]) -> T:
-        """Read a part of the body as `read` does the whole."""
-        try:
-            return msgspec.json.decode(part, type=kind)
-        except msgspec.ValidationError as error:
-            raise self.error(f"{self.system} answered JSON of an unknown shape: {error}") from None
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            raise self.error(f"{self.system} answered {self.status}, but not with JSON: {self.excerpt}") from None
-
-    def expected(self, *statuses: int) -> Self:
-        """Return this answer if it has one of these statuses; AnswerError, quoting the body, if not."""
-        if self.status in statuses:
-            return self
-        target = self.headers.get("Location")
-        moved = f" (to {shown_url(target)})" if target else ""
-        raise self.error(f"{self.system} answered {self.status}{moved}: {self.excerpt}")
-
-    def error(self, seen: str, *, code: str = "", fix: str = "") -> AnswerError:
-        """Return, for the caller to raise, the error that says where this answer came from."""
-        return AnswerError(
-            seen,
-            where=self.where,
-            fix=fix or self.fix,
-            status=self.status,
-            code=code,
-            body=shortened(redacted(self.text, self.secrets), BODY_CHARACTERS),
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Readiness:
-    """The answer of a readiness endpoint; `saw` quotes it."""
-
-    ready: bool
-    status: int
-    saw: str
+# What servers of TLS answer, by HTTP, to who speaks to them in the clear: Go, nginx, Apache, Tomcat.
+_WANTS_TLS: Final = (
+    "Client sent an HTTP request to an HTTPS server",
+    "The plain HTTP request was sent to HTTPS port",
+    "speaking plain HTTP to an SSL-enabled server port",
+    "This combination of host and port requires TLS",
+)
+_UNREACHABLE: Final = {
+    "timeout": "did not answer within {limit} s",
+    "dns": "cannot be found: its name {host} does not resolve",
+    "refused": "cannot be reached: {system}",
+    "broken": "closed the connection in the middle of an answer",
+}
+_SPOKEN: Final = {
+    "tls_expired": (
+        "shows a certificate that has expired, by this host's clock ({now})",
+        "renew the certificate of {host}; if the clock of this host is wrong, set it",
+    ),
+    "tls_not_yet_valid": (
+        "shows a certificate that is not valid yet, by this host's clock ({now})",
+        "set the clock of this host, or renew the certificate of {host}",
+    ),
+    "tls_unknown_ca": (
+        "shows a certificate of a CA that is not trusted here: {tls}",
+        "set {ca_file} to the PEM file of that CA",
+    ),
+    "tls_other_name": (
+        "shows a certificate for another name: {tls}",
+        "set {address} to a name that is in the certificate, or have {host} added to it",
+    ),
+    "tls_client_certificate": (
+        "does not let us in without a client certificate that it accepts: {tls}",
+        "set {client_cert} and {client_key} to the PEM files of one that its CA signed",
+    ),
+    "tls_version": (
+        "speaks no version of TLS that is safe (1.2 or newer): {tls}",
+        "allow TLS 1.2 on {host}",
+    ),
+    "tls_on_plain_port": (
+        "does not speak TLS on this port: {tls}",
+        "set {address} to the address with http://, or to the port that speaks TLS",
+    ),
+    "plain_on_tls_port": (
+        "speaks TLS on this port, and was asked without",
+        "set {address} to the address with https://",
+    ),
+    "tls": (
+        "could not be spoken to by TLS: {tls}",
+        "openssl s_client -connect {host}:{port} shows more; {client_cert} names a client certificate",
+    ),
+    "proxy": (
+        "cannot be reached through the proxy of the environment: {proxy}",
+        "correct the variables http_proxy and https_proxy, or add {host} to no_proxy",
+    ),
+    "not_http": ("answers something that is no HTTP: {http}", "{fix}"),
+}
 
 
 class HttpClient:
     """HTTP to one system. `system` names it in errors, `fix` is what to do when it cannot be reached.
 
-    `timeout_s` limits connecting, the wait for an answer to begin, and the exchange as a whole: a body that drips in is
-    given up at the next piece after that. Constructing opens no connection.
+    `timeout_s` limits each exchange as a whole, from looking up the name to the last byte. Constructing opens no
+    connection, and raises UsageError for certificates that cannot be read.
     """
 
     def __init__(
@@ -129,30 +97,31 @@ class HttpClient:
         base_url: str,
         *,
         auth: tuple[str, str] | None = None,
+        token: str = "",
         headers: Mapping[str, str] | None = None,
         secrets: tuple[str, ...] = (),
-        timeout_s: float = 10.0,
-        max_bytes: int = 20_000_000,
+        tls: Tls | None = None,
+        address: str = "",
+        timeout_s: float = _ANSWER_S,
+        max_bytes: int = _MOST_BYTES,
         fix: str,
     ) -> None:
-        """Keep the address and who we are there; `auth` is user and password for Basic.
+        """Keep the address and who we are there; `auth` is user and password for Basic, unless there is a bearer token.
 
-        `secrets` are further texts that are never quoted.
+        `secrets` are further texts that are never quoted, `address` the variable that holds the address.
         """
-        import requests
-        from requests.auth import HTTPBasicAuth
-
         self._system = system
         self._base_url = base_url.rstrip("/")
         self._timeout_s = timeout_s
         self._max_bytes = max_bytes
         self._fix = fix
-        self._secrets = _secrets(self._base_url, auth, headers or {}, secrets)
-        self._session = requests.Session()
-        self._session.trust_env = False
-        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        self._session.auth = HTTPBasicAuth(auth[0].encode(), auth[1].encode()) if auth else None
-        self._session.headers.update(headers or {})
+        self._tls = tls or Tls()
+        self._address = address
+        self._headers = dict(headers or {})
+        if token:
+            self._headers["Authorization"] = f"Bearer {token}"
+        self._secrets = _secrets(self._base_url, auth, self._headers, secrets)
+        self.session = self._session(None if token else auth)
 
     def get(
         self,
@@ -189,7 +158,56 @@ class HttpClient:
 
     def close(self) -> None:
         """Close the connections that are kept alive."""
-        self._session.close()
+        self.session.close()
+
+    def answer(self, response: "requests.Response", sent_at: datetime) -> Answer:
+        """Return what the session was answered to a request that was sent then."""
+        return Answer(
+            system=self._system,
+            method=str(response.request.method),
+            url=shown_url(str(response.request.url)),
+            status=response.status_code,
+            headers=response.headers,
+            body=response.content,
+            sent_at=sent_at,
+            answered_at=datetime.now(UTC),
+            fix=self._fix,
+            secrets=self._secrets,
+        )
+
+    def failure(self, error: BaseException, where: str, limit_s: float | None = None) -> RunbookError:
+        """Return, for the caller to raise, what an exception of the session means to an operator."""
+        from requests.exceptions import InvalidHeader, InvalidSchema, InvalidURL, MissingSchema
+
+        from runbook.systems.http_session import TooLargeError
+
+        if isinstance(error, TooLargeError):
+            seen = f"{self._system} {error}"
+            return AnswerError(seen, where=where, fix=self._fix, status=error.status, code="too_large")
+        reason = failure_reason(error)
+        if reason != "proxy" and isinstance(error, InvalidSchema | InvalidURL | MissingSchema):
+            return UsageError(f"The address of {self._system} is not an http URL", where=where, fix=self._fix)
+        if reason == "broken" and isinstance(error, InvalidHeader | UnicodeError):
+            seen = f"A setting of {self._system} holds a character that HTTP cannot send"
+            return UsageError(seen, where=where, fix=self._fix)
+        words = self._words(error, self._timeout_s if limit_s is None else limit_s)
+        if reason in _UNREACHABLE:
+            seen = f"{self._system} {_UNREACHABLE[reason].format_map(words)}"
+            return UnreachableError(seen, where=where, fix=self._fix + self._hint(error), reason=reason)
+        seen, fix = (text.format_map(words) for text in _SPOKEN[reason])
+        return ProtocolError(f"{self._system} {seen}", where=where, fix=fix, reason=reason)
+
+    def _session(self, auth: tuple[str, str] | None) -> "BoundedSession":
+        from requests.auth import HTTPBasicAuth
+
+        from runbook.systems.http_session import BoundedSession, environment_proxies
+
+        context = self._tls.context() if self._base_url.lower().startswith("https:") else None
+        proxies = environment_proxies(self._base_url)
+        session = BoundedSession(context, proxies=proxies, max_bytes=self._max_bytes)
+        session.auth = HTTPBasicAuth(auth[0].encode(), auth[1].encode()) if auth else None
+        session.headers.update(self._headers)
+        return session
 
     def _exchange(
         self,
@@ -201,83 +219,58 @@ class HttpClient:
         json: object = None,
     ) -> Answer:
         from requests import RequestException
-        from requests.exceptions import InvalidSchema, InvalidURL, MissingSchema
         from urllib3.exceptions import HTTPError
+
+        from runbook.systems.http_session import TooLargeError
 
         url = self._base_url + path
         where = f"{method} {shown_url(url)}"
         limit_s = self._timeout_s if timeout_s is None else timeout_s
-        deadline = time.monotonic() + limit_s
         sent_at = datetime.now(UTC)
         try:
-            with self._session.request(
-                method, url, params=params, json=json, timeout=limit_s, allow_redirects=False, stream=True
-            ) as response:
-                body = self._body(response, where, deadline)
-        except (InvalidSchema, InvalidURL, MissingSchema):
-            seen = f"The address of {self._system} is not an http URL"
-            raise UsageError(seen, where=where, fix=self._fix) from None
-        except (RequestException, HTTPError, OSError) as error:
-            raise self._unreachable(error, where, limit_s) from None
-        return Answer(
-            system=self._system,
-            method=method,
-            url=shown_url(url),
-            status=response.status_code,
-            headers=response.headers,
-            body=body,
-            sent_at=sent_at,
-            answered_at=datetime.now(UTC),
-            fix=self._fix,
-            secrets=self._secrets,
+            response = self.session.request(method, url, params=params, json=json, timeout=limit_s)
+        except (RequestException, HTTPError, HTTPException, OSError, UnicodeError, TooLargeError) as error:
+            raise self.failure(error, where, limit_s) from None
+        answer = self.answer(response, sent_at)
+        if answer.status == _BAD_REQUEST and any(said in answer.excerpt for said in _WANTS_TLS):
+            raise self._plain_on_tls_port(where)
+        return answer
+
+    def _plain_on_tls_port(self, where: str) -> ProtocolError:
+        seen, fix = _SPOKEN["plain_on_tls_port"]
+        return ProtocolError(
+            f"{self._system} {seen}", where=where, fix=fix.format(address=self._address), reason="plain_on_tls_port"
         )
 
-    def _body(self, response: "requests.Response", where: str, deadline: float) -> bytes:
-        """Read what has arrived, again and again, so that neither a huge nor an endless answer can hold us."""
-        body = bytearray()
-        while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=True):
-            body += chunk
-            if len(body) > self._max_bytes:
-                response.raw.close()
-                raise AnswerError(
-                    f"{self._system} answers more than {self._max_bytes:,} bytes; {len(body):,} were read",
-                    where=where,
-                    fix=self._fix,
-                    status=response.status_code,
-                    code="too_large",
-                )
-            if time.monotonic() > deadline:
-                response.raw.close()
-                raise TimeoutError
-        return bytes(body)
+    def _hint(self, error: BaseException) -> str:
+        """Say of a server that closes without a word what it may have expected: TLS servers do that."""
+        is_wordless = any(isinstance(cause, ConnectionResetError) for cause in causes(error))
+        if not (is_wordless and self._address and self._base_url.startswith("http:")):
+            return ""
+        return f"; if it speaks TLS there, {self._address} begins with https://"
 
-    def _unreachable(self, error: BaseException, where: str, limit_s: float) -> UnreachableError:
-        reason = failure_reason(error)
-        said = {
-            "timeout": f"did not answer within {limit_s:g} s",
-            "dns": f"cannot be found: its name {urlsplit(self._base_url).hostname} does not resolve",
-            "refused": f"cannot be reached: {system_text(error)}",
-            "broken": "closed the connection in the middle of an answer",
-        }[reason]
-        return UnreachableError(f"{self._system} {said}", where=where, fix=self._fix, reason=reason)
+    def _words(self, error: BaseException, limit_s: float) -> dict[str, str]:
+        """Return what the texts of failures say of this one."""
+        address = urlsplit(self._base_url)
+        quoted = shortened(redacted(http_text(error), self._secrets), EXCERPT_CHARACTERS)
+        return {
+            "limit": f"{limit_s:g}",
+            "host": str(address.hostname),
+            "port": str(address.port or 443),
+            "now": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+            "system": system_text(error),
+            "tls": tls_text(error),
+            "http": repr(quoted),
+            "proxy": shortened(redacted(proxy_text(error), self._secrets), EXCERPT_CHARACTERS),
+            "fix": self._fix,
+            "address": self._address,
+            **{setting: self._tls.place_of(setting) for setting in ("ca_file", "client_cert", "client_key")},
+        }
 
 
-def is_loopback(host: str) -> bool:
-    """Say whether a host is this one by its name alone: localhost, 127.0.0.0/8, ::1."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
-
-
-def shortened(text: str, characters: int) -> str:
-    """Cut a text to a length, and say so with an ellipsis."""
-    return text if len(text) <= characters else f"{text[: characters - 1]}…"
-
-
-def shown_url(url: str) -> str:
-    """Return an address without user and password, however badly they are escaped, and without a query."""
-    return re.sub(r"//.*@", "//", url).partition("?")[0]
+def answer_s(timeout_s: float) -> float:
+    """Return how long one answer is waited for, in seconds, by who waits `timeout_s` for a state."""
+    return min(_ANSWER_S, max(1.0, timeout_s))
 
 
 def _secrets(
@@ -285,8 +278,9 @@ def _secrets(
 ) -> tuple[str, ...]:
     """Return what must never be quoted: passwords, Basic credentials, bearer tokens, and `others`."""
     logins = [auth] if auth else []
-    written = re.search(r"//([^:]*):(.*)@", url)
-    if written:
-        logins += [(written[1], written[2]), (unquote(written[1]), unquote(written[2]))]
+    _, _, behind = url.partition("//")
+    username, _, password = behind.rpartition("@")[0].partition(":")
+    if password:
+        logins += [(username, password), (unquote(username), unquote(password))]
     tokens = [value.rpartition(" ")[2] for name, value in headers.items() if name.lower() == "authorization"]
     return secret_forms(*tokens, *others, *(text for login in logins for text in login_texts(*login)))

@@ -108,6 +108,9 @@ class Runtime(Protocol):
     def published(self, service: Service) -> tuple[PublishedPort, ...]:
         """Return the ports that its host passes on to it now; a stopped service has none."""
 
+    def described(self) -> str:
+        """Return what is asked, for evidence: an engine with its address and what named it; nothing is asked."""
+
     def host(self) -> str:
         """Return the host of the services as it is called from here: "localhost", or that of a remote engine."""
 

@@ -1,7 +1,6 @@
 """What is wrong with a setting, in plain words: what it must be, where it was given, and an example."""
 
 import json
-import os
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
@@ -9,10 +8,12 @@ from typing import Any, Final, Literal, get_args, get_origin
 
 from pydantic import SecretStr, ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 
 from runbook.errors import UsageError
 from runbook.shell import quoted
-from runbook.systems.settings_group import FILE_SUFFIX, Group, is_secret
+from runbook.systems.setting_sources import Source, TomlTable
+from runbook.systems.settings_group import Given, Group, is_secret
 
 _FORMS: Final[dict[object, tuple[str, object]]] = {
     str: ("text", "..."),
@@ -39,26 +40,45 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
-def wrong_setting(error: ValidationError, kind: type[Group], *, group: str, prefix: str, source: str) -> UsageError:
-    """Return, for the caller to raise, the first mistake in three parts. No value is quoted: it may be a secret."""
-    first = error.errors(include_url=False)[0]
-    setting = str(first["loc"][0])
+def wrong_settings(
+    error: ValidationError, kind: type[Group], *, given: Given, group: str, toml: TomlTable
+) -> dict[str, UsageError]:
+    """Return each wrong setting with its first mistake in three parts. No value is quoted: it may be a secret."""
+    found: dict[str, UsageError] = {}
+    for one in error.errors(include_url=False):
+        setting = str(one["loc"][0])
+        if setting not in found:
+            found[setting] = _wrong(setting, one, kind, given=given, group=group, toml=toml)
+    return found
+
+
+def _wrong(
+    setting: str, first: ErrorDetails, kind: type[Group], *, given: Given, group: str, toml: TomlTable
+) -> UsageError:
     if setting not in kind.model_fields:
         return UsageError(
             f"{setting!r} is not a setting of {group}{did_you_mean(setting, kind.model_fields)}",
-            where=f"{source}, {group}.{setting}",
+            where=toml.place(setting),
             fix=f"use one of {', '.join(kind.model_fields)}",
         )
     info = kind.model_fields[setting]
-    variable = f"{prefix}{setting}".upper()
-    given_by = [name for name in (variable, f"{variable}{FILE_SUFFIX}") if os.environ.get(name)]
-    example = _example(info)
-    written = f"{variable}={_in_a_shell(example)}" if given_by else f"{setting} = {_in_toml(example)}"
+    source = given.sources.get(setting)
+    by_variable = source is not None and source.kind == "environment"
+    right = getattr(first.get("ctx", {}).get("error"), "right", None)  # of our own checks that know what was meant
+    example = right or _example(info)
+    variable = f"{given.prefix}{setting}".upper()
+    written = f"{variable}={_in_a_shell(example)}" if by_variable else f"{setting} = {in_toml(example)}"
     return UsageError(
         f"{setting} {_mistake(first['type'], first['msg'], first['input'], info)}",
-        where=f"environment variable {given_by[0]}" if given_by else f"{source}, {group}.{setting}",
+        where=_place(source, toml, setting),
         fix=f"write it like this: {written} ({info.description})",
     )
+
+
+def _place(source: Source | None, toml: TomlTable, setting: str) -> str:
+    if source is None:
+        return toml.place(setting)
+    return f"environment variable {source.name}" if source.kind == "environment" else source.name
 
 
 def _mistake(kind: str, message: str, given: object, info: FieldInfo) -> str:
@@ -97,7 +117,8 @@ def _in_a_shell(value: object) -> str:
     return quoted(value if isinstance(value, str) else json.dumps(value))
 
 
-def _in_toml(value: object) -> str:
+def in_toml(value: object) -> str:
+    """Return a value of a setting as it is written in runbook.toml."""
     if isinstance(value, dict):
-        return f"{{ {', '.join(f'{json.dumps(key)} = {_in_toml(one)}' for key, one in value.items())} }}"
+        return f"{{ {', '.join(f'{json.dumps(key)} = {in_toml(one)}' for key, one in value.items())} }}"
     return json.dumps(value, ensure_ascii=False)

@@ -93,6 +93,49 @@ def rule_elsewhere(scene: Scene) -> None:
     scene.installed.rules.write_text(text[:first] + rule + text[first:], encoding="utf-8")
 
 
+def rule_without_expression(scene: Scene) -> None:
+    """Add a group to the end in which somebody forgot the expression: it parses, and nothing of the file is loaded."""
+    with scene.installed.rules.open("a", encoding="utf-8") as file:
+        file.write("\n  - name: theirs\n    rules:\n      - alert: Theirs\n")
+
+
+def key_twice(scene: Scene) -> None:
+    text = scene.installed.rules.read_text("utf-8")
+    scene.installed.rules.write_text(
+        text.replace("        expr: ", "        expr: up\n        expr: ", 1), encoding="utf-8"
+    )
+
+
+def named_pipe(scene: Scene) -> None:
+    scene.installed.dashboard.unlink()
+    os.mkfifo(scene.installed.dashboard)
+
+
+def link_to_nowhere(scene: Scene) -> None:
+    scene.installed.dashboard.unlink()
+    scene.installed.dashboard.symlink_to("not here.json")
+
+
+def name_of_two_lines(scene: Scene) -> None:
+    scene.environment["RUNBOOK_FILES_DASHBOARD"] = str(scene.installed.folder / "a b\nc.json")
+
+
+def as_rows(document: dict[str, Any]) -> None:
+    document["rows"] = [{"panels": document.pop("panels")}]
+
+
+def as_resource(document: dict[str, Any]) -> None:
+    spec = dict(document)
+    document.clear()
+    document |= {"apiVersion": "dashboard.grafana.app/v1beta1", "kind": "Dashboard", "spec": spec}
+
+
+def as_answer(document: dict[str, Any]) -> None:
+    dashboard = dict(document)
+    document.clear()
+    document |= {"dashboard": dashboard, "meta": {"slug": "crm"}}
+
+
 def without_root_rights() -> None:
     """Take from a root process what lets it write and read files against their permissions."""
     if os.geteuid() == 0:
@@ -172,6 +215,11 @@ CASES = (
     Case("dashboard is a folder", f"{WRITE} --dashboard .", nothing, "not a regular file"),
     Case("dashboard empty", WRITE, write(dashboard_of, b""), ""),
     Case("dashboard not JSON", WRITE, write(dashboard_of, b'{"panels": [}'), ""),
+    Case("dashboard nested", WRITE, write(dashboard_of, b'{"panels": ' + b"[" * 100_000), "nested too deeply"),
+    Case("dashboard of digits", WRITE, write(dashboard_of, b'{"version": ' + b"1" * 100_000 + b"}"), ""),
+    Case("rules nested", WRITE, write(rules_of, b"groups: " + b"[" * 10_000), ""),
+    Case("rules of digits", WRITE, write(rules_of, b"groups: " + b"1" * 100_000), ""),
+    Case("rules in a circle", WRITE, write(rules_of, b"groups: &a [*a]"), ""),
     Case("dashboard a JSON list", WRITE, write(dashboard_of, b"[]\n"), ""),
     Case("dashboard without panels", WRITE, write(dashboard_of, b'{"uid": "crm-events-pipeline"}\n'), "panels"),
     Case("dashboard without panel 19", WRITE, lambda scene: scene.dashboard(take_19_away), "19"),
@@ -182,8 +230,33 @@ CASES = (
         WRITE,
         protect(0o444, lambda scene: [scene.installed.rules]),
         "Permission denied",
-        keeps_times=False,
     ),
+    Case(
+        "rules listed and unreadable",
+        WRITE,
+        protect(0o000, lambda scene: [scene.installed.rules]),
+        "Permission denied",
+    ),
+    Case(
+        "the dashboard's folder forbidden",
+        WRITE,
+        protect(0o600, lambda scene: [scene.installed.dashboard.parent]),
+        "cannot be followed: Permission denied",
+        4,
+    ),
+    Case("dashboard a named pipe", WRITE, named_pipe, "this is a named pipe, not a regular file"),
+    Case("dashboard a link to nowhere", WRITE, link_to_nowhere, "which is not there", 4),
+    Case("dashboard a device", f"{WRITE} --dashboard /dev/null", nothing, "this is a device, not a regular file"),
+    Case("a name of two lines", WRITE, name_of_two_lines, r"/a b\x0ac.json'"),
+    Case("a name like an option", f"{WRITE} --dashboard=-x.json", nothing, "/-x.json"),
+    Case("rules that Prometheus refuses", WRITE, rule_without_expression, "Prometheus would refuse this rules file"),
+    Case("rules with a key twice", WRITE, key_twice, "the key expr is there twice"),
+    Case("rules: null", WRITE, write(rules_of, b"groups: null\n"), "`groups` is empty"),
+    Case("dashboard of Grafana 4", WRITE, lambda scene: scene.dashboard(as_rows), "the format before Grafana 5"),
+    Case(
+        "dashboard as a resource", WRITE, lambda scene: scene.dashboard(as_resource), "the dashboard is in its `spec`"
+    ),
+    Case("dashboard as an answer", WRITE, lambda scene: scene.dashboard(as_answer), "an answer of Grafana's API"),
     Case("rules missing", WRITE, lambda scene: scene.installed.rules.unlink(), "No such file"),
     Case("rules not YAML", WRITE, write(rules_of, b"groups: [\n"), ""),
     Case("rules without the group", WRITE, write(rules_of, b"groups:\n  - name: other\n    rules: []\n"), "crm_events"),
@@ -194,6 +267,21 @@ CASES = (
     Case("unknown target", "setup --target staging", nothing, "no target 'staging'", 4),
     Case("stack not up", "verify --target local", nothing, "not up", 4),
     Case("runbook.toml not TOML", "setup", lambda scene: scene.settings("[targets.live"), "cannot be read", 4),
+    Case(
+        "runbook.toml nested",
+        "setup",
+        lambda scene: scene.settings(f"a = {'[' * 100_000}"),
+        "they are nested too deeply",
+        4,
+    ),
+    Case("runbook.toml of digits", "setup", lambda scene: scene.settings(f"a = {'1' * 100_000}"), "cannot be read", 4),
+    Case(
+        "certificate missing",
+        "setup",
+        lambda scene: scene.settings('[targets.live.grafana]\nca_file = "/nonexistent/ca.pem"'),
+        "ca_file names /nonexistent/ca.pem, which cannot be read: No such file",
+        4,
+    ),
     Case("runbook.toml unreadable", "setup", unreadable_settings, "cannot be read", 4),
     Case("wrong type", "setup", lambda scene: scene.settings("[targets.live.kafka]\ngroup = 3"), "must be text", 4),
     Case("leads -1", "traffic --leads -1", nothing, "--leads is -1", 4),
@@ -233,7 +321,7 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
 def test_bad_input(scene: Scene, case: Case) -> None:
     """It is said what was seen, where, and what to do; the exit code is the promised one; the files are as before."""
     case.spoil(scene)
-    watched = [path for path in (scene.installed.dashboard, scene.installed.rules) if path.exists()]
+    watched = [path for path in (scene.installed.dashboard, scene.installed.rules) if path.is_file()]
     before = looks_of(*watched)
 
     runs = [ended(scene, folder, case.arguments) for folder in scene.folders]  # one by one: they lock the same files

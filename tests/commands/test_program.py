@@ -185,6 +185,18 @@ def test_an_unknown_variable_is_named_with_the_nearest_one(tmp_path: Path) -> No
     assert json.loads(done.stdout)["outcome"] == "ok"
 
 
+def test_a_password_in_the_settings_file_is_warned_about_once(tmp_path: Path) -> None:
+    """On standard error, by its key."""
+    text = f'[targets.live.prometheus]\nurl = "{_CLOSED}"\n[targets.live.grafana]\npassword = "correct-horse"\n'
+    (tmp_path / "runbook.toml").write_text(text, encoding="utf-8")
+
+    done = typed("metrics --json", tmp_path, environment={})
+
+    assert done.stderr.count("[targets.live.grafana] password in") == 1
+    assert f"[targets.live.prometheus] url in {tmp_path / 'runbook.toml'}:2" in json.loads(done.stdout)["error"]["fix"]
+    assert "correct-horse" not in done.stderr + done.stdout
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [

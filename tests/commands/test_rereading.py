@@ -65,22 +65,55 @@ def test_a_file_that_promtool_rejects_is_no_reason_to_end_prometheus(
 ) -> None:
     """Where the reload says nothing of the file, promtool is asked before the restart, and setup undoes itself.
 
-    The file was fine a moment ago, so a program that rejects everything plays promtool.
+    The file was fine when it was planned, so a program that rejects everything from the write on plays promtool.
     """
-    promtool = tmp_path / "promtool"
-    promtool.write_text(f"#!{sys.executable}\nprint('FAILED: could not parse expression')\nraise SystemExit(3)\n")
+    promtool, mark = tmp_path / "promtool", tmp_path / "written"
+    program = f"from pathlib import Path\nif Path({str(mark)!r}).exists():\n    "
+    program += "raise SystemExit('could not parse expression')\n"
+    promtool.write_text(f"#!{sys.executable}\n{program}")
     promtool.chmod(0o755)
+    watcher = Watcher()
+    watcher.at_end["write"] = mark.touch
     monkeypatch.setenv("RUNBOOK_PROMETHEUS_PROMTOOL", str(promtool))
     before = contents(installed)
     installed.reload_status = 403 if cause == "no lifecycle" else 200
     installed.inside = b"groups: []\n" if cause == "stale inode" else installed.inside
 
-    result = set_up(installed)
+    result = set_up(installed, watcher=watcher)
 
     assert (result.exit_code, contents(installed)) == (6, before)
     assert "prometheus" not in installed.restarted
     assert result.problem is not None
     assert "could not parse expression" in result.problem.seen
+
+
+@pytest.mark.parametrize("restart", [True, False])
+@pytest.mark.parametrize("there", [True, False], ids=["the alert is there", "the alert is missing"])
+def test_rules_that_prometheus_refuses_anyway_are_named_before_anything_is_written(
+    installed: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, there: bool, restart: bool
+) -> None:
+    """With promtool's own line; such a file was called ok where the alert was in it already."""
+    if there:
+        set_up(installed)
+    promtool = tmp_path / "promtool"
+    said = 'rules.yml: 12:15: group "other", rule 1, "A": could not parse expression'
+    promtool.write_text(
+        f"#!{sys.executable}\nimport sys\nprint('  FAILED:')\nprint({said!r})\nsys.exit(1)\n".replace(
+            "'rules.yml: ", "sys.argv[-1] + ': "
+        )
+    )
+    promtool.chmod(0o755)
+    monkeypatch.setenv("RUNBOOK_PROMETHEUS_PROMTOOL", str(promtool))
+    before, installed.restarted = contents(installed), []
+
+    result = set_up(installed, restart=restart)
+
+    assert (result.outcome, result.exit_code) == ("failed", 1)
+    assert (contents(installed), installed.restarted) == (before, [])
+    assert result.problem is not None
+    assert 'refuse this rules file, and with it every rule in it: promtool: 12:15: group "other"' in result.problem.seen
+    assert result.problem.where == f"{installed.rules}:12"
+    assert "RUNBOOK_PROMETHEUS_PROMTOOL" in result.problem.fix
 
 
 def test_the_old_state_must_be_served_again_after_an_undo(installed: Installation) -> None:

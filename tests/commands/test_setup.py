@@ -13,15 +13,18 @@ import yaml
 
 from runbook.commands.apply.steps import Apply
 from runbook.commands.execute import execute
+from runbook.commands.run.options import RunOptions
+from runbook.commands.run.steps import run_all
 from runbook.commands.run_context import RunContext
 from runbook.commands.setup.options import SetupOptions
 from runbook.commands.setup.result import SetupResult
 from runbook.commands.setup.steps import setup
+from runbook.commands.traffic.options import TrafficOptions
 from runbook.commands.troubleshoot.options import TroubleshootOptions
 from runbook.commands.troubleshoot.steps import troubleshoot
 from runbook.commands.verify.options import VerifyOptions
 from runbook.commands.verify.steps import verify
-from runbook.errors import UsageError
+from runbook.errors import DocumentError, UsageError
 from runbook.files.file_discovery import found_files
 from runbook.interrupts import Interrupted
 from runbook.runs.run_history import all_runs
@@ -38,7 +41,7 @@ from tests.commands.setups import (
     set_up,
     state_of,
 )
-from tests.installation import Installation
+from tests.installation import Installation, an_installation
 from tests.loopback import Reply
 
 
@@ -491,6 +494,101 @@ def test_a_rule_pasted_into_another_group_is_left_there(installed: Installation)
 
     assert result.outcome == "unchanged"
     assert any("group" in note for note in watcher.notes)
+
+
+def test_a_run_looks_where_its_setup_was_told_to(installed: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else its verify would call the datasource of the option a wrong one."""
+    seen: list[str] = []
+
+    def no_traffic(context: RunContext, _: TrafficOptions) -> NoReturn:
+        seen.append(context.target.grafana.datasource_uid or "")
+        raise Interrupted
+
+    monkeypatch.setattr("runbook.commands.run.steps.traffic", no_traffic)
+    context = context_of("run", installed, Watcher())
+
+    with pytest.raises(Interrupted):
+        run_all(context, RunOptions(datasource_uid="other", timeout_s=0.5))
+
+    assert seen == ["other"]
+    assert installed.panels[-3]["datasource"] == {"type": "prometheus", "uid": "other"}
+
+
+@pytest.mark.parametrize("name", ["a b", "two\nlines", "-x", "it's", "bytes\udcff"], ids=ascii)
+def test_a_folder_of_any_name(tmp_path: Path, name: str) -> None:
+    """Written, recorded, said, and put back; the printed diff can be applied, and printed paths can be pasted."""
+    folder = tmp_path / name
+    folder.mkdir()
+    with an_installation(folder) as installed:
+        before = contents(installed)
+        planned = set_up(installed, dry_run=True)
+        result = set_up(installed)
+        assert (result.outcome, result.exit_code) == ("changed", 0)
+        written = contents(installed)
+
+        assert roll_back(installed).exit_code == 0
+        assert contents(installed) == before
+        patched = os.fsencode(planned.diff or "")
+        subprocess.run(["patch", "-s", "-p0", "-d", "/"], input=patched, check=True, cwd=tmp_path)
+        assert contents(installed) == written
+    source = next(step for step in result.steps if step.step == "plan").evidence[0].source
+    shown = subprocess.run(["bash", "-c", f"printf %s {source}"], capture_output=True, check=True).stdout
+    assert os.fsencode(installed.dashboard) == shown
+
+
+def test_a_file_that_may_not_be_written_is_known_before_the_question(
+    installed: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dry run only reads, and so it goes on."""
+
+    def refuse(path: Path) -> NoReturn:
+        raise DocumentError("Read-only file system", where=str(path), fix="elsewhere")
+
+    monkeypatch.setattr("runbook.commands.setup.steps.refuse_unwritable", refuse)
+    watcher, before = Watcher(), files(installed)
+
+    assert set_up(installed, dry_run=True).exit_code == 2
+    result = set_up(installed, watcher=watcher)
+
+    assert (result.exit_code, files(installed)) == (1, before)
+    assert not any(note.endswith("?") for note in watcher.notes)
+
+
+def test_somebodys_panel_is_repaired_served_and_proven(installed: Installation) -> None:
+    """What they chose stays in the file and in what is served; a second run changes nothing; --reset-panels resets."""
+    set_up(installed)
+    text = installed.dashboard.read_text("utf-8-sig")
+    theirs = text.replace('"format": "table"', '"format": "time_series"').replace('"decimals": 3', '"decimals": 5')
+    installed.dashboard.write_text(theirs, encoding="utf-8")
+    installed.read_dashboard()
+    watcher = Watcher()
+
+    result = set_up(installed, watcher=watcher)
+
+    assert (result.outcome, result.exit_code) == ("changed", 0)
+    assert [line for line in (result.diff or "").splitlines() if line[:2] == "+ "] == [
+        '+                    "format": "table",'
+    ]
+    assert any("panel 21 kept: fieldConfig.defaults.decimals (" in note for note in watcher.notes)
+    assert installed.panels[-2]["fieldConfig"]["defaults"]["decimals"] == 5
+    assert set_up(installed).outcome == "unchanged"
+    assert set_up(installed, reset_panels=True).outcome == "changed"
+    assert installed.panels[-2]["fieldConfig"]["defaults"]["decimals"] == 3
+
+
+def test_an_old_dashboard_that_is_still_served_is_no_proof(installed: Installation) -> None:
+    """Only the needed field differs, and Grafana does not read the file again: undone."""
+    set_up(installed)
+    text = installed.dashboard.read_text("utf-8-sig")
+    installed.dashboard.write_text(text.replace('"format": "table"', '"format": "time_series"'), encoding="utf-8")
+    installed.read_dashboard()
+    before, installed.grafana_is_blind = contents(installed), True
+
+    result = set_up(installed)
+
+    assert (result.exit_code, contents(installed)) == (6, before)
+    assert result.problem is not None
+    assert "targets[0].format" in result.problem.seen
 
 
 def test_a_symbolic_link_is_followed_and_said(installed: Installation, tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ from runbook.commands.traffic.counter_snapshot import sampled_snapshot
 from runbook.commands.traffic.traffic_run import Baseline, TrafficRun, traffic_run
 from runbook.commands.verify.counters import CountsSeen
 from runbook.commands.verify.events import EventsSeen
-from runbook.commands.verify.panels import panels_seen
+from runbook.commands.verify.panels import PanelsSeen, panels_seen
 from runbook.commands.verify.result import VerifyResult
+from runbook.commands.verify.steps import Seen, judged
 from runbook.errors import RunbookError, UnreachableError
 from runbook.invocation import inv
 from runbook.local_stack import stack
@@ -22,6 +23,7 @@ from runbook.observer import NullObserver
 from runbook.runs.new_run import begin_run
 from runbook.runs.run_history import open_run
 from runbook.settings import STACK_DIR, Target
+from runbook.systems.grafana.client import Frame
 from runbook.systems.kafka.client import Kafka
 from runbook.systems.processes.client import ProcessRuntime
 from runbook.systems.processes.launcher import Launcher
@@ -332,6 +334,30 @@ def test_a_run_of_yesterday_is_asked_for_at_its_own_time() -> None:
         assert start / 1000 < at.timestamp()
         assert at.timestamp() < end / 1000 < (at + timedelta(minutes=5)).timestamp()
     assert len(ranges) == 2
+
+
+@pytest.mark.parametrize(
+    ("lacks", "outcomes_of_both"),
+    [({}, ["ok", "ok"]), ({21: ("targets[0].format",)}, ["ok", "failed"]), ({20: ("type",)}, ["failed", "ok"])],
+)
+def test_rates_do_not_make_up_for_what_a_panel_lacks(
+    lacks: dict[int, tuple[str, ...]], outcomes_of_both: list[str]
+) -> None:
+    """The query answers whatever the panel makes of it: the criterion is what is shown."""
+    target = Target.from_tables("x", {}, source="test")
+    topics = (target.kafka.lead_topic, target.kafka.job_topic)
+    by_topic = tuple(rate({"topic": topic}) for topic in topics)
+    panels = PanelsSeen(by_topic=by_topic, top_tenants=(rate({"tenant_id": "acme"}),), lacking=lacks)
+
+    criteria = judged(target, Seen(events=None, lines=None, page=None, samples=None, panels=panels, alert=None))[:2]
+
+    assert [criterion.outcome for criterion in criteria] == outcomes_of_both
+    for number, fields in lacks.items():
+        assert f"served with other {fields[0]}" in criteria[number - 20].evidence[0].saw
+
+
+def rate(labels: dict[str, str]) -> Frame:
+    return Frame(ref_id="A", name="x", labels=labels, times=(datetime.now(UTC),), values=(0.5,))
 
 
 def test_the_traffic_of_a_fault_injection_is_not_the_newest_run(tmp_path: Path) -> None:

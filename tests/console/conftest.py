@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from runbook.commands.history.result import PastRun
+from runbook.commands.init.result import FoundSetting, SettingInForce
 from runbook.commands.metrics.result import QueryAnswer, SeriesValue
 from runbook.commands.silence.result import Silenced
 from runbook.model import (
@@ -214,4 +215,10 @@ def listing() -> Everything:
             Line(text="[2025-11-03T19:48:51.465169] Received lead.created for tenant acme", at=SENT),
             Line(text="\x1b[31mred\x1b[0m [bold]not bold[/bold]\r" + "x" * 100),
         ),
+        found=(FoundSetting(group="grafana", key="container", value="shop-1", why="the only container of the image"),),
+        unknown=(Problem(seen="Kafka runs in no container", where="the engine's list", fix="docker ps -a"),),
+        settings=(
+            SettingInForce(group="grafana", key="password", value="set", source="environment", place="RUNBOOK_X"),
+        ),
+        wrong=(Problem(seen="keep must be more", where="[targets.live.runs] keep in runbook.toml:2", fix="keep = 1"),),
     )

@@ -14,6 +14,7 @@ from jsonschema import ValidationError
 
 from runbook import model
 from runbook.commands.history.result import PastRun
+from runbook.commands.init.result import FoundSetting, SettingInForce
 from runbook.commands.metrics.result import QueryAnswer, SeriesValue
 from runbook.commands.silence.result import Silenced
 from runbook.console import document, json_text, schema
@@ -37,6 +38,8 @@ RECORDS = {
     "answer": QueryAnswer,
     "silence": Silenced,
     "line": model.Line,
+    "found": FoundSetting,
+    "setting": SettingInForce,
 }
 
 

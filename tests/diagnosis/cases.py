@@ -14,7 +14,7 @@ from runbook.errors import RunbookError
 from runbook.model import CheckResult, Verdict
 from runbook.runs.run_log import RunEvent
 from runbook.systems.grafana.client import DatasourceHealth
-from runbook.systems.http import Readiness
+from runbook.systems.http_answer import Readiness
 from runbook.systems.runtime import Service, ServiceState
 from tests.diagnosis.recorded import (
     HEALTHY,

@@ -18,7 +18,7 @@ from runbook.settings import Target
 from runbook.systems.alertmanager.client import Matcher, Silence
 from runbook.systems.gateway.client import ProbeAnswer
 from runbook.systems.grafana.client import Datasource, DatasourceHealth, GrafanaHealth, ServedDashboard
-from runbook.systems.http import Readiness
+from runbook.systems.http_answer import Readiness
 from runbook.systems.kafka.records import ClusterFacts, GroupFacts
 from runbook.systems.keycloak.client import RealmAnswer, Token
 from runbook.systems.prometheus.records import LoadedConfig, Rule, RuleGroup, ScrapeTarget, Series
@@ -45,7 +45,7 @@ DASHBOARD = b'\xef\xbb\xbf{"panels": [{"id": 19}, {"id": 20}, {"id": 21}]}'
 DASHBOARD_BEFORE = b'\xef\xbb\xbf{"panels": [{"id": 19}]}'
 
 
-TARGET = Target.from_tables("live", {}, source="test")
+TARGET = Target.from_tables("live", {"prometheus": {"promtool": "no-promtool-here"}}, source="test")
 KEYCLOAK = TARGET.keycloak.as_service
 GATEWAY = TARGET.gateway.as_service
 APEXFLOW = TARGET.apexflow.as_service
@@ -264,6 +264,7 @@ HEALTHY: Change = (
         ),
     )
     | given(grafana.served_panels, frozenset({19, 20, 21}))
+    | given(grafana.lacking_fields, {})
     | given(
         grafana.datasource,
         Datasource(

@@ -51,6 +51,23 @@ def test_every_check_holds_on_a_healthy_installation() -> None:
     assert (judged.outcome, judged.code, also) == ("healthy", "", ())
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b'{"rows": [{}]}', "the format before Grafana 5"),
+        (b'{"apiVersion": "dashboard.grafana.app/v1", "spec": {}}', "the dashboard is in its `spec`"),
+        (b'{"dashboard": {"panels": []}, "meta": {}}', "an answer of Grafana's API"),
+        (b"[", "not JSON"),
+        (b"\xff", "not UTF-8"),
+    ],
+)
+def test_a_file_that_grafana_does_not_load_is_not_checked_in_its_own_words(content: bytes, said: str) -> None:
+    """With what makes a classic dashboard of it; it is no proof of what is served."""
+    result = walk(given(files.dashboard_file, file(content)))[0]["grafana", "F_NOT_PROVISIONED"]
+    assert result.status == "not_checked"
+    assert said in " ".join(f"{one.saw} {one.source}" for one in result.evidence)
+
+
 @pytest.mark.parametrize("case", [case for case in CASES if case.broken], ids=lambda case: f"{case.hop}.{case.code}")
 def test_a_broken_check_names_its_fault_alone(case: Case) -> None:
     """The fault is the verdict, nothing else is diagnosed, and evidence and fix are filled in."""

@@ -6,7 +6,7 @@ from runbook.diagnosis.catalogue import GRAPH
 from runbook.diagnosis.checks import sink
 from runbook.diagnosis.facts import Facts
 from runbook.diagnosis.verdict import verdict
-from runbook.errors import AnswerError
+from runbook.errors import AnswerError, ProtocolError
 from runbook.model import CheckStatus, Verdict
 from runbook.settings import Target
 from runbook.systems.kafka.records import GroupFacts
@@ -51,6 +51,25 @@ def test_without_an_engine_to_ask_a_silent_service_is_still_named() -> None:
     statuses, judged, _ = walk(KEYCLOAK_SILENT, given(Facts.state, NO_ENGINE, KEYCLOAK))
 
     assert (statuses["keycloak.PORT_UNPUBLISHED"], judged.code) == ("not_checked", "KC_DOWN")
+
+
+def test_a_server_that_is_not_understood_is_never_called_down() -> None:
+    """An expired certificate is an answer: nothing has to be started, and the fix is that of the failure itself."""
+    expired = ProtocolError("shows a certificate that has expired", where="GET u", fix="renew it", reason="tls_expired")
+
+    statuses, judged, also = walk(given(Facts.realm, expired), given(Facts.token, expired))
+
+    assert (statuses["keycloak.PORT_UNPUBLISHED"], statuses["keycloak.KC_DOWN"]) == ("ok", "not_checked")
+    assert statuses["runtime.DOCKER_DOWN"] == "ok"
+    assert (judged.outcome, judged.fix, also) == ("inconclusive", "renew it", [])
+
+
+def test_a_proxy_that_fails_says_nothing_of_the_port() -> None:
+    failed = ProtocolError("the proxy failed", where="GET u", fix="correct https_proxy", reason="proxy")
+
+    statuses, judged, _ = walk(given(Facts.realm, failed), given(Facts.token, failed))
+
+    assert (statuses["keycloak.PORT_UNPUBLISHED"], judged.outcome) == ("not_checked", "inconclusive")
 
 
 def test_a_service_that_has_ended_is_down_and_not_unpublished() -> None:

@@ -26,6 +26,9 @@ class Container:
     source: str = ""
     engine: str = "localhost"
 
+    def described(self) -> str:
+        return f"engine on {self.engine}"
+
     def host(self) -> str:
         return self.engine
 

@@ -7,10 +7,10 @@ from functools import partial
 from itertools import islice
 
 import pytest
-from docker import APIClient
 
 from runbook.errors import AnswerError
 from runbook.local_stack.engine import docker
+from runbook.systems.docker import sdk
 from runbook.systems.docker.client import DockerRuntime
 from runbook.systems.runtime import Service, ServiceState
 from runbook.systems.runtime_settings import RuntimeSettings
@@ -109,7 +109,7 @@ def test_engine_at_a_tcp_port_answers_like_the_one_at_its_socket(
 ) -> None:
     """All kinds of questions: list, inspection, log, a stream, a command, an archive; in an older version, too."""
     if version:
-        monkeypatch.setattr("docker.APIClient", partial(APIClient, version=version))
+        monkeypatch.setattr(sdk, "EngineClient", partial(sdk.EngineClient, version=version))
     service = started(f"open('/tmp/x', 'w').write('inside'); {ENDLESS}")
     monkeypatch.setenv("DOCKER_HOST", address_of_the_engine)
     with contextlib.closing(DockerRuntime(RuntimeSettings())) as remote:

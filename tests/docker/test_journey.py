@@ -13,7 +13,7 @@ from runbook.diagnosis.check import Broken, Finding, Ok
 from runbook.diagnosis.facts import Facts
 from runbook.systems.prometheus.client import Prometheus
 from runbook.systems.runtime import Service
-from tests.command_line import CHECKOUT
+from tests.command_line import CHECKOUT, given
 from tests.docker.docker_parts import Installation
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(600)]
@@ -65,6 +65,24 @@ def test_healthy_installation_gets_no_diagnosis(set_up: Installation) -> None:
     found = set_up.does("troubleshoot")
 
     assert (found.code, found.document["verdict"]["outcome"]) == (0, "healthy"), found.document["verdict"]
+
+
+def test_init_writes_what_this_installation_needs(set_up: Installation, tmp_path: Path) -> None:
+    """As target `live` in a folder without settings: the containers and their ports are found, and all that is needed.
+
+    The ports of the stack are its own, so that nothing of this holds by a default.
+    """
+    written = given(tmp_path, "init", "--yes")
+    assert (written.code, written.document["outcome"]) == (0, "changed"), written.document
+    (missing,) = written.document["unknown"]
+    assert missing["seen"].startswith("ApexFlow's database runs in no container"), "the stand-in keeps its data itself"
+    checked = given(tmp_path, "init", "--check")
+    assert (checked.code, checked.document["wrong"]) == (0, [])
+    planned = given(tmp_path, "setup", "--dry-run")
+    assert (planned.code, planned.document["outcome"]) == (0, "unchanged"), planned.document
+    found = given(tmp_path, "troubleshoot")
+    assert (found.code, found.document["verdict"]["outcome"]) == (0, "healthy"), found.document["verdict"]
+    assert set_up.target.grafana.url.rpartition(":")[2] in (tmp_path / "runbook.toml").read_text(encoding="utf-8")
 
 
 def test_read_only_checks_of_an_own_installation_hold_here(set_up: Installation) -> None:

@@ -205,9 +205,17 @@ def _half_there(chance: Random, panels: list[Pairs], anchor: int) -> tuple[str, 
 
 
 def _other_form(_chance: Random, panels: list[Pairs], _anchor: int) -> tuple[str, dict[str, bool]]:
+    y, [target] = _bottom(panels), WANTED.panels[1]["targets"]
+    panels += [_ours(0, y=y, fieldConfig={}, extra=[1], datasource={"type": "loki", "uid": "L"})]
+    panels += [_ours(1, y=y, options={"showHeader": False}, targets=[{**target, "format": "heatmap"}])]
+    return "applied", {}
+
+
+def _chosen(_chance: Random, panels: list[Pairs], _anchor: int) -> tuple[str, dict[str, bool]]:
+    """Somebody's own colours and footer, which the success criteria do not speak of."""
     y = _bottom(panels)
     panels += [_ours(0, y=y, fieldConfig={}, extra=[1]), _ours(1, y=y, options={"showHeader": False})]
-    return "applied", {}
+    return "unchanged", {}
 
 
 def _under_other_ids(_chance: Random, panels: list[Pairs], _anchor: int) -> tuple[str, dict[str, bool]]:
@@ -248,6 +256,7 @@ SITUATIONS: dict[str, Situation] = {
     "both there": _both_there,
     "half there": _half_there,
     "other form": _other_form,
+    "chosen": _chosen,
     "under other ids": _under_other_ids,
     "taken": _taken,
     "renumbered": _renumbered,

@@ -3,18 +3,19 @@
 import json
 import subprocess
 from collections.abc import Callable, Iterable
-from dataclasses import FrozenInstanceError, replace
+from dataclasses import FrozenInstanceError, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from runbook.errors import DocumentError
-from runbook.files.compare import Datasource, differing_fields
+from runbook.files.compare import Datasource, datasource_among, differing_fields
 from runbook.files.dashboard_edit import Edit, edited
 from runbook.files.dashboard_file import dashboard_file
 from runbook.files.dashboard_style import style_of
 from runbook.files.desired import wanted_panels, wanted_rules
+from runbook.files.our_panels import lacking
 from runbook.files.panels import plan_panels
 from runbook.files.prometheus_text import duration_s
 from runbook.files.rules import _says, plan_rule, plan_rules
@@ -118,6 +119,84 @@ def test_references_that_lead_to_the_same_datasource(datasource: Datasource, ref
     assert datasource.is_meant_by(reference) is same
 
 
+@pytest.mark.parametrize(
+    ("variable", "same"),
+    [
+        ({"current": {"value": "u1"}}, True),
+        ({"current": {"value": "Prometheus"}}, True),
+        ({"current": {"value": "default"}}, True),
+        ({}, True),
+        ({"current": {"value": "other"}}, False),
+        ({"current": {"value": ["u1", "other"]}}, False),
+        ({"query": "loki"}, False),
+        ({"type": "query", "current": {"value": "u1"}}, False),
+        ({"name": "another"}, False),
+    ],
+)
+def test_a_variable_of_the_dashboard_leads_where_it_stands(variable: dict[str, Any], *, same: bool) -> None:
+    """On ours by name or uid, or on the default that is ours; in both spellings."""
+    templating = {"list": [{"name": "ds", "type": "datasource", "query": "prometheus", **variable}, 7]}
+    datasource = PROMETHEUS.by_variables(templating)
+    for reference in ("$ds", {"type": "prometheus", "uid": "${ds}"}):
+        assert datasource.is_meant_by(reference) is same
+    assert PROMETHEUS.by_variables(None) == PROMETHEUS.by_variables({"list": 1}) == PROMETHEUS
+
+
+def test_a_datasource_with_the_same_address_is_the_same() -> None:
+    """Of the same type, and with an address at all."""
+    mine = Listed("u1", "Prometheus")
+    others = [Listed("u2", "Thanos", url="http://thanos"), Listed("u3", "Prom"), Listed("u4", "Loki", type="loki")]
+    found = datasource_among(mine, [mine, *others])
+    assert [found.is_meant_by({"uid": uid}) for uid in ("u1", "u2", "u3", "u4")] == [True, False, True, False]
+    assert not datasource_among(replace(mine, url=""), [Listed("u5", "Empty", url="")]).is_meant_by({"uid": "u5"})
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A datasource as Grafana lists it."""
+
+    uid: str
+    name: str
+    type: str = "prometheus"
+    url: str = "http://prom"
+    is_default: bool = False
+
+
+def served(number: int, **changed: object) -> list[dict[str, Any]]:
+    """Both panels as they are served, one of them changed."""
+    panels = [dict(panel) for panel in wanted_panels(PROMETHEUS).panels]
+    panels[number - 20] |= changed
+    return panels
+
+
+def test_what_is_lacking_is_what_setup_would_repair() -> None:
+    """By the runbook's id, whatever id it has; colours, and the runbook's own letters, lack nothing."""
+    wanted = wanted_panels(PROMETHEUS)
+    letters = [dict(panel) for panel in wanted_panels(PROMETHEUS, verbatim=True).panels]
+    [target] = wanted.panels[1]["targets"]
+
+    assert lacking(served(21, options={"footer": 1}), wanted) == {}
+    assert lacking(letters, wanted) == {}
+    assert lacking([], wanted) == {}
+    assert lacking(served(21, id=77, targets=[{**target, "format": "heatmap"}]), wanted) == {21: ("targets[0].format",)}
+    assert lacking(served(20, datasource={"type": "loki"}, title="Mine"), wanted) == {
+        20: ("datasource.type", "datasource.uid")
+    }
+    letters[1]["options"] = {"footer": 1}
+    assert lacking(letters, wanted) == {21: ("targets[0].format",)}
+    elsewhere = [{**panel, "datasource": "Thanos"} for panel in wanted.forms]
+    assert lacking(elsewhere, wanted) == {20: ("datasource",), 21: ("datasource",)}
+
+
+def test_a_served_panel_with_another_query_lacks_it() -> None:
+    """It is known by its id then; whatever its targets are, nothing breaks."""
+    wanted = wanted_panels(PROMETHEUS)
+    assert lacking(served(20, targets=[{"expr": "up"}]), wanted) == {20: ("targets[0].expr",)}
+    odd: list[object] = [None, [], {}, ["a"], [[]]]
+    for targets in odd:
+        assert lacking(served(21, targets=targets), wanted)[21][0].startswith("targets")
+
+
 def test_datasource_without_a_uid_is_the_default_of_its_type() -> None:
     assert wanted_panels(Datasource()).panels[0]["datasource"] == {"type": "prometheus"}
 
@@ -192,6 +271,14 @@ def test_alias_bomb_costs_nothing() -> None:
     """Aliases that would multiply to billions of values are compared as they are written."""
     bomb = "".join(f"x{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 30))
     raw = b"x0: &a0 [lol]\n" + bomb.encode() + RULES.read_bytes()
+    assert not plan_rule(raw, wanted_rules()[0], path=Path("file")).is_empty
+
+
+def test_merge_keys_that_multiply_cost_nothing() -> None:
+    """Each mapping is resolved once, one that merges itself too; the alert is compared all the same."""
+    bomb = "".join(f"x{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 9)}], k{n}: v}}\n" for n in range(1, 30))
+    raw = b"x0: &a0 {team: crm}\nxx: &a30 {<<: *a30}\n" + bomb.encode() + RULES.read_bytes()
+    raw = raw.replace(b"severity: critical", b"<<: *a29\n          severity: critical", 1)
     assert not plan_rule(raw, wanted_rules()[0], path=Path("file")).is_empty
 
 

@@ -15,6 +15,7 @@ from runbook.files import file_discovery
 from runbook.files.file_discovery import DASHBOARD, RULES, dashboard_path, found_files, mounted_rules, rules_path
 from runbook.settings import Target
 from runbook.systems.runtime import Mount, Runtime, Service
+from runbook.wording import pasteable
 
 OPTIONS: Final = ("option file", "option folder")
 SETTINGS: Final = ("setting file", "setting folder")
@@ -36,6 +37,9 @@ class Engine:
             return (Mount(source=str(dashboard_of(self.folder)), destination=f"/dashboards/{DASHBOARD}"),)
         inside = "/etc/prometheus/crm-events-rules.yml"
         return (Mount(source=str(self.folder / RULES), destination=inside),)
+
+    def described(self) -> str:
+        return f"engine on {self.address}"
 
     def host(self) -> str:
         return self.address
@@ -115,12 +119,12 @@ def wrong(root: Path) -> list[Situation]:
             continue
         facts = Facts(one.target, one.runtime, state_dir=root)
         asked = {
-            str(rules_path(one.target, one.runtime)),
-            str(found_files(one.target, one.runtime).rules),
+            pasteable(rules_path(one.target, one.runtime)),
+            pasteable(found_files(one.target, one.runtime).rules),
             rules_file(facts).where,
         }
-        shown = {str(dashboard_path(one.target, one.runtime)), dashboard_file(facts).where}
-        if (asked, shown) != ({str(one.expected / RULES)}, {str(dashboard_of(one.expected))}):
+        shown = {pasteable(dashboard_path(one.target, one.runtime)), dashboard_file(facts).where}
+        if (asked, shown) != ({pasteable(one.expected / RULES)}, {pasteable(dashboard_of(one.expected))}):
             found.append(one)
     return found
 
@@ -165,7 +169,7 @@ def test_who_named_the_files_is_said(root: Path) -> None:
     by_setting, by_mount = Situation(root, ("setting folder",)), Situation(root, ("mount",))
 
     assert found_files(by_setting.target, by_setting.runtime).how == "named by options or settings"
-    assert found_files(by_mount.target, by_mount.runtime).how == "found by the bind mounts"
+    assert found_files(by_mount.target, by_mount.runtime).how == "found by the bind mounts, engine on localhost"
 
 
 def test_files_that_nothing_names_are_an_error_with_a_way_out(root: Path) -> None:

@@ -32,7 +32,20 @@ MUTATIONS = [
     # New lines end in LF whatever the others do.
     ("text.py", 'return "\\r\\n" if at > 0', 'return "\\n" if at > 0'),
     # The new id is the next one, not a free one.
-    ("our_panels.py", "free = max([*taken, panel_id]) + 1", "free = panel_id + 1"),
+    ("our_panels.py", "free = max([*taken, number]) + 1", "free = number + 1"),
+    # A graph is made of the points of one time.
+    ("needed_fields.py", 'target["instant"] = False', 'target["instant"] = True'),
+    # A reference that leads elsewhere keeps the members that ours has not.
+    ("needed_fields.py", "found and found.keys() <= wanted.keys():", "found:"),
+    # What is missing goes behind the last key that is not repeated.
+    ("panel_repair.py", "found.pop(member.key, None)", "found.get(member.key)"),
+    # What a repair writes on lines of its own is written on one.
+    ("panel_repair.py", "style.unit is not None and not _BEGINS_A_LINE", "style.unit is not None and _BEGINS_A_LINE"),
+    # An id that is written as a string is none.
+    ("dashboard_file.py", "if isinstance(number, str) and", "if isinstance(number, bytes) and"),
+    # What comes by a merge key is not seen; or it counts before what the mapping says itself.
+    ("yaml_text.py", "if pair[0].tag == _MERGE)", 'if pair[0].tag == "")'),
+    ("yaml_text.py", "pair[0].value not in names]", "names is not None]"),
     # A rule with other annotations counts as the wanted one, and so does one with other labels.
     ("wanted_rule.py", "if _spelt(seen.get(key)) != _spelt(wanted.get(key))", "if key not in seen"),
     # The comment of the next group is taken for the target's.

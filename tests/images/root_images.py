@@ -80,11 +80,16 @@ def root_image(says: Says, root: Root = ROOT) -> str:
     """Return the image of a root file system, made now if need be. Raises UsageError, RunbookError."""
     if is_there(root.tag):
         return root.tag
-    kept = cache_root() / f"{root.name}-{root.tag.partition(':')[2]}-{platform.machine()}"
-    archive = fetched_once(kept, lambda scratch: _bootstrapped(root, scratch, says)) / _ARCHIVE
+    archive = root_archive(says, root)
     says(f"importing {archive} as {root.tag} ...")
     docker("import", str(archive), root.tag)
     return root.tag
+
+
+def root_archive(says: Says, root: Root = ROOT) -> Path:
+    """Return the archive of a root file system, made now if need be. Raises UsageError, RunbookError."""
+    kept = cache_root() / f"{root.name}-{root.tag.partition(':')[2]}-{platform.machine()}"
+    return fetched_once(kept, lambda scratch: _bootstrapped(root, scratch, says)) / _ARCHIVE
 
 
 def _bootstrapped(root: Root, scratch: Path, says: Says) -> Path:

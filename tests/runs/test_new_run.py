@@ -85,6 +85,7 @@ def test_a_run_that_could_not_begin_leaves_nothing(tmp_path: Path, monkeypatch: 
     assert list((tmp_path / "runs").iterdir()) == []
 
 
+@pytest.mark.outside
 def test_two_runs_of_one_moment_get_two_ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begun = begin_run(tmp_path, task="setup", target="live")
     rename, taken = Path.rename, [begun.folder, begun.folder]

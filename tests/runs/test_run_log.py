@@ -97,8 +97,27 @@ def test_half_a_line_that_a_crash_left_is_left_out_and_cut_off_by_the_next_one(r
         lambda lines: [lines[0], b"[]\n", *lines[2:]],
         lambda lines: [lines[0], b"no JSON\n", *lines[2:]],
         lambda lines: [lines[0], b'{"kind": "step"}\n', *lines[2:]],
+        lambda lines: [lines[0], b"[" * 100_000 + b"\n", *lines[2:]],
+        lambda lines: [lines[0], b"1" * 100_000 + b"\n", *lines[2:]],
+        lambda lines: [lines[0], b'{"data": {"n": ' + b"1" * 100_000 + b"}}\n", *lines[2:]],
+        lambda lines: [lines[0], b'{"data": {}, "kind": "k", "at": 1e308}\n', *lines[2:]],
+        lambda lines: [lines[0], b"\xff\n", *lines[2:]],
     ],
-    ids=["edited", "removed", "swapped", "repeated", "empty line", "a list", "no JSON", "no hash"],
+    ids=[
+        "edited",
+        "removed",
+        "swapped",
+        "repeated",
+        "empty line",
+        "a list",
+        "no JSON",
+        "no hash",
+        "deep",
+        "digits",
+        "many digits",
+        "no time",
+        "no UTF-8",
+    ],
 )
 def test_an_altered_record_is_refused_with_its_line(run_log: RunLog, alter: Any) -> None:  # noqa: ANN401 - a lambda
     run_log.append("step", {"outcome": "failed"})

@@ -47,10 +47,10 @@ class Seen:
 class ScriptedServer:
     """Answers `METHOD /path` from `routes`, and 404 in JSON otherwise; keeps what it has seen."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: Callable[..., ThreadingHTTPServer] = ThreadingHTTPServer) -> None:
         self.routes: dict[str, Reply | Callable[[Seen], Reply]] = {}
         self.seen: list[Seen] = []
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._http = kind(("127.0.0.1", 0), self._handler())
         self._http.daemon_threads = True
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()

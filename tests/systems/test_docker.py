@@ -1,5 +1,6 @@
 """The Docker runtime against a small engine on a Unix socket."""
 
+import contextlib
 import os
 from collections.abc import Generator, Iterator
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ from cryptography.x509.oid import NameOID
 
 from runbook.errors import AnswerError, UnreachableError
 from runbook.systems.docker.client import DockerRuntime
+from runbook.systems.docker.wire import engine_host
 from runbook.systems.runtime import LogLine, Mount, PublishedPort, Runtime, Service
 from runbook.systems.runtime_settings import RuntimeSettings
 from tests.small_engine import STDERR, STDOUT, Engine, frames, inspected, stat, tar
@@ -28,7 +30,8 @@ NOBODY = 65534
 @pytest.fixture(autouse=True)
 def no_engine_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever runs these tests may work with an engine of his own."""
-    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    for variable in ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG"):
+        monkeypatch.delenv(variable, raising=False)
 
 
 @pytest.fixture
@@ -46,9 +49,9 @@ def docker(engine: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> I
     runtime.close()
 
 
-def test_it_is_a_runtime_and_constructing_opens_nothing(tmp_path: Path) -> None:
+def test_it_is_a_runtime_and_constructing_opens_nothing() -> None:
     """Settings for a host without Docker must not fail before a container is asked for."""
-    docker = DockerRuntime(RuntimeSettings(docker_host=f"unix://{tmp_path}/none"))
+    docker = DockerRuntime(RuntimeSettings(docker_host="tcp://engine.invalid:2375"))
 
     _: Runtime = docker
     docker.close()
@@ -87,7 +90,8 @@ def test_missing_container_is_an_error_where_one_is_needed(engine: Engine, docke
     ):
         with pytest.raises(AnswerError, match=r"nearest: aether-crm-event-sink") as caught:
             ask()
-        assert (caught.value.code, caught.value.fix) == ("no_container", "docker compose up -d crm-events-sink")
+        command = f"docker --host {engine.url} compose up -d crm-events-sink"
+        assert (caught.value.code, caught.value.fix) == ("no_container", command)
 
 
 def test_running_and_healthy(engine: Engine, docker: DockerRuntime) -> None:
@@ -276,8 +280,7 @@ def test_published_ports_are_where_the_engine_maps_them(engine: Engine, docker: 
     ("address", "host"),
     [
         (None, "localhost"),
-        ("unix:///var/run/docker.sock", "localhost"),
-        ("npipe:////./pipe/docker_engine", "localhost"),
+        pytest.param("unix:///var/run/docker.sock", "localhost", marks=pytest.mark.posix("Unix sockets")),
         ("tcp://127.0.0.1:2375", "localhost"),
         ("tcp://[::1]:2375", "localhost"),
         ("tcp://localhost:2375", "localhost"),
@@ -288,8 +291,13 @@ def test_published_ports_are_where_the_engine_maps_them(engine: Engine, docker: 
 def test_host_of_the_services_is_the_engines(address: str | None, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Said without asking the engine, from the setting or the environment."""
     assert DockerRuntime(RuntimeSettings(docker_host=address)).host() == host
-    monkeypatch.setenv("DOCKER_HOST", address or "unix:///elsewhere.sock")
+    monkeypatch.setenv("DOCKER_HOST", address or "tcp://localhost:2375")
     assert DockerRuntime(RuntimeSettings()).host() == host
+
+
+def test_host_of_a_pipe_is_this_one() -> None:
+    """An address of Windows alone, so it cannot be set here."""
+    assert engine_host("npipe:////./pipe/docker_engine") == "localhost"
 
 
 @pytest.mark.parametrize(
@@ -305,16 +313,25 @@ def test_host_of_the_services_is_the_engines(address: str | None, host: str, mon
 def test_commands_name_the_container_that_was_found_and_fit_its_state(
     engine: Engine, docker: DockerRuntime, state: str, verb: str
 ) -> None:
-    """`docker start` does nothing to a container that runs."""
+    """`docker start` does nothing to a container that runs, and docker does not know an engine of our setting."""
     engine.has("renamed", service="prometheus", state=state)
 
-    assert docker.start_command(PROMETHEUS) == f"docker {verb} renamed"
-    assert docker.log_command(PROMETHEUS) == "docker logs --tail 100 renamed"
+    assert docker.start_command(PROMETHEUS) == f"docker --host {engine.url} {verb} renamed"
+    assert docker.log_command(PROMETHEUS) == f"docker --host {engine.url} logs --tail 100 renamed"
 
 
-def test_commands_for_a_container_that_is_not_there(docker: DockerRuntime) -> None:
-    assert docker.start_command(PROMETHEUS) == "docker compose up -d prometheus"
-    assert docker.log_command(PROMETHEUS) == "docker logs --tail 100 aether-prom"
+def test_commands_for_a_container_that_is_not_there(engine: Engine, docker: DockerRuntime) -> None:
+    assert docker.start_command(PROMETHEUS) == f"docker --host {engine.url} compose up -d prometheus"
+    assert docker.log_command(PROMETHEUS) == f"docker --host {engine.url} logs --tail 100 aether-prom"
+
+
+def test_commands_need_no_address_where_docker_goes_there_by_itself(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", engine.url)
+    for settings in (RuntimeSettings(), RuntimeSettings(docker_host=engine.url)):
+        with contextlib.closing(DockerRuntime(settings)) as docker:
+            assert docker.log_command(PROMETHEUS) == "docker logs --tail 100 aether-prom"
 
 
 def test_container_without_a_name_shows_its_short_id(engine: Engine, docker: DockerRuntime) -> None:

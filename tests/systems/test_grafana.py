@@ -39,13 +39,15 @@ def test_health_is_an_answer_whatever_its_database_says(grafana: Grafana, server
 
 def test_served_dashboard_names_the_file_it_came_from(grafana: Grafana, server: ScriptedServer) -> None:
     meta = {"url": "/d/crm/crm-events", "provisioned": True, "provisionedExternalId": "crm_events_pipeline.json"}
-    board = {"uid": "crm", "title": "CRM", "version": 3, "panels": PANELS, "id": 1}
+    templating = {"list": [{"name": "ds", "type": "datasource"}]}
+    board = {"uid": "crm", "title": "CRM", "version": 3, "panels": PANELS, "id": 1, "templating": templating}
     server.routes["GET /api/dashboards/uid/crm"] = Reply(200, {"meta": meta, "dashboard": board})
 
     found = grafana.dashboard("crm")
 
     assert found is not None
     assert (found.uid, found.title, found.version, list(found.panels)) == ("crm", "CRM", 3, PANELS)
+    assert found.templating == templating
     assert (found.provisioned_file, found.url) == ("crm_events_pipeline.json", "/d/crm/crm-events")
     login = b64encode(f"admin:{PASSWORD}".encode()).decode()
     assert server.seen[0].headers["Authorization"] == f"Basic {login}"

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import pytest
 
-from runbook.errors import AnswerError, UnreachableError, UsageError
+from runbook.errors import AnswerError, ProtocolError, UnreachableError, UsageError
 from runbook.systems.http import HttpClient
 from runbook.systems.redaction import redacted
 from tests.systems.loopback_servers import MakeServer, Reply, ScriptedServer
@@ -131,14 +131,14 @@ def test_compressed_answer_is_read(server: ScriptedServer) -> None:
     assert client(server.url).get("/x").text == "plain"
 
 
-def test_endless_header_block_is_broken(raw_server: MakeServer) -> None:
+def test_endless_header_block_is_no_http(raw_server: MakeServer) -> None:
     def headers(connection: socket.socket, _: object) -> None:
         connection.sendall(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 500)
 
-    with pytest.raises(UnreachableError) as caught:
+    with pytest.raises(ProtocolError, match="more than 100 headers") as caught:
         client(raw_server(headers).url).get("/x")
 
-    assert caught.value.reason == "broken"
+    assert caught.value.reason == "not_http"
 
 
 def test_html_where_json_was_asked_is_quoted_by_its_title(server: ScriptedServer) -> None:

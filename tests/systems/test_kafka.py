@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from confluent_kafka import Consumer, ConsumerGroupState, Node, Producer, TopicPartition
+from confluent_kafka import TIMESTAMP_CREATE_TIME, Consumer, ConsumerGroupState, Node, Producer, TopicPartition
 from confluent_kafka.admin import ConsumerGroupDescription, MemberAssignment, MemberDescription
 
 from runbook.errors import AnswerError, UnreachableError, UsageError
 from runbook.local_stack.fakes.broker.cluster import MockCluster
 from runbook.systems.kafka.client import Kafka, group_facts
+from runbook.systems.kafka.reading import json_object, moment
 from runbook.systems.kafka.settings import KafkaSettings
 
 LEADS, JOBS = "apexflow.leads.created", "apexflow.jobs.created"
@@ -53,6 +54,21 @@ def produce(bootstrap: str, topic: str, *values: bytes | None, **options: str) -
     if "transactional.id" in options:
         producer.commit_transaction(10)
     assert producer.flush(10) == 0
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"[" * 100_000, b'{"id":' + b"1" * 100_000 + b"}", b"\xff", rb'{"id":"\ud800"}', b"NaN", b"null", b"[1]", b""],
+)
+def test_value_that_cannot_be_read_is_none(value: bytes) -> None:
+    assert json_object(value) is None
+
+
+@pytest.mark.parametrize("epoch_ms", [2**63 - 1, -(2**63), 253402300799999, -62135596800000])
+def test_time_that_no_clock_shows_is_none(epoch_ms: int) -> None:
+    """A producer writes any number; what is computed with a time adds and subtracts seconds."""
+    assert moment(TIMESTAMP_CREATE_TIME, epoch_ms) is None
+    assert moment(TIMESTAMP_CREATE_TIME, 0) == datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def test_metadata_names_advertised_brokers_and_partitions(kafka: Kafka, bootstrap: str) -> None:

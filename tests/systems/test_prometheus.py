@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from runbook.errors import AnswerError, RunbookError, UnreachableError
-from runbook.systems.http import Readiness
+from runbook.systems.http_answer import Readiness
 from runbook.systems.prometheus.client import Prometheus
 from runbook.systems.prometheus.records import ReloadAnswer
 from runbook.systems.prometheus.settings import PrometheusSettings

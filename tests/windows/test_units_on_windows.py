@@ -26,6 +26,7 @@ TESTED = (
     "tests/test_locks.py",
     "tests/test_private_paths.py",
     "tests/test_invocation.py",
+    "tests/test_platforms.py",
     "tests/test_shell.py",
     "tests/test_interrupts.py",
 )

@@ -21,10 +21,11 @@ from runbook.files.rules_validity import rules_problem
 from runbook.invocation import inv
 from runbook.model import Evidence
 from runbook.settings import Target
+from runbook.systems.http import answer_s
 from runbook.systems.prometheus.client import Prometheus
 from runbook.systems.runtime import Runtime, Service
 from runbook.waiting import Impossible, Pending, wait_until
-from runbook.wording import fingerprint
+from runbook.wording import fingerprint, pasteable
 
 _STOP_S: Final = 30.0
 """Seconds from SIGTERM to SIGKILL at a restart: Prometheus writes its head block in that time."""
@@ -71,6 +72,14 @@ class Services:
                 fix=f"{self.runtime.start_command(service)}, or set {service.setting} to the name of its container",
             )
         return replace(service, container=state.name)
+
+    def verb(self, kind: Kind) -> str:
+        """Return what is done to the service of a kind of file, for the name of the step."""
+        return "reload" if kind == "rules" else "restart"
+
+    def plan(self, kind: Kind, service: Service) -> str:
+        """Return what will be done to a found service: `restart aether-grafana`."""
+        return f"{'reload (or else restart)' if kind == 'rules' else 'restart'} {service.container}"
 
     def reread(self, kind: Kind, service: Service, path: Path) -> StepOutput[None]:
         """Have a found service read the file `path` of this host; return once it was told. Raises RunbookError."""
@@ -144,7 +153,7 @@ class Services:
         """The status of a reload; nothing from a Prometheus that does not answer. Raises RunbookError on a refusal."""
         settings = self.target.prometheus
         try:
-            answer = Prometheus(settings).reload()
+            answer = Prometheus(settings, answer_s(self.timeout_s)).reload()
         except UnreachableError:
             return ""
         if answer.status == HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -161,12 +170,11 @@ class Services:
         if problem:
             raise RunbookError(
                 f"Prometheus would refuse the rules file, so it was not restarted: {problem}",
-                where=str(path),
-                fix=f"promtool check rules {path}",
+                where=pasteable(path),
+                fix=f"promtool check rules {pasteable(path)}",
             )
 
 
-def reload_plan(readers: Mapping[Kind, Service]) -> str:
+def reload_plan(services: Services, readers: Mapping[Kind, Service]) -> str:
     """Say what will be done to found services: `restart aether-grafana and reload (or else restart) aether-prom`."""
-    verbs: dict[Kind, str] = {"dashboard": "restart", "rules": "reload (or else restart)"}
-    return " and ".join(f"{verbs[kind]} {service.container}" for kind, service in readers.items())
+    return " and ".join(services.plan(kind, service) for kind, service in readers.items())

@@ -23,7 +23,7 @@ from runbook.model import Evidence
 from runbook.observer import Observer
 from runbook.runs.run_log import REPLACES, digest
 from runbook.systems.runtime import Service
-from runbook.wording import counted
+from runbook.wording import counted, pasteable
 
 RECOVERED: Final = "recovered"
 """Kind of the event of a file whose write a kill had cut off: `file`, and the SHA-256 of what it `holds` now."""
@@ -34,7 +34,7 @@ def warn_of_unfinished(state_dir: Path, observer: Observer) -> None:
     for path in unfinished(_journal(state_dir)):
         observer.says(
             "A command was killed while it wrote the files; they may be half written. "
-            f"{inv('setup')} or {inv('rollback')} puts that right ({path})"
+            f"{inv('setup')} or {inv('rollback')} puts that right ({pasteable(path)})"
         )
 
 
@@ -50,7 +50,7 @@ def recover_files(task_run: TaskRun, *, only_look: bool = False) -> None:
     if only_look and entries:
         raise RunbookError(
             "A command was killed while it wrote the files; they may be half written",
-            where=", ".join(str(path) for path in paths) or str(entries[0].path),
+            where=", ".join(pasteable(path) for path in paths) or pasteable(entries[0].path),
             fix=f"{inv('setup')} without --dry-run, or {inv('rollback')}: both put that right first",
         )
     with files_lock(paths) as notes:
@@ -64,7 +64,7 @@ def recover_files(task_run: TaskRun, *, only_look: bool = False) -> None:
 
 def _recovered(found: Sequence[Recovered], notes: Sequence[str]) -> StepOutput[None]:
     reason = "; ".join((*(f"{one.path.name} {one.outcome}: {one.reason}" for one in found), *notes))
-    evidence = tuple(Evidence(source=str(one.path), saw=one.reason) for one in found)
+    evidence = tuple(Evidence(source=pasteable(one.path), saw=one.reason) for one in found)
     is_changed = any(one.outcome != "left" for one in found)
     return StepOutput(value=None, outcome="changed" if is_changed else "unchanged", reason=reason, evidence=evidence)
 
@@ -131,7 +131,7 @@ class Apply:
         evidence = []
         for change in self._writes:
             copy = self._run_log.back_up(change.path, change.before)
-            evidence.append(Evidence(source=str(change.path), saw=f"kept as {copy}"))
+            evidence.append(Evidence(source=pasteable(change.path), saw=f"kept as {copy}"))
         for change in self._writes:
             self._run_log.keep(change.path, change.after)
         reason = f"{counted(len(self._writes), 'file')} kept in the run's backups"
@@ -164,7 +164,7 @@ class Apply:
 
     def _reread(self, kind: Kind) -> None:
         service, path = self._readers[kind], self._changes[kind].path
-        verb = "reload" if kind == "rules" else "restart"
+        verb = self._services.verb(kind)
         self._task_run.step(f"{verb} {service.name}", 3, partial(self._services.reread, kind, service, path))
 
     # Prove
@@ -222,12 +222,12 @@ class Apply:
         return RunbookError(f"{error.seen}. {left.seen}", where=f"{error.where}; {left.where}", fix=left.fix)
 
     def _prove_old(self, kind: Kind) -> None:
-        self._prove(kind, file_proof(self._context.target, self._changes[kind].reversed()))
+        self._prove(kind, file_proof(self._context.target, self._changes[kind].reversed(), self._services.timeout_s))
 
     def _left(self, failed: Sequence[RunbookError]) -> RunbookError:
         """What is not as before after an undo, or would not be if it did not come to an end."""
         not_back = self._not_back()
-        files = ", ".join(str(path) for path in not_back)
+        files = ", ".join(pasteable(path) for path in not_back)
         state = (
             f"Not as before this command: {files}"
             if files

@@ -5,8 +5,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from runbook.commands.apply.by_hand import services_of
 from runbook.commands.apply.proofs import file_proof
-from runbook.commands.apply.services import Services, reload_plan
+from runbook.commands.apply.services import reload_plan
 from runbook.commands.apply.steps import Apply, recover_files
 from runbook.commands.rollback.options import RollbackOptions
 from runbook.commands.rollback.result import RollbackResult
@@ -24,7 +25,7 @@ from runbook.runs.run_history import newest_change, open_run
 from runbook.runs.run_log import REPLACES, RunEvent, RunLog, digest
 from runbook.settings import Target
 from runbook.systems.runtime import Service
-from runbook.wording import counted
+from runbook.wording import counted, pasteable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +36,7 @@ class RollbackPlan:
     changes: tuple[FileChange, ...]
     changed_since: Mapping[Path, str]
     readers: Mapping[Kind, Service] = field(default_factory=dict)
+    reload: str = ""
 
     @property
     def diff(self) -> str:
@@ -50,7 +52,7 @@ def rollback(context: RunContext, options: RollbackOptions) -> RollbackResult:
     """
     task_run = TaskRun("rollback", context)
     target, screen = context.target, context.screen
-    services = Services(target=target, runtime=context.runtime, timeout_s=options.timeout_s)
+    services = services_of(target, context.runtime, timeout_s=options.timeout_s, says=screen.says)
     plan: RollbackPlan | None = None
     try:
         with ExitStack() as held:
@@ -69,11 +71,16 @@ def rollback(context: RunContext, options: RollbackOptions) -> RollbackResult:
             if not options.force:
                 _refuse_changed(plan)
             kinds = [change.kind for change in plan.changes if change.kind] if options.restart else []
-            plan = replace(plan, readers={kind: services.found(kind) for kind in kinds})
+            readers = {kind: services.found(kind) for kind in kinds}
+            plan = replace(plan, readers=readers, reload=reload_plan(services, readers))
             if not screen.confirm(_question(plan, target)):
                 return replace(task_run.declined(RollbackResult), diff=plan.diff)
             context.run_log.append(UNDOES, {"run": setup.run_id, "since": setup.begin.at.isoformat()})
-            proofs = {one.kind: file_proof(target, one) for one in plan.changes if one.kind and options.restart}
+            proofs = {
+                one.kind: file_proof(target, one, options.timeout_s)
+                for one in plan.changes
+                if one.kind and options.restart
+            }
             Apply(task_run, services, plan.changes, readers=plan.readers, proofs=proofs).run()
     except RunbookError as error:
         return replace(task_run.failure(RollbackResult, error), diff=plan.diff if plan else None)
@@ -120,7 +127,7 @@ def _planned(setup: RunLog) -> StepOutput[RollbackPlan]:
         changes.append(change)
         if not change.is_empty and digest(change.before) != event.data["after"]:
             changed_since[change.path] = _compared(setup, change, event.data["after"])
-    evidence = tuple(Evidence(source=str(one.path), saw=one.reason) for one in changes)
+    evidence = tuple(Evidence(source=pasteable(one.path), saw=one.reason) for one in changes)
     left = tuple(one for one in changes if not one.is_empty)
     plan = RollbackPlan(run_id=setup.run_id, changes=left, changed_since=changed_since)
     if not left:
@@ -154,7 +161,7 @@ def _now(path: Path, *, kept: Path) -> bytes:
     if not path.exists():
         raise DocumentError(
             "The file is not there any more; nothing was written",
-            where=str(path),
+            where=pasteable(path),
             fix=f"copy it back from {kept}, where its bytes before that run are kept, then {inv('rollback')} again",
         )
     return read_document(path)
@@ -172,7 +179,7 @@ def _refuse_changed(plan: RollbackPlan) -> None:
         raise DocumentError(
             f"{counted(len(changed), 'file')} {'was' if len(changed) == 1 else 'were'} changed by somebody since run "
             f"{plan.run_id}; nothing was written",
-            where=", ".join(str(path) for path in changed),
+            where=", ".join(pasteable(path) for path in changed),
             fix="undo by hand what the diff shows as changed by that run, or give the later changes up too "
             f"(the run keeps a copy): {inv(f'rollback --run {plan.run_id} --force')}",
         )
@@ -180,5 +187,5 @@ def _refuse_changed(plan: RollbackPlan) -> None:
 
 def _question(plan: RollbackPlan, target: Target) -> str:
     lost = ", give up what was changed since" if plan.changed_since else ""
-    reload = f", {reload_plan(plan.readers)}" if plan.readers else ""
+    reload = f", {plan.reload}" if plan.reload else ""
     return f"Put back {counted(len(plan.changes), 'file')}{lost}{reload} on target {target.name}?"

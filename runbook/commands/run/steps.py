@@ -1,5 +1,7 @@
 """Steps 1 to 6 as one run: setup, traffic, verify."""
 
+from dataclasses import replace
+
 from runbook.commands.run.options import RunOptions
 from runbook.commands.run.result import RunResult
 from runbook.commands.run_context import RunContext
@@ -18,6 +20,9 @@ def run_all(context: RunContext, options: RunOptions) -> RunResult:
     Traffic that an error stopped half-way is still verified: what was created is accounted for.
     """
     with context.locked():
+        if options.datasource_uid:  # the panels lead there: verify looks there, too
+            grafana = context.target.grafana.model_copy(update={"datasource_uid": options.datasource_uid})
+            context.target = replace(context.target, grafana=grafana)
         applied = setup(context, options.of_setup)
         if applied.exit_code:
             return _result(applied, diff=applied.diff)

@@ -25,6 +25,9 @@ class SetupOptions(TargetOptions, FileOptions, YesOption):
     dry_run: bool = option(False, help="print the plan that would run; exit code 2 if it is not empty")
     restart: bool = option(True, help="--no-restart: write the files only")
     verbatim: bool = option(False, help="the runbook's panels letter by letter instead of the corrected ones")
+    reset_panels: bool = option(
+        False, help="replace panels 20 and 21 whole; default: repair what is needed, keep the rest"
+    )
     strip_bom: bool = option(False, help="remove the byte order mark of the dashboard")
     with_absent_alert: bool = option(False, help="add CrmEventsSinkAbsent beside the runbook's alert")
     renumber: bool = option(False, help="if another panel has the id 20 or 21, give ours the next free one")

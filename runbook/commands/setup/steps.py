@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
+from runbook.commands.apply.by_hand import services_of
 from runbook.commands.apply.proofs import Proof, panels_proof, rules_proof
 from runbook.commands.apply.services import Services, reload_plan
 from runbook.commands.apply.steps import Apply, recover_files
@@ -15,21 +16,24 @@ from runbook.commands.run_context import RunContext
 from runbook.commands.setup.options import SetupOptions
 from runbook.commands.setup.result import SetupResult
 from runbook.commands.task_run import StepOutput, TaskRun
-from runbook.errors import ExitCode, RunbookError
-from runbook.files.compare import Datasource
+from runbook.errors import DocumentError, ExitCode, RunbookError
+from runbook.files.compare import Datasource, datasource_among
 from runbook.files.desired import WantedPanels, wanted_panels, wanted_rules
 from runbook.files.file_change import FileChange, Kind
 from runbook.files.file_discovery import Files, found_files
-from runbook.files.file_io import read_document
+from runbook.files.file_io import read_document, refuse_unwritable
 from runbook.files.panels import as_numbered, plan_panels
 from runbook.files.rules import plan_rules
+from runbook.files.rules_validity import line_of, rules_problem
 from runbook.files.wanted_rule import WantedRule
+from runbook.invocation import inv
 from runbook.locks import files_lock
 from runbook.model import Evidence
 from runbook.settings import Target
 from runbook.systems.grafana.client import Grafana
+from runbook.systems.http import answer_s
 from runbook.systems.runtime import Runtime, Service
-from runbook.wording import counted
+from runbook.wording import counted, pasteable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,12 +46,16 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetupPlan:
-    """Both files, what is to be served of them, and the found services that must read their file again for it."""
+    """Both files, what is to be served of them, and the found services that must read their file again for it.
+
+    `reload` says in words what is done to those.
+    """
 
     dashboard: FileChange
     rules: FileChange
     wanted: Wanted
     readers: Mapping[Kind, Service] = field(default_factory=dict)
+    reload: str = ""
 
     @property
     def changes(self) -> tuple[FileChange, FileChange]:
@@ -72,7 +80,7 @@ class SetupPlan:
     def __str__(self) -> str:
         """What will be done, with the containers by their own names: `write 2 files, restart aether-grafana`."""
         files = f"write {counted(self.writes, 'file')}" if self.writes else ""
-        return ", ".join(part for part in (files, reload_plan(self.readers)) if part)
+        return ", ".join(part for part in (files, self.reload) if part)
 
 
 def setup(context: RunContext, options: SetupOptions) -> SetupResult:
@@ -83,7 +91,7 @@ def setup(context: RunContext, options: SetupOptions) -> SetupResult:
     """
     task_run = TaskRun("setup", context)
     target, runtime, screen = context.target, context.runtime, context.screen
-    services = Services(target=target, runtime=runtime, timeout_s=options.timeout_s)
+    services = services_of(target, runtime, timeout_s=options.timeout_s, says=screen.says)
     plan: SetupPlan | None = None
     try:
         with ExitStack() as held:
@@ -92,7 +100,7 @@ def setup(context: RunContext, options: SetupOptions) -> SetupResult:
             files = task_run.step("files", 0, lambda: _files(target, options, runtime))
             notes = held.enter_context(files_lock((files.dashboard, files.rules)))
             wanted = task_run.step("datasource", 1, lambda: _wanted(target, options))
-            planned = task_run.step("plan", 1, lambda: _planned(files, wanted, options))
+            planned = task_run.step("plan", 1, lambda: _planned(target, files, wanted, options))
             plan = task_run.step("services", 1, lambda: _plan(planned, options, services))
             context.run_log.append("plan", {"diff": plan.diff})
             screen.shows_diff(plan.diff)
@@ -104,7 +112,7 @@ def setup(context: RunContext, options: SetupOptions) -> SetupResult:
                 return replace(task_run.result(SetupResult, "pending", ExitCode.CHANGES_PENDING), diff=plan.diff)
             if not screen.confirm(_question(plan, target)):
                 return replace(task_run.declined(SetupResult), diff=plan.diff)
-            proofs = _proofs(target, plan.wanted) if options.restart else {}
+            proofs = _proofs(services, plan.wanted) if options.restart else {}
             Apply(task_run, services, plan.changes, readers=plan.readers, proofs=proofs).run()
     except RunbookError as error:
         return replace(task_run.failure(SetupResult, error), diff=plan.diff if plan else None)
@@ -130,33 +138,33 @@ def _wanted(target: Target, options: SetupOptions) -> StepOutput[Wanted]:
         datasource, reason = Datasource(uid=given, name=settings.datasource), f"uid {given}, as set"
     else:
         try:
-            datasource = _asked_datasource(target)
+            datasource = _asked_datasource(target, options.timeout_s)
             reason = f"{settings.datasource} has uid {datasource.uid} in this Grafana"
         except RunbookError:
             if options.restart:
                 raise
     wanted = Wanted(
-        panels=wanted_panels(datasource, verbatim=options.verbatim),
+        panels=wanted_panels(datasource, verbatim=options.verbatim, reset=options.reset_panels),
         rules=wanted_rules(with_absent_alert=options.with_absent_alert),
     )
     return StepOutput(value=wanted, outcome="ok", reason=reason)
 
 
-def _asked_datasource(target: Target) -> Datasource:
+def _asked_datasource(target: Target, timeout_s: float) -> Datasource:
     settings = target.grafana
-    sources = Grafana(settings).datasources()
+    sources = Grafana(settings, answer_s(timeout_s)).datasources()
     for source in sources:
         if source.name == settings.datasource:
-            return Datasource(uid=source.uid, name=source.name, is_default=source.is_default)
+            return datasource_among(source, sources)
     names = ", ".join(source.name for source in sources) or "none"
     raise RunbookError(
         f"Grafana has no datasource {settings.datasource!r}; it has: {names}",
         where=f"{settings.url}/api/datasources",
-        fix=f"set {settings.variable('datasource')} to the name of the one for Prometheus, or provision it",
+        fix=f"set {settings.place_of('datasource')} to the name of the one for Prometheus, or provision it",
     )
 
 
-def _planned(files: Files, wanted: Wanted, options: SetupOptions) -> StepOutput[SetupPlan]:
+def _planned(target: Target, files: Files, wanted: Wanted, options: SetupOptions) -> StepOutput[SetupPlan]:
     """Plan both files; nothing outside them is asked."""
     dashboard = plan_panels(
         read_document(files.dashboard),
@@ -166,38 +174,62 @@ def _planned(files: Files, wanted: Wanted, options: SetupOptions) -> StepOutput[
         renumber=options.renumber,
     )
     rules = plan_rules(read_document(files.rules), wanted.rules, path=files.rules, move_alert=options.move_alert)
+    _refuse_invalid(target, rules)
     panels = as_numbered(dashboard.after, wanted.panels, path=files.dashboard)
     plan = SetupPlan(dashboard=dashboard, rules=rules, wanted=replace(wanted, panels=panels))
-    evidence = tuple(Evidence(source=str(one.path), saw=one.reason) for one in plan.changes)
+    evidence = tuple(Evidence(source=pasteable(one.path), saw=one.reason) for one in plan.changes)
     return StepOutput(value=plan, outcome="ok", reason=f"{counted(plan.writes, 'file')} to write", evidence=evidence)
+
+
+def _refuse_invalid(target: Target, rules: FileChange) -> None:
+    """Raise DocumentError for a rules file that Prometheus would refuse as a whole, with ours in it or without."""
+    problem = rules_problem(rules.after, target.prometheus.promtool)
+    if not problem:
+        return
+    is_older = bool(rules_problem(rules.before, target.prometheus.promtool))
+    line = line_of(problem) if is_older else None
+    newer = f"; if Prometheus itself takes it, set {target.prometheus.place_of('promtool')} to its own promtool"
+    raise DocumentError(
+        f"Prometheus would refuse this rules file, and with it every rule in it: {problem}",
+        where=f"{pasteable(rules.path)}:{line}" if line else pasteable(rules.path),
+        fix=f"correct it, then {inv('setup')}{newer if problem.startswith('promtool') else ''}",
+    )
 
 
 def _plan(planned: SetupPlan, options: SetupOptions, services: Services) -> StepOutput[SetupPlan]:
     """Decide who must read again. Whatever is needed later is asked now: nothing is written in vain."""
     evidence: list[Evidence] = []
     needed: list[Kind] = []
+    for change in planned.changes:
+        if not (change.is_empty or options.dry_run):
+            refuse_unwritable(change.path)
     if options.restart:
-        for proof, change in zip(_states(services.target, planned.wanted), planned.changes, strict=True):
+        for proof, change in zip(_states(services, planned.wanted), planned.changes, strict=True):
             served = proof.look()
             evidence.append(Evidence(source=f"GET {proof.url}", saw=served.saw))
             if change.kind and not (change.is_empty and served.is_served):
                 needed.append(change.kind)
     readers = {kind: services.found(kind) for kind in needed}
-    plan = replace(planned, readers=readers)
+    plan = replace(planned, readers=readers, reload=reload_plan(services, readers))
     if plan.is_empty:
         reason = "; ".join(change.reason for change in plan.changes)
         return StepOutput(value=plan, outcome="unchanged", reason=reason, evidence=tuple(evidence))
     return StepOutput(value=plan, outcome="ok", reason=f"to do: {plan}", evidence=tuple(evidence))
 
 
-def _states(target: Target, wanted: Wanted) -> tuple[Proof, Proof]:
+def _states(services: Services, wanted: Wanted) -> tuple[Proof, Proof]:
     """What is served before; a rule that is loaded and was not evaluated yet needs no reload."""
-    return panels_proof(target, wanted.panels), rules_proof(target, wanted.rules, evaluated=False)
+    target, timeout_s = services.target, services.timeout_s
+    return panels_proof(target, wanted.panels, timeout_s), rules_proof(target, wanted.rules, timeout_s, evaluated=False)
 
 
-def _proofs(target: Target, wanted: Wanted) -> dict[Kind, Proof]:
+def _proofs(services: Services, wanted: Wanted) -> dict[Kind, Proof]:
     """What must be served afterwards."""
-    return {"dashboard": panels_proof(target, wanted.panels), "rules": rules_proof(target, wanted.rules)}
+    target, timeout_s = services.target, services.timeout_s
+    return {
+        "dashboard": panels_proof(target, wanted.panels, timeout_s),
+        "rules": rules_proof(target, wanted.rules, timeout_s),
+    }
 
 
 def _question(plan: SetupPlan, target: Target) -> str:

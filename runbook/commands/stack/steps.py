@@ -13,6 +13,8 @@ from runbook.local_stack import docker_stack, stack
 from runbook.local_stack.real import all_there_is, wanted_real
 from runbook.model import ServiceStatus
 from runbook.settings import DOCKER, LOCAL
+from runbook.systems.docker.location import engine_location
+from runbook.systems.runtime_settings import RuntimeSettings
 
 SCRAPE_NOTE = "scrape and evaluation every 2 s here, 10 s in a real installation"
 
@@ -48,6 +50,7 @@ def status(context: RunContext, options: StackOptions) -> StackResult:
         wanted = docker_stack.services(context.directory) if options.docker else [one.name for one in services]
         down = [name for name in wanted if name not in running]
         reason = f"not running: {', '.join(down)}" if down else f"{len(services)} services run"
+        reason += f"; {engine_location(RuntimeSettings()).where}" if options.docker else ""
         return StepOutput(value=services, outcome="failed" if down else "ok", reason=reason)
 
     return _carried_out("stack.status", context, work)

@@ -8,7 +8,9 @@ sets of positions, whoever produced them. Prometheus stores both from one scrape
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from math import isfinite
 
+from runbook.errors import FOREIGN, RunbookError
 from runbook.names import COUNTER
 from runbook.systems.prometheus.client import Prometheus
 from runbook.systems.prometheus.records import Sample
@@ -73,14 +75,21 @@ def sampled_snapshot(prometheus: Prometheus, *, job: str, at: datetime | None = 
     """
     query = f'{{__name__=~"{COUNTER}|{POSITION}|up", job="{job}"}}'
     samples = prometheus.query(query, at=at)
-    return _snapshot_of_samples(samples) if samples else None
+    try:
+        return _snapshot_of_samples(samples) if samples else None
+    except (*FOREIGN, KeyError) as error:
+        raise RunbookError(
+            f"The sink's samples in Prometheus have a wrong value or lack a label: {error}",
+            where=f"GET /api/v1/query {query}",
+            fix="curl the sink's metrics page: its series need topic, tenant_id or partition, and whole numbers",
+        ) from None
 
 
 def _snapshot_of_samples(samples: tuple[Sample, ...]) -> Snapshot:
     return Snapshot(
         at=max(sample.at for sample in samples),
         counts=tuple(
-            Count(topic=sample.labels["topic"], tenant_id=sample.labels["tenant_id"], value=sample.value)
+            Count(topic=sample.labels["topic"], tenant_id=sample.labels["tenant_id"], value=_counted(sample))
             for sample in _named(samples, COUNTER)
         ),
         positions=tuple(
@@ -88,6 +97,12 @@ def _snapshot_of_samples(samples: tuple[Sample, ...]) -> Snapshot:
             for sample in _named(samples, POSITION)
         ),
     )
+
+
+def _counted(sample: Sample) -> float:
+    if not isfinite(sample.value):
+        raise ValueError(f"{sample.value} is no number of events")
+    return sample.value
 
 
 def _named(samples: Iterable[Sample], name: str) -> Iterable[Sample]:

@@ -10,10 +10,11 @@ from datetime import UTC, datetime, timedelta
 from runbook.commands.run_context import RunContext
 from runbook.commands.task_run import StepOutput
 from runbook.commands.traffic.options import TrafficOptions
-from runbook.errors import AnswerError, RunbookError, UnreachableError
+from runbook.errors import AnswerError, ProtocolError, RunbookError, UnreachableError
 from runbook.interrupts import uninterrupted
 from runbook.model import Created, EntityKind
 from runbook.systems.gateway.client import EntityAnswer, Gateway
+from runbook.systems.http import answer_s
 from runbook.systems.keycloak.client import Keycloak, Token
 from runbook.waiting import Pace
 
@@ -68,7 +69,7 @@ class LeadSender:
         """Return the gateway with a token that lives on for a while: a long run outlives one token."""
         end = self._token.expires_at
         if end and end - datetime.now(UTC) < _TOKEN_LEFT:
-            self._token = Keycloak(self._target.keycloak).token()
+            self._token = Keycloak(self._target.keycloak, answer_s(self._options.timeout_s)).token()
             self._gateway.close()
             self._gateway = Gateway(
                 self._target.gateway, self._token.value, timeout_s=min(self._options.timeout_s, _ANSWER_S)
@@ -129,6 +130,8 @@ def _is_refusal(error: RunbookError) -> bool:
     """Say whether it is certain that nothing was created: the request was refused, or never arrived."""
     if isinstance(error, UnreachableError):
         return error.reason in {"refused", "dns"}
+    if isinstance(error, ProtocolError):
+        return error.reason != "not_http"
     return isinstance(error, AnswerError) and error.status // 100 == _CLIENT_ERROR
 
 

@@ -24,6 +24,7 @@ from runbook.invocation import inv
 from runbook.model import Created, Evidence, Ledger, LedgerRow, Problem
 from runbook.runs.run_log import RunLog
 from runbook.settings import Target
+from runbook.systems.http import answer_s
 from runbook.systems.kafka.client import Kafka
 from runbook.systems.kafka.settings import KafkaSettings
 from runbook.systems.keycloak.client import Keycloak, Token
@@ -48,7 +49,7 @@ def traffic(context: RunContext, options: TrafficOptions) -> TrafficResult:
     try:
         with context.locked():
             run_log.append("traffic", {"leads": options.leads, "jobs": options.jobs, "rate": options.rate})
-            token = task_run.step("token", 4, lambda: _token(target))
+            token = task_run.step("token", 4, lambda: _token(target, options.timeout_s))
             task_run.step("baseline", 4, lambda: _baseline(target, run_log, options.timeout_s))
             sender = LeadSender(context=context, token=token, options=options, created=created)
             task_run.step("leads", 4, sender.leads)
@@ -67,8 +68,8 @@ def traffic(context: RunContext, options: TrafficOptions) -> TrafficResult:
     return replace(task_run.result(TrafficResult, "ok", ExitCode.OK), ledger=_ledger(run_log, created))
 
 
-def _token(target: Target) -> StepOutput[Token]:
-    token = Keycloak(target.keycloak).token()
+def _token(target: Target, timeout_s: float) -> StepOutput[Token]:
+    token = Keycloak(target.keycloak, answer_s(timeout_s)).token()
     where = f"{target.keycloak.url}/realms/{target.keycloak.realm}"
     if not token.tenant_id:
         raise RunbookError(
@@ -84,7 +85,7 @@ def _token(target: Target) -> StepOutput[Token]:
 def _baseline(target: Target, run_log: RunLog, timeout_s: float) -> StepOutput[Baseline]:
     """Read what stands before the first request; what cannot be read is said, and does not stop the traffic."""
     missing: list[Evidence] = []
-    page = _read(missing, lambda: snapshot_of_page(Sink(target.sink).page()))
+    page = _read(missing, lambda: snapshot_of_page(Sink(target.sink, answer_s(timeout_s)).page()))
     baseline = Baseline(
         at=datetime.now(UTC),
         page=page,
@@ -111,7 +112,7 @@ def _samples(target: Target, page: Snapshot | None, timeout_s: float) -> Snapsho
 
     The sink shows a new series at 0 once before its value: a baseline of that scrape would be too low.
     """
-    prometheus = Prometheus(target.prometheus)
+    prometheus = Prometheus(target.prometheus, answer_s(timeout_s))
 
     def sampled() -> Snapshot | Pending:
         found = sampled_snapshot(prometheus, job=target.prometheus.job)

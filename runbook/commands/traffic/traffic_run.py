@@ -8,9 +8,10 @@ from pathlib import Path
 import msgspec
 
 from runbook.commands.traffic.counter_snapshot import Position, Snapshot
-from runbook.errors import RunbookError
+from runbook.errors import FOREIGN, RunbookError
 from runbook.invocation import inv
 from runbook.model import Created
+from runbook.runs.run_files import damaged
 from runbook.runs.run_history import DamagedRun, holds, newest_run, open_run
 from runbook.runs.run_log import TRAFFIC, RunEvent
 
@@ -93,10 +94,13 @@ def _traffic_run(run_id: str, events: tuple[RunEvent, ...], *, folder: Path) -> 
             fix=f"{inv('traffic')}, then {inv('verify')}",
         )
     nothing = Baseline(at=begun[0].at, page=None, sampled=None, end_offsets=None)
-    return TrafficRun(
-        run_id=run_id,
-        wanted=begun[0].data["leads"] + begun[0].data["jobs"],
-        created=tuple(msgspec.convert(event.data, Created) for event in created),
-        baseline=msgspec.convert(baselines[0].data, Baseline) if baselines else nothing,
-        started_at=begun[0].at,
-    )
+    try:
+        return TrafficRun(
+            run_id=run_id,
+            wanted=begun[0].data["leads"] + begun[0].data["jobs"],
+            created=tuple(msgspec.convert(event.data, Created) for event in created),
+            baseline=msgspec.convert(baselines[0].data, Baseline) if baselines else nothing,
+            started_at=begun[0].at,
+        )
+    except (*FOREIGN, KeyError, TypeError) as error:
+        raise damaged(f"The run record holds what no traffic writes: {error}", folder) from None

@@ -55,13 +55,15 @@ def troubleshoot(context: RunContext, options: TroubleshootOptions) -> Troublesh
 
 
 def _examined(facts: Facts, hop: str | None, deadline_s: float) -> StepOutput[Examination]:
-    examined = graph_of(hop).examine(facts, deadline_s=deadline_s)
+    has_runtime = facts.target.runtime.is_managed
+    examined = graph_of(hop, has_runtime=has_runtime).examine(facts, deadline_s=deadline_s)
     judged, also = verdict(examined)
     statuses = [one.result.status for one in examined]
+    left_out = "" if has_runtime else "; what runs the services is not asked: the runtime of this target is none"
     counts = ", ".join(f"{statuses.count(status)} {status}" for status in dict.fromkeys(statuses))
     return StepOutput(
         value=(examined, judged, also),
         outcome=_OUTCOMES[judged.outcome],
         reason=f"{judged.code} {judged.claim}".strip(),
-        evidence=(Evidence(source=f"{len(examined)} checks", saw=counts),),
+        evidence=(Evidence(source=f"{len(examined)} checks", saw=f"{counts}{left_out}"),),
     )

@@ -13,6 +13,7 @@ from runbook.errors import RunbookError
 from runbook.invocation import inv
 from runbook.model import Evidence, LedgerSum
 from runbook.settings import Target
+from runbook.systems.http import answer_s
 from runbook.systems.kafka.records import CrmEvent
 from runbook.systems.prometheus.client import Prometheus
 from runbook.systems.runtime import Runtime
@@ -41,7 +42,7 @@ def sink_counts(
     target: Target, sent: TrafficRun, events: EventsSeen | None, runtime: Runtime, timeout_s: float
 ) -> StepOutput[CountsSeen]:
     """Read the sink's page until its counters account for every event since the baseline."""
-    sink = Sink(target.sink)
+    sink = Sink(target.sink, answer_s(timeout_s))
     pages: list[SinkPage] = []
 
     def read() -> Snapshot:
@@ -58,7 +59,7 @@ def prometheus_counts(
     target: Target, sent: TrafficRun, events: EventsSeen | None, runtime: Runtime, timeout_s: float
 ) -> StepOutput[CountsSeen]:
     """Read Prometheus's samples until they account for every event since the baseline."""
-    prometheus = Prometheus(target.prometheus)
+    prometheus = Prometheus(target.prometheus, answer_s(timeout_s))
     job = target.prometheus.job
 
     def read() -> Snapshot:

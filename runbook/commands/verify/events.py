@@ -23,6 +23,7 @@ from runbook.commands.verify.ledger import (
 from runbook.model import Evidence
 from runbook.names import ALERT
 from runbook.settings import Target
+from runbook.systems.http import answer_s
 from runbook.systems.kafka.client import Kafka
 from runbook.systems.kafka.records import CrmEvent
 from runbook.systems.prometheus.client import Prometheus
@@ -121,7 +122,7 @@ def log_since(sent: TrafficRun) -> datetime:
 
 def alert_rule(target: Target, timeout_s: float) -> StepOutput[AlertSeen]:
     """Find the runbook's alert among the rules that Prometheus has loaded; wait for its first evaluation."""
-    prometheus = Prometheus(target.prometheus)
+    prometheus = Prometheus(target.prometheus, answer_s(timeout_s))
 
     def look() -> tuple[AlertSeen, bool]:
         loaded = [(group.name, rule) for group in prometheus.rules() for rule in group.rules if rule.name == ALERT]

@@ -77,7 +77,7 @@ def log_sights(events: Iterable[CrmEvent], lines: Sequence[Received]) -> dict[Ke
     The line names no id, so each line is given to one event only, both in the order of time. Events of others belong
     among `events`: else one of their lines would stand for an event of ours that the sink never told of.
     """
-    free: defaultdict[tuple[object, object], deque[Received]] = defaultdict(deque)
+    free: defaultdict[tuple[str, str], deque[Received]] = defaultdict(deque)
     for line in sorted(lines, key=lambda line: line.at):
         free[line.event_type, line.tenant_id].append(line)
     return {_key(event): _log_sight(event, free[_told(event)]) for event in sorted(events, key=produced_at)}
@@ -94,9 +94,10 @@ def _log_sight(event: CrmEvent, free: deque[Received]) -> HopSight:
     return HopSight(hop="sink log", outcome="ok", saw=line.text, at=line.at)
 
 
-def _told(event: CrmEvent) -> tuple[object, object]:
+def _told(event: CrmEvent) -> tuple[str, str]:
+    """Return type and tenant of an event as the sink's line tells them."""
     value = event.value or {}
-    return value.get("event_type"), value.get("tenant_id")
+    return str(value.get("event_type")), str(value.get("tenant_id"))
 
 
 def sums(
@@ -120,7 +121,7 @@ def sums(
     keys = {(entity.topic, entity.id) for entity in created}
     starts = {(place.topic, place.partition): place.offset for place in end_offsets}
     for event in events:
-        place, series = (event.topic, event.partition), (event.topic, str(_told(event)[1]))
+        place, series = (event.topic, event.partition), (event.topic, _told(event)[1])
         start, end = before.position(*place), after.position(*place)
         if start is None or end is None:
             vague.add(series)

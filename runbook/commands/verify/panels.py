@@ -1,7 +1,7 @@
 """The look at panels 20 and 21, through Grafana and by their own queries."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,13 +11,14 @@ from runbook.commands.verify.counters import CountsSeen
 from runbook.commands.verify.events import EVERY_S, EventsSeen, looked
 from runbook.commands.verify.ledger import CLOCK_TOLERANCE, first_point, produced_at
 from runbook.errors import RunbookError
-from runbook.files.compare import Datasource
+from runbook.files.compare import Datasource, datasource_among
 from runbook.files.desired import wanted_panels
-from runbook.files.our_panels import present
+from runbook.files.our_panels import lacking, present
 from runbook.invocation import inv
 from runbook.settings import Target
 from runbook.systems.grafana.client import Frame as PanelFrame
 from runbook.systems.grafana.client import Grafana
+from runbook.systems.http import answer_s
 from runbook.waiting import watch
 
 BY_TOPIC, TOP_TENANTS = 20, 21
@@ -28,10 +29,14 @@ _MOST_TENANTS = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PanelsSeen:
-    """What panels 20 and 21 return through Grafana, and the highest rate per topic and per tenant."""
+    """What panels 20 and 21 return through Grafana, and the highest rate per topic and per tenant.
+
+    `lacking` are, by panel, the fields in which it is served otherwise than the criteria need it.
+    """
 
     by_topic: tuple[PanelFrame, ...]
     top_tenants: tuple[PanelFrame, ...]
+    lacking: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def is_full_of_others(self) -> bool:
@@ -55,15 +60,17 @@ def panels_seen(
 
     A point counts from the scrape on that held the last event of its topic: what came before is others' traffic.
     """
-    grafana = Grafana(target.grafana)
-    served = _served_panels(grafana, target)
-    uid = _datasource_uid(grafana, target)
+    grafana = Grafana(target.grafana, answer_s(timeout_s))
+    source = _datasource(grafana, target)
+    served, lacks = _served_panels(grafana, target, source)
+    uid = source.uid
     since = _scraped_by(events, samples)
 
     def look() -> tuple[PanelsSeen, bool]:
         seen = PanelsSeen(
             by_topic=_asked(grafana, uid, served[BY_TOPIC], sent),
             top_tenants=_asked(grafana, uid, served[TOP_TENANTS], sent),
+            lacking=lacks,
         )
         has_topics = all(first_point(seen.by_topic, topic, since=at) for topic, at in since.items())
         has_tenants = all(seen.rate_of_tenant(name) > 0 for name in sent.tenants)
@@ -86,28 +93,34 @@ def _scraped_by(events: EventsSeen | None, samples: CountsSeen | None) -> dict[s
     return latest
 
 
-def _served_panels(grafana: Grafana, target: Target) -> dict[int, Mapping[str, Any]]:
+def _served_panels(
+    grafana: Grafana, target: Target, source: Datasource
+) -> tuple[dict[int, Mapping[str, Any]], Mapping[int, tuple[str, ...]]]:
+    """Return both panels as they are served, and what they lack."""
     where = f"{target.grafana.url}/d/{target.grafana.dashboard_uid}"
     dashboard = grafana.dashboard(target.grafana.dashboard_uid)
-    found = present(dashboard.panels if dashboard else (), wanted_panels(Datasource()).panels)
+    panels = dashboard.panels if dashboard else ()
+    wanted = wanted_panels(source.by_variables(dashboard.templating if dashboard else None))
+    found = present(panels, wanted.panels)
     for number in (BY_TOPIC, TOP_TENANTS):
         if number not in found:
             raise RunbookError(f"Grafana serves no panel {number}", where=where, fix=inv("setup"))
-    return found
+    return found, lacking(panels, wanted)
 
 
-def _datasource_uid(grafana: Grafana, target: Target) -> str:
+def _datasource(grafana: Grafana, target: Target) -> Datasource:
     settings = target.grafana
     if settings.datasource_uid:
-        return settings.datasource_uid
-    found = [source for source in grafana.datasources() if source.name == settings.datasource]
+        return Datasource(uid=settings.datasource_uid, name=settings.datasource)
+    sources = grafana.datasources()
+    found = [source for source in sources if source.name == settings.datasource]
     if not found:
         raise RunbookError(
             f"Grafana has no datasource {settings.datasource!r}",
             where=f"{settings.url}/api/datasources",
-            fix=f"provision it, or set {settings.variable('datasource')} to its name",
+            fix=f"provision it, or set {settings.place_of('datasource')} to its name",
         )
-    return found[0].uid
+    return datasource_among(found[0], sources)
 
 
 def _asked(grafana: Grafana, uid: str, panel: Mapping[str, Any], sent: TrafficRun) -> tuple[PanelFrame, ...]:

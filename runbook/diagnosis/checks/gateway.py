@@ -62,7 +62,7 @@ def _routes(facts: Facts) -> Finding:
     answer = unauthenticated_answer(facts)
     seen = probe_seen(facts, answer)
     if answer.is_proxy_404:
-        return broken(seen, host=facts.target.gateway.host, prefix=facts.target.variable_prefix)
+        return broken(seen, host=facts.target.gateway.host, setting=facts.places)
     return Ok((seen,))
 
 
@@ -108,7 +108,7 @@ CHECKS = (
         claim="The edge proxy has a route for the host",
         diagnosis="The edge proxy has no route for the host {host}",
         sign="404 in the edge proxy's own words",
-        fix="correct {prefix}GATEWAY_HOST, or the proxy's rule for that host",
+        fix="correct {setting:gateway.host}, or the proxy's rule for that host",
         needs=("GW_DOWN",),
         run=_routes,
     ),

@@ -1,5 +1,6 @@
 """Hop grafana: it serves, lets us in, and shows the dashboard that the file holds."""
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Final
 
@@ -9,11 +10,14 @@ from runbook.diagnosis.facts import Facts, saw
 from runbook.diagnosis.files import dashboard_file, our_panels, panel_ids
 from runbook.diagnosis.reach import network_check, network_finding, port_check
 from runbook.diagnosis.service_state import down
-from runbook.errors import AnswerError, UnreachableError
+from runbook.errors import FOREIGN, AnswerError, DocumentError, UnreachableError
+from runbook.files.compare import datasource_among
+from runbook.files.desired import wanted_panels
+from runbook.files.our_panels import lacking
 from runbook.invocation import inv
 from runbook.model import Evidence
 from runbook.systems.grafana.client import Datasource, DatasourceHealth, Grafana, ServedDashboard
-from runbook.systems.http import EXCERPT_CHARACTERS, shortened
+from runbook.systems.http_answer import EXCERPT_CHARACTERS, shortened
 from runbook.systems.runtime import Service
 
 NO_DATASOURCE: Final = "no_datasource"
@@ -36,6 +40,15 @@ def served_panels(facts: Facts) -> frozenset[int]:
         return ids, ids >= _NEW_PANELS
 
     return facts.until(look)
+
+
+@Fact
+def lacking_fields(facts: Facts) -> Mapping[int, tuple[str, ...]]:
+    """Return, by panel, the fields in which it is served otherwise than the success criteria need it."""
+    served = _served(facts)
+    chosen, sources = datasource(facts), facts.ask_grafana(Grafana.datasources)
+    source = datasource_among(chosen, sources).by_variables(served.templating if served else None)
+    return lacking(served.panels if served else (), wanted_panels(source))
 
 
 @Fact
@@ -78,7 +91,7 @@ def _lets_in(facts: Facts) -> Finding:
     except AnswerError as error:
         if error.code != "unauthorized":
             raise
-        return broken(saw(error.where, error.seen), user=mine.username, prefix=facts.target.variable_prefix)
+        return broken(saw(error.where, error.seen), who=mine.who, setting=facts.places)
     return Ok((saw(_where(facts), "accepted"),))
 
 
@@ -90,7 +103,7 @@ def _has_the_datasource(facts: Facts) -> Finding:
         if error.code != NO_DATASOURCE:
             raise
         name = mine.datasource_uid or mine.datasource
-        return broken(saw(error.where, error.seen), name=name, prefix=facts.target.variable_prefix)
+        return broken(saw(error.where, error.seen), name=name, setting=facts.places)
     return Ok((saw(f"GET {mine.url}/api/datasources", f"{source.name}, uid {source.uid}"),))
 
 
@@ -110,8 +123,10 @@ def _reaches_prometheus(facts: Facts) -> Finding:
 def _serves_the_file(facts: Facts) -> Finding:
     file = dashboard_file(facts)
     try:
-        in_file = panel_ids(file.content)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        in_file = panel_ids(file)
+    except DocumentError as error:
+        return NotChecked(f"this is no dashboard that Grafana loads: {error.seen}", where=file.where, fix=error.fix)
+    except FOREIGN as error:
         return NotChecked(f"this is no dashboard: {error}", where=file.where, fix=inv("rollback"))
     if not in_file >= _NEW_PANELS:
         why = "no panels 20 and 21 in it: setup has not been applied"
@@ -122,6 +137,17 @@ def _serves_the_file(facts: Facts) -> Finding:
     missing = ", ".join(map(str, sorted(_NEW_PANELS - served)))
     seen = saw(_where(facts), f"the dashboard is served without {missing}, or not at all")
     return broken(saw(file.where, "holds panels 20 and 21"), seen, start=facts.start_command(_grafana(facts)))
+
+
+def _shows_what_is_needed(facts: Facts) -> Finding:
+    lacks = lacking_fields(facts)
+    if not lacks:
+        return Ok((saw(_where(facts), "panels 20 and 21 have what the success criteria need"),))
+    said = "; ".join(f"panel {number}: {', '.join(fields)}" for number, fields in sorted(lacks.items()))
+    fix = f"{inv('setup')}: it repairs these fields and keeps what else was changed"
+    if "datasource" in said:
+        fix += f"; or set {facts.target.grafana.place_of('datasource_uid')} if that datasource is meant"
+    return broken(saw(_where(facts), said), fields=said, fix=fix)
 
 
 def _served(facts: Facts) -> ServedDashboard | None:
@@ -159,9 +185,9 @@ CHECKS = (
         code="F_AUTH",
         hop="grafana",
         claim="Grafana accepts the user",
-        diagnosis="Grafana does not accept the user {user} with this password",
+        diagnosis="Grafana does not accept the login of {who}",
         sign="401 on the dashboard",
-        fix="set {prefix}GRAFANA_PASSWORD_FILE, or reset the password in Grafana",
+        fix="set {setting:grafana.password_file}, or {setting:grafana.token_file} where a token is used",
         needs=("F_DOWN",),
         run=_lets_in,
     ),
@@ -171,7 +197,7 @@ CHECKS = (
         claim="Grafana has the datasource",
         diagnosis="Grafana has no datasource {name}",
         sign="no datasource has the name or uid of the settings",
-        fix="provision it, or set {prefix}GRAFANA_DATASOURCE to the name of the one that leads to Prometheus",
+        fix="provision it, or set {setting:grafana.datasource} to the name of the one that leads to Prometheus",
         needs=("F_AUTH",),
         run=_has_the_datasource,
     ),
@@ -195,5 +221,15 @@ CHECKS = (
         fix="correct the path of the dashboard provider, then {start}",
         needs=("F_AUTH",),
         run=_serves_the_file,
+    ),
+    Check(
+        code="F_DRIFT",
+        hop="grafana",
+        claim="Panels 20 and 21 have what the success criteria need",
+        diagnosis="A panel was changed so that it cannot show what it is for: {fields}",
+        sign="a field that the success criteria need is served with another value; other changes are nobody's fault",
+        fix="{fix}",
+        needs=("F_NOT_PROVISIONED", "F_DS_MISSING"),
+        run=_shows_what_is_needed,
     ),
 )

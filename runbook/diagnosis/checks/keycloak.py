@@ -9,7 +9,7 @@ from runbook.diagnosis.facts import Facts, saw
 from runbook.diagnosis.reach import port_check
 from runbook.diagnosis.service_state import down
 from runbook.errors import AnswerError, UnreachableError
-from runbook.systems.http import shortened
+from runbook.systems.http_answer import shortened
 
 _QUOTED: Final = 60
 # In the order in which Keycloak looks: client, grant, account, password. A later refusal proves what comes before it.
@@ -30,7 +30,7 @@ def _answers(facts: Facts) -> Finding:
 def _has_realm(facts: Facts) -> Finding:
     seen = saw(_where(facts), shortened(facts.realm().saw, _QUOTED))
     if facts.realm().status == HTTPStatus.NOT_FOUND:
-        return broken(seen, realm=facts.target.keycloak.realm, prefix=facts.target.variable_prefix)
+        return broken(seen, realm=facts.target.keycloak.realm, setting=facts.places)
     return Ok((seen,))
 
 
@@ -46,8 +46,7 @@ def _does_not_refuse(refusal: str) -> Callable[[Facts], Finding]:
                 raise
             seen = saw(error.where, error.seen)
             if error.code == refusal:
-                prefix = facts.target.variable_prefix
-                return broken(seen, client=mine.client_id, user=mine.username, prefix=prefix)
+                return broken(seen, client=mine.client_id, user=mine.username, setting=facts.places)
             return Ok((seen,))
         return Ok((saw(f"{_where(facts)}, token", f"issued by {token.issuer} for {token.username}"),))
 
@@ -83,7 +82,7 @@ CHECKS = (
         claim="Keycloak has the realm",
         diagnosis="Keycloak has no realm {realm}",
         sign="404 on the realm's page",
-        fix="correct {prefix}KEYCLOAK_REALM, or import the realm",
+        fix="correct {setting:keycloak.realm}, or import the realm",
         needs=("KC_DOWN",),
         run=_has_realm,
     ),
@@ -93,7 +92,7 @@ CHECKS = (
         claim="Keycloak accepts the client",
         diagnosis="Keycloak does not accept the client {client}",
         sign="the login answers invalid_client",
-        fix="correct {prefix}KEYCLOAK_CLIENT_ID, or its secret in {prefix}KEYCLOAK_CLIENT_SECRET_FILE",
+        fix="correct {setting:keycloak.client_id}, or its secret in {setting:keycloak.client_secret_file}",
         needs=("KC_REALM",),
         run=_does_not_refuse("invalid_client"),
     ),
@@ -123,7 +122,7 @@ CHECKS = (
         claim="Keycloak accepts the user's password",
         diagnosis="Keycloak does not accept the user {user} with this password",
         sign="the login answers invalid_grant",
-        fix="set the password of {user} in Keycloak, or {prefix}KEYCLOAK_PASSWORD_FILE here",
+        fix="set the password of {user} in Keycloak, or {setting:keycloak.password_file} here",
         needs=("KC_SETUP",),
         run=_does_not_refuse("invalid_grant"),
     ),

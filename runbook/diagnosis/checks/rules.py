@@ -97,7 +97,7 @@ def _is_listed(facts: Facts) -> Finding:
     mounted = _mounted(facts)
     if mounted and mounted.content != file.content:
         why = f"{file.where} holds {ALERT}, but Prometheus's container has {mounted.where}"
-        fix = f"set {facts.target.files.variable('rules')} to {mounted.where}, then {inv('setup')}"
+        fix = f"set {facts.target.files.place_of('rules')} to {mounted.where}, then {inv('setup')}"
         return NotChecked(why, where=where, fix=fix)
     why = f"{file.where} holds {ALERT} and is listed, but the rule is not loaded"
     return NotChecked(why, where=where, fix=f"{inv('setup')}: it lets Prometheus read the file again")
@@ -128,7 +128,7 @@ def _is_current(facts: Facts) -> Finding:
         fix = "run on the host of the containers, as a user who may read it"
         return NotChecked(error.seen, where=error.where, fix=fix)
     if here is None:
-        fix = f"set {facts.target.files.variable('rules')} to the rules file"
+        fix = f"set {facts.target.files.place_of('rules')} to the rules file"
         return NotChecked("neither a setting nor a mount names the file on this host", where=mine.rules_inside, fix=fix)
     there = rules_inside(facts) or b""
     inside = saw(f"{mine.rules_inside} in {mine.container}", fingerprint(there))
@@ -201,6 +201,7 @@ CHECKS = (
         fix="mount the rules file at {path}, then {recreate}",
         needs=("P_DOWN",),
         run=_is_inside,
+        of_runtime=True,
     ),
     Check(
         code="R_STALE_INODE",
@@ -211,6 +212,7 @@ CHECKS = (
         fix="{start}",
         needs=("R_NOT_MOUNTED",),
         run=_is_current,
+        of_runtime=True,
     ),
     Check(
         code="R_EVAL",

@@ -6,7 +6,7 @@ from typing import Final
 from runbook.diagnosis.check import Check, Finding, Ok, broken
 from runbook.diagnosis.facts import Facts, saw
 from runbook.diagnosis.service_state import state_seen
-from runbook.errors import AnswerError, UnreachableError
+from runbook.errors import AnswerError, ProtocolError, UnreachableError
 
 _ASKED: Final[tuple[tuple[str, Callable[[Facts], object]], ...]] = (
     ("Keycloak", Facts.realm),
@@ -34,10 +34,11 @@ def _who_answers(facts: Facts) -> str:
     for name, ask in _ASKED:
         try:
             ask(facts)
+        except (UnreachableError, ProtocolError) as error:
+            if isinstance(error, UnreachableError) or error.is_of_a_proxy:
+                continue
         except AnswerError:
-            return name
-        except UnreachableError:
-            continue
+            pass
         return name
     return ""
 
@@ -51,5 +52,6 @@ CHECKS = (
         sign="no service answers, and the engine cannot be reached",
         fix="{fix}",
         run=_answers,
+        of_runtime=True,
     ),
 )

@@ -52,7 +52,9 @@ def _listens(facts: Facts) -> Finding:
 def _empty_group(facts: Facts, seen: Evidence) -> Finding:
     sink, broker = _sink(facts), facts.target.kafka.as_service
     started_at = facts.state(sink).started_at
-    if started_at is None or facts.now() - started_at < _TIME_TO_JOIN:
+    if started_at is None:
+        return NotChecked(f"{seen.saw}; since when the sink runs is not known", where=seen.source)
+    if facts.now() - started_at < _TIME_TO_JOIN:
         return NotChecked(f"{seen.saw}; the sink has had no time to join yet", where=seen.source)
     own, of_broker = facts.networks(sink), facts.networks(broker)
     if are_apart(own, of_broker):

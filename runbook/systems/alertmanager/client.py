@@ -8,8 +8,12 @@ from http import HTTPStatus
 
 import msgspec
 
+from runbook.errors import FOREIGN, RunbookError
 from runbook.systems.alertmanager.settings import AlertmanagerSettings
-from runbook.systems.http import Answer, HttpClient, Readiness
+from runbook.systems.http import HttpClient
+from runbook.systems.http_answer import Answer, Readiness, shortened
+
+_QUOTED = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +28,15 @@ class Matcher:
     def matches(self, labels: Mapping[str, str]) -> bool:
         """Whether the labels fulfil it. Go's RE2 and Python's syntax agree on what silences are made of."""
         have = labels.get(self.name, "")
-        same = re.fullmatch(self.value, have) is not None if self.is_regex else have == self.value
+        try:
+            same = re.fullmatch(self.value, have) is not None if self.is_regex else have == self.value
+        except (re.error, *FOREIGN) as error:
+            matcher = shortened(f"{self.name}=~{self.value}", _QUOTED)
+            raise RunbookError(
+                f"Whether a silence on {matcher} holds cannot be told here: {error}",
+                where="the matcher of a silence in Alertmanager",
+                fix="look at the silences on the page of Alertmanager",
+            ) from None
         return same == self.is_equal
 
 
@@ -66,8 +78,17 @@ class Alertmanager:
 
     def __init__(self, settings: AlertmanagerSettings, timeout_s: float = 10) -> None:
         """Keep the address; nothing is opened."""
-        fix = f"check that Alertmanager ({settings.container}) runs, and that {settings.variable('url')} is its address"
-        self._http = HttpClient("Alertmanager", settings.url, auth=settings.login(), timeout_s=timeout_s, fix=fix)
+        fix = f"check that Alertmanager ({settings.container}) runs, and that {settings.place_of('url')} is its address"
+        self._http = HttpClient(
+            "Alertmanager",
+            settings.url,
+            auth=settings.login(),
+            token=settings.bearer(),
+            tls=settings.tls,
+            address=settings.place_of("url"),
+            timeout_s=timeout_s,
+            fix=fix,
+        )
 
     def ready(self) -> Readiness:
         """Whether it serves (/-/ready)."""
@@ -77,12 +98,16 @@ class Alertmanager:
     def alerts(self) -> tuple[Alert, ...]:
         """Return all alerts, suppressed ones included; one whose rule is gone may still be listed."""
         answer = self._http.get("/api/v2/alerts").expected(HTTPStatus.OK)
-        return tuple(_alert(alert) for alert in answer.read(list[_Alert]))
+        alerts = answer.read(list[_Alert])
+        with answer.reading():
+            return tuple(_alert(alert) for alert in alerts)
 
     def silences(self, active_only: bool = True) -> tuple[Silence, ...]:
         """Return the silences in force, or also the coming and the expired ones."""
         answer = self._http.get("/api/v2/silences").expected(HTTPStatus.OK)
-        found = tuple(_silence(silence) for silence in answer.read(list[_Silence]))
+        silences = answer.read(list[_Silence])
+        with answer.reading():
+            found = tuple(_silence(silence) for silence in silences)
         return tuple(silence for silence in found if silence.state == "active" or not active_only)
 
     def silence(self, matchers: Iterable[Matcher], *, author: str, comment: str, ends_at: datetime) -> str:

@@ -20,5 +20,5 @@ class ApexflowSettings(ServiceGroup):
         return Service(
             name=self.database_service,
             container=self.database_container,
-            setting=self.variable("database_container"),
+            setting=self.place_of("database_container"),
         )

@@ -1,6 +1,5 @@
 """Docker: the runtime of a live installation, through the Docker SDK."""
 
-import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from http import HTTPStatus
@@ -12,6 +11,7 @@ import msgspec
 from runbook.errors import AnswerError
 from runbook.systems.docker.engine import Engine
 from runbook.systems.docker.files import file_inside
+from runbook.systems.docker.logs import log_lines
 from runbook.systems.docker.wire import Inspected, Listed, engine_host, matching, nearest
 from runbook.systems.gotime import moment
 from runbook.systems.runtime import LogLine, Mount, PublishedPort, Service, ServiceState
@@ -21,7 +21,6 @@ T = TypeVar("T")
 
 _START: Final = {"paused": "unpause", "running": "restart", "restarting": "restart"}
 _ENDED: Final = frozenset({"exited", "dead", "restarting"})
-_LINE: Final = re.compile(r"(\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d)) ?(.*)", flags=re.DOTALL)
 
 
 class DockerRuntime:
@@ -34,7 +33,7 @@ class DockerRuntime:
     """
 
     def __init__(self, settings: RuntimeSettings, timeout_s: float = 10) -> None:
-        """Keep the address; nothing is opened. Raises UsageError when DOCKER_HOST holds a password."""
+        """Find out where the engine is; nothing is connected to. Raises UsageError as `engine_location` does."""
         self._engine = Engine(settings, timeout_s)
 
     def state(self, service: Service) -> ServiceState:
@@ -49,8 +48,8 @@ class DockerRuntime:
         return ServiceState(
             name=found.name,
             found=True,
-            status=state.status,
-            exit_code=state.exit_code if state.status in _ENDED else None,
+            status=inspected.status,
+            exit_code=state.exit_code if inspected.status in _ENDED else None,
             started_at=moment(state.started_at),
             restart_count=inspected.restart_count,
             oom_killed=state.oom_killed,
@@ -67,25 +66,11 @@ class DockerRuntime:
 
     def log(self, service: Service, *, since: datetime | None = None, tail: int | None = None) -> tuple[LogLine, ...]:
         """Return its lines since a time (UTC), or the last `tail` ones, stdout and stderr in the engine's order."""
-        found = self._found(service)
-        with self._engine.asking("log") as client:
-            output = client.logs(found.id, timestamps=True, since=_epoch(since), tail="all" if tail is None else tail)
-        return tuple(_line(line) for line in output.split(b"\n") if line)
+        return tuple(log_lines(self._engine, self._found(service), since=since, tail=tail))
 
     def follow(self, service: Service, *, since: datetime | None = None) -> Iterator[LogLine]:
         """Yield its lines as they come, until the caller stops or the container ends."""
-        found = self._found(service)
-        with self._engine.asking("log") as client:
-            stream = client.logs(found.id, stream=True, follow=True, timestamps=True, since=_epoch(since))
-            rest = b""
-            try:
-                for chunk in stream:
-                    *lines, rest = (rest + chunk).split(b"\n")
-                    yield from (_line(line) for line in lines)
-                if rest:
-                    yield _line(rest)
-            finally:
-                stream.close()
+        yield from log_lines(self._engine, self._found(service), since=since, follow=True)
 
     def file_inside(self, service: Service, path: str) -> bytes | None:
         """Return a file as the container sees it; None if there is none."""
@@ -102,23 +87,27 @@ class DockerRuntime:
 
     def published(self, service: Service) -> tuple[PublishedPort, ...]:
         """Return the ports that the engine maps to its host, each address on its own (0.0.0.0 and :: are two)."""
-        return self._inspected(self._found(service)).network_settings.published
+        return self._inspected(self._found(service)).published
+
+    def described(self) -> str:
+        """Return the engine's address and what named it; nothing is asked."""
+        return self._engine.where
 
     def host(self) -> str:
-        """Return "localhost", or the host of DOCKER_HOST=tcp://HOST:PORT; nothing is asked."""
-        return engine_host(self._engine.address)
+        """Return "localhost", or the host of an engine at tcp://HOST:PORT; nothing is asked."""
+        return engine_host(self._engine.location.address)
 
     def start_command(self, service: Service) -> str:
         """Return the command that gets it to run: `docker start` does nothing to a container that runs."""
         found = self._meant(self._listed(), service)
         if found is None:
-            return f"docker compose up -d {service.name}"
-        return f"docker {_START.get(found.state, 'start')} {found.name}"
+            return self._creating(service)
+        return f"{self._engine.program} {_START.get(found.state, 'start')} {found.name}"
 
     def log_command(self, service: Service) -> str:
         """Return the command that shows its last lines."""
         found = self._meant(self._listed(), service)
-        return f"docker logs --tail 100 {found.name if found else service.container}"
+        return f"{self._engine.program} logs --tail 100 {found.name if found else service.container}"
 
     def close(self) -> None:
         """Close the connections to the engine."""
@@ -136,7 +125,7 @@ class DockerRuntime:
             raise AnswerError(
                 f"There is no container {service.container} and no compose service {service.name} (nearest: {near})",
                 where=self._engine.where,
-                fix=f"docker compose up -d {service.name}",
+                fix=self._creating(service),
                 status=404,
                 code="no_container",
             )
@@ -165,15 +154,8 @@ class DockerRuntime:
             return msgspec.convert(answer, kind)
         except msgspec.ValidationError as error:
             seen = f"The Docker engine answered in an unknown shape: {error}"
-            raise AnswerError(seen, where=self._engine.where, fix="docker version", status=200, code="shape") from None
+            fix = f"{self._engine.program} version"
+            raise AnswerError(seen, where=self._engine.where, fix=fix, status=200, code="shape") from None
 
-
-def _epoch(at: datetime | None) -> float | None:
-    """Return seconds since 1970: the SDK cannot take a time that has a zone."""
-    return None if at is None else at.timestamp()
-
-
-def _line(raw: bytes) -> LogLine:
-    text = raw.decode("utf-8", errors="replace").rstrip("\r")
-    stamped = _LINE.fullmatch(text)
-    return LogLine(text=stamped[2], at=moment(stamped[1])) if stamped else LogLine(text=text)
+    def _creating(self, service: Service) -> str:
+        return f"{self._engine.program} compose up -d {service.name}"

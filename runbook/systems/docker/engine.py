@@ -1,32 +1,41 @@
 """One Docker engine through the Docker SDK, which is loaded on first use: where it is, and what its errors mean."""
 
-import os
 import threading
 from contextlib import contextmanager
+from functools import cached_property
 from math import ceil
 from typing import TYPE_CHECKING
 
-from runbook.errors import AnswerError, UsageError
-from runbook.systems.addresses import holds_password
-from runbook.systems.docker.errors import unreachable
+from runbook.errors import AnswerError
+from runbook.systems.docker.errors import is_of_a_pipe, unreachable
+from runbook.systems.docker.location import engine_location
 from runbook.systems.runtime_settings import RuntimeSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from docker import APIClient
+    from requests import Response
 
 
 class Engine:
     """One engine. Connects on first use; `timeout_s` limits each request."""
 
     def __init__(self, settings: RuntimeSettings, timeout_s: float) -> None:
-        """Keep the address; nothing is opened. Raises UsageError when DOCKER_HOST holds a password."""
-        self.address = settings.docker_host or _docker_host()
-        self.where = f"Docker engine at {self.address or 'its default socket'}"
+        """Find out where it is; nothing is connected to. Raises UsageError as `engine_location` does."""
+        self.location = engine_location(settings)
+        self.where = self.location.where
+        self.program = self.location.program
         self.timeout_s = timeout_s
         self._lock = threading.Lock()
         self._opened: APIClient | None = None
+
+    @cached_property
+    def is_podman(self) -> bool:
+        """Whether it is Podman, which is not Docker in all that it answers. Raises as `asking` does."""
+        with self.asking("version") as client:
+            parts = client.version(api_version=False).get("Components") or ()
+        return any(str(part.get("Name", "")).startswith("Podman") for part in parts)
 
     @contextmanager
     def asking(self, what: str) -> "Iterator[APIClient]":
@@ -41,11 +50,13 @@ class Engine:
             raise AnswerError(
                 f"The Docker engine refused ({what}): {error.status_code} {error.explanation}",
                 where=self.where,
-                fix="docker ps -a",
+                fix=f"{self.program} ps -a",
                 status=error.status_code or 0,
             ) from None
-        except (DockerException, RequestException, HTTPError, OSError) as error:
-            raise unreachable(error, self.where) from None
+        except Exception as error:
+            if isinstance(error, (DockerException, RequestException, HTTPError, OSError)) or is_of_a_pipe(error):
+                raise unreachable(error, self.location) from None
+            raise
 
     def close(self) -> None:
         """Close the connections."""
@@ -56,22 +67,21 @@ class Engine:
 
     def _client(self) -> "APIClient":
         """Return the client, connected on first use: that asks the engine for its API version."""
-        from docker import APIClient
-        from docker.utils import kwargs_from_env
-
         with self._lock:
             if self._opened is None:
-                environment = {**os.environ, "DOCKER_HOST": self.address or ""}
-                self._opened = APIClient(timeout=ceil(self.timeout_s), **kwargs_from_env(environment=environment))
+                from runbook.systems.docker.sdk import connected
+
+                self._opened = connected(self.location, timeout_s=ceil(self.timeout_s))
             return self._opened
 
 
-def _docker_host() -> str | None:
-    address = os.environ.get("DOCKER_HOST")
-    if address and holds_password(address):
-        raise UsageError(
-            "The address of the Docker engine holds a password, which Docker does not take",
-            where="environment variable DOCKER_HOST",
-            fix="use TLS (DOCKER_CERT_PATH) or ssh://USER@HOST",
-        )
-    return address
+def answered(answer: "Response") -> "Response":
+    """Return an answer that is no refusal; raises the SDK's APIError, in the engine's own words, for others."""
+    from docker.errors import create_api_error_from_http_exception
+    from requests import HTTPError
+
+    try:
+        answer.raise_for_status()
+    except HTTPError as error:
+        create_api_error_from_http_exception(error)
+    return answer

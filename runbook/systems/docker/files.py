@@ -1,12 +1,13 @@
 """A file as a container sees it."""
 
+import tarfile
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from runbook.errors import AnswerError
-from runbook.systems.docker.engine import Engine
+from runbook.systems.docker.engine import Engine, answered
 from runbook.systems.docker.wire import Listed, demultiplexed, only_file
-from runbook.systems.http import EXCERPT_CHARACTERS, shortened
+from runbook.systems.http_answer import EXCERPT_CHARACTERS, shortened
 
 if TYPE_CHECKING:
     from docker import APIClient
@@ -30,7 +31,20 @@ def file_inside(engine: Engine, container: Listed, path: str) -> bytes | None:
     archive, link_target = _archive(engine, container, path)
     if link_target:
         archive, _ = _archive(engine, container, link_target)
-    return None if archive is None else only_file(archive)
+    return None if archive is None else _content(engine, container, path, archive)
+
+
+def _content(engine: Engine, container: Listed, path: str, archive: bytes) -> bytes | None:
+    try:
+        return only_file(archive)
+    except tarfile.TarError as error:  # Podman's is empty if the container starts meanwhile
+        raise AnswerError(
+            f"The engine sent no archive of {path} in {container.name}: {str(error).splitlines()[0]}",
+            where=engine.where,
+            fix=f"{engine.program} ps -a: does it start again and again?",
+            status=HTTPStatus.OK,
+            code="shape",
+        ) from None
 
 
 def _own_reading(engine: Engine, container: Listed, path: str) -> bytes | None:
@@ -60,13 +74,10 @@ def _printed(client: "APIClient", command: str, container: Listed, path: str, en
     The SDK's own `exec_start` takes the bare socket after the headers, and loses what came in together with them:
     1 of 60 outputs on a busy machine (measured with docker 7.1). An answer that is read as HTTP loses nothing.
     """
-    from docker.errors import APIError
-
     url = f"{client.base_url}/v{client.api_version}/exec/{command}/start"
     printed = bytearray()
-    with client.post(url, json={"Detach": False, "Tty": False}, stream=True, timeout=engine.timeout_s) as answer:
-        if not answer.ok:
-            raise APIError(answer.reason, response=answer, explanation=answer.text)
+    wanted = {"Detach": False, "Tty": False}
+    with answered(client.post(url, json=wanted, stream=True, timeout=engine.timeout_s)) as answer:
         for chunk in answer.iter_content(_CHUNK_BYTES):
             printed += chunk
             if len(printed) > MAX_FILE_BYTES + _TAR_OVERHEAD_BYTES:

@@ -10,12 +10,12 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from runbook.systems.http import EXCERPT_CHARACTERS, is_loopback
+from runbook.systems.addresses import is_loopback
+from runbook.systems.http_answer import EXCERPT_CHARACTERS
 from runbook.systems.runtime import PublishedPort, Service
 
 _REMOTE: Final = ("tcp://", "http://", "https://", "ssh://")
-_SERVICE_LABEL: Final = "com.docker.compose.service"
-_PROJECT_LABEL: Final = "com.docker.compose.project"
+_COMPOSE: Final = ("com.docker.compose", "io.podman.compose")
 _ONE_OFF_LABEL: Final = "com.docker.compose.oneoff"
 _NEAREST: Final = 3
 _NEAR_ENOUGH: Final = 0.5
@@ -23,7 +23,11 @@ _STDOUT, _STDERR = 1, 2
 _EVERY_ADDRESS: Final = "0.0.0.0"  # noqa: S104 - what an empty address means to the engine; nothing is bound here
 _LOCAL: Final = "localhost"
 _NOT_RUN: Final = frozenset({-1, 126, 127})
-_FRAME: Final = struct.Struct(">BxxxL")
+FRAME: Final = struct.Struct(">BxxxL")
+"""What precedes each piece of output: the stream that it belongs to, and its length."""
+_LIVE: Final = frozenset({"running", "paused"})
+_PODMAN_STATES: Final = {"configured": "created", "initialized": "created", "stopped": "exited", "stopping": "running"}
+"""Podman's own words, in Docker's; each lasts a moment, but for a container that was prepared and never started."""
 
 
 class _Wire(msgspec.Struct, rename="pascal"):
@@ -35,7 +39,7 @@ class Listed(_Wire):
 
     id: str
     names: list[str] | None
-    state: str
+    told_state: str = msgspec.field(name="State")
     created: int
     labels: dict[str, str] | None = None
 
@@ -49,16 +53,26 @@ class Listed(_Wire):
         return own[0].removeprefix("/") if own else self.id[:12]
 
     @property
+    def state(self) -> str:
+        """Its state, in Docker's words."""
+        return _PODMAN_STATES.get(self.told_state, self.told_state)
+
+    @property
     def service(self) -> str:
         """The service of Docker Compose that it runs, or nothing; what `docker compose run` starts is none."""
-        labels = self.labels or {}
-        return "" if labels.get(_ONE_OFF_LABEL, "").lower() == "true" else labels.get(_SERVICE_LABEL, "")
+        is_one_off = (self.labels or {}).get(_ONE_OFF_LABEL, "").lower() == "true"
+        return "" if is_one_off else self._of_compose("service")
 
     @property
     def described(self) -> str:
         """Its name with its state, and its project of Docker Compose if it has one."""
-        project = (self.labels or {}).get(_PROJECT_LABEL)
+        project = self._of_compose("project")
         return f"{self.name} ({self.state}{f', project {project}' if project else ''})"
+
+    def _of_compose(self, what: str) -> str:
+        """Return what Docker Compose, else podman-compose, has written on it."""
+        found = ((self.labels or {}).get(f"{program}.{what}") for program in _COMPOSE)
+        return next(filter(None, found), "")
 
 
 class _Probe(_Wire):
@@ -131,6 +145,18 @@ class Inspected(_Wire):
     mounts: list[_Mounted]
     network_settings: _Networks
 
+    @property
+    def status(self) -> str:
+        """Its state, in Docker's words. One that Podman starts over and over is stopped between two starts."""
+        if self.state.status == "stopped" and self.restart_count:
+            return "restarting"
+        return _PODMAN_STATES.get(self.state.status, self.state.status)
+
+    @property
+    def published(self) -> tuple[PublishedPort, ...]:
+        """The ports that are mapped to it now: Podman goes on listing those of a container that has ended."""
+        return self.network_settings.published if self.status in _LIVE else ()
+
 
 def engine_host(address: str | None) -> str:
     """Return the host of an engine as it is called from here; a socket, a pipe and a loopback address are this host.
@@ -167,8 +193,8 @@ def demultiplexed(frames: bytes) -> tuple[bytes, bytes]:
     streams = {_STDOUT: bytearray(), _STDERR: bytearray()}
     at = 0
     while at < len(frames):
-        stream, length = _FRAME.unpack_from(frames, at)
-        at += _FRAME.size
+        stream, length = FRAME.unpack_from(frames, at)
+        at += FRAME.size
         streams[stream] += frames[at : at + length]
         at += length
     return bytes(streams[_STDOUT]), bytes(streams[_STDERR])

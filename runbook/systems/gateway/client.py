@@ -9,9 +9,11 @@ from typing import Any, Final
 
 import msgspec
 
+from runbook.errors import FOREIGN
 from runbook.invocation import inv
 from runbook.systems.gateway.settings import GatewaySettings
-from runbook.systems.http import Answer, HttpClient
+from runbook.systems.http import HttpClient
+from runbook.systems.http_answer import Answer
 
 NO_SUCH_LEAD: Final = 0
 _CREATED: Final = (HTTPStatus.OK, HTTPStatus.CREATED)
@@ -53,11 +55,14 @@ class Gateway:
     def __init__(self, settings: GatewaySettings, token: str, timeout_s: float = 10) -> None:
         """Keep address, Host and token; nothing is opened."""
         self._settings = settings
-        address = settings.variable("url")
+        address = settings.place_of("url")
         self._http = HttpClient(
             "The gateway",
             settings.url,
-            headers={"Host": settings.host, "Authorization": f"Bearer {token}"},
+            token=token,
+            headers={"Host": settings.host},
+            tls=settings.tls,
+            address=address,
             timeout_s=timeout_s,
             fix=f"check that the edge proxy and the gateway run, and that {address} is the proxy's address",
         )
@@ -97,7 +102,7 @@ class Gateway:
     def _created(self, answer: Answer) -> EntityAnswer:
         if answer.status not in _CREATED:
             code, seen, fix = self._refusal(answer)
-            raise answer.error(f"{seen}: {answer.status} {answer.excerpt}", code=code, fix=fix)
+            raise answer.error(f"{seen}: {answer.status}{answer.moved} {answer.excerpt}", code=code, fix=fix)
         entity = answer.read(_Entity)
         return EntityAnswer(
             id=entity.id,
@@ -112,7 +117,7 @@ class Gateway:
         """Return code, what was seen and the fix of an answer that is not a created entity."""
         if answer.status == HTTPStatus.NOT_FOUND:
             if _is_proxy_404(answer):
-                fix = f"set {self._settings.variable('host')} to the name that the edge proxy routes"
+                fix = f"set {self._settings.place_of('host')} to the name that the edge proxy routes"
                 return "no_route", f"No route for the host {self._settings.host}", fix
             return "not_found", "The API has no such lead", "create the lead first, with the same user"
         if answer.status == HTTPStatus.BAD_REQUEST and "tenant required" in answer.text.lower():
@@ -150,5 +155,5 @@ def _is_proxy_404(answer: Answer) -> bool:
 def _date(headers: Mapping[str, str]) -> datetime | None:
     try:
         return parsedate_to_datetime(headers["Date"])
-    except (KeyError, ValueError):
+    except (KeyError, *FOREIGN):
         return None

@@ -10,7 +10,8 @@ import msgspec
 
 from runbook.invocation import inv
 from runbook.systems.grafana.settings import GrafanaSettings
-from runbook.systems.http import Answer, HttpClient
+from runbook.systems.http import HttpClient
+from runbook.systems.http_answer import Answer
 
 _MAX_DATA_POINTS: Final = 1000
 _INTERVAL_MS: Final = 1000
@@ -27,7 +28,10 @@ class GrafanaHealth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServedDashboard:
-    """A dashboard as the API serves it; `provisioned_file` is the file it came from, "" when saved by hand."""
+    """A dashboard as the API serves it; `provisioned_file` is the file it came from, "" when saved by hand.
+
+    `templating` holds its variables, as they are written in it.
+    """
 
     uid: str
     title: str
@@ -35,6 +39,7 @@ class ServedDashboard:
     panels: tuple[dict[str, Any], ...]
     provisioned_file: str
     url: str
+    templating: object = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +73,7 @@ class Frame:
 
 
 class Grafana:
-    """One Grafana. Every method raises UnreachableError, and AnswerError: code "unauthorized" for a wrong password."""
+    """One Grafana. Every method raises UnreachableError, and AnswerError: code "unauthorized" for a refused login."""
 
     def __init__(self, settings: GrafanaSettings, timeout_s: float = 10) -> None:
         """Keep the address and who we are there; nothing is opened."""
@@ -77,8 +82,11 @@ class Grafana:
             "Grafana",
             settings.url,
             auth=settings.login(),
+            token=settings.bearer(),
+            tls=settings.tls,
+            address=settings.place_of("url"),
             timeout_s=timeout_s,
-            fix=f"check that Grafana ({settings.container}) runs, and that {settings.variable('url')} is its address",
+            fix=f"check that Grafana ({settings.container}) runs, and that {settings.place_of('url')} is its address",
         )
 
     def health(self) -> GrafanaHealth:
@@ -103,6 +111,7 @@ class Grafana:
             panels=tuple(found.dashboard.panels),
             provisioned_file=found.meta.provisioned_external_id,
             url=found.meta.url,
+            templating=found.dashboard.templating,
         )
 
     def datasources(self) -> tuple[Datasource, ...]:
@@ -141,6 +150,10 @@ class Grafana:
             self._accepted(answer)
         return _frames(answer)
 
+    def reload_dashboards(self) -> int:
+        """Ask it to read its provisioned dashboards again; return the status, 403 without the right to it."""
+        return self._http.post("/api/admin/provisioning/dashboards/reload").status
+
     def close(self) -> None:
         """Close the connections that are kept alive."""
         self._http.close()
@@ -149,21 +162,25 @@ class Grafana:
         mine = self._settings
         if answer.status == HTTPStatus.UNAUTHORIZED:
             raise answer.error(
-                f"Grafana refused the login of {mine.username}: 401",
+                f"Grafana refused the login of {mine.who}: 401",
                 code="unauthorized",
-                fix=f"set {mine.variable('password')}; the container's own variable counts only on its first start",
+                fix=f"set {mine.place_of('token')} to a token that is valid"
+                if mine.bearer()
+                else f"set {mine.place_of('password')}; the container's own variable counts only on its first start",
             )
         if answer.status == HTTPStatus.FORBIDDEN:
             raise answer.error(
-                f"Grafana does not allow this to {mine.username}: 403",
+                f"Grafana does not allow this to {mine.who}: 403",
                 code="forbidden",
-                fix=f"set {mine.variable('username')} to a user with more rights",
+                fix=f"give that service account more rights, or set {mine.place_of('token')} to one that has them"
+                if mine.bearer()
+                else f"set {mine.place_of('username')} to a user with more rights",
             )
         if answer.status == HTTPStatus.NOT_FOUND and answer.is_json:
             raise answer.error(
                 f"Grafana has no such datasource or dashboard: {answer.excerpt}",
                 code="not_found",
-                fix=f"leave {mine.variable('datasource_uid')} unset, or correct it",
+                fix=f"leave {mine.place_of('datasource_uid')} unset, or correct it",
             )
         return answer.expected(HTTPStatus.OK)
 
@@ -190,6 +207,7 @@ class _Body(_Wire):
     title: str
     version: int = 0
     panels: list[dict[str, Any]] = []
+    templating: Any = None
 
 
 class _Dashboard(_Wire):
@@ -243,26 +261,32 @@ class _Result(_Wire):
 
 
 class _Results(_Wire):
-    results: dict[str, _Result] = {}
+    results: dict[str, _Result] | None = None
     message: str = ""
 
 
 def _frames(answer: Answer) -> tuple[Frame, ...]:
     found = answer.read(_Results)
-    for ref_id, result in found.results.items():
+    results = found.results or {}
+    for ref_id, result in results.items():
         if result.error:
             raise answer.error(
-                f"The query {ref_id} failed: {result.error}", code="query_failed", fix=inv("troubleshoot --hop grafana")
+                f"The query {ref_id} failed: {answer.quoted(result.error)}",
+                code="query_failed",
+                fix=inv("troubleshoot --hop grafana"),
             )
     if answer.status != HTTPStatus.OK:
-        seen = f"Grafana refused the query with {answer.status}: {found.message}"
+        seen = f"Grafana refused the query with {answer.status}: {answer.quoted(found.message)}"
         raise answer.error(seen, code="query_failed", fix=inv("troubleshoot --hop grafana"))
-    return tuple(
-        column
-        for ref_id, result in found.results.items()
-        for frame in result.frames or ()
-        for column in _numbers(ref_id, frame)
-    )
+    if found.results is None:
+        raise answer.error(f"Grafana answered a query without results: {answer.excerpt}")
+    with answer.reading(TypeError):
+        return tuple(
+            column
+            for ref_id, result in results.items()
+            for frame in result.frames or ()
+            for column in _numbers(ref_id, frame)
+        )
 
 
 def _numbers(ref_id: str, frame: _Frame) -> list[Frame]:
@@ -274,16 +298,25 @@ def _numbers(ref_id: str, frame: _Frame) -> list[Frame]:
             name=(kind.config and kind.config.display_name) or frame.schema.name or kind.name,
             labels=kind.labels or {},
             times=times,
-            values=tuple(None if value is None else float(value) for value in values),
+            values=tuple(map(_number, values)),
         )
         for kind, values in columns
         if kind.type == "number"
     ]
 
 
+def _number(value: float | None) -> float | None:
+    if isinstance(value, bool):
+        raise TypeError("true or false among the values of a column of numbers")
+    return None if value is None else float(value)
+
+
 def _epoch_ms(at: datetime) -> str:
     return str(round(at.timestamp() * 1000))
 
 
-def _moment(epoch_ms: float) -> datetime:
-    return datetime.fromtimestamp(epoch_ms / 1000, UTC)
+def _moment(epoch_ms: float | None) -> datetime:
+    number = _number(epoch_ms)
+    if number is None:
+        raise TypeError("a time is missing")
+    return datetime.fromtimestamp(number / 1000, UTC)

@@ -38,7 +38,7 @@ class Kafka:
         self._timeout_s = timeout_s
         self._where = f"Kafka at {settings.bootstrap}"
         self._fix = (
-            f"check that {settings.container} runs, and that {settings.variable('bootstrap')} is its outside listener"
+            f"check that {settings.container} runs, and that {settings.place_of('bootstrap')} is its outside listener"
         )
         self._said: deque[KafkaError] = deque(maxlen=_KEPT)
         self._lock = threading.Lock()
@@ -198,7 +198,7 @@ class Kafka:
             raise UsageError(
                 f"librdkafka refuses the settings: {self._shown(error.args[0])}",
                 where=self._where,
-                fix=f"correct {self._settings.variable('options')}, or options in its table of runbook.toml",
+                fix=f"correct {self._settings.place_of('options')}",
             ) from None
 
     def _shown(self, error: "KafkaError") -> str:

@@ -2,12 +2,13 @@
 
 from collections import deque
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from typing import Any, Final
 
 import msgspec
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaError, Message
 
+from runbook.errors import FOREIGN
 from runbook.systems.kafka.records import CrmEvent, Position
 
 _BATCH: Final = 500
@@ -50,20 +51,29 @@ def position_of(message: Message) -> Position:
 def _event(message: Message) -> CrmEvent:
     topic, partition = position_of(message)
     raw = message.value() or b""
-    kind, epoch_ms = message.timestamp()
     return CrmEvent(
         topic=topic,
         partition=partition,
         offset=message.offset() or 0,
         key=(message.key() or b"").decode("utf-8", errors="replace"),
-        at=None if kind == TIMESTAMP_NOT_AVAILABLE else datetime.fromtimestamp(epoch_ms / 1000, UTC),
-        value=_json_object(raw),
+        at=moment(*message.timestamp()),
+        value=json_object(raw),
         raw=raw,
     )
 
 
-def _json_object(raw: bytes) -> dict[str, Any] | None:
+def moment(kind: int, epoch_ms: int) -> datetime | None:
+    """Return the time of a message; None where it has none, or one that no clock shows: producers write any."""
+    try:
+        at = datetime.fromtimestamp(epoch_ms / 1000, UTC)
+    except (*FOREIGN, OSError):
+        return None
+    return None if kind == TIMESTAMP_NOT_AVAILABLE or at.year in {MINYEAR, MAXYEAR} else at
+
+
+def json_object(raw: bytes) -> dict[str, Any] | None:
+    """Return the value of a message; None when it is no JSON object that can be read."""
     try:
         return msgspec.json.decode(raw, type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except FOREIGN:
         return None

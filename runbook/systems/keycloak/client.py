@@ -1,26 +1,26 @@
 """Keycloak: the token of the user who creates the test data, through python-keycloak."""
 
-import json
 from base64 import urlsafe_b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
-from math import ceil
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from runbook.errors import AnswerError, UnreachableError
-from runbook.systems.failures import failure_reason
-from runbook.systems.http import BODY_CHARACTERS, HttpClient, shortened
+from runbook.errors import FOREIGN, AnswerError
+from runbook.systems.http import HttpClient
+from runbook.systems.http_answer import Answer
 from runbook.systems.keycloak.settings import KeycloakSettings
-from runbook.systems.redaction import login_texts, redacted, secret_forms
 
 if TYPE_CHECKING:
-    from keycloak import KeycloakOpenID
     from requests import Response
 
+    from runbook.systems.keycloak.openid import OpenId
+
+_SUCCESSES: Final = range(200, 300)
+_MOST_BYTES: Final = 1_000_000
 _JWT_PARTS: Final = 3
 
 
@@ -56,30 +56,42 @@ class Keycloak:
         self._settings = settings
         self._timeout_s = timeout_s
         self._fix = (
-            f"check that Keycloak ({settings.container}) runs, and that {settings.variable('url')} is its address"
+            f"check that Keycloak ({settings.container}) runs, and that {settings.place_of('url')} is its address"
         )
         self._password = settings.password.get_secret_value()
         self._client_secret = settings.client_secret.get_secret_value() if settings.client_secret else None
-        self._proxy_login = settings.login("proxy_")
         self._realm_path = f"/realms/{settings.realm}"
-        self._http = HttpClient("Keycloak", settings.url, auth=self._proxy_login, timeout_s=timeout_s, fix=self._fix)
+        self._http = HttpClient(
+            "Keycloak",
+            settings.url,
+            auth=settings.login("proxy_"),
+            token=settings.bearer("proxy_"),
+            secrets=(self._password, self._client_secret or ""),
+            tls=settings.tls,
+            address=settings.place_of("url"),
+            timeout_s=timeout_s,
+            max_bytes=_MOST_BYTES,
+            fix=self._fix,
+        )
         self._where = f"POST {settings.url.rstrip('/')}{self._realm_path}/protocol/openid-connect/token"
 
     def token(self) -> Token:
         """Log in by password grant.
 
         Raises AnswerError with Keycloak's own error as code (`invalid_grant`), "not_setup" for an account that is
-        not fully set up, "no_realm" for 404, "not_a_token" for a success without a JWT; UnreachableError.
+        not fully set up, "no_realm" for 404, "not_a_token" for a success without a JWT; UnreachableError and
+        ProtocolError.
         """
         from keycloak.exceptions import KeycloakConnectionError, KeycloakError
 
         answers: list[Response] = []
+        sent_at = datetime.now(UTC)
         try:
             found = self._openid(answers).token(self._settings.username, self._password)
         except KeycloakConnectionError as error:
-            raise self._unreachable(error.__cause__ or error) from None
-        except (KeycloakError, TypeError):  # TypeError: the body is JSON, but not an object; or not JSON at all
-            raise self._refused(answers[-1]) from None
+            raise self._http.failure(error.__cause__ or error, self._where) from None
+        except (KeycloakError, TypeError, RecursionError):  # the last two: its JSON is no object, or nested too deeply
+            raise self._refused(self._http.answer(answers[-1], sent_at)) from None
         value = found.get("access_token")
         if not isinstance(value, str):
             raise self._no_token("Keycloak answered 200 without an access token")
@@ -94,91 +106,61 @@ class Keycloak:
         """Close the connections that are kept alive."""
         self._http.close()
 
-    def _openid(self, answers: "list[Response]") -> "KeycloakOpenID":
-        """Return the library's client, which appends what it is answered to `answers`.
+    def _openid(self, answers: "list[Response]") -> "OpenId":
+        """Return the library's client, which appends what it is answered to `answers`."""
+        from runbook.systems.keycloak.openid import OpenId
 
-        Its session, which it keeps private, would use proxies of the environment, and follow a redirect with the
-        password to another host.
-        """
-        from keycloak import KeycloakOpenID
-
-        client = KeycloakOpenID(
-            server_url=f"{self._settings.url.rstrip('/')}/",
-            realm_name=self._settings.realm,
-            client_id=self._settings.client_id,
-            client_secret_key=self._client_secret,
-            custom_headers=_basic(self._proxy_login),
-            timeout=ceil(self._timeout_s),
-            max_retries=0,
+        mine = self._settings
+        self._http.session.hooks["response"] = [lambda answer, **_: answers.append(answer)]
+        return OpenId(
+            self._http.session,
+            mine.url,
+            realm=mine.realm,
+            client_id=mine.client_id,
+            client_secret=self._client_secret,
+            timeout_s=self._timeout_s,
         )
-        session = client.connection._s  # noqa: SLF001 - see above
-        session.trust_env = False
-        session.max_redirects = 0
-        session.hooks["response"].append(lambda answer, **_: answers.append(answer))
-        return client
 
     def _decoded(self, value: str) -> Token:
         try:
             claims = _claims(value)
-            tenant = claims.get("tenant_id")
             return Token(
                 value=value,
-                tenant_id=tenant if isinstance(tenant, str) and tenant else None,
-                issuer=str(claims.get("iss", "")),
-                username=str(claims.get("preferred_username", "")),
+                tenant_id=_text(claims.get("tenant_id")) or None,
+                issuer=_text(claims.get("iss")),
+                username=_text(claims.get("preferred_username")),
                 issued_at=_moment(claims.get("iat")),
                 expires_at=_moment(claims.get("exp")),
                 claims=claims,
             )
-        except (ValueError, OverflowError, OSError):
+        except (*FOREIGN, OSError):
             raise self._no_token("Keycloak's access token is not a JWT: its claims cannot be read") from None
-
-    def _unreachable(self, error: BaseException) -> UnreachableError:
-        reason = failure_reason(error)
-        said = {
-            "timeout": f"did not answer within {self._timeout_s:g} s",
-            "dns": "cannot be found: its name does not resolve",
-            "refused": "cannot be reached: connection refused",
-            "broken": "closed the connection, or redirected the login elsewhere",
-        }[reason]
-        return UnreachableError(f"Keycloak {said}", where=self._where, fix=self._fix, reason=reason)
 
     def _no_token(self, seen: str) -> AnswerError:
         return AnswerError(seen, where=self._where, fix=self._fix, status=HTTPStatus.OK, code="not_a_token")
 
-    def _refused(self, answer: "Response") -> AnswerError:
-        if answer.ok:
-            return self._no_token(f"Keycloak answered {answer.status_code}, but not with JSON")
-        body = redacted(answer.content.decode("utf-8", errors="replace"), self._secrets())
-        said = _said(body)
-        code = _code(answer.status_code, said)
-        return AnswerError(
-            f"Keycloak refused the login: {answer.status_code} {said.error} {said.error_description}".rstrip(),
+    def _refused(self, answer: Answer) -> AnswerError:
+        if answer.status in _SUCCESSES:
+            return self._no_token(f"Keycloak answered {answer.status}, but not with JSON: {answer.excerpt}")
+        said = _said(answer)
+        code = _code(answer.status, said)
+        why = f"{said.error} {said.error_description}".strip() or answer.excerpt
+        return answer.error(
+            f"Keycloak refused the login: {answer.status}{answer.moved} {answer.quoted(why)}",
             where=f"{self._where} as user {self._settings.username}",
-            fix=self._fix_for(code),
-            status=answer.status_code,
             code=code,
-            body=shortened(body, BODY_CHARACTERS),
+            fix=self._fix_for(code),
         )
 
-    def _secrets(self) -> tuple[str, ...]:
-        proxy = login_texts(*self._proxy_login) if self._proxy_login else ()
-        return secret_forms(self._password, self._client_secret or "", *proxy)
-
     def _fix_for(self, code: str) -> str:
-        mine, variable = self._settings, self._settings.variable
+        mine, place = self._settings, self._settings.place_of
         return {
-            "invalid_grant": f"set {variable('password')} to the password of {mine.username}",
+            "invalid_grant": f"set {place('password')} to the password of {mine.username}",
             "not_setup": f"clear the required actions of {mine.username} in Keycloak",
-            "invalid_client": f"set {variable('client_id')}, and {variable('client_secret')} if it has one",
+            "invalid_client": f"set {place('client_id')}, and {place('client_secret')} if it has one",
             "unauthorized_client": f"enable direct access grants on the client {mine.client_id}",
-            "no_realm": f"set {variable('realm')}: {mine.realm} does not exist there",
+            "no_realm": f"set {place('realm')}: {mine.realm} does not exist there",
         }.get(code, self._fix)
-
-
-def _basic(login: tuple[str, str] | None) -> dict[str, str]:
-    """Return the header of basic authentication, if there is a login."""
-    return {"Authorization": f"Basic {login_texts(*login)[1]}"} if login else {}
 
 
 class _Said(msgspec.Struct, frozen=True):
@@ -188,10 +170,10 @@ class _Said(msgspec.Struct, frozen=True):
     error_description: str = ""
 
 
-def _said(body: str) -> _Said:
+def _said(answer: Answer) -> _Said:
     try:
-        return msgspec.json.decode(body, type=_Said)
-    except msgspec.DecodeError:
+        return answer.read(_Said)
+    except AnswerError:
         return _Said()
 
 
@@ -206,15 +188,18 @@ def _code(status: int, said: _Said) -> str:
 
 
 def _claims(token: str) -> dict[str, Any]:
-    """Return the payload of a JWT, unchecked; ValueError when it is none."""
+    """Return the payload of a JWT, unchecked; ValueError, or another of FOREIGN, when it is none."""
     parts = token.split(".")
-    if len(parts) != _JWT_PARTS:
-        raise ValueError("not three parts")
-    claims = json.loads(urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-    if not isinstance(claims, dict):
-        raise ValueError("not an object")  # noqa: TRY004 - the token's content is wrong, not a caller's type
-    return claims
+    if len(parts) != _JWT_PARTS or not token.isascii() or not token.isprintable() or " " in token:
+        raise ValueError("not three parts that a header can carry")
+    return msgspec.json.decode(urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)), type=dict[str, Any])
+
+
+def _text(claim: object) -> str:
+    return claim if isinstance(claim, str) else ""
 
 
 def _moment(epoch_s: object) -> datetime | None:
-    return datetime.fromtimestamp(epoch_s, UTC) if isinstance(epoch_s, (int, float)) else None
+    if isinstance(epoch_s, bool) or not isinstance(epoch_s, int | float):
+        return None
+    return datetime.fromtimestamp(epoch_s, UTC)

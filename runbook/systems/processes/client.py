@@ -1,12 +1,9 @@
 """The services of the local stack as processes: the protocol of `runtime.py` over the launcher's records and logs."""
 
-import math
-import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
-from typing import BinaryIO
 
 import psutil
 
@@ -14,15 +11,11 @@ from runbook.errors import RunbookError, UnreachableError
 from runbook.invocation import inv
 from runbook.platforms import utc
 from runbook.shell import end_process, show_end
+from runbook.systems.log_file import follow_log, read_log
 from runbook.systems.processes.launcher import Launcher, ProcessRecord
 from runbook.systems.runtime import LogLine, Mount, PublishedPort, Service, ServiceState
-from runbook.waiting import Pending, wait_until
 
 _UP = "stack.up"
-_FOLLOW_EVERY_S = 0.1
-# "[2025-11-03T19:48:51.465169] " of the sink, "2025-11-03T19:48:51.465Z " of the stand-ins, "ts=2025-11-03T..." of
-# Prometheus and Alertmanager, "time=2025-11-03T..." of their newer versions: all UTC.
-_OWN_TIME = re.compile(r"(?:\[|ts=|time=)?(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?)\d*Z?[\] ]")
 
 
 class ProcessRuntime:
@@ -56,32 +49,14 @@ class ProcessRuntime:
         self._launcher.start(service.name, record.launch)
 
     def log(self, service: Service, *, since: datetime | None = None, tail: int | None = None) -> tuple[LogLine, ...]:
-        """Return its lines, each with the time that it carries itself, if any.
-
-        With `since`, the lines after the last one that is known to be older: a line without a time (a traceback) is
-        left out only if an older line follows it.
-        """
+        """Return its lines, each with the time that it carries itself, if any; see `read_log`."""
         self._names()
-        try:
-            content = self._launcher.log_file(service.name).read_bytes()
-        except FileNotFoundError:
-            return ()
-        lines = _lines(content, since)
-        return lines if tail is None else lines[max(0, len(lines) - tail) :]
+        return read_log(self._launcher.log_file(service.name), since=since, tail=tail)
 
     def follow(self, service: Service, *, since: datetime | None = None) -> Iterator[LogLine]:
         """Yield its lines as they come, over restarts too, until the caller stops or the stack is gone."""
         self._names()
-        path = self._launcher.log_file(service.name)
-        if not path.exists():
-            return
-        with path.open("rb") as file:
-            content = file.read()
-            complete = content.rfind(b"\n") + 1
-            yield from _lines(content[:complete], since)
-            file.seek(complete)
-            while line := _next_line(file, path):
-                yield from _lines(line)
+        yield from follow_log(self._launcher.log_file(service.name), since=since)
 
     def file_inside(self, service: Service, path: str) -> bytes | None:  # noqa: ARG002 - every process sees the same files
         """Return the file; a process sees what its host sees."""
@@ -110,6 +85,10 @@ class ProcessRuntime:
         return tuple(
             PublishedPort(port=port, protocol="tcp", address=address, host_port=port) for address, port in sorted(heard)
         )
+
+    def described(self) -> str:
+        """Return whose processes they are."""
+        return "processes of the local stack"
 
     def host(self) -> str:
         """Return this host."""
@@ -153,37 +132,3 @@ class ProcessRuntime:
             return "paused" if process.status() == psutil.STATUS_STOPPED else "running"
         except psutil.NoSuchProcess:
             return "exited"
-
-
-def _lines(content: bytes, since: datetime | None = None) -> tuple[LogLine, ...]:
-    texts = content.decode("utf-8", "replace").removesuffix("\n").split("\n") if content else []
-    lines = tuple(LogLine(text=text.removesuffix("\r"), at=_own_time(text)) for text in texts)
-    if since is None:
-        return lines
-    older = (number for number, line in enumerate(lines, 1) if line.at is not None and line.at < since)
-    return lines[max(older, default=0) :]
-
-
-def _own_time(text: str) -> datetime | None:
-    found = _OWN_TIME.match(text)
-    try:
-        return datetime.fromisoformat(found[1]).replace(tzinfo=UTC) if found else None
-    except ValueError:  # the 31st of February
-        return None
-
-
-def _next_line(file: BinaryIO, path: Path) -> bytes:
-    """Wait for a complete line; nothing once the file has been removed."""
-
-    def line() -> bytes | Pending:
-        position = file.tell()
-        text = file.readline()
-        if text.endswith(b"\n"):
-            return text
-        file.seek(position)
-        return Pending("no further line") if path.exists() else b""
-
-    fix = "none: it waits until the caller stops"
-    return wait_until(
-        line, what="the next line", deadline_s=math.inf, where=str(path), fix=fix, every_s=_FOLLOW_EVERY_S
-    )

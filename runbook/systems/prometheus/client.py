@@ -7,7 +7,8 @@ from typing import Final
 import yaml
 
 from runbook.systems.gotime import moment
-from runbook.systems.http import Answer, HttpClient, Readiness
+from runbook.systems.http import HttpClient
+from runbook.systems.http_answer import Answer, Readiness
 from runbook.systems.prometheus.records import (
     Alertmanagers,
     LoadedConfig,
@@ -45,8 +46,17 @@ class Prometheus:
 
     def __init__(self, settings: PrometheusSettings, timeout_s: float = 10) -> None:
         """Keep the address; nothing is opened."""
-        fix = f"check that Prometheus ({settings.container}) runs, and that {settings.variable('url')} is its address"
-        self._http = HttpClient("Prometheus", settings.url, auth=settings.login(), timeout_s=timeout_s, fix=fix)
+        fix = f"check that Prometheus ({settings.container}) runs, and that {settings.place_of('url')} is its address"
+        self._http = HttpClient(
+            "Prometheus",
+            settings.url,
+            auth=settings.login(),
+            token=settings.bearer(),
+            tls=settings.tls,
+            address=settings.place_of("url"),
+            timeout_s=timeout_s,
+            fix=fix,
+        )
 
     def ready(self) -> Readiness:
         """Whether it serves. It stays ready after a failed reload: ask `last_reload_successful` for that."""
@@ -57,21 +67,23 @@ class Prometheus:
         """Return the configuration in force (/api/v1/status/config)."""
         answer = self._http.get("/api/v1/status/config")
         text = data_of(answer, Config).yaml
-        try:
+        with answer.reading(yaml.YAMLError, AttributeError, KeyError, TypeError):
             return loaded_config(text)
-        except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
-            raise answer.error(f"Prometheus's loaded configuration cannot be read: {error}") from None
 
     def targets(self) -> tuple[ScrapeTarget, ...]:
         """Return active and dropped targets; none at all for about 5 s after a start."""
-        found = data_of(self._http.get("/api/v1/targets"), Targets)
-        active = tuple(active_target(target) for target in found.active_targets)
-        return active + tuple(dropped_target(target) for target in found.dropped_targets)
+        answer = self._http.get("/api/v1/targets")
+        found = data_of(answer, Targets)
+        with answer.reading():
+            active = tuple(active_target(target) for target in found.active_targets)
+            return active + tuple(dropped_target(target) for target in found.dropped_targets)
 
     def rules(self) -> tuple[RuleGroup, ...]:
         """Return all loaded groups with the state of their rules."""
-        found = data_of(self._http.get("/api/v1/rules"), Groups)
-        return tuple(rule_group(group) for group in found.groups)
+        answer = self._http.get("/api/v1/rules")
+        found = data_of(answer, Groups)
+        with answer.reading():
+            return tuple(rule_group(group) for group in found.groups)
 
     def query(self, expr: str, *, at: datetime | None = None) -> tuple[Sample, ...]:
         """Evaluate an instant vector or scalar, now by Prometheus's own clock or `at` a time."""
@@ -79,13 +91,15 @@ class Prometheus:
         found = data_of(answer, Result)
         if found.result_type == "scalar":
             point = answer.read_part(found.result, Point)
-            return (Sample(labels={}, at=point.at, value=point.value),)
+            with answer.reading():
+                return (Sample(labels={}, at=point.at, value=point.value),)
         vector = answer.read_part(found.result, list[VectorItem])
-        return tuple(
-            Sample(labels=item.metric, at=item.value.at, value=item.value.value)
-            for item in vector
-            if item.value is not None
-        )
+        with answer.reading():
+            return tuple(
+                Sample(labels=item.metric, at=item.value.at, value=item.value.value)
+                for item in vector
+                if item.value is not None
+            )
 
     def samples(self, selector: str, *, window_s: float, at: datetime | None = None) -> tuple[Series, ...]:
         """Return the raw samples of the last `window_s` seconds, by a range selector.
@@ -94,13 +108,11 @@ class Prometheus:
         """
         answer = self._query(f"{selector}[{max(1, round(window_s * 1000))}ms]", at)
         matrix = answer.read_part(data_of(answer, Result).result, list[MatrixItem])
-        return tuple(
-            Series(
-                labels=item.metric,
-                samples=tuple((point.at, point.value) for point in item.values),
+        with answer.reading():
+            return tuple(
+                Series(labels=item.metric, samples=tuple((point.at, point.value) for point in item.values))
+                for item in matrix
             )
-            for item in matrix
-        )
 
     def reload(self) -> ReloadAnswer:
         """Ask it to read its files again; 403 and 500 are answers here, not errors."""
@@ -109,9 +121,11 @@ class Prometheus:
 
     def last_reload_successful(self) -> bool | None:
         """Whether the last reload succeeded, from its own /metrics page; None where the page does not say."""
-        page = self._http.get("/metrics").expected(HTTPStatus.OK).text
-        values = [line.removeprefix(_RELOAD_METRIC) for line in page.splitlines() if line.startswith(_RELOAD_METRIC)]
-        return float(values[0]) == 1 if values else None
+        answer = self._http.get("/metrics").expected(HTTPStatus.OK)
+        lines = answer.text.splitlines()
+        values = [line.removeprefix(_RELOAD_METRIC) for line in lines if line.startswith(_RELOAD_METRIC)]
+        with answer.reading():
+            return float(values[0]) == 1 if values else None
 
     def alertmanagers(self) -> Alertmanagers:
         """Return where alerts are sent."""
@@ -124,14 +138,16 @@ class Prometheus:
     def runtime(self) -> PrometheusRuntime:
         """Return version, start and last successful load of this process."""
         build = data_of(self._http.get("/api/v1/status/buildinfo"), BuildInfo)
-        info = data_of(self._http.get("/api/v1/status/runtimeinfo"), RuntimeInfo)
-        return PrometheusRuntime(
-            version=build.version,
-            started_at=info.start_time.astimezone(UTC),
-            reload_succeeded=info.reload_config_success,
-            config_loaded_at=moment(info.last_config_time),
-            working_dir=info.working_dir,
-        )
+        answer = self._http.get("/api/v1/status/runtimeinfo")
+        info = data_of(answer, RuntimeInfo)
+        with answer.reading():
+            return PrometheusRuntime(
+                version=build.version,
+                started_at=info.start_time.astimezone(UTC),
+                reload_succeeded=info.reload_config_success,
+                config_loaded_at=moment(info.last_config_time),
+                working_dir=info.working_dir,
+            )
 
     def close(self) -> None:
         """Close the connections that are kept alive."""

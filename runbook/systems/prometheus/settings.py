@@ -1,20 +1,14 @@
 """Prometheus: where it is, and who we are there."""
 
-from typing import Annotated
+from pydantic import Field
 
-from pydantic import Field, SecretStr
-
-from runbook.systems.settings_group import NO_QUERY, Login, ServiceGroup
+from runbook.systems.http_settings import Address, LoginSettings
 
 
-class PrometheusSettings(ServiceGroup):
+class PrometheusSettings(LoginSettings):
     """Prometheus."""
 
-    url: Annotated[str, Login("username", "password"), NO_QUERY] = Field(
-        "http://localhost:9090", description="base address"
-    )
-    username: str = Field("", description="user, where it asks for one (basic authentication)")
-    password: SecretStr | None = Field(None, description="that user's password")
+    url: Address = Field("http://localhost:9090", description="base address, with its path prefix where it has one")
     job: str = Field("crm-events-sink", description="scrape job of the sink")
     rules_inside: str = Field("/etc/prometheus/crm-events-rules.yml", description="rules file as it is inside")
     promtool: str = Field("promtool", description="program that checks rules files, used where it is found")

@@ -9,12 +9,14 @@ import yaml
 
 from runbook.platforms import utc
 from runbook.systems.gotime import duration_s, moment
-from runbook.systems.http import Answer
+from runbook.systems.http_answer import Answer
 from runbook.systems.prometheus.records import LoadedConfig, Rule, RuleAlert, RuleGroup, ScrapeTarget
 
 T = TypeVar("T")
 
 _DEFAULT_SCRAPE_INTERVAL: Final = "1m"
+_MOST_CHARACTERS: Final = 1_000_000
+_WEIGHT: Final = 10  # of a value that YAML may hold, in characters: reading one takes 30 microseconds
 _TRY_AGAIN: Final = "try again; if it stays so, read Prometheus's log"
 _FIXES: Final = {"bad_data": "correct the query", "execution": "correct the query"}
 
@@ -162,13 +164,15 @@ def data_of(answer: Answer, kind: type[T]) -> T:
         answer.expected(HTTPStatus.OK)
     envelope = answer.read(_Envelope)
     if envelope.status != "success":
-        seen = f"Prometheus answered an error: {envelope.error}"
+        seen = f"Prometheus answered an error: {answer.quoted(envelope.error)}"
         raise answer.error(seen, code=envelope.error_type, fix=_FIXES.get(envelope.error_type, _TRY_AGAIN))
     return answer.read_part(envelope.data, kind)
 
 
 def loaded_config(text: str) -> LoadedConfig:
-    """Return what the loaded configuration says. Raises yaml.YAMLError, or what a wrong shape raises."""
+    """Return what the loaded configuration says. Raises yaml.YAMLError, ValueError, or what a wrong shape raises."""
+    if max(len(text), _WEIGHT * sum(map(text.count, ":-[{,"))) > _MOST_CHARACTERS:
+        raise ValueError("it is too large to be a configuration")
     config: dict[str, Any] = yaml.safe_load(text)
     interval = (config.get("global") or {}).get("scrape_interval", _DEFAULT_SCRAPE_INTERVAL)
     return LoadedConfig(

@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
+from math import isfinite
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from runbook.errors import FOREIGN
 from runbook.systems.http import HttpClient
 from runbook.systems.sink.settings import SinkSettings
 
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
 _INGESTED: Final = "crm_events_ingested_total"
 _REJECTED: Final = "crm_events_rejected_total"
 _NEXT_OFFSET: Final = "crm_events_next_offset"
+_MOST_SERIES: Final = 200_000
+_MOST_IN_LINE: Final = 65_536
+_LABELS: Final = 2  # of each of the sink's series
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,22 +61,33 @@ class Sink:
             "The sink's metrics page",
             settings.metrics_url,
             auth=settings.login("metrics_"),
+            token=settings.bearer("metrics_"),
             secrets=(query,),
+            tls=settings.tls,
+            address=settings.place_of("metrics_url"),
             headers={"Accept": "text/plain"},
             timeout_s=timeout_s,
-            fix=f"{check} {settings.variable('metrics_url')} is the page that Prometheus scrapes",
+            fix=f"{check} {settings.place_of('metrics_url')} is the page that Prometheus scrapes",
         )
         self._health = HttpClient(
             "The sink",
             settings.http_url,
             auth=settings.login("http_"),
+            token=settings.bearer("http_"),
+            tls=settings.tls,
+            address=settings.place_of("http_url"),
             timeout_s=timeout_s,
-            fix=f"{check} {settings.variable('http_url')} is its address",
+            fix=f"{check} {settings.place_of('http_url')} is its address",
         )
 
     def page(self) -> SinkPage:
         """Read the metrics page."""
         answer = self._metrics.get(self._metrics_query).expected(HTTPStatus.OK)
+        if _is_too_large(answer.body):
+            seen = (
+                f"The sink's metrics page holds more than {_MOST_SERIES:,} series, or a line of {_MOST_IN_LINE:,} bytes"
+            )
+            raise answer.error(seen, code="too_large")
         try:
             samples = _samples(answer.text)
             return SinkPage(
@@ -86,7 +102,7 @@ class Sink:
             )
         except KeyError as error:
             raise answer.error(f"A series of the sink has no label {error}") from None
-        except ValueError:
+        except (*FOREIGN, IndexError):
             raise answer.error(
                 f"The sink's metrics page is not in Prometheus's text format: {answer.excerpt}"
             ) from None
@@ -108,6 +124,12 @@ class _Health(msgspec.Struct, frozen=True):
     status: str
 
 
+def _is_too_large(page: bytes) -> bool:
+    """Say whether the parser, which takes 30 microseconds a line and more for a long one, would need too long."""
+    series = max(page.count(b"\n"), page.count(b'="') // _LABELS)
+    return series > _MOST_SERIES or max(map(len, page.split(b"\n"))) > _MOST_IN_LINE
+
+
 def _samples(page: str) -> "dict[str, list[Sample]]":
     """Return the samples of the sink's three metrics by name; ValueError when the page is no exposition."""
     from prometheus_client.parser import text_string_to_metric_families
@@ -116,5 +138,7 @@ def _samples(page: str) -> "dict[str, list[Sample]]":
     for family in text_string_to_metric_families(page):
         for sample in family.samples:
             if sample.name in found:
+                if not isfinite(sample.value):
+                    raise ValueError(f"{sample.value} is no number of events")
                 found[sample.name].append(sample)
     return found

@@ -69,4 +69,20 @@ CASES = (
         says="without 20, 21",
         fix="docker restart aether-grafana",
     ),
+    Case(
+        hop="grafana",
+        code="F_DRIFT",
+        broken=given(grafana.lacking_fields, {21: ("targets[0].format", "targets[0].instant")}),
+        unseen=given(grafana.lacking_fields, ODD),
+        says="panel 21: targets[0].format, targets[0].instant",
+        fix="inv setup: it repairs these fields",
+    ),
+    Case(
+        hop="grafana",
+        code="F_DRIFT",
+        broken=given(grafana.lacking_fields, {20: ("datasource",)}),
+        unseen=given(grafana.lacking_fields, answered(500)),
+        says="panel 20: datasource",
+        fix="RUNBOOK_GRAFANA_DATASOURCE_UID if that datasource is meant",
+    ),
 )

@@ -1,0 +1,1 @@
+"""Services that nothing known to us runs: an installation of files and addresses (runtime none)."""
