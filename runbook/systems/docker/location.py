@@ -6,13 +6,13 @@ here. The docker program ends at 4: what is found at 5 is said wherever the engi
 """
 
 import os
-import shlex
 import shutil
 import sys
 from dataclasses import dataclass
 from typing import Final
 
 from runbook.errors import UsageError
+from runbook.shell import quoted
 from runbook.systems.docker.contexts import VARIABLE, DockerContext, config_file, current_context
 from runbook.systems.engine_addresses import (
     WINDOWS,
@@ -75,8 +75,8 @@ class EngineLocation:
     def program(self) -> str:
         """What is typed to speak to it: docker, with its address where that is needed; podman where it is alone."""
         if "podman" in self.address and shutil.which("podman") and not shutil.which("docker"):
-            return f"podman --url {shlex.quote(self.address)}"
-        return f"docker --host {shlex.quote(self.address)}" if self.is_ours else "docker"
+            return f"podman --url {quoted(self.address)}"
+        return f"docker --host {quoted(self.address)}" if self.is_ours else "docker"
 
 
 def engine_location(settings: RuntimeSettings, platform: str = sys.platform) -> EngineLocation:

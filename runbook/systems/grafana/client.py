@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
 
 from runbook.invocation import inv
+from runbook.platforms import utc
 from runbook.systems.grafana.settings import GrafanaSettings
 from runbook.systems.http import HttpClient
 from runbook.systems.http_answer import Answer
@@ -319,4 +320,4 @@ def _moment(epoch_ms: float | None) -> datetime:
     number = _number(epoch_ms)
     if number is None:
         raise TypeError("a time is missing")
-    return datetime.fromtimestamp(number / 1000, UTC)
+    return utc(number / 1000)

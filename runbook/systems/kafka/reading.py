@@ -2,13 +2,14 @@
 
 from collections import deque
 from collections.abc import Mapping
-from datetime import MAXYEAR, MINYEAR, UTC, datetime
+from datetime import MAXYEAR, MINYEAR, datetime
 from typing import Any, Final
 
 import msgspec
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaError, Message
 
 from runbook.errors import FOREIGN
+from runbook.platforms import utc
 from runbook.systems.kafka.records import CrmEvent, Position
 
 _BATCH: Final = 500
@@ -65,8 +66,8 @@ def _event(message: Message) -> CrmEvent:
 def moment(kind: int, epoch_ms: int) -> datetime | None:
     """Return the time of a message; None where it has none, or one that no clock shows: producers write any."""
     try:
-        at = datetime.fromtimestamp(epoch_ms / 1000, UTC)
-    except (*FOREIGN, OSError):
+        at = utc(epoch_ms / 1000)
+    except FOREIGN:
         return None
     return None if kind == TIMESTAMP_NOT_AVAILABLE or at.year in {MINYEAR, MAXYEAR} else at
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from runbook.errors import FOREIGN, AnswerError
+from runbook.platforms import utc
 from runbook.systems.http import HttpClient
 from runbook.systems.http_answer import Answer
 from runbook.systems.keycloak.settings import KeycloakSettings
@@ -202,4 +203,4 @@ def _text(claim: object) -> str:
 def _moment(epoch_s: object) -> datetime | None:
     if isinstance(epoch_s, bool) or not isinstance(epoch_s, int | float):
         return None
-    return datetime.fromtimestamp(epoch_s, UTC)
+    return utc(epoch_s)
