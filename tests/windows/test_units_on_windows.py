@@ -23,6 +23,7 @@ TESTED = (
     "tests/console",
     "tests/systems",
     "tests/test_settings.py",
+    "tests/test_setting_sources.py",
     "tests/test_locks.py",
     "tests/test_private_paths.py",
     "tests/test_invocation.py",
