@@ -103,7 +103,8 @@ def test_the_runbook_there_and_back_without_docker(windows: WindowsPython, stack
     """Windows plans, writes, sends and proves; Linux restarts what it is that serves. Both keep one history."""
     monitoring = stack / ".stack" / "monitoring"
     before = contents(monitoring)
-    console = Console(windows=windows, directory=stack)
+    without_promtool = {"RUNBOOK_LOCAL_PROMETHEUS_PROMTOOL": "promtool"}  # the stack's is a program of Linux
+    console = Console(windows=windows, directory=stack, settings=without_promtool)
 
     planned = console.inv("setup", "--dry-run", "--target", "local")
     assert (planned.code, contents(monitoring)) == (2, before), planned.text
