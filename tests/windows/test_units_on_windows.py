@@ -59,7 +59,7 @@ def test_the_same_tests_pass_there(
     assert [reason for reason in reasons if not SKIPPED.match(reason)] == []
     assert len(cases) - len(reasons) > MOST_ARE_RUN * len(cases)
     there = {(case.get("file", "").replace("\\", "/"), case.get("name", "").partition("[")[0]) for case in cases}
-    here = tests_here()
+    here = held_here()
     assert sorted({(file, name.partition("[")[0]) for file, name in here} - there) == []
     assert len(cases) >= len(here)
 
@@ -68,7 +68,7 @@ def short(reason: str) -> str:
     return reason.removeprefix("Windows has ").partition(":")[0]
 
 
-def tests_here() -> list[tuple[str, str]]:
+def held_here() -> list[tuple[str, str]]:
     """Return file and name of each test that the same files hold here; a signal of Windows alone adds some there."""
     collect = ("-q", "--collect-only", "-p", "no:cacheprovider")
     done = subprocess.run(
