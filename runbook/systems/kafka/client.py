@@ -191,7 +191,13 @@ class Kafka:
         from confluent_kafka import KafkaException
 
         options = {name: value.get_secret_value() for name, value in self._settings.options.items()}
-        ours = {"bootstrap.servers": self._settings.bootstrap, "log_level": 0, "error_cb": said.append, **mine}
+        ours = {
+            "bootstrap.servers": self._settings.bootstrap,
+            "log_level": 0,
+            "error_cb": said.append,
+            "enable.metrics.push": False,  # KIP-714: a broker may ask clients for their metrics; we only read
+            **mine,
+        }
         try:
             return kind({**options, **ours})
         except KafkaException as error:
