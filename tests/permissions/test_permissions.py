@@ -1,6 +1,5 @@
 """docs/PERMISSIONS.md lists what every command asks of every system: no request less, none more."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,35 +9,17 @@ import pytest
 import requests
 
 from runbook.settings import STACK_DIR
-from tests.command_line import CHECKOUT
+from tests.permissions.documented import OF_APACHE_KAFKA, Row, rows
 from tests.permissions.recorded_stack import RecordedStack
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
-DOCUMENT: Final = CHECKOUT / "docs/PERMISSIONS.md"
-TABLE: Final = re.compile(r"<!-- held by .* -->\n(.*?)<!-- end -->", re.DOTALL)
 RUN_IS: Final = ("setup", "traffic", "verify")
 ASK_NOTHING: Final = {"report", "history", "open"}
 CHANGE_NOTHING: Final = {"verify", "metrics", "logs"} | ASK_NOTHING
-OF_APACHE_KAFKA: Final = {("Kafka", "ConsumerGroupDescribe")}
 
 Asked = Mapping[str, frozenset[tuple[str, str]]]
 """Command -> (system, request)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One request of the document: who sends it, and what it changes."""
-
-    system: str
-    request: str
-    commands: tuple[str, ...]
-    changes: str
-
-    def means(self, system: str, request: str) -> bool:
-        """Say whether a request is this one; `{id}` stands for one segment of a path."""
-        pattern = re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(self.request))
-        return system == self.system and re.fullmatch(pattern, request) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +29,6 @@ class Giving:
     words: tuple[str, ...]
     settings: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     code: int = 0
-
-
-def rows(text: str) -> tuple[Row, ...]:
-    table = TABLE.search(text)
-    assert table
-    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in table[1].strip().splitlines()[2:]]
-    return tuple(
-        Row(system, request.strip("`"), tuple(commands.split(", ")), changes)
-        for system, request, commands, changes in cells
-    )
 
 
 def differences(document: Sequence[Row], asked: Asked) -> list[str]:
@@ -122,7 +93,7 @@ def reload_fails(recorded: RecordedStack) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def document() -> tuple[Row, ...]:
-    return rows(DOCUMENT.read_text(encoding="utf-8"))
+    return rows()
 
 
 def test_document_lists_what_is_sent_and_nothing_else(document: tuple[Row, ...], asked: Asked) -> None:
