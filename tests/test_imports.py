@@ -4,7 +4,12 @@ import subprocess
 import sys
 
 # The edge of an SDK, which its client imports on first use.
-EDGES = ("runbook.systems.docker.sdk", "runbook.systems.kafka.errors", "runbook.systems.kafka.reading")
+EDGES = (
+    "runbook.systems.docker.sdk",
+    "runbook.systems.kafka.errors",
+    "runbook.systems.kafka.reading",
+    "runbook.systems.kafka.refusals",
+)
 LISTING = """
 import importlib, pkgutil, sys
 for name in sys.argv[1:]:
