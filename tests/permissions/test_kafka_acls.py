@@ -11,7 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from runbook.diagnosis.topics import read_topics
-from runbook.errors import AnswerError, RunbookError
+from runbook.errors import AnswerError, RunbookError, UnreachableError
 from runbook.systems.kafka.client import Kafka
 from runbook.systems.kafka.settings import KafkaSettings
 from tests.command_line import CHECKOUT
@@ -50,9 +50,19 @@ def kafka() -> Iterator[RealKafka]:
             broker.create(topic, 1)
         broker.send(LEADS, [event("acme"), event("acme"), b"no event"])
         broker.send(JOBS, [event("acme", "job.created")])
+        wait_until(lambda: knows_commits(broker.bootstrap), 60)
         yield broker
     finally:
         broker.close()
+
+
+def knows_commits(bootstrap: str) -> bool:
+    """Say whether the group has a coordinator: a new broker makes the topic of the commits when it is first asked."""
+    with Kafka(KafkaSettings(bootstrap=bootstrap), 5) as kafka:
+        try:
+            return bool(kafka.committed(TOPICS))
+        except UnreachableError:
+            return False
 
 
 @pytest.fixture
