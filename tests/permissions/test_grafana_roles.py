@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 PASSWORD: Final = "of-no-admin"  # noqa: S105 - of a stand-in
 UID: Final = "PBFA97CFB590B2093"
 """What every Grafana makes of the name Prometheus."""
-ABOUT_THE_DATASOURCE: Final = {("grafana", "F_DS_MISSING"), ("grafana", "WRONG_NETWORK"), ("grafana", "F_DS_URL")}
+ABOUT_THE_DATASOURCE: Final = {("grafana", code) for code in ("F_DS_MISSING", "WRONG_NETWORK", "F_DS_URL", "F_DRIFT")}
 
 
 class Users:

@@ -53,7 +53,8 @@ def test_setup_says_so_before_it_writes(read_only: RecordedStack) -> None:
     assert (given.code, given.document["outcome"]) == (1, "failed")
     says_what_is_missing(given, "aether-grafana")
     assert "nothing was written" in given.document["error"]["seen"]
-    assert "--no-restart, then docker restart aether-grafana" in given.document["error"]["fix"]
+    assert "; or add --no-restart, then docker " in given.document["error"]["fix"]
+    assert given.document["error"]["fix"].endswith(" restart aether-grafana")
     assert looks_of(*read_only.files) == before
     assert (len(read_only.engine.refused), refused_restarts(read_only)) == (1, [])
 
