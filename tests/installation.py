@@ -31,7 +31,8 @@ class Installation:
 
     `inside` is the rules file as the container has it: that of the host, other bytes after it was replaced by
     renaming, None if it is not mounted, or the engine's refusal to show it. A restart mounts that of the host again.
-    `forbids` names services of which it says before that it would refuse to restart them.
+    `forbids` names services of which it says before that it would refuse to restart them, `rules_file` is the path
+    that Prometheus has loaded, where that is not one inside a container.
     `containers` are the names that the engine gives the services, where they are not those of the settings.
     """
 
@@ -43,6 +44,7 @@ class Installation:
     containers: dict[str, str] = field(default_factory=dict)
     fails: set[str] = field(default_factory=set)
     forbids: set[str] = field(default_factory=set)
+    rules_file: str = ""
     missing: set[str] = field(default_factory=set)
     exited: set[str] = field(default_factory=set)
     grafana_is_blind: bool = False
@@ -105,7 +107,7 @@ class Installation:
         groups = [
             {
                 "name": group["name"],
-                "file": f"/etc/prometheus/{self.rules.name}",
+                "file": self.rules_file or f"/etc/prometheus/{self.rules.name}",
                 "interval": 30,
                 "rules": [as_loaded(rule) for rule in group["rules"]],
             }
