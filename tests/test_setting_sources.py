@@ -85,7 +85,7 @@ def test_no_client_and_no_check_names_a_variable_by_itself() -> None:
     """Only the settings know whether a variable or the file decides."""
     own = {"runbook/systems/settings_group.py"}
     named = [
-        str(path.relative_to(CHECKOUT))
+        path.relative_to(CHECKOUT).as_posix()
         for room in ("commands", "diagnosis", "files", "systems")
         for path in (CHECKOUT / "runbook" / room).rglob("*.py")
         if re.search(r"\.variable\(|\{prefix\}", path.read_text(encoding="utf-8"))
@@ -195,7 +195,7 @@ def test_a_secret_in_the_file_is_warned_about_once_by_its_key(folder: Path, text
     assert SECRET not in warning
 
 
-@pytest.mark.skipif(os.name != "posix", reason="the rights of a file are others on Windows")
+@pytest.mark.posix("rights")
 def test_a_file_with_a_secret_that_others_may_read_is_said(folder: Path) -> None:
     path = toml(folder, '[targets.live.grafana]\npassword = "x"\n', mode=0o640)
     assert setting_warnings(load_target())[1:] == (

@@ -39,6 +39,7 @@ NAMES += ["\x1b[31mred", "a;b&c|d", "#no", "*?[x]", "\u202egnp.exe", "--", "!!"]
 NOBODY = 65534
 
 
+@pytest.mark.posix("bash")
 @pytest.mark.parametrize("name", [*NAMES, "/plain/ä-1.json"], ids=ascii)
 def test_a_shell_takes_what_is_printed_for_the_path(name: str) -> None:
     """One word, the same bytes, and no option; nothing of it is a line end or a colour to a terminal."""
@@ -62,6 +63,7 @@ def test_every_name_is_printed_on_one_line_and_unlike_any_other(name: str) -> No
     assert (printed == f"/x/{name}") is all(char.isalnum() or char in "_@%+=:,./-" for char in name)
 
 
+@pytest.mark.posix("names that are no text")
 def test_a_name_that_is_no_utf_8_keeps_its_bytes() -> None:
     assert pasteable(PurePosixPath(os.fsdecode(b"/x/\xff.json"))) == r"$'/x/\xff.json'"
 
@@ -71,6 +73,7 @@ def test_a_path_of_windows_is_quoted_as_its_shells_do() -> None:
     assert pasteable(PureWindowsPath(r"C:\x.json")) == r"C:\x.json"
 
 
+@pytest.mark.posix("such names, and no git where these tests run")
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
 def test_the_diff_of_a_file_can_be_applied_whatever_its_name_is(tmp_path: Path, name: str) -> None:
     """By git, and by patch in the same folder; and the file is written in place under that name."""
@@ -95,8 +98,11 @@ def unix_socket(path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("make", "seen"),
-    [(pipe, "a named pipe"), (unix_socket, "a socket"), (Path.mkdir, "a folder")],
-    ids=["pipe", "socket", "folder"],
+    [
+        pytest.param(pipe, "a named pipe", marks=pytest.mark.posix("named pipes"), id="pipe"),
+        pytest.param(unix_socket, "a socket", marks=pytest.mark.posix("Unix sockets"), id="socket"),
+        pytest.param(Path.mkdir, "a folder", id="folder"),
+    ],
 )
 def test_what_is_no_file_is_named_and_not_opened(tmp_path: Path, make: Callable[[Path], None], seen: str) -> None:
     """Reading a pipe that nobody writes would never end."""
@@ -105,6 +111,7 @@ def test_what_is_no_file_is_named_and_not_opened(tmp_path: Path, make: Callable[
         read_document(tmp_path / "x")
 
 
+@pytest.mark.posix("named pipes")
 def test_troubleshoot_does_not_wait_at_a_pipe(tmp_path: Path) -> None:
     """The file that the settings name is read as setup reads it."""
     os.mkfifo(tmp_path / "rules.yml")
@@ -133,13 +140,13 @@ def test_what_may_not_be_written_is_said_with_the_way_out(
     def refuse(*_: object) -> NoReturn:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr("runbook.files.file_io.os.open", refuse)
+    monkeypatch.setattr("runbook.files.file_io.opened", refuse)
     with pytest.raises(DocumentError, match="the file is as it was") as refused:
         refuse_unwritable(path)
     monkeypatch.undo()
 
     assert fix in refused.value.fix
-    assert refused.value.where == f"'{path}'"
+    assert refused.value.where == pasteable(path)
     assert path.read_bytes() == b"old"
 
 
@@ -160,6 +167,7 @@ def as_nobody(*paths: Path) -> Iterator[None]:
         os.setresuid(0, 0, 0)
 
 
+@pytest.mark.posix("rights")
 def test_a_file_that_is_listed_and_may_not_be_read(tmp_path: Path) -> None:
     """The right that is missing is the one to read."""
     path = tmp_path / "rules.yml"
@@ -172,6 +180,7 @@ def test_a_file_that_is_listed_and_may_not_be_read(tmp_path: Path) -> None:
     assert "give yourself read permission" in refused.value.fix
 
 
+@pytest.mark.posix("rights")
 def test_a_file_that_may_be_read_and_not_written(tmp_path: Path) -> None:
     path = tmp_path / "rules.yml"
     path.write_bytes(b"x")
@@ -198,6 +207,7 @@ class Mounted:
         return "localhost"
 
 
+@pytest.mark.posix("rights")
 def test_a_mounted_folder_that_may_not_be_looked_into_is_named(tmp_path: Path) -> None:
     """The dashboard may be in it: that no mount leads to it would not be true."""
     folder = tmp_path / "closed folder"
@@ -212,6 +222,7 @@ def test_a_mounted_folder_that_may_not_be_looked_into_is_named(tmp_path: Path) -
     assert "--dashboard FILE" in refused.value.fix
 
 
+@pytest.mark.posix("symbolic links for everybody")
 def test_a_link_that_leads_nowhere_is_named_with_its_goal(tmp_path: Path) -> None:
     link = tmp_path / "link.json"
     link.symlink_to(tmp_path / "not here")

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from runbook.errors import RunbookError
+from runbook.shell import show_end
 from runbook.systems.runtime import Runtime, Service
 from runbook.systems.unmanaged.client import UnmanagedRuntime
 
@@ -52,7 +53,7 @@ def test_a_log_that_a_setting_names_is_read(tmp_path: Path) -> None:
     assert [line.text for line in runtime.log(SINK, tail=1)] == ["[2025-11-03T19:49:00.000000] second"]
     followed = runtime.follow(SINK)
     assert next(followed).at == datetime(2025, 11, 3, 19, 48, 51, 465169, tzinfo=UTC)
-    assert runtime.log_command(SINK) == f"tail -n 100 {log}"
+    assert runtime.log_command(SINK) == show_end(log, 100)
 
 
 def test_a_log_that_is_not_there_is_no_empty_log(tmp_path: Path) -> None:

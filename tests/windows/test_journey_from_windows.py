@@ -3,6 +3,8 @@
 The screen is that of a console with code page 1252 and 80 columns.
 """
 
+import os
+import shutil
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,41 +16,62 @@ from tests.command_line import given
 from tests.containers import images_of_the_stack
 from tests.engine_at_a_port import engine_at_a_port
 from tests.windows.console import Console, wrongly_shown
-from tests.windows.interpreter import WindowsPython, windows_path
+from tests.windows.interpreter import WindowsPython
 
 pytestmark = [pytest.mark.windows, pytest.mark.stack, pytest.mark.timeout(600)]
 
+HOST_Y = Path("/run/desktop/mnt/host/y")
 DASHBOARD = "grafana/dashboards/crm_events_pipeline.json"
 RULES = "prometheus-crm-events-rules.yml"
 
 
 @pytest.fixture
-def containers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
-    """The stack in containers, and the settings with which somebody at a Windows host reaches it."""
+def drive(windows: WindowsPython) -> Iterator[Path]:
+    """Drive Y: of Windows, at the path that Docker Desktop's engine tells of it as the source of a bind mount."""
+    letter = windows.prefix / "dosdevices" / "y:"
+    letter.unlink(missing_ok=True)
+    HOST_Y.mkdir(parents=True, exist_ok=True)
+    letter.symlink_to(HOST_Y)
+    try:
+        yield HOST_Y
+    finally:
+        letter.unlink()
+        shutil.rmtree(HOST_Y)
+        os.removedirs(HOST_Y.parent)
+
+
+@pytest.fixture
+def installation(drive: Path) -> Path:
+    """The folder of the stack in containers: a folder of drive Y:."""
+    folder = drive / "installation"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture
+def containers(installation: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
+    """The addresses by which somebody at a Windows host reaches the stack in containers."""
     for name, value in images_of_the_stack().items():
         monkeypatch.setenv(name, value)
     try:
-        up = given(tmp_path, "stack.up", "--docker")
+        up = given(installation, "stack.up", "--docker")
         assert up.code == 0, up.document
         with engine_at_a_port() as address:
-            yield {"DOCKER_HOST": address, **exported(tmp_path / ".stack-docker")}
+            yield {"DOCKER_HOST": address, **exported(installation / ".stack-docker")}
     finally:
-        down = given(tmp_path, "stack.down", "--docker")
+        down = given(installation, "stack.down", "--docker")
     assert down.code == 0, down.document
 
 
 def exported(stack: Path) -> dict[str, str]:
-    """Return the addresses of a stack, and its folder of files, as variables of target `live`."""
+    """Return the addresses of a stack as variables of target `live`."""
     with (stack / "target.toml").open("rb") as file:
         groups = tomllib.load(file)
-    addresses = {name: values for name, values in groups.items() if name not in {"runtime", "files"}}
     return {
-        "RUNBOOK_FILES_MONITORING_DIR": windows_path(stack / "monitoring"),
-        **{
-            f"RUNBOOK_{group}_{key}".upper(): value
-            for group, values in addresses.items()
-            for key, value in values.items()
-        },
+        f"RUNBOOK_{group}_{key}".upper(): value
+        for group, values in groups.items()
+        if group not in {"runtime", "files"}
+        for key, value in values.items()
     }
 
 
@@ -58,10 +81,13 @@ def contents(folder: Path) -> list[bytes]:
 
 @pytest.mark.docker
 def test_the_runbook_there_and_back_with_docker(
-    windows: WindowsPython, containers: dict[str, str], tmp_path: Path
+    windows: WindowsPython, installation: Path, containers: dict[str, str], tmp_path: Path
 ) -> None:
-    """Docker by tcp://. Each byte that Linux would write is written, each lead and job proven, each byte put back."""
-    monitoring = tmp_path / ".stack-docker" / "monitoring"
+    """Docker by tcp://, and the files by their bind mounts, which are told as Docker Desktop tells them.
+
+    Each byte that Linux would write is written, each lead and job proven, each byte put back.
+    """
+    monitoring = installation / ".stack-docker" / "monitoring"
     before = contents(monitoring)
     (desk := tmp_path / "my desk").mkdir()
     console = Console(windows=windows, directory=desk, settings=containers)
@@ -69,7 +95,7 @@ def test_the_runbook_there_and_back_with_docker(
     first = console.inv("setup", "--yes")
     assert (first.code, "setup on live: changed" in first.text) == (0, True), first.text
     assert contents(monitoring) != before
-    as_linux = given(tmp_path, "setup", "--dry-run", "--target", "docker")
+    as_linux = given(installation, "setup", "--dry-run", "--target", "docker")
     assert (as_linux.code, as_linux.document["outcome"]) == (0, "unchanged"), as_linux.document
 
     second = console.inv("setup", "--yes")
@@ -103,7 +129,8 @@ def test_the_runbook_there_and_back_without_docker(windows: WindowsPython, stack
     """Windows plans, writes, sends and proves; Linux restarts what it is that serves. Both keep one history."""
     monitoring = stack / ".stack" / "monitoring"
     before = contents(monitoring)
-    console = Console(windows=windows, directory=stack)
+    without_promtool = {"RUNBOOK_LOCAL_PROMETHEUS_PROMTOOL": "promtool"}  # the stack's is a program of Linux
+    console = Console(windows=windows, directory=stack, settings=without_promtool)
 
     planned = console.inv("setup", "--dry-run", "--target", "local")
     assert (planned.code, contents(monitoring)) == (2, before), planned.text
