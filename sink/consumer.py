@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 from confluent_kafka import KafkaError, KafkaException, Message
 
+from sink.acls import acl_of_the_consumer
 from sink.batch_counter import BatchCounter
 from sink.batches import Batch
 from sink.dead_letters import DeadLetterProducer
@@ -234,9 +235,9 @@ class EventConsumer:
         self._log.write_throttled("Kafka error", error, self._hint(error))
 
     def _hint(self, error: KafkaError) -> str:
-        """Return what was tried: of a broker that closes the connection librdkafka reports only that it is down."""
+        """Return the ACL that is missing, or what was tried: a broker that closes the connection only seems down."""
         if error.code() != KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001  # public by use
-            return ""
+            return acl_of_the_consumer(error, self._settings.topics, self._settings.group_id)
         protocol = self._settings.kafka.get("security.protocol", "PLAINTEXT")
         return (
             f"; tried {self._settings.kafka_bootstrap} with {protocol}. If there is no other error, the broker closes "

@@ -6,6 +6,7 @@ from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from sink.acls import acl_of_the_producer
 from sink.decoding import RejectReason
 from sink.properties import Properties
 
@@ -102,7 +103,7 @@ class DeadLetterProducer:
         """Send it again; shortened if it is too large: a message that the broker took may be so with our headers."""
         if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
             letter = replace(letter, is_shortened=True)
-        self._requeue(letter, error.str())
+        self._requeue(letter, f"{error.str()}{acl_of_the_producer(error, self._topic)}")
 
     def _requeue(self, letter: DeadLetter, problem: str) -> None:
         self._unsent.append(letter)

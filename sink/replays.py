@@ -6,6 +6,7 @@ from typing import Any, Final
 import msgspec
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from sink.acls import acl_of_the_producer
 from sink.journal.reader import StoredMessage
 from sink.properties import Properties
 
@@ -38,7 +39,9 @@ class ReplayProducer:
                 self._producer.purge()
                 self._producer.flush(_ACKNOWLEDGE_S)
         refusal = answers[0] if answers else None
-        return refusal.str() if refusal else "" if answers else "no answer"
+        if refusal:
+            return f"{refusal.str()}{acl_of_the_producer(refusal, message.topic)}"
+        return "" if answers else "no answer"
 
 
 def _payload(message: StoredMessage) -> bytes:

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from runbook.errors import RunbookError
+from runbook.errors import AnswerError, RunbookError
 from runbook.settings import Target
 from runbook.systems.runtime import LogLine, Mount, PublishedPort, Service, ServiceState
 from tests.loopback import Loopback, Reply
@@ -31,6 +31,8 @@ class Installation:
 
     `inside` is the rules file as the container has it: that of the host, other bytes after it was replaced by
     renaming, None if it is not mounted, or the engine's refusal to show it. A restart mounts that of the host again.
+    `forbids` names services of which it says before that it would refuse to restart them, `rules_file` is the path
+    that Prometheus has loaded, where that is not one inside a container.
     `containers` are the names that the engine gives the services, where they are not those of the settings.
     """
 
@@ -41,6 +43,8 @@ class Installation:
     restarted_containers: list[str] = field(default_factory=list)
     containers: dict[str, str] = field(default_factory=dict)
     fails: set[str] = field(default_factory=set)
+    forbids: set[str] = field(default_factory=set)
+    rules_file: str = ""
     missing: set[str] = field(default_factory=set)
     exited: set[str] = field(default_factory=set)
     grafana_is_blind: bool = False
@@ -103,7 +107,7 @@ class Installation:
         groups = [
             {
                 "name": group["name"],
-                "file": f"/etc/prometheus/{self.rules.name}",
+                "file": self.rules_file or f"/etc/prometheus/{self.rules.name}",
                 "interval": 30,
                 "rules": [as_loaded(rule) for rule in group["rules"]],
             }
@@ -149,6 +153,10 @@ class Installation:
                 self.exited.add("prometheus")
             else:
                 self.read_rules()
+
+    def check_restart(self, service: Service) -> None:
+        if service.name in self.forbids:
+            raise AnswerError("The engine does not allow this: 403", where="engine", fix="let it through", status=403)
 
     def log(self, *_: object, **__: object) -> tuple[LogLine, ...]:
         return ()

@@ -119,6 +119,12 @@ class Engine:
         _, kind, number, what = path.split("/", 3)
         if "exec" in {kind, what}:
             return self.executed(number, what, body)
+        return self.of_container(number, what, query)
+
+    def of_container(self, number: str, what: str, query: dict[str, list[str]]) -> Answer:
+        """Answer what is asked of one container."""
+        if number not in self.inspections:
+            return 404, {"message": f"No such container: {number}"}
         if what == "archive":
             return self.files.get((number, query["path"][0]), (404, {"message": "Could not find the file"}))
         return {"json": (200, self.inspections[number]), "logs": (200, self.logs.get(number, b""))}.get(

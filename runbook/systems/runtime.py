@@ -90,6 +90,9 @@ class Runtime(Protocol):
     def restart(self, service: Service, *, timeout_s: float) -> None:
         """Stop (gently, then after `timeout_s` by force) and start it; return once it has been started."""
 
+    def check_restart(self, service: Service) -> None:
+        """Raise RunbookError if a restart would be refused, as far as that can be known; nothing is restarted."""
+
     def log(self, service: Service, *, since: datetime | None = None, tail: int | None = None) -> tuple[LogLine, ...]:
         """Return its lines since a time (UTC), or the last `tail` ones."""
 

@@ -130,6 +130,17 @@ def test_rollback_without_any_setup(installed: Installation) -> None:
     assert "has written anything" in result.problem.seen if result.problem else False
 
 
+def test_rollback_that_may_not_restart_is_refused_before_it_writes(installed: Installation) -> None:
+    set_up(installed)
+    before = files(installed)
+    installed.forbids = {"prometheus"}
+
+    result = roll_back(installed)
+
+    assert (result.exit_code, files(installed)) == (1, before)
+    assert "nothing was written" in result.problem.seen if result.problem else False
+
+
 def test_rollback_of_a_file_that_is_gone_names_the_copy(installed: Installation) -> None:
     run = set_up(installed).run_id
     installed.rules.unlink()

@@ -213,6 +213,22 @@ def test_a_restart_that_the_engine_refuses_is_undone(installed: Installation) ->
     )
 
 
+@pytest.mark.parametrize("service", ["grafana", "prometheus"])
+def test_a_restart_that_is_not_allowed_is_noticed_before_anything_is_written(
+    installed: Installation, service: str
+) -> None:
+    before = files(installed)
+    installed.forbids = {service}
+
+    result = set_up(installed)
+
+    assert (result.exit_code, installed.restarted, files(installed)) == (1, [], before)
+    assert result.problem is not None
+    assert result.problem.seen == "The engine does not allow this: 403; nothing was written"
+    assert f"or add --no-restart, then docker start aether-{service[:4]}" in result.problem.fix
+    assert set_up(installed, restart=False).exit_code == 0
+
+
 def test_a_restart_that_does_not_help_is_a_problem_and_nothing_to_roll_back(installed: Installation) -> None:
     set_up(installed)
     before = files(installed)

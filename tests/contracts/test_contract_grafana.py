@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -111,6 +111,36 @@ def test_a_wrong_password_is_told_apart_from_none(grafana: Grafana) -> None:
     none = requests.get(address, timeout=HTTP_TIMEOUT_S)
     assert (wrong.status_code, wrong.json()["message"]) == (401, "Invalid username or password")
     assert (none.status_code, none.json()["message"]) == (401, "Unauthorized")
+
+
+@pytest.mark.parametrize(
+    ("role", "statuses"),
+    [
+        ("None", [403, 403, 403, 403]),
+        ("Viewer", [200, 200, 200, 403]),
+        ("Editor", [200, 200, 200, 403]),
+        ("Admin", [200, 200, 200, 200]),
+    ],
+)
+def test_roles_have_the_permissions_of_the_documentation(stand_in: Grafana, role: str, statuses: list[int]) -> None:
+    """Grafana's own may give a Viewer more; the words of a refusal are its own."""
+    eventually(stand_in.served, "the dashboard")
+    uid = stand_in.get("/api/datasources/name/Prometheus").json()["uid"]
+    user = replace(stand_in, login=(role.lower(), SECRET))
+
+    answers = (
+        user.get(f"/api/dashboards/uid/{UID}"),
+        user.get(f"/api/datasources/uid/{uid}/health"),
+        user.query("up", uid=uid, instant=True, range=False),
+        user.get("/api/datasources"),
+    )
+
+    assert [one.status_code for one in answers] == statuses
+    refused = [one.json()["message"] for one in answers if one.status_code == 403]
+    start = "You'll need additional permissions to perform this action. Permissions needed: "
+    needed = ["dashboards:read", "datasources:query", "datasources:query", "datasources:read"]
+    assert refused == [f"{start}{one}" for one in needed[len(needed) - len(refused) :]]
+    assert user.get("/api/health").status_code == 200
 
 
 def test_an_unknown_dashboard_is_404(grafana: Grafana) -> None:
@@ -311,7 +341,8 @@ def _grafana(
     _write(root / "folder", title="CRM Events")
     port = free_port()
     options = ("--port", str(port), "--provisioning", "provisioning", "--first-load-after", f"{first_load_after_s:g}")
-    environment = {"PROMETHEUS": prometheus, "GF_SECURITY_ADMIN_PASSWORD": SECRET}
+    users = ",".join(f"{role.lower()}:{SECRET}:{role}" for role in ("None", "Viewer", "Editor"))
+    environment = {"PROMETHEUS": prometheus, "GF_SECURITY_ADMIN_PASSWORD": SECRET, "STAND_IN_USERS": users}
     with ExitStack() as stack:
         program = stack.enter_context(
             running("grafana", *options, output=root / "log", environment=environment, cwd=root)

@@ -249,6 +249,15 @@ def test_a_restart_waits_for_who_tidies_up_and_the_log_goes_on(player: Player) -
     eventually(lambda: player.lines(service) == wanted or None, f"{wanted} in the log")
 
 
+def test_to_ask_whether_a_restart_is_allowed_restarts_nothing(player: Player) -> None:
+    service = player.running(ENDLESS)
+    before = player.runtime.state(service)
+
+    player.runtime.check_restart(service)
+
+    assert player.runtime.state(service) == before
+
+
 def test_a_restart_kills_who_is_stubborn_after_its_time(player: Player) -> None:
     """Ignoring SIGTERM keeps nobody from being restarted, and two of them never run side by side."""
     service = player.running(STUBBORN.format(folder=player.folder), "ready")

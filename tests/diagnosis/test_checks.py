@@ -13,6 +13,7 @@ from runbook.diagnosis.verdict import verdict
 from runbook.flow import HOPS
 from runbook.invocation import inv
 from runbook.settings import Target
+from runbook.systems.grafana.client import Datasource, DatasourceHealth
 from runbook.systems.kafka.records import GroupFacts
 from runbook.systems.runtime import LogLine, Service
 from tests.diagnosis.cases import DUPLICATE, FAILED_RELOAD, NO_STATE, SET_UP, Case, exited, file, walk
@@ -226,6 +227,20 @@ def test_what_is_to_be_typed_fits_the_state_of_the_service(
     _, judged, _ = walk(unanswered, seen)
 
     assert (judged.code, judged.fix) == (code, command.format(name=service.name, container=service.container))
+
+
+def test_a_datasource_whose_address_may_not_be_seen_blames_nobody() -> None:
+    """Grafana does not reach Prometheus, and whether by the network or by the address cannot be told."""
+    hidden = Datasource(uid="PBFA", name="Prometheus", type="", url="", is_default=False)
+    silent_one = DatasourceHealth(ok=False, message="no such host")
+
+    results, judged, also = walk(given(grafana.datasource, hidden), given(grafana.datasource_health, silent_one))
+
+    statuses = {code: results["grafana", code].status for code in ("F_DS_MISSING", "WRONG_NETWORK", "F_DS_URL")}
+    assert statuses == {"F_DS_MISSING": "ok", "WRONG_NETWORK": "not_checked", "F_DS_URL": "not_checked"}
+    assert (judged.outcome, also) == ("inconclusive", ())
+    assert "no such host; admin may not see the address" in str(judged.evidence)
+    assert judged.fix == "give admin the permission datasources:read in Grafana"
 
 
 def test_without_an_engine_to_ask_the_fix_works_in_most_states() -> None:

@@ -36,7 +36,7 @@ VARIABLES: Final[Mapping[str, str]] = {
 }
 """The variable of monitoring/compose.yaml, and the folder of tests/images that is built for it."""
 
-SQLITE: Final = {"APEXFLOW_DATABASE_URL": "/tmp/apexflow.sqlite"}  # noqa: S108 - of the container
+SQLITE: Final = {"APEXFLOW_DATABASE_URL": "/var/lib/apexflow/apexflow.sqlite"}
 """What keeps the stack from starting a database: the stand-in of ApexFlow does without."""
 
 _PROJECT: Final = ("pyproject.toml", "README.md", "tasks.py", "monitoring", "runbook", "sink")  # what its wheel is of

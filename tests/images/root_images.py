@@ -58,6 +58,7 @@ ROOT: Final = Root(
         "libjemalloc2",  # the same
         "nginx-light",
         "socat",
+        "wget",  # for health checks: the official images have that of busybox
         "prometheus",
         "prometheus-alertmanager",
     ),

@@ -25,15 +25,22 @@ class RealKafka:
     """One broker. Raises RunbookError without Java, or without the program and Maven.
 
     `listeners` adds some beside the plain one: a security protocol, and Kafka's properties of its listener alone.
+    `properties` are further ones of the broker.
     """
 
-    def __init__(self, listeners: Mapping[str, Mapping[str, str]] | None = None) -> None:
+    def __init__(
+        self,
+        listeners: Mapping[str, Mapping[str, str]] | None = None,
+        properties: Mapping[str, str] | None = None,
+    ) -> None:
         self._folder = TemporaryDirectory()
         layout, ports = Layout.of(Path(self._folder.name)), Ports.free()
         layout.data.mkdir(parents=True)
         prepare_kafka(layout, ports)
         self._part = kafka_service(layout, ports, found_kafka(print))
         self.secured = _listen_also(layout.data / "kafka.properties", listeners or {})
+        with (layout.data / "kafka.properties").open("a", encoding="ascii") as configuration:
+            configuration.writelines(f"{name}={value}\n" for name, value in (properties or {}).items())
         self._log = layout.data / "log"
         self.bootstrap = self._part.address
         self.start()

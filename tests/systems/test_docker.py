@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 from collections.abc import Generator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -137,6 +138,42 @@ def test_restart_gives_the_container_its_time(engine: Engine, docker: DockerRunt
     docker.restart(PROMETHEUS, timeout_s=2.5)
 
     assert ("POST", f"/containers/{number}/restart", {"t": ["3"]}) in engine.requests
+
+
+def test_right_to_restart_is_asked_for_a_container_that_does_not_exist(engine: Engine, docker: DockerRuntime) -> None:
+    number = engine.has("aether-prom")
+
+    docker.check_restart(PROMETHEUS)
+
+    asked = [path for method, path, _ in engine.requests if method == "POST"]
+    assert len(asked) == 1
+    assert re.fullmatch(r"/containers/[0-9a-f]{64}/restart", asked[0])
+    assert number not in asked[0]
+
+
+@pytest.mark.parametrize("status", [401, 403, 405])
+def test_refused_right_is_named_without_the_page_of_the_proxy(
+    engine: Engine, docker: DockerRuntime, status: int
+) -> None:
+    engine.has("aether-prom")
+    engine.failure = (status, b"<html><body><h1>Forbidden</h1></body></html>")
+
+    with pytest.raises(AnswerError) as caught:
+        docker.check_restart(PROMETHEUS)
+
+    said = "The Docker engine, or a proxy before it, does not allow this"
+    assert caught.value.seen == f"{said} (restart aether-prom): {status}"
+    assert (caught.value.code, caught.value.status) == ("forbidden", status)
+    assert caught.value.fix == (
+        "let POST /containers/NAME/restart through (docker-socket-proxy: CONTAINERS=1 ALLOW_RESTARTS=1)"
+    )
+
+
+def test_engine_that_fails_is_not_taken_for_one_that_allows(engine: Engine, docker: DockerRuntime) -> None:
+    engine.failure = (500, {"message": "no space left on device"})
+
+    with pytest.raises(AnswerError, match="500 no space left on device"):
+        docker.check_restart(PROMETHEUS)
 
 
 def test_log_is_demultiplexed_and_timed(engine: Engine, docker: DockerRuntime) -> None:

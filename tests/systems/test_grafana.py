@@ -176,3 +176,25 @@ def test_refused_query_quotes_grafana(grafana: Grafana, server: ScriptedServer) 
     server.routes["POST /api/ds/query"] = Reply(200, b"<title>Proxy</title>", "text/html")
     with pytest.raises(AnswerError, match="HTML page: Proxy"):
         query(grafana)
+
+
+@pytest.mark.parametrize(
+    ("ask", "needed", "instead"),
+    [
+        ("GET /api/datasources", "datasources:read", ", or set RUNBOOK_GRAFANA_DATASOURCE_UID"),
+        ("GET /api/dashboards/uid/x", "dashboards:read", ""),
+    ],
+)
+def test_missing_permission_is_named_as_grafana_names_it(
+    grafana: Grafana, server: ScriptedServer, ask: str, needed: str, instead: str
+) -> None:
+    text = f"You'll need additional permissions to perform this action. Permissions needed: {needed}"
+    server.routes[ask] = Reply(403, {"accessErrorId": "ACE1", "message": text, "title": "Access denied"})
+
+    with pytest.raises(AnswerError) as caught:
+        grafana.datasources() if needed == "datasources:read" else grafana.dashboard("x")
+
+    assert caught.value.seen == f"Grafana does not allow this to admin: 403, it takes {needed}"
+    assert caught.value.fix == (
+        f"give admin the permission {needed}, or set RUNBOOK_GRAFANA_USERNAME to a user who has it{instead}"
+    )

@@ -14,7 +14,7 @@ from typing import Final
 
 from runbook.commands.apply.proofs import Proof
 from runbook.commands.task_run import StepOutput
-from runbook.errors import RunbookError, UnreachableError
+from runbook.errors import AnswerError, RunbookError, UnreachableError
 from runbook.files.file_change import Kind
 from runbook.files.file_io import read_document
 from runbook.files.rules_validity import rules_problem
@@ -60,7 +60,7 @@ class Services:
     def found(self, kind: Kind) -> Service:
         """Return the service with the container that it has: what is restarted later is this one.
 
-        Raises RunbookError unless the runtime can be asked for it and knows it.
+        Raises RunbookError unless the runtime can be asked for it, knows it, and would restart it.
         """
         service = self.meant(kind)
         state = self.runtime.state(service)
@@ -71,7 +71,17 @@ class Services:
                 where=f"service {service.name} of target {self.target.name}",
                 fix=f"{self.runtime.start_command(service)}, or set {service.setting} to the name of its container",
             )
-        return replace(service, container=state.name)
+        found = replace(service, container=state.name)
+        self._check_restart(found)
+        return found
+
+    def _check_restart(self, service: Service) -> None:
+        try:
+            self.runtime.check_restart(service)
+        except AnswerError as error:
+            by_hand = f"or add --no-restart, then {self.runtime.start_command(service)}"
+            fix = f"{error.fix}; {by_hand}"
+            raise RunbookError(f"{error.seen}; nothing was written", where=error.where, fix=fix) from None
 
     def verb(self, kind: Kind) -> str:
         """Return what is done to the service of a kind of file, for the name of the step."""

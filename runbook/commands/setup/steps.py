@@ -129,10 +129,7 @@ def _files(target: Target, options: SetupOptions, runtime: Runtime) -> StepOutpu
 def _wanted(target: Target, options: SetupOptions) -> StepOutput[Wanted]:
     """Ask Grafana for the uid of the datasource, unless it was given; without a restart Grafana may be away."""
     settings = target.grafana
-    datasource, reason = (
-        Datasource(name=settings.datasource),
-        "Grafana was not asked; its default is used",
-    )
+    datasource = Datasource(name=settings.datasource)
     given = options.datasource_uid or settings.datasource_uid
     if given:
         datasource, reason = Datasource(uid=given, name=settings.datasource), f"uid {given}, as set"
@@ -140,9 +137,10 @@ def _wanted(target: Target, options: SetupOptions) -> StepOutput[Wanted]:
         try:
             datasource = _asked_datasource(target, options.timeout_s)
             reason = f"{settings.datasource} has uid {datasource.uid} in this Grafana"
-        except RunbookError:
+        except RunbookError as error:
             if options.restart:
                 raise
+            reason = f"its default is used, for Grafana did not say: {error.seen}"
     wanted = Wanted(
         panels=wanted_panels(datasource, verbatim=options.verbatim, reset=options.reset_panels),
         rules=wanted_rules(with_absent_alert=options.with_absent_alert),

@@ -46,16 +46,18 @@ def served_panels(facts: Facts) -> frozenset[int]:
 def lacking_fields(facts: Facts) -> Mapping[int, tuple[str, ...]]:
     """Return, by panel, the fields in which it is served otherwise than the success criteria need it."""
     served = _served(facts)
-    chosen, sources = datasource(facts), facts.ask_grafana(Grafana.datasources)
-    source = datasource_among(chosen, sources).by_variables(served.templating if served else None)
+    source = datasource_among(datasource(facts), _sources(facts)).by_variables(served.templating if served else None)
     return lacking(served.panels if served else (), wanted_panels(source))
 
 
 @Fact
 def datasource(facts: Facts) -> Datasource:
-    """Return the datasource that the panels query; AnswerError NO_DATASOURCE: none has that name or uid."""
+    """Return the datasource that the panels query; AnswerError NO_DATASOURCE: none has that name or uid.
+
+    A user who may not list them can do with the uid of the settings; where it leads is then not known.
+    """
     mine = facts.target.grafana
-    sources = facts.ask_grafana(Grafana.datasources)
+    sources = _sources(facts)
     for one in sources:
         if one.uid == mine.datasource_uid or (not mine.datasource_uid and one.name == mine.datasource):
             return one
@@ -71,8 +73,32 @@ def datasource(facts: Facts) -> Datasource:
 @Fact
 def datasource_health(facts: Facts) -> DatasourceHealth:
     """Let Grafana try that datasource."""
-    uid = datasource(facts).uid
+    return _health_of(facts, datasource(facts).uid)
+
+
+def _sources(facts: Facts) -> tuple[Datasource, ...]:
+    try:
+        return facts.ask_grafana(Grafana.datasources)
+    except AnswerError as error:
+        uid = facts.target.grafana.datasource_uid
+        if error.code != "forbidden" or not uid:
+            raise
+        return (_of_that_uid(facts, uid),)
+
+
+def _health_of(facts: Facts, uid: str) -> DatasourceHealth:
     return facts.ask_grafana(lambda grafana: grafana.datasource_health(uid))
+
+
+def _of_that_uid(facts: Facts, uid: str) -> Datasource:
+    try:
+        _health_of(facts, uid)
+    except AnswerError as error:
+        if error.code != "not_found":
+            raise
+        fix = inv("troubleshoot")
+        raise AnswerError(error.seen, where=error.where, fix=fix, status=error.status, code=NO_DATASOURCE) from None
+    return Datasource(uid=uid, name=facts.target.grafana.datasource, type="", url="", is_default=False)
 
 
 def _answers(facts: Facts) -> Finding:
@@ -104,6 +130,8 @@ def _has_the_datasource(facts: Facts) -> Finding:
             raise
         name = mine.datasource_uid or mine.datasource
         return broken(saw(error.where, error.seen), name=name, setting=facts.places)
+    if not source.url:
+        return Ok((_datasource_seen(facts),))
     return Ok((saw(f"GET {mine.url}/api/datasources", f"{source.name}, uid {source.uid}"),))
 
 
@@ -111,6 +139,10 @@ def _shares_a_network(facts: Facts) -> Finding:
     source, health, seen = datasource(facts), datasource_health(facts), _datasource_seen(facts)
     if health.ok:
         return Ok((seen,))
+    if not source.url:
+        mine = facts.target.grafana
+        why = f"{seen.saw}; {mine.who} may not see the address of the datasource"
+        return NotChecked(why, where=seen.source, fix=f"give {mine.who} the permission datasources:read in Grafana")
     peer = facts.target.prometheus.as_service
     return network_finding(facts, _grafana(facts), peer, url=source.url, error=health.message, complaint=seen)
 
@@ -157,7 +189,8 @@ def _served(facts: Facts) -> ServedDashboard | None:
 def _datasource_seen(facts: Facts) -> Evidence:
     source, health = datasource(facts), datasource_health(facts)
     where = f"GET {facts.target.grafana.url}/api/datasources/uid/{source.uid}/health"
-    return saw(where, f"{source.name} at {source.url}: {shortened(health.message, EXCERPT_CHARACTERS)}")
+    address = f" at {source.url}" if source.url else ""
+    return saw(where, f"{source.name}{address}: {shortened(health.message, EXCERPT_CHARACTERS)}")
 
 
 def _where(facts: Facts) -> str:

@@ -1,5 +1,6 @@
 """Docker: the runtime of a live installation, through the Docker SDK."""
 
+import secrets
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from http import HTTPStatus
@@ -12,6 +13,7 @@ from runbook.errors import AnswerError
 from runbook.systems.docker.engine import Engine
 from runbook.systems.docker.files import file_inside
 from runbook.systems.docker.logs import log_lines
+from runbook.systems.docker.rights import RESTART
 from runbook.systems.docker.wire import Inspected, Listed, engine_host, matching, nearest
 from runbook.systems.gotime import moment
 from runbook.systems.runtime import LogLine, Mount, PublishedPort, Service, ServiceState
@@ -61,8 +63,17 @@ class DockerRuntime:
     def restart(self, service: Service, *, timeout_s: float) -> None:
         """Stop the container (by force after `timeout_s`) and start it; return once the engine has started it."""
         found = self._found(service)
-        with self._engine.asking("restart") as client:
+        with self._engine.asking(f"restart {found.name}", RESTART) as client:
             client.restart(found.id, timeout=ceil(timeout_s))
+
+    def check_restart(self, service: Service) -> None:
+        """Ask to restart a container that cannot exist: an engine that would do it answers 404, and does nothing."""
+        try:
+            with self._engine.asking(f"restart {service.container}", RESTART) as client:
+                client.restart(secrets.token_hex(32), timeout=0)
+        except AnswerError as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
 
     def log(self, service: Service, *, since: datetime | None = None, tail: int | None = None) -> tuple[LogLine, ...]:
         """Return its lines since a time (UTC), or the last `tail` ones, stdout and stderr in the engine's order."""

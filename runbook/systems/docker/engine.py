@@ -6,9 +6,9 @@ from functools import cached_property
 from math import ceil
 from typing import TYPE_CHECKING
 
-from runbook.errors import AnswerError
 from runbook.systems.docker.errors import is_of_a_pipe, unreachable
 from runbook.systems.docker.location import engine_location
+from runbook.systems.docker.rights import READ, Right, refusal
 from runbook.systems.runtime_settings import RuntimeSettings
 
 if TYPE_CHECKING:
@@ -38,8 +38,11 @@ class Engine:
         return any(str(part.get("Name", "")).startswith("Podman") for part in parts)
 
     @contextmanager
-    def asking(self, what: str) -> "Iterator[APIClient]":
-        """Lend the SDK's client for one question. Raises AnswerError for a refusal, UnreachableError for no answer."""
+    def asking(self, what: str, right: Right = READ) -> "Iterator[APIClient]":
+        """Lend the SDK's client for one question, which needs a right.
+
+        Raises AnswerError for a refusal, UnreachableError for no answer.
+        """
         from docker.errors import APIError, DockerException
         from requests import RequestException
         from urllib3.exceptions import HTTPError
@@ -47,12 +50,8 @@ class Engine:
         try:
             yield self._client()
         except APIError as error:
-            raise AnswerError(
-                f"The Docker engine refused ({what}): {error.status_code} {error.explanation}",
-                where=self.where,
-                fix=f"{self.program} ps -a",
-                status=error.status_code or 0,
-            ) from None
+            status, said = error.status_code or 0, error.explanation or ""
+            raise refusal(what, right, status=status, said=said, where=self.where, program=self.program) from None
         except Exception as error:
             if isinstance(error, (DockerException, RequestException, HTTPError, OSError)) or is_of_a_pipe(error):
                 raise unreachable(error, self.location) from None

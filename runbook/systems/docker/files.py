@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from runbook.errors import AnswerError
 from runbook.systems.docker.engine import Engine, answered
+from runbook.systems.docker.rights import READ_INSIDE
 from runbook.systems.docker.wire import Listed, demultiplexed, only_file
 from runbook.systems.http_answer import EXCERPT_CHARACTERS, shortened
 
@@ -49,7 +50,7 @@ def _content(engine: Engine, container: Listed, path: str, archive: bytes) -> by
 
 def _own_reading(engine: Engine, container: Listed, path: str) -> bytes | None:
     """Let the container print a file."""
-    with engine.asking(f"file {path}") as client:
+    with engine.asking(f"file {path}", READ_INSIDE) as client:
         command = client.exec_create(container.id, ["cat", path])["Id"]
         printed = _printed(client, command, container, path, engine)
         code = client.exec_inspect(command)["ExitCode"]

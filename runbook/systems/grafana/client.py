@@ -1,5 +1,6 @@
 """Grafana: the dashboard as served, its datasources, and queries as a panel makes them. Shapes: its HTTP API, 11.2."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
+from runbook.errors import AnswerError
 from runbook.invocation import inv
 from runbook.platforms import utc
 from runbook.systems.grafana.settings import GrafanaSettings
@@ -16,6 +18,8 @@ from runbook.systems.http_answer import Answer
 
 _MAX_DATA_POINTS: Final = 1000
 _INTERVAL_MS: Final = 1000
+_PERMISSIONS: Final = re.compile(r"Permissions needed: ([a-z.]+:[a-z]+)")
+_LIST_SOURCES: Final = "datasources:read"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +163,21 @@ class Grafana:
         """Close the connections that are kept alive."""
         self._http.close()
 
+    def _forbidden(self, answer: Answer) -> AnswerError:
+        """Name the permission that is missing, where Grafana does: "Permissions needed: datasources:read"."""
+        mine = self._settings
+        needed = "".join(_PERMISSIONS.findall(answer.text)[:1])
+        permission = f"the permission {needed}" if needed else "more rights"
+        other = (
+            f"{mine.place_of('token')} to one that" if mine.bearer() else f"{mine.place_of('username')} to a user who"
+        )
+        instead = f", or set {mine.place_of('datasource_uid')}" if needed == _LIST_SOURCES else ""
+        return answer.error(
+            f"Grafana does not allow this to {mine.who}: 403{needed and f', it takes {needed}'}",
+            code="forbidden",
+            fix=f"give {mine.who} {permission}, or set {other} has it{instead}",
+        )
+
     def _accepted(self, answer: Answer) -> Answer:
         mine = self._settings
         if answer.status == HTTPStatus.UNAUTHORIZED:
@@ -170,13 +189,7 @@ class Grafana:
                 else f"set {mine.place_of('password')}; the container's own variable counts only on its first start",
             )
         if answer.status == HTTPStatus.FORBIDDEN:
-            raise answer.error(
-                f"Grafana does not allow this to {mine.who}: 403",
-                code="forbidden",
-                fix=f"give that service account more rights, or set {mine.place_of('token')} to one that has them"
-                if mine.bearer()
-                else f"set {mine.place_of('username')} to a user with more rights",
-            )
+            raise self._forbidden(answer)
         if answer.status == HTTPStatus.NOT_FOUND and answer.is_json:
             raise answer.error(
                 f"Grafana has no such datasource or dashboard: {answer.excerpt}",

@@ -29,7 +29,8 @@ _SECRET: Final = ("password", "secret", "passphrase", "pem", "oauthbearer.config
 class Kafka:
     """One cluster, as this host reaches it. Connects on first use; `timeout_s` limits each request.
 
-    Every method raises UnreachableError with what librdkafka said, and UsageError for a setting that it refuses.
+    Every method raises UnreachableError with what librdkafka said, UsageError for a setting that it refuses, and
+    AnswerError: code "unauthorized" for a refused login, "forbidden" for a missing ACL, "tls" for a certificate.
     """
 
     def __init__(self, settings: KafkaSettings, timeout_s: float = 5) -> None:
@@ -72,7 +73,7 @@ class Kafka:
             found = consumer.committed(asked, timeout=self._timeout_s)
         for one in found:
             if one.error is not None:
-                self._fail(one.error, f"committed offset of {one.topic}/{one.partition}")
+                self._fail(one.error, f"committed offset of {one.topic}/{one.partition}", topic=one.topic)
         return {(one.topic, one.partition): one.offset if one.offset >= 0 else None for one in found}
 
     def group(self) -> GroupFacts | None:
@@ -138,21 +139,32 @@ class Kafka:
         self.close()
 
     def _positions(self, topics: Iterable[str]) -> list[Position]:
-        known = self.metadata().topics
-        return [(topic, partition) for topic in topics for partition in known.get(topic, ())]
+        wanted, known = tuple(topics), self.metadata().topics
+        for topic in wanted:
+            if topic not in known:
+                self._must_be_missing(topic)
+        return [(topic, partition) for topic in wanted for partition in known.get(topic, ())]
+
+    def _must_be_missing(self, topic: str) -> None:
+        """Ask for a topic by its name: the list of all leaves out what we may not see, as if it were not there."""
+        from runbook.systems.kafka.refusals import TOPIC_REFUSED
+
+        with self._asking("metadata") as consumer:
+            error = consumer.list_topics(topic, timeout=self._timeout_s).topics[topic].error
+        if error is not None and error.code() == TOPIC_REFUSED:
+            self._fail(error, "metadata", topic=topic)
 
     def _watermarks(self, topics: Iterable[str]) -> dict[Position, tuple[int, int]]:
         from confluent_kafka import TopicPartition
 
-        positions = self._positions(topics)
-        with self._asking("offsets") as consumer:
-            return {
-                position: consumer.get_watermark_offsets(TopicPartition(*position), timeout=self._timeout_s)
-                for position in positions
-            }
+        found = {}
+        for position in self._positions(topics):
+            with self._asking("offsets", topic=position[0]) as consumer:
+                found[position] = consumer.get_watermark_offsets(TopicPartition(*position), timeout=self._timeout_s)
+        return found
 
     @contextmanager
-    def _asking(self, what: str) -> "Iterator[Consumer]":
+    def _asking(self, what: str, *, topic: str = "") -> "Iterator[Consumer]":
         """Lend the consumer that asks questions; it is never assigned anything, so threads can share it."""
         from confluent_kafka import KafkaException
 
@@ -164,8 +176,11 @@ class Kafka:
             yield consumer
             self._said.clear()  # What went wrong before an answer is history.
         except KafkaException as error:
-            consumer.poll(0)  # Delivers to `_said` why no broker answered; the exception itself only says that.
-            self._fail(error.args[0], what, self._said)
+            # Delivers to `_said` why no broker answered, or brings why there is no coordinator of the group; the
+            # exception itself says only that nobody answered.
+            message = consumer.poll(0)
+            refusal = message.error() if message else None
+            self._fail(error.args[0], what, [*self._said, *([refusal] if refusal else [])], topic=topic)
 
     def _consumer(self, said: "deque[KafkaError]") -> "Consumer":
         """Open a consumer that can ask on behalf of the sink's group, and never commits, joins or creates topics."""
@@ -190,30 +205,39 @@ class Kafka:
         """
         from confluent_kafka import KafkaException
 
-        options = {name: value.get_secret_value() for name, value in self._settings.options.items()}
-        ours = {"bootstrap.servers": self._settings.bootstrap, "log_level": 0, "error_cb": said.append, **mine}
+        ours = {
+            "bootstrap.servers": self._settings.bootstrap,
+            "log_level": 0,
+            "error_cb": said.append,
+            "enable.metrics.push": False,  # KIP-714: a broker may ask clients for their metrics; we only read
+            **mine,
+        }
         try:
-            return kind({**options, **ours})
+            return kind({**self._settings.librdkafka(), **ours})
         except KafkaException as error:
+            refusal = self._shown(error.args[0])
             raise UsageError(
-                f"librdkafka refuses the settings: {self._shown(error.args[0])}",
+                f"librdkafka refuses the settings: {refusal}",
                 where=self._where,
-                fix=f"correct {self._settings.place_of('options')}",
+                fix=f"correct {self._settings.places_in(refusal)}",
             ) from None
 
     def _shown(self, error: "KafkaError") -> str:
         """Return what librdkafka says, without the secrets among the options."""
-        options = self._settings.options.items()
-        secrets = (value.get_secret_value() for name, value in options if any(part in name for part in _SECRET))
+        options = self._settings.librdkafka().items()
+        secrets = (value for name, value in options if any(part in name for part in _SECRET))
         return redacted(error.str(), secret_forms(*secrets))
 
     def _take(self, reading: "Reading", message: "Message") -> None:
         from runbook.systems.kafka.errors import EOF, OUT_OF_RANGE
         from runbook.systems.kafka.reading import position_of
+        from runbook.systems.kafka.refusals import GROUP_REFUSED
 
         error = message.error()
         if error is None:
             reading.take(message)
+        elif error.code() == GROUP_REFUSED:
+            return  # librdkafka looks for a coordinator in any case; events are read without one
         elif error.code() == EOF:
             reading.reached(position_of(message), message.offset() or 0)
         elif error.code() in OUT_OF_RANGE:
@@ -225,7 +249,7 @@ class Kafka:
                 code="offset_out_of_range",
             )
         else:
-            self._fail(error, "events", reading.said)
+            self._fail(error, "events", reading.said, topic=message.topic() or "")
 
     def _give_up(self, reading: "Reading", deadline_s: float) -> NoReturn:
         missing = ", ".join(f"{topic}/{partition} before {end}" for (topic, partition), end in reading.open.items())
@@ -233,12 +257,17 @@ class Kafka:
         seen = f"Kafka did not return all events within {deadline_s:g} s: {missing} is missing{why}"
         raise UnreachableError(seen, where=self._where, fix=self._fix, reason="timeout") from None
 
-    def _fail(self, error: "KafkaError", what: str, said: "Iterable[KafkaError]" = ()) -> NoReturn:
+    def _fail(self, error: "KafkaError", what: str, said: "Iterable[KafkaError]" = (), *, topic: str = "") -> NoReturn:
         """Raise the request's error; one that only says "no answer" gives way to what was last said about a broker."""
         from runbook.systems.kafka.errors import cause_of, reason_of
+        from runbook.systems.kafka.refusals import refusal
 
         cause = cause_of(error, said)
-        seen = f"Kafka did not answer ({what}): {self._shown(cause)}"
+        shown = self._shown(cause)
+        refused = refusal(cause, self._settings, what=what, topic=topic, said=shown, where=self._where)
+        if refused:
+            raise refused from None
+        seen = f"Kafka did not answer ({what}): {shown}"
         raise UnreachableError(seen, where=self._where, fix=self._fix, reason=reason_of(cause)) from None
 
 

@@ -1,6 +1,7 @@
 """`python -m runbook.local_stack.fakes.grafana`: Grafana's HTTP API for one folder of provisioning files.
 
-The admin's login comes from GF_SECURITY_ADMIN_USER and GF_SECURITY_ADMIN_PASSWORD (default admin/admin).
+The admin's login comes from GF_SECURITY_ADMIN_USER and GF_SECURITY_ADMIN_PASSWORD (default admin/admin). More users
+come from STAND_IN_USERS: `NAME:PASSWORD:ROLE,...`, with one of the roles None, Viewer, Editor and Admin.
 
 Deviations from Grafana:
 - a dashboard file that starts with a BOM is served, with a line in the log, although Go's JSON decoder rejects it: the
@@ -18,6 +19,7 @@ from runbook.local_stack.fakes.grafana.api import Api
 from runbook.local_stack.fakes.grafana.configuration import ConfigurationError, providers
 from runbook.local_stack.fakes.grafana.dashboards import Dashboards
 from runbook.local_stack.fakes.grafana.provisioning import Provisioner
+from runbook.local_stack.fakes.grafana.users import User, users_of
 from runbook.local_stack.fakes.serving import Server, fail
 from runbook.platforms import hold_signals, wait_for_end
 
@@ -28,18 +30,24 @@ def main() -> None:
     """Serve until SIGTERM."""
     options = _options()
     hold_signals()
-    login = (
-        os.environ.get("GF_SECURITY_ADMIN_USER", "admin"),
-        os.environ.get("GF_SECURITY_ADMIN_PASSWORD", "admin"),
-    )
     dashboards = Dashboards()
     try:
+        users = _users()
         provisioner = Provisioner(partial(providers, options.provisioning), dashboards, options.first_load_after)
-        api = Api(options.provisioning, dashboards, provisioner, login)
-    except ConfigurationError as error:
+        api = Api(options.provisioning, dashboards, provisioner, users)
+    except (ConfigurationError, ValueError) as error:
         fail(NAME, str(error))
     with Server(NAME, options.port, api.app()), provisioner:
         wait_for_end()
+
+
+def _users() -> tuple[User, ...]:
+    admin = User(
+        name=os.environ.get("GF_SECURITY_ADMIN_USER", "admin"),
+        password=os.environ.get("GF_SECURITY_ADMIN_PASSWORD", "admin"),
+    )
+    others = os.environ.get("STAND_IN_USERS")
+    return (admin, *users_of(others)) if others else (admin,)
 
 
 def _options() -> argparse.Namespace:

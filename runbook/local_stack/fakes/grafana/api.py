@@ -1,8 +1,5 @@
 """Grafana's endpoints, with the bodies that version 11.2 answers."""
 
-import base64
-import binascii
-import hmac
 import json
 import re
 import time
@@ -15,6 +12,7 @@ from runbook.local_stack.fakes.grafana.configuration import ConfigurationError, 
 from runbook.local_stack.fakes.grafana.dashboards import Dashboards
 from runbook.local_stack.fakes.grafana.page import dashboard_page
 from runbook.local_stack.fakes.grafana.provisioning import Provisioner
+from runbook.local_stack.fakes.grafana.users import QUERY, READ_DASHBOARDS, READ_SOURCES, RELOAD, Doors, User
 from runbook.local_stack.fakes.serving import App, Request, Response, Route, json_response, routed
 
 VERSION = "11.2.0"
@@ -33,33 +31,40 @@ class BadQueryError(Exception):
 
 
 class Api:
-    """All endpoints; everything but the health needs the admin's login."""
+    """All endpoints; everything but the health needs a login, and the permission that Grafana asks for."""
 
     def __init__(
-        self, provisioning: Path, dashboards: Dashboards, provisioner: Provisioner, login: tuple[str, str]
+        self, provisioning: Path, dashboards: Dashboards, provisioner: Provisioner, users: tuple[User, ...]
     ) -> None:
         """Read the data sources at once, as Grafana does before it listens; raises ConfigurationError."""
         self._provisioning = provisioning
         self._dashboards = dashboards
         self._provisioner = provisioner
-        self._login = ":".join(login).encode()
+        self._doors = Doors(users)
         self._sources = data_sources(provisioning)
 
     def app(self) -> App:
         """Return the routes."""
-        closed = self._for_admin(
+        needing = self._doors.needing
+        source = needing(READ_SOURCES, self._data_source)
+        page = needing(READ_DASHBOARDS, self._page)
+        closed = self._doors.open_to_users(
             routed(
                 (
-                    Route("GET", "/api/dashboards/uid/{uid}", self._dashboard),
-                    Route("GET", "/api/datasources", self._data_sources),
-                    Route("GET", "/api/datasources/uid/{uid}", self._data_source),
-                    Route("GET", "/api/datasources/name/{name}", self._data_source),
-                    Route("GET", "/api/datasources/uid/{uid}/health", self._data_source_health),
-                    Route("POST", "/api/ds/query", self._query),
-                    Route("POST", "/api/admin/provisioning/dashboards/reload", self._reload_dashboards),
-                    Route("POST", "/api/admin/provisioning/datasources/reload", self._reload_data_sources),
-                    Route("GET", "/d/{uid}", self._page),
-                    Route("GET", "/d/{uid}/{slug}", self._page),
+                    Route("GET", "/api/dashboards/uid/{uid}", needing(READ_DASHBOARDS, self._dashboard)),
+                    Route("GET", "/api/datasources", needing(READ_SOURCES, self._data_sources)),
+                    Route("GET", "/api/datasources/uid/{uid}", source),
+                    Route("GET", "/api/datasources/name/{name}", source),
+                    Route("GET", "/api/datasources/uid/{uid}/health", needing(QUERY, self._data_source_health)),
+                    Route("POST", "/api/ds/query", needing(QUERY, self._query)),
+                    Route(
+                        "POST", "/api/admin/provisioning/dashboards/reload", needing(RELOAD, self._reload_dashboards)
+                    ),
+                    Route(
+                        "POST", "/api/admin/provisioning/datasources/reload", needing(RELOAD, self._reload_data_sources)
+                    ),
+                    Route("GET", "/d/{uid}", page),
+                    Route("GET", "/d/{uid}/{slug}", page),
                 ),
                 not_found={"message": "Not found"},
             )
@@ -70,18 +75,6 @@ class Api:
             return json_response(200, health) if request.path == "/api/health" else closed(request)
 
         return app
-
-    def _for_admin(self, app: App) -> App:
-        def checked(request: Request) -> Response:
-            scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
-            challenge = {} if request.path.startswith("/api/") else {"WWW-Authenticate": 'Basic realm="Grafana"'}
-            if scheme.lower() != "basic":
-                return _unauthorized("Unauthorized", "auth.unauthorized", challenge)
-            if not hmac.compare_digest(_decoded(encoded), self._login):
-                return _unauthorized("Invalid username or password", "password-auth.failed", challenge)
-            return app(request)
-
-        return checked
 
     def _dashboard(self, request: Request) -> Response:
         dashboard = self._dashboards.get(request.variables["uid"])
@@ -215,15 +208,3 @@ def _reloaded(reload: Callable[[], None], text: str) -> Response:
 
 def _message(status: int, text: str) -> Response:
     return json_response(status, {"message": text})
-
-
-def _unauthorized(text: str, message_id: str, headers: Mapping[str, str]) -> Response:
-    document = {"message": text, "messageId": message_id, "statusCode": 401, "traceID": ""}
-    return json_response(401, document, headers)
-
-
-def _decoded(encoded: str) -> bytes:
-    try:
-        return base64.b64decode(encoded, validate=True)
-    except binascii.Error:
-        return b""
