@@ -43,7 +43,16 @@ def test_the_same_tests_pass_there(
 ) -> None:
     """None fails, none is missing, and each that is skipped says what of Linux it needs."""
     report = tmp_path / "report.xml"
-    options = ("-q", "-p", "no:cacheprovider", "-o", "junit_family=xunit1", f"--junitxml={windows_path(report)}")
+    options = (
+        "-q",
+        "-n",
+        "2",
+        "-p",
+        "no:cacheprovider",
+        "-o",
+        "junit_family=xunit1",
+        f"--junitxml={windows_path(report)}",
+    )
     done = windows.run(
         (windows.python, "-m", "pytest", *options, *TESTED),
         variables={"PYTHONDONTWRITEBYTECODE": "1"},
