@@ -25,12 +25,12 @@ def given(directory: Path, *arguments: str) -> Run:
     done = subprocess.run(
         [sys.executable, "-m", "runbook", *arguments, "--json"],
         cwd=directory,
-        env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT), "PYTHONFAULTHANDLER": "1"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         timeout=_TASK_S,
         check=False,
     )
-    assert done.stdout, done.stderr
+    assert done.stdout, f"exit code {done.returncode}: {done.stderr}"
     return Run(done.returncode, json.loads(done.stdout))
