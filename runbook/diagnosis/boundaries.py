@@ -93,7 +93,7 @@ def kafka_sink(facts: Facts) -> Boundary:
     starts = facts.ask_kafka(lambda kafka: kafka.start_offsets(_topics(page)))
     ends = facts.ask_kafka(lambda kafka: kafka.end_offsets(_topics(page)))
     page, late = _caught_up(facts, page, ends)
-    past = _held(_past(facts, page, starts), ends)
+    past = _held(_past(facts, page, starts), facts.ask_kafka(lambda kafka: kafka.end_offsets(_topics(page))))
     if not past.segments and not late:
         return Boundary(name=name, until=page.at, why=past.why, quiet=past.quiet, notes=past.notes)
     events = _events(facts, past.segments)
@@ -157,6 +157,7 @@ def prometheus_grafana(facts: Facts) -> Boundary:
         return Boundary(name=name, why="panel 20's query cannot be put to Prometheus as it is")
     interval_s = max((one.scrape_interval_s for one in facts.targets()), default=0.0)
     end = facts.now() - timedelta(seconds=max(_SETTLED_S, _FRESH_INTERVALS * interval_s))  # younger ones may still come
+    end = end.replace(microsecond=0)  # Grafana asks at whole steps of a second
     start = end - timedelta(seconds=_PANEL_S)
     uid = grafana_hop.datasource(facts).uid
     targets = [{**one, "intervalMs": 1000, "maxDataPoints": 1000} for one in panel_targets(facts)]
@@ -203,7 +204,7 @@ def _past(facts: Facts, page: Snapshot, starts: Mapping[Position, int]) -> _Past
     run = newest_traffic_run(facts.state_dir, target=facts.target.name)
     recorded = run.baseline.page if run else None
     if recorded and _is_kept(recorded, starts) and _distance(recorded, page) <= MOST_OFFSETS:
-        found, _ = segments([recorded, page], is_alone=False)
+        found, _ = segments([recorded, page], is_alone=_is_alone(facts))
         if found:
             return _Past(segments=found)
     try:
@@ -225,6 +226,13 @@ def _held(past: _Past, ends: Mapping[Position, int]) -> _Past:
         return past
     quiet = "" if held else "Kafka holds less than the sink has passed: its topics were made again since"
     return _Past(segments=held, quiet=quiet, notes=past.notes)
+
+
+def _is_alone(facts: Facts) -> bool:
+    """Whether Prometheus knows one instance of the sink only; if it cannot say, it may have company."""
+    with suppress(RunbookError):
+        return len(sampled(facts)) == 1
+    return False
 
 
 def _remembered(page: Snapshot, remembered: Mapping[str, Sequence[Snapshot]], starts: Mapping[Position, int]) -> _Past:

@@ -339,6 +339,14 @@ def test_the_api_and_kafka_agree_on_each_id() -> None:
     twice = api_to_kafka(ours, [lead(n, offset=o) for n, o in ((1, 1), (2, 2), (2, 5), (3, 3))])
     assert twice.told() == f"3 in, 4 out, 1 too many at lead 2 ({LEADS} 0@2, 0@5)"
 
+    instead = api_to_kafka(ours, [lead(n, offset=o) for n, o in ((1, 1), (2, 2), (2, 5))])
+    assert instead.told() == f"3 in, 3 out, 1 missing at lead 2 ({LEADS} 0@2, 0@5), lead 3, 1 too many"
+
+    other = [replace(one, content=replace(one.content, event_type="lead.updated")) for one in (lead(3, offset=3),)]
+    assert (
+        api_to_kafka(ours, [lead(1, offset=1), lead(2, offset=2), *other]).told() == "3 in, 2 out, 1 missing at lead 3"
+    )
+
 
 def test_a_boundary_that_nothing_crossed_proves_nothing() -> None:
     quiet = Boundary(name="x", flows=(Flow(topic=LEADS, tenant_id="acme", entered=0, left=0),))
