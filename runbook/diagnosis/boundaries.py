@@ -7,7 +7,7 @@ the sink's own page, which is an equality of its own. What Prometheus does not r
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any, Final
 
@@ -35,6 +35,7 @@ from runbook.files.desired import wanted_panels
 from runbook.files.our_panels import present
 from runbook.systems.kafka.client import Kafka
 from runbook.systems.kafka.records import CrmEvent, Position
+from runbook.waiting import watch
 
 WINDOW_S: Final = 900.0
 MOST_OFFSETS: Final = 50_000
@@ -44,6 +45,7 @@ _BY_TOPIC: Final = 20
 _FRESH_INTERVALS: Final = 2.5
 _PANEL_S: Final = 300.0
 _SETTLED_S: Final = 10.0
+_AGAIN_S: Final = 2.0
 
 
 @Fact
@@ -161,6 +163,24 @@ def prometheus_grafana(facts: Facts) -> Boundary:
     start = end - timedelta(seconds=_PANEL_S)
     uid = grafana_hop.datasource(facts).uid
     targets = [{**one, "intervalMs": 1000, "maxDataPoints": 1000} for one in panel_targets(facts)]
+
+    def look() -> tuple[Boundary, bool]:
+        found = _points(facts, expressions, targets, uid=uid, start=start, end=end)
+        return found, found.outcome == "ok"
+
+    return watch(look, deadline_s=_AGAIN_S, every_s=_AGAIN_S / 2)[0]  # a difference of the past stays
+
+
+def _points(
+    facts: Facts,
+    expressions: Sequence[str],
+    targets: Sequence[Mapping[str, Any]],
+    *,
+    uid: str,
+    start: datetime,
+    end: datetime,
+) -> Boundary:
+    """Ask Grafana, and then Prometheus at the very steps that Grafana has answered for."""
     shown = facts.ask_grafana(lambda one: one.query(targets, datasource_uid=uid, start=start, end=end))
     times = sorted({at for one in shown for at in one.times})
     step_s = min(((b - a).total_seconds() for a, b in pairwise(times)), default=1.0)
@@ -171,7 +191,7 @@ def prometheus_grafana(facts: Facts) -> Boundary:
         )
     )
     return Boundary(
-        name=name,
+        name="Prometheus to Grafana",
         flows=prometheus_to_grafana(asked, shown),
         since=first,
         until=last,
