@@ -69,11 +69,6 @@ class Facts(FactCache):
         self._timeout_s = timeout_s
 
     @property
-    def reading_s(self) -> float:
-        """The seconds that one reading may take."""
-        return self._timeout_s
-
-    @property
     def places(self) -> "SettingPlaces":
         """Where the settings of the target are set, for `{setting:grafana.url}` in a fix."""
         return SettingPlaces(self.target)
@@ -153,7 +148,7 @@ class Facts(FactCache):
     @Fact
     def page(self) -> SinkPage:
         """Read the sink's metrics page."""
-        return self.page_now()
+        return self._page()
 
     @Fact
     def prometheus_ready(self) -> Readiness:
@@ -218,8 +213,7 @@ class Facts(FactCache):
         """Read something of Grafana, within the time of one reading."""
         return _answer(Grafana(self.target.grafana, self._timeout_s), read)
 
-    def page_now(self) -> SinkPage:
-        """Read the sink's page once more: it may have counted on meanwhile."""
+    def _page(self) -> SinkPage:
         return _answer(Sink(self.target.sink, self._timeout_s), Sink.page)
 
     def topics_now(self) -> TopicFacts:
@@ -230,7 +224,7 @@ class Facts(FactCache):
     def _next_offsets(self) -> Mapping[tuple[str, int], int]:
         """Return the positions that the sink's page shows; an older sink, or one that is down, shows none."""
         try:
-            return self.page_now().next_offsets
+            return self._page().next_offsets
         except RunbookError:
             return {}
 

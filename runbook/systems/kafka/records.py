@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-
-from runbook.systems.kafka.content import Content
+from typing import Any
 
 Position = tuple[str, int]
 """Topic and partition."""
@@ -12,14 +11,10 @@ Position = tuple[str, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterFacts:
-    """The brokers at the addresses that they advertise, and every topic with its partitions.
-
-    `cluster_id` is what the cluster calls itself; empty where it does not say.
-    """
+    """The brokers at the addresses that they advertise, and every topic with its partitions."""
 
     brokers: tuple[str, ...]
     topics: Mapping[str, tuple[int, ...]]
-    cluster_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,12 +30,12 @@ class GroupFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CrmEvent:
-    """One message of a topic; `content` says whether it is an event, `at` is the message's own timestamp."""
+    """One event. `value` is None when `raw` is not a JSON object; `at` is the message's own timestamp."""
 
     topic: str
     partition: int
     offset: int
     key: str
     at: datetime | None
-    content: Content
+    value: dict[str, Any] | None
     raw: bytes
