@@ -7,7 +7,7 @@ settings.
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from http.client import HTTPException
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import unquote, urlsplit
 
 from runbook.errors import AnswerError, ProtocolError, RunbookError, UnreachableError, UsageError
@@ -266,6 +266,35 @@ class HttpClient:
             "address": self._address,
             **{setting: self._tls.place_of(setting) for setting in ("ca_file", "client_cert", "client_key")},
         }
+
+
+class _Server(Protocol):
+    """The settings of a system that is one server, which may ask who we are."""
+
+    @property
+    def url(self) -> str: ...
+    @property
+    def container(self) -> str: ...
+    @property
+    def tls(self) -> Tls: ...
+    def login(self) -> tuple[str, str] | None: ...
+    def bearer(self) -> str: ...
+    def place_of(self, setting: str) -> str: ...
+
+
+def login_client(system: str, settings: _Server, timeout_s: float) -> HttpClient:
+    """Return the client of a system that is one server at `url`, as its settings say who we are there."""
+    address = settings.place_of("url")
+    return HttpClient(
+        system,
+        settings.url,
+        auth=settings.login(),
+        token=settings.bearer(),
+        tls=settings.tls,
+        address=address,
+        timeout_s=timeout_s,
+        fix=f"check that {system} ({settings.container}) runs, and that {address} is its address",
+    )
 
 
 def answer_s(timeout_s: float) -> float:

@@ -10,7 +10,7 @@ import msgspec
 
 from runbook.errors import FOREIGN, RunbookError
 from runbook.systems.alertmanager.settings import AlertmanagerSettings
-from runbook.systems.http import HttpClient
+from runbook.systems.http import login_client
 from runbook.systems.http_answer import Answer, Readiness, shortened
 
 _QUOTED = 100
@@ -78,17 +78,7 @@ class Alertmanager:
 
     def __init__(self, settings: AlertmanagerSettings, timeout_s: float = 10) -> None:
         """Keep the address; nothing is opened."""
-        fix = f"check that Alertmanager ({settings.container}) runs, and that {settings.place_of('url')} is its address"
-        self._http = HttpClient(
-            "Alertmanager",
-            settings.url,
-            auth=settings.login(),
-            token=settings.bearer(),
-            tls=settings.tls,
-            address=settings.place_of("url"),
-            timeout_s=timeout_s,
-            fix=fix,
-        )
+        self._http = login_client("Alertmanager", settings, timeout_s)
 
     def ready(self) -> Readiness:
         """Whether it serves (/-/ready)."""

@@ -52,7 +52,7 @@ class Engine:
         except APIError as error:
             status, said = error.status_code or 0, error.explanation or ""
             raise refusal(what, right, status=status, said=said, where=self.where, program=self.program) from None
-        except Exception as error:
+        except Exception as error:  # pywin32's errors of a pipe are no OSError; whatever else comes is raised on
             if isinstance(error, (DockerException, RequestException, HTTPError, OSError)) or is_of_a_pipe(error):
                 raise unreachable(error, self.location) from None
             raise

@@ -13,7 +13,7 @@ from runbook.errors import AnswerError
 from runbook.invocation import inv
 from runbook.platforms import utc
 from runbook.systems.grafana.settings import GrafanaSettings
-from runbook.systems.http import HttpClient
+from runbook.systems.http import login_client
 from runbook.systems.http_answer import Answer
 
 _MAX_DATA_POINTS: Final = 1000
@@ -83,16 +83,7 @@ class Grafana:
     def __init__(self, settings: GrafanaSettings, timeout_s: float = 10) -> None:
         """Keep the address and who we are there; nothing is opened."""
         self._settings = settings
-        self._http = HttpClient(
-            "Grafana",
-            settings.url,
-            auth=settings.login(),
-            token=settings.bearer(),
-            tls=settings.tls,
-            address=settings.place_of("url"),
-            timeout_s=timeout_s,
-            fix=f"check that Grafana ({settings.container}) runs, and that {settings.place_of('url')} is its address",
-        )
+        self._http = login_client("Grafana", settings, timeout_s)
 
     def health(self) -> GrafanaHealth:
         """Return its health; a 503 is an answer, not an error."""

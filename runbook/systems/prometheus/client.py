@@ -7,7 +7,7 @@ from typing import Final
 import yaml
 
 from runbook.systems.gotime import moment
-from runbook.systems.http import HttpClient
+from runbook.systems.http import login_client
 from runbook.systems.http_answer import Answer, Readiness
 from runbook.systems.prometheus.records import (
     Alertmanagers,
@@ -46,17 +46,7 @@ class Prometheus:
 
     def __init__(self, settings: PrometheusSettings, timeout_s: float = 10) -> None:
         """Keep the address; nothing is opened."""
-        fix = f"check that Prometheus ({settings.container}) runs, and that {settings.place_of('url')} is its address"
-        self._http = HttpClient(
-            "Prometheus",
-            settings.url,
-            auth=settings.login(),
-            token=settings.bearer(),
-            tls=settings.tls,
-            address=settings.place_of("url"),
-            timeout_s=timeout_s,
-            fix=fix,
-        )
+        self._http = login_client("Prometheus", settings, timeout_s)
 
     def ready(self) -> Readiness:
         """Whether it serves. It stays ready after a failed reload: ask `last_reload_successful` for that."""
