@@ -58,6 +58,7 @@ def _context(tls: Tls, source: Path | None) -> ssl.SSLContext:
     from runbook.systems.timed_sockets import timed_context
 
     context = ssl.create_default_context() if source is None else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2  # Debian's Python would speak 1.0, too
     if source is None:
         import certifi
 

@@ -10,6 +10,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,6 +37,19 @@ class Scene:
     system: Loopback
     environment: dict[str, str] = field(default_factory=dict)
     in_child: Callable[[], None] | None = None
+    closed: list[tuple[Path, int]] = field(default_factory=list)
+    """What has other rights while a command runs: who looks at it before and after may read it."""
+
+    @contextmanager
+    def shut(self) -> Iterator[None]:
+        before = [(path, path.stat().st_mode) for path, _ in self.closed]
+        for path, mode in self.closed:
+            path.chmod(mode)
+        try:
+            yield
+        finally:
+            for path, mode in before:
+                path.chmod(mode)
 
     def settings(self, text: str) -> None:
         for folder in self.folders:
@@ -146,8 +160,7 @@ def without_root_rights() -> None:
 
 def protect(mode: int, path: Callable[[Scene], list[Path]]) -> Callable[[Scene], None]:
     def spoil(scene: Scene) -> None:
-        for one in path(scene):
-            one.chmod(mode)
+        scene.closed += [(one, mode) for one in path(scene)]
         scene.in_child = without_root_rights
 
     return spoil
@@ -324,7 +337,10 @@ def test_bad_input(scene: Scene, case: Case) -> None:
     watched = [path for path in (scene.installed.dashboard, scene.installed.rules) if path.is_file()]
     before = looks_of(*watched)
 
-    runs = [ended(scene, folder, case.arguments) for folder in scene.folders]  # one by one: they lock the same files
+    with scene.shut():
+        runs = [
+            ended(scene, folder, case.arguments) for folder in scene.folders
+        ]  # one by one: they lock the same files
     (json_out, json_err), (text_out, text_err) = ((run.stdout, run.stderr) for run in runs)
 
     assert [run.returncode for run in runs] == [case.code, case.code], text_out + text_err + json_err
