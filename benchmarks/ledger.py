@@ -26,9 +26,9 @@ from benchmarks.measuring.machine import this_machine
 from runbook.commands.run_context import RunContext
 from runbook.commands.traffic.options import TrafficOptions
 from runbook.commands.traffic.steps import traffic
-from runbook.commands.traffic.traffic_run import traffic_run
 from runbook.commands.verify.events import events_since
-from runbook.commands.verify.ledger import events_of
+from runbook.conservation.ledger import events_of
+from runbook.conservation.traffic_run import traffic_run
 from runbook.errors import RunbookError
 from runbook.local_stack import stack
 from runbook.local_stack.layout import Layout
@@ -152,7 +152,7 @@ def _ledger(leads: int, directory: Path, layout: Layout, target: Target, second:
 def _accounted(leads: int, target: Target, state_dir: Path, layout: Layout, *, counted: int) -> Outcome:
     """Follow each lead from the API's answer to its row."""
     run_sent = traffic_run(state_dir, target=LOCAL, run_id=None)
-    events = events_since(target, run_sent, _READ_S)
+    events, _ = events_since(target, run_sent, _READ_S)
     own = events_of(run_sent.created, events)
     with _journal(layout) as reader:
         received = [((row.topic, row.partition, row.offset), row.received_at) for row in reader.messages()]

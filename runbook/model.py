@@ -142,13 +142,17 @@ class CheckResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """The first broken hop, or none. `code` may explain a healthy pipeline too (A_IDLE: no traffic)."""
+    """The first broken hop, or none. `code` may explain a healthy pipeline too (A_IDLE: no traffic).
+
+    `not_exercised` are the checks of boundaries that nothing crossed: healthy says nothing of them.
+    """
 
     outcome: VerdictOutcome
     code: str = ""
     claim: str = ""
     evidence: tuple[Evidence, ...] = ()
     fix: str = ""
+    not_exercised: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

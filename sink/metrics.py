@@ -99,6 +99,7 @@ class Metrics:
             for topic, count in (lost or {}).items():
                 self._lost[topic].value += count
             self._unlabelled.set("assigned_partitions", assigned)
+            self._unlabelled.add("assignments_total", 1)
             self._next_offsets = dict(next_offsets)
 
     def count_batch(

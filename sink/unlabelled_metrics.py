@@ -10,6 +10,7 @@ OVERFLOW_TENANT: Final = "__overflow__"
 
 _METRICS: Final = (
     ("assigned_partitions", "gauge", "Partitions this process reads."),
+    ("assignments_total", "counter", "How often these partitions, or the places to read them from, were set."),
     ("last_progress_timestamp_seconds", "gauge", "Unix time when offsets last moved, or of the start."),
     ("log_lines_dropped_total", "counter", "Log lines not written because stdout was blocked or closed."),
     ("dead_letters_total", "counter", "Rejected messages acknowledged by the dead-letter topic."),

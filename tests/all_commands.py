@@ -22,7 +22,7 @@ COMMANDS: Final = (
     "init --dry-run",
     "setup --yes --timeout 0.3",
     "setup --dry-run",
-    "traffic --leads 1 --jobs 1 --timeout 0.3",
+    "traffic --yes --leads 1 --jobs 1 --timeout 0.3",
     "verify --timeout 0.3",
     "troubleshoot --timeout 3",
     "run --yes --leads 1 --jobs 0 --timeout 0.3",

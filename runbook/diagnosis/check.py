@@ -22,10 +22,14 @@ class GraphError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Ok:
-    """The claim holds, and this was seen. `explains`: the check's diagnosis says why a healthy pipeline looks idle."""
+    """The claim holds, and this was seen. `explains`: the check's diagnosis says why a healthy pipeline looks idle.
+
+    Not `is_exercised`: nothing crossed this boundary of the flow in the time that was looked at.
+    """
 
     evidence: tuple[Evidence, ...]
     explains: bool = False
+    is_exercised: bool = True
 
     def __post_init__(self) -> None:
         _must_be_seen(self.evidence)

@@ -69,6 +69,11 @@ class Facts(FactCache):
         self._timeout_s = timeout_s
 
     @property
+    def reading_s(self) -> float:
+        """The seconds that one reading may take."""
+        return self._timeout_s
+
+    @property
     def places(self) -> "SettingPlaces":
         """Where the settings of the target are set, for `{setting:grafana.url}` in a fix."""
         return SettingPlaces(self.target)
@@ -148,7 +153,7 @@ class Facts(FactCache):
     @Fact
     def page(self) -> SinkPage:
         """Read the sink's metrics page."""
-        return self._page()
+        return self.page_now()
 
     @Fact
     def prometheus_ready(self) -> Readiness:
@@ -213,7 +218,8 @@ class Facts(FactCache):
         """Read something of Grafana, within the time of one reading."""
         return _answer(Grafana(self.target.grafana, self._timeout_s), read)
 
-    def _page(self) -> SinkPage:
+    def page_now(self) -> SinkPage:
+        """Read the sink's page once more: it may have counted on meanwhile."""
         return _answer(Sink(self.target.sink, self._timeout_s), Sink.page)
 
     def topics_now(self) -> TopicFacts:
@@ -224,7 +230,7 @@ class Facts(FactCache):
     def _next_offsets(self) -> Mapping[tuple[str, int], int]:
         """Return the positions that the sink's page shows; an older sink, or one that is down, shows none."""
         try:
-            return self._page().next_offsets
+            return self.page_now().next_offsets
         except RunbookError:
             return {}
 

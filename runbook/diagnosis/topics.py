@@ -14,7 +14,7 @@ _LAST = 10  # the last offset may belong to no event: transactions and compactio
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopicFacts:
-    """The newest event's time by topic (None: no event), the ends by (topic, partition), and the unread events."""
+    """The newest event's time by topic (None: no event), the ends by (topic, partition), and the unread messages."""
 
     newest: Mapping[str, datetime | None]
     end_offsets: Mapping[Place, int]
@@ -31,6 +31,8 @@ def read_topics(
     between = {place: (start, end) for place, (start, end) in last.items() if start < end}
     newest: dict[str, datetime | None] = dict.fromkeys(topics)
     for event in kafka.events(between, deadline_s=deadline_s) if between else ():
+        if event.content.rejected:  # what is no event moves no panel
+            continue
         before = newest[event.topic]
         newest[event.topic] = event.at if before is None or (event.at and event.at > before) else before
     known = {place: offset for place, offset in committed.items() if offset is not None} | dict(next_offsets)

@@ -41,9 +41,13 @@ def _inconclusive(unseen: Sequence[Examined[F]]) -> Verdict:
 
 
 def _healthy(ordered: Sequence[Examined[F]]) -> Verdict:
+    quiet = tuple(one.check.code for one in ordered if isinstance(one.settled, Ok) and not one.settled.is_exercised)
     for one in ordered:
         if isinstance(one.settled, Ok) and one.settled.explains:
             check, seen = one.check, one.settled.evidence
-            return Verdict(outcome="healthy", code=check.code, claim=check.diagnosis, evidence=seen)
+            return Verdict(
+                outcome="healthy", code=check.code, claim=check.diagnosis, evidence=seen, not_exercised=quiet
+            )
     evidence = tuple(dict.fromkeys(item for one in ordered for item in one.result.evidence))
-    return Verdict(outcome="healthy", claim=f"All {len(ordered)} checks of the flow are ok", evidence=evidence)
+    claim = f"All {len(ordered)} checks of the flow are ok"
+    return Verdict(outcome="healthy", claim=claim, evidence=evidence, not_exercised=quiet)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,12 @@ from typing import Any
 import pytest
 import requests
 
-from runbook.commands.traffic.counter_snapshot import Count, Position, Snapshot
 from runbook.commands.traffic.result import TrafficResult
 from runbook.commands.traffic.steps import _is_of_an_earlier_process
+from runbook.conservation.snapshot import Count, Position, Snapshot
+from runbook.errors import UsageError
 from runbook.model import Created
+from runbook.observer import NullObserver
 from runbook.runs.run_history import all_runs, open_run
 from runbook.settings import Target
 from runbook.systems.kafka.client import Kafka
@@ -77,7 +80,8 @@ def events_named(chain: Chain, run_id: str) -> set[int]:
     with Kafka(target.kafka) as kafka:
         ends = kafka.end_offsets((target.kafka.lead_topic,))
         found = kafka.events({place: (0, end) for place, end in ends.items()}, deadline_s=10)
-    return {event.value["id"] for event in found if event.value and run_id in event.value["email"]}
+    values = [json.loads(event.raw) for event in found]
+    return {value["id"] for value in values if run_id in value["email"]}
 
 
 def test_everything_wanted_is_created_and_kept(chain: Chain) -> None:
@@ -180,12 +184,55 @@ def test_a_rate_is_kept(chain: Chain) -> None:
 
 
 def test_what_cannot_be_read_before_does_not_stop_the_traffic(chain: Chain) -> None:
-    """Without a baseline nothing is claimed later: verify says not checked, exit 3, and the rest is still proven."""
+    """What Prometheus has scraped before is still known later: the run is proven."""
     with Loopback() as gone:
         url = gone.url
     target = with_url(chain.target, "prometheus", url)
     sent = chain.send(target=target)
-    assert sent.exit_code == 0
+    assert (sent.outcome, sent.exit_code) == ("inconclusive", 3)
+    assert {step.step: step.outcome for step in sent.steps}["baseline"] == "not_checked"
+
+    proven = chain.verify(sent.run_id)
+
+    assert (proven.outcome, proven.exit_code) == ("ok", 0), proven.steps
+    assert proven.ledger is not None
+    assert {total.outcome for total in proven.ledger.sums} == {"ok"}
+
+
+class Nobody(NullObserver):
+    """There is no terminal to ask on."""
+
+    def confirm(self, question: str) -> bool:
+        raise UsageError(question, where="standard input", fix="add --yes")
+
+
+class No(NullObserver):
+    def confirm(self, question: str) -> bool:
+        return "cannot be proven later" not in question
+
+
+@pytest.mark.parametrize(("observer", "expected"), [(Nobody(), ("inconclusive", 3)), (No(), ("cancelled", 1))])
+def test_nothing_is_sent_that_cannot_be_proven_unless_it_is_wanted(
+    chain: Chain, observer: NullObserver, expected: tuple[str, int]
+) -> None:
+    with Loopback() as gone:
+        target = with_url(chain.target, "prometheus", gone.url)
+    before = events_named(chain, "")
+
+    sent = chain.send(target=target, observer=observer)
+
+    assert (sent.outcome, sent.exit_code) == expected
+    assert sent.problem is not None
+    assert "--yes" in sent.problem.fix
+    assert events_named(chain, "") == before
+
+
+def test_a_page_that_was_not_read_before_is_not_checked_later(chain: Chain) -> None:
+    """Nobody remembers what it showed; exit 3, and the rest is proven."""
+    with Loopback() as gone:
+        url = gone.url
+    target = replace(chain.target, sink=chain.target.sink.model_copy(update={"metrics_url": f"{url}/metrics"}))
+    sent = chain.send(target=target)
     assert {step.step: step.outcome for step in sent.steps}["baseline"] == "not_checked"
 
     proven = chain.verify(sent.run_id)
@@ -193,10 +240,9 @@ def test_what_cannot_be_read_before_does_not_stop_the_traffic(chain: Chain) -> N
     assert (proven.outcome, proven.exit_code) == ("inconclusive", 3)
     assert proven.ledger is not None
     assert {(total.source, total.outcome) for total in proven.ledger.sums} == {
-        ("sink", "ok"),
-        ("Prometheus", "not_checked"),
+        ("sink", "not_checked"),
+        ("Prometheus", "ok"),
     }
-    assert {row.outcome for row in proven.ledger.rows} == {"not_checked"}
 
 
 def test_a_second_traffic_at_the_same_time_is_refused(chain: Chain) -> None:

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
-from runbook.diagnosis import files
+from runbook.conservation.boundary import Boundary, Flow
+from runbook.diagnosis import boundaries, files
 from runbook.diagnosis.checks import alertmanager, gateway, grafana, kafka, panels, sink
 from runbook.diagnosis.checks import rules as rules_hop
 from runbook.diagnosis.fact_cache import Fact, Key
@@ -189,6 +190,11 @@ def series(*values: float) -> tuple[Series, ...]:
     return tuple(Series(labels={"topic": topic, "tenant_id": "acme"}, samples=samples) for topic in (LEADS, JOBS))
 
 
+def crossed(name: str, *, entered: int = 17, left: int = 17, **fields: Any) -> Boundary:  # noqa: ANN401 - of Boundary
+    flow = Flow(topic=LEADS, tenant_id="acme", entered=entered, left=left)
+    return Boundary(name=name, flows=(flow,), since=NOW - timedelta(minutes=5), until=NOW, **fields)
+
+
 def silence(value: str) -> Silence:
     return Silence(
         id="90d3ca12",
@@ -236,6 +242,10 @@ HEALTHY: Change = (
     | given(sink.group, GroupFacts(state="stable", members=(("sink", "10.0.0.1", ((LEADS, 0), (JOBS, 0))),)))
     | given(Facts.topics, topics())
     | given(panels.unread, 0)
+    | given(boundaries.api_kafka, crossed("API to Kafka"))
+    | given(boundaries.kafka_sink, crossed("Kafka to sink"))
+    | given(boundaries.sink_prometheus, crossed("sink to Prometheus"))
+    | given(boundaries.prometheus_grafana, crossed("Prometheus to Grafana"))
     | given(
         Facts.page,
         SinkPage(

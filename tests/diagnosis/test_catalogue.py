@@ -22,14 +22,22 @@ def test_each_hop_has_its_module_and_each_module_its_hop() -> None:
 
 
 def test_faults_are_told_in_the_order_of_the_flow() -> None:
-    """What runs the services comes first; what a container says of itself after the flow; old test data last."""
+    """What runs the services comes first; what knows no cause after the flow; old test data last."""
     in_flow = [check for check in GRAPH.checks if check.told == "in_flow"]
     later = [check.code for check in GRAPH.checks if check.told != "in_flow"]
 
     assert GRAPH.checks[0].code == "DOCKER_DOWN"
     assert [check.hop for check in in_flow] == sorted((check.hop for check in in_flow), key=HOPS.index)
     assert list(GRAPH.checks[: len(in_flow)]) == in_flow
-    assert later == ["CTR_UNHEALTHY", "CTR_UNHEALTHY", "GW_DUPLICATE"]
+    assert later == [
+        "CTR_UNHEALTHY",
+        "LOSS_API_KAFKA",
+        "CTR_UNHEALTHY",
+        "LOSS_KAFKA_SINK",
+        "LOSS_SINK_PROMETHEUS",
+        "LOSS_PROMETHEUS_GRAFANA",
+        "GW_DUPLICATE",
+    ]
 
 
 @pytest.mark.parametrize("hop", ["apexflow", "sink"])
@@ -62,7 +70,12 @@ def test_a_code_at_several_hops_is_one_row() -> None:
 
 def test_a_hop_is_chosen_by_name() -> None:
     """`--hop metrics` looks at the page and at what it needs; an unknown name lists the known ones."""
-    assert {check.hop for check in graph_of("metrics").checks} == {"runtime", "sink", "metrics"}
+    assert {check.hop for check in graph_of("metrics").checks} == {
+        "runtime",
+        "kafka",
+        "sink",
+        "metrics",
+    }
     with pytest.raises(UsageError, match="runtime, keycloak, token, gateway"):
         graph_of("mainframe")
     with pytest.raises(UsageError, match="did you mean prometheus"):

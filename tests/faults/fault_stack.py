@@ -108,7 +108,7 @@ def is_named_alone_and_mended(installation: Installation, code: str, inject: Inj
     """Assert that the fault is the verdict, with evidence and a fix and no second diagnosis; mended, it is healthy."""
     inject_fault(installation.directory, inject)
     result = installation.troubleshoot()
-    assert named(result) == ("fault", code, [])
+    assert named(result) == ("fault", code, []), (result.verdict, result.also)
     assert result.exit_code == ExitCode.PROBLEM
     assert result.verdict is not None
     assert result.verdict.evidence

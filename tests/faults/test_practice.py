@@ -9,6 +9,8 @@ import pytest
 
 from runbook.commands.stack import fault_steps as commands
 from runbook.commands.stack.options import BreakOptions, MendOptions
+from runbook.commands.troubleshoot.options import TroubleshootOptions
+from runbook.commands.troubleshoot.steps import troubleshoot
 from runbook.diagnosis.catalogue import CHECKS
 from runbook.errors import ExitCode
 from runbook.local_stack import stack
@@ -197,3 +199,19 @@ def broken_by_command(ready: Installation, code: str) -> str:
     result = commands.break_stack(ready.context("stack.break"), BreakOptions(code=code))
     assert result.exit_code == ExitCode.OK
     return result.outcome
+
+
+def test_a_probe_exercises_every_boundary(ready: Installation) -> None:
+    """One lead and one job, created for it and followed."""
+    options = TroubleshootOptions(probe=True, strict=True)
+
+    result = troubleshoot(ready.context("troubleshoot"), options)
+
+    assert named(result) == ("healthy", "", [])
+    assert result.exit_code == 0
+    assert result.verdict is not None
+    assert result.verdict.not_exercised == ()
+    told = {check.code: check.evidence for check in result.checks or () if check.code.startswith("LOSS_")}
+    assert (
+        {"1 in, 1 out"} == {one.saw for one in told["LOSS_API_KAFKA"]} == {one.saw for one in told["LOSS_KAFKA_SINK"]}
+    )

@@ -14,7 +14,10 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 PASSWORD: Final = "of-no-admin"  # noqa: S105 - of a stand-in
 UID: Final = "PBFA97CFB590B2093"
 """What every Grafana makes of the name Prometheus."""
-ABOUT_THE_DATASOURCE: Final = {("grafana", code) for code in ("F_DS_MISSING", "WRONG_NETWORK", "F_DS_URL", "F_DRIFT")}
+ABOUT_THE_DATASOURCE: Final = {
+    *(("grafana", code) for code in ("F_DS_MISSING", "WRONG_NETWORK", "F_DS_URL", "F_DRIFT")),
+    ("panels", "LOSS_PROMETHEUS_GRAFANA"),
+}
 
 
 class Users:
@@ -107,6 +110,6 @@ def test_user_without_a_role_sees_nothing_and_no_fault_is_named(users: Users) ->
 
     verdict = given.document["verdict"]
     assert (given.code, verdict["outcome"], broken(given)) == (3, "inconclusive", [])
-    assert {hop for hop, _ in unchecked(given)} == {"grafana"}
+    assert {hop for hop, _ in unchecked(given)} == {"grafana", "panels"}
     assert ("grafana", "F_DOWN") not in unchecked(given)
     assert "it takes dashboards:read" in str(verdict["evidence"])

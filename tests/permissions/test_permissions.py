@@ -69,7 +69,8 @@ def givings(recorded: RecordedStack) -> Iterator[Giving]:
     yield Giving(("troubleshoot",))
     for command in ("metrics", "logs", "silence --reason test", "unsilence", "report", "history", "open"):
         yield Giving(tuple(command.split()))
-    yield Giving(("traffic", "--leads", "1", "--jobs", "0", "--timeout", "1"), {"prometheus": {"job": "not-scraped"}})
+    traffic = ("traffic", "--leads", "1", "--jobs", "0", "--timeout", "1", "--yes")
+    yield Giving(traffic, {"prometheus": {"job": "not-scraped"}}, code=3)
     with reload_fails(recorded):
         yield Giving(("troubleshoot", "--hop", "rules"), code=3)
     with recorded.inside.not_running(recorded.inside.target.prometheus.as_service):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from runbook.commands.report.html import write_report
-from runbook.commands.traffic.traffic_run import traffic_run
+from runbook.conservation.traffic_run import traffic_run
 from runbook.runs.run_history import all_runs, newest_change, open_run
 from runbook.runs.run_log import RunLog
 

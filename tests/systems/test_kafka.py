@@ -11,7 +11,8 @@ from confluent_kafka.admin import ConsumerGroupDescription, MemberAssignment, Me
 from runbook.errors import AnswerError, UnreachableError, UsageError
 from runbook.local_stack.fakes.broker.cluster import MockCluster
 from runbook.systems.kafka.client import Kafka, group_facts
-from runbook.systems.kafka.reading import json_object, moment
+from runbook.systems.kafka.content import Content, content_of
+from runbook.systems.kafka.reading import moment
 from runbook.systems.kafka.settings import KafkaSettings
 
 LEADS, JOBS = "apexflow.leads.created", "apexflow.jobs.created"
@@ -60,8 +61,8 @@ def produce(bootstrap: str, topic: str, *values: bytes | None, **options: str) -
     "value",
     [b"[" * 100_000, b'{"id":' + b"1" * 100_000 + b"}", b"\xff", rb'{"id":"\ud800"}', b"NaN", b"null", b"[1]", b""],
 )
-def test_value_that_cannot_be_read_is_none(value: bytes) -> None:
-    assert json_object(value) is None
+def test_value_that_cannot_be_read_is_rejected(value: bytes) -> None:
+    assert content_of(value).rejected
 
 
 @pytest.mark.parametrize("epoch_ms", [2**63 - 1, -(2**63), 253402300799999, -62135596800000])
@@ -109,7 +110,12 @@ def test_events_come_exactly_up_to_the_end(kafka: Kafka) -> None:
         *((1, n) for n in range(5)),
     ]
     first = found[0]
-    assert (first.topic, first.key, first.value, first.raw) == (LEADS, "acme:lead:2", {"id": 2}, b'{"id": 2}')
+    assert (first.topic, first.key, first.content.rejected, first.raw) == (
+        LEADS,
+        "acme:lead:2",
+        "missing_field",
+        b'{"id": 2}',
+    )
     assert first.at is not None
     assert abs(datetime.now(UTC) - first.at) < timedelta(minutes=2)
 
@@ -121,13 +127,14 @@ def test_nothing_to_read_asks_nobody() -> None:
     client.close()
 
 
-def test_values_that_are_no_json_object_are_kept_raw(kafka: Kafka, bootstrap: str) -> None:
-    produce(bootstrap, "odd", b"[1]", b"not json", b"\xff", None, b'{"a": 1}')
+def test_messages_that_are_no_events_are_kept_raw(kafka: Kafka, bootstrap: str) -> None:
+    produce(bootstrap, "odd", b"[1]", b"not json", b"\xff", None, b'{"tenant_id": "a", "event_type": "b", "id": 1}')
 
     found = kafka.events({("odd", 0): (0, 5)}, deadline_s=10)
 
-    assert [event.value for event in found] == [None, None, None, None, {"a": 1}]
-    assert [event.raw for event in found] == [b"[1]", b"not json", b"\xff", b"", b'{"a": 1}']
+    assert [event.content.rejected for event in found] == ["not_an_object", "not_json", "not_utf8", "null_value", ""]
+    assert found[4].content == Content(tenant_id="a", event_type="b", entity_id=1)
+    assert [event.raw for event in found[:4]] == [b"[1]", b"not json", b"\xff", b""]
     assert {event.key for event in found} == {""}
 
 

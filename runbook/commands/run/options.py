@@ -30,7 +30,12 @@ class RunOptions(TargetOptions, FileOptions, AmountOptions, YesOption):
     def of_traffic(self) -> TrafficOptions:
         """The options of its traffic."""
         return TrafficOptions(
-            target=self.target, leads=self.leads, jobs=self.jobs, rate=self.rate, timeout_s=self.timeout_s
+            target=self.target,
+            leads=self.leads,
+            jobs=self.jobs,
+            rate=self.rate,
+            timeout_s=self.timeout_s,
+            yes=self.yes,
         )
 
     def of_verify(self, run_id: str) -> VerifyOptions:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from runbook.errors import UsageError
-from runbook.options import TargetOptions, option, positive, whole
+from runbook.options import TargetOptions, YesOption, option, positive, whole
 
 MOST_ENTITIES = 100_000
 MOST_PER_SECOND = 10_000
@@ -28,7 +28,7 @@ class AmountOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrafficOptions(TargetOptions, AmountOptions):
+class TrafficOptions(TargetOptions, AmountOptions, YesOption):
     """What `traffic` was asked for."""
 
     timeout_s: float = option(60.0, flag="timeout", help="seconds to wait for a state", convert=positive)

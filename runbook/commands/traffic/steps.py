@@ -12,13 +12,13 @@ from typing import TypeVar
 
 from runbook.commands.run_context import RunContext
 from runbook.commands.task_run import StepOutput, TaskRun
-from runbook.commands.traffic.counter_snapshot import Position, Snapshot, sampled_snapshot, snapshot_of_page
 from runbook.commands.traffic.lead_sender import LeadSender
 from runbook.commands.traffic.options import TrafficOptions
 from runbook.commands.traffic.result import TrafficResult
-from runbook.commands.traffic.traffic_run import Baseline
-from runbook.commands.verify.ledger import api_sight
-from runbook.errors import AnswerError, ExitCode, RunbookError
+from runbook.conservation.ledger import api_sight
+from runbook.conservation.snapshot import Position, Snapshot, sampled_snapshot, snapshot_of_page
+from runbook.conservation.traffic_run import Baseline
+from runbook.errors import AnswerError, ExitCode, RunbookError, UsageError
 from runbook.interrupts import Interrupted
 from runbook.invocation import inv
 from runbook.model import Created, Evidence, Ledger, LedgerRow, Problem
@@ -41,7 +41,7 @@ def traffic(context: RunContext, options: TrafficOptions) -> TrafficResult:
     """Create the leads and jobs on the target; the result's ledger holds what the API answered.
 
     Exit code 1 if creation stopped half-way, 130 if it was interrupted: the ledger then holds what was created
-    until then.
+    until then. Exit code 3 where something that a proof needs could not be read before: that is asked first.
     """
     task_run = TaskRun("traffic", context)
     target, run_log = context.target, context.run_log
@@ -50,7 +50,9 @@ def traffic(context: RunContext, options: TrafficOptions) -> TrafficResult:
         with context.locked():
             run_log.append("traffic", {"leads": options.leads, "jobs": options.jobs, "rate": options.rate})
             token = task_run.step("token", 4, lambda: _token(target, options.timeout_s))
-            task_run.step("baseline", 4, lambda: _baseline(target, run_log, options.timeout_s))
+            missing = task_run.step("baseline", 4, lambda: _baseline(target, run_log, options.timeout_s))
+            if missing and (ended := _not_sent(task_run, missing)):
+                return ended
             sender = LeadSender(context=context, token=token, options=options, created=created)
             task_run.step("leads", 4, sender.leads)
             task_run.step("jobs", 4, sender.jobs)
@@ -65,7 +67,23 @@ def traffic(context: RunContext, options: TrafficOptions) -> TrafficResult:
     except RunbookError as error:
         _record_problem(run_log, error)
         return replace(task_run.failure(TrafficResult, error), ledger=_ledger(run_log, created))
-    return replace(task_run.result(TrafficResult, "ok", ExitCode.OK), ledger=_ledger(run_log, created))
+    outcome, code = ("inconclusive", ExitCode.INCONCLUSIVE) if missing else ("ok", ExitCode.OK)
+    return replace(task_run.result(TrafficResult, outcome, code), ledger=_ledger(run_log, created))
+
+
+def _not_sent(task_run: TaskRun, missing: tuple[Evidence, ...]) -> TrafficResult | None:
+    """Ask whether to send what cannot be proven whole later; return how the command ends if the answer is not yes."""
+    unread = "; ".join(f"{one.source}: {one.saw}" for one in missing)
+    try:
+        question = f"What was not read now cannot be proven later ({unread}). Create the leads and jobs?"
+        return None if task_run.context.screen.confirm(question) else task_run.declined(TrafficResult)
+    except UsageError:  # nobody is there to answer
+        problem = Problem(
+            seen=f"Nothing was created: what was not read now cannot be proven later ({unread})",
+            where=missing[0].source,
+            fix=f"{inv('troubleshoot')} names what is broken; --yes creates them nevertheless",
+        )
+        return task_run.result(TrafficResult, "inconclusive", ExitCode.INCONCLUSIVE, problem=problem)
 
 
 def _token(target: Target, timeout_s: float) -> StepOutput[Token]:
@@ -82,21 +100,23 @@ def _token(target: Target, timeout_s: float) -> StepOutput[Token]:
     return StepOutput(value=token, outcome="ok", reason=reason, evidence=(seen,))
 
 
-def _baseline(target: Target, run_log: RunLog, timeout_s: float) -> StepOutput[Baseline]:
-    """Read what stands before the first request; what cannot be read is said, and does not stop the traffic."""
+def _baseline(target: Target, run_log: RunLog, timeout_s: float) -> StepOutput[tuple[Evidence, ...]]:
+    """Read what stands before the first request, and return what could not be read of it."""
     missing: list[Evidence] = []
-    page = _read(missing, lambda: snapshot_of_page(Sink(target.sink, answer_s(timeout_s)).page()))
+    page = _read(missing, lambda: _page(target, timeout_s))
     baseline = Baseline(
         at=datetime.now(UTC),
         page=page,
         sampled=_read(missing, lambda: _samples(target, page, timeout_s)),
         end_offsets=_read(missing, lambda: _end_offsets(target.kafka)),
+        cluster_id=_read(missing, lambda: _cluster_id(target.kafka)) or "",
     )
     run_log.append("baseline", baseline)
-    if missing:
-        reason = "the leads and jobs are sent; verify cannot check the sums that need what could not be read here"
-        return StepOutput(value=baseline, outcome="not_checked", reason=reason, evidence=tuple(missing))
-    return StepOutput(value=baseline, outcome="ok", reason="counters, samples and end offsets before the first request")
+    unread = tuple(dict.fromkeys(missing))
+    if unread:
+        reason = "what could not be read before the first request cannot be proven later"
+        return StepOutput(value=unread, outcome="not_checked", reason=reason, evidence=unread)
+    return StepOutput(value=(), outcome="ok", reason="counters, samples and end offsets before the first request")
 
 
 def _read(missing: list[Evidence], read: Callable[[], T]) -> T | None:
@@ -107,10 +127,29 @@ def _read(missing: list[Evidence], read: Callable[[], T]) -> T | None:
         return None
 
 
-def _samples(target: Target, page: Snapshot | None, timeout_s: float) -> Snapshot:
-    """Return the newest samples of the sink; wait for the first, and until no series is in its birth.
+def _page(target: Target, timeout_s: float) -> Snapshot:
+    """Return the sink's page; a sink that tells positions is waited for until it has its partitions."""
+    sink = Sink(target.sink, answer_s(timeout_s))
 
-    The sink shows a new series at 0 once before its value: a baseline of that scrape would be too low.
+    def shown() -> Snapshot | Pending:
+        found = snapshot_of_page(sink.page())
+        is_waiting = found.assignments is not None and not found.positions
+        return Pending("it has no partitions yet") if is_waiting else found
+
+    return wait_until(
+        shown,
+        what="The sink's position in Kafka",
+        deadline_s=min(timeout_s, _FIRST_SAMPLE_S),
+        where=f"GET {target.sink.metrics_url}",
+        fix=inv("troubleshoot --hop sink"),
+        every_s=0.2,
+    )
+
+
+def _samples(target: Target, page: Snapshot | None, timeout_s: float) -> Snapshot:
+    """Return the newest samples of the sink; wait for the first that can be a baseline.
+
+    The sink shows a new series at 0 once before its value, and no positions then: such a scrape would be too low.
     """
     prometheus = Prometheus(target.prometheus, answer_s(timeout_s))
 
@@ -118,6 +157,8 @@ def _samples(target: Target, page: Snapshot | None, timeout_s: float) -> Snapsho
         found = sampled_snapshot(prometheus, job=target.prometheus.job)
         if found and page and _is_of_an_earlier_process(found, page):
             return Pending("the newest sample is of the sink's process before this one")
+        if found and page and page.positions and not found.positions:
+            return Pending("the newest sample shows no position of the sink")
         if found:
             newborn = [one for one in (page.counts if page else ()) if one.value and not found.value_of(one)]
             return Pending(f"{newborn[0].topic} of {newborn[0].tenant_id} is still at 0") if newborn else found
@@ -139,6 +180,8 @@ def _is_of_an_earlier_process(sampled: Snapshot, page: Snapshot) -> bool:
 
     A sink whose journal is in PostgreSQL begins at 0; a baseline from before would hide as many events.
     """
+    if None not in {sampled.started_s, page.started_s}:
+        return sampled.started_s != page.started_s
     is_ahead = any((sampled.position(one.topic, one.partition) or 0) > one.offset for one in page.positions)
     return not is_ahead and any(one.value > page.value_of(one) for one in sampled.counts)
 
@@ -147,6 +190,11 @@ def _end_offsets(settings: KafkaSettings) -> tuple[Position, ...]:
     with Kafka(settings) as kafka:
         ends = kafka.end_offsets((settings.lead_topic, settings.job_topic))
     return tuple(Position(topic=topic, partition=part, offset=end) for (topic, part), end in sorted(ends.items()))
+
+
+def _cluster_id(settings: KafkaSettings) -> str:
+    with Kafka(settings) as kafka:
+        return kafka.metadata().cluster_id
 
 
 def _record_problem(run_log: RunLog, error: RunbookError) -> None:

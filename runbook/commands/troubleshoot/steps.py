@@ -1,10 +1,15 @@
-"""The runbook's Troubleshooting: walk the hops, name the first broken one, print the fix. Changes nothing."""
+"""The runbook's Troubleshooting: walk the hops, name the first broken one, print the fix.
+
+Changes nothing, unless it was asked to send a probe.
+"""
 
 from dataclasses import replace
 
 from runbook.commands.apply.steps import warn_of_unfinished
 from runbook.commands.run_context import RunContext
 from runbook.commands.task_run import StepOutput, TaskRun
+from runbook.commands.traffic.options import TrafficOptions
+from runbook.commands.traffic.steps import traffic
 from runbook.commands.troubleshoot.options import TroubleshootOptions
 from runbook.commands.troubleshoot.result import TroubleshootResult
 from runbook.diagnosis.catalogue import graph_of
@@ -31,9 +36,12 @@ Examination = tuple[tuple[Examined[Facts], ...], Verdict, tuple[Verdict, ...]]
 def troubleshoot(context: RunContext, options: TroubleshootOptions) -> TroubleshootResult:
     """Look at every hop of the target, or at one with what it needs, within the time-out.
 
-    Exit code 0 healthy, 1 a fault was named, 3 inconclusive. An unknown hop ends it with UsageError's code.
+    Exit code 0 healthy, 1 a fault was named, 3 inconclusive, or, if that is strict, healthy although nothing crossed a
+    boundary of the flow. An unknown hop ends it with UsageError's code.
     """
     deadline_s = options.timeout_s
+    if options.probe:  # how it ends is seen again, at the hop that it did not pass
+        traffic(context, TrafficOptions(leads=1, jobs=1, yes=True, timeout_s=deadline_s))
     warn_of_unfinished(context.state_dir, context.screen)
     task_run = TaskRun("troubleshoot", context)
     facts = Facts(
@@ -50,7 +58,10 @@ def troubleshoot(context: RunContext, options: TroubleshootOptions) -> Troublesh
     except RunbookError as error:
         return task_run.failure(TroubleshootResult, error)
     context.run_log.append("verdict", judged)
-    result = task_run.result(TroubleshootResult, judged.outcome, _EXIT_CODES[judged.outcome])
+    code = _EXIT_CODES[judged.outcome]
+    if options.strict and judged.outcome == "healthy" and judged.not_exercised:
+        code = ExitCode.INCONCLUSIVE
+    result = task_run.result(TroubleshootResult, judged.outcome, code)
     return replace(result, verdict=judged, also=also, checks=tuple(one.result for one in examined))
 
 

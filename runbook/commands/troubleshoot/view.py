@@ -30,6 +30,8 @@ def verdict_view(verdict: Verdict, *, title: str = "Verdict") -> RenderableType:
         parts.append(indented(Text(visible(verdict.claim))))
     if verdict.outcome != "healthy" or verdict.code:
         parts.extend(indented(line) for line in evidence_lines(verdict.evidence))
+    if verdict.not_exercised:
+        parts.append(indented(Text(f"not exercised: {', '.join(map(visible_line, verdict.not_exercised))}")))
     if verdict.fix:
         parts.append(fix_line(verdict.fix, indent=INDENT))
     return Group(*parts)

@@ -1,14 +1,20 @@
 """The looks at the sink's counters, on its own page and in Prometheus: they account for every event, exactly."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from runbook.commands.task_run import StepOutput
-from runbook.commands.traffic.counter_snapshot import POSITION, Snapshot, sampled_snapshot, snapshot_of_page
-from runbook.commands.traffic.traffic_run import TrafficRun
 from runbook.commands.verify.events import EVERY_S, EventsSeen, events_since, sink_service
-from runbook.commands.verify.ledger import CLOCK_TOLERANCE, Key, covers, sums, unread_sums
+from runbook.conservation.ledger import CLOCK_TOLERANCE, Key, RunSums, run_sums, sums_without_positions, unread_sums
+from runbook.conservation.snapshot import (
+    POSITION,
+    Snapshot,
+    sampled_snapshot,
+    sampled_snapshots,
+    snapshot_of_page,
+)
+from runbook.conservation.traffic_run import TrafficRun
 from runbook.errors import RunbookError
 from runbook.invocation import inv
 from runbook.model import Evidence, LedgerSum
@@ -21,7 +27,11 @@ from runbook.systems.sink.client import Sink, SinkPage
 from runbook.waiting import watch
 from runbook.wording import moment
 
+Chains = Sequence[Sequence[Snapshot]]
+"""The snapshots of each instance in order of time."""
+
 _SCRAPED_WITHIN = timedelta(minutes=5)
+_COUNTED_WITHIN = timedelta(hours=1)
 _MARGIN = timedelta(seconds=30)
 
 
@@ -34,6 +44,7 @@ class CountsSeen:
 
     sums: tuple[LedgerSum, ...]
     at: datetime
+    notes: tuple[str, ...] = ()
     page: SinkPage | None = None
     first_at: dict[Key, datetime] = field(default_factory=dict)
 
@@ -45,14 +56,15 @@ def sink_counts(
     sink = Sink(target.sink, answer_s(timeout_s))
     pages: list[SinkPage] = []
 
-    def read() -> Snapshot:
+    def read() -> Chains:
         pages[:] = [sink.page()]
-        return snapshot_of_page(pages[0])
+        page = snapshot_of_page(pages[0])
+        return [[sent.baseline.page, page] if sent.baseline.page else [page]]
 
     source = f"GET {target.sink.metrics_url}"
     closing = _Closing(target=target, sent=sent, runtime=runtime, timeout_s=timeout_s)
-    counts = closing.counts("sink", sent.baseline.page, read, events)
-    return _counted(replace(counts, page=pages[0]), source, closing)
+    counts = closing.counts("sink", read, events)
+    return _counted(replace(counts, page=pages[0]), source)
 
 
 def prometheus_counts(
@@ -62,21 +74,37 @@ def prometheus_counts(
     prometheus = Prometheus(target.prometheus, answer_s(timeout_s))
     job = target.prometheus.job
 
-    def read() -> Snapshot:
-        found = sampled_snapshot(prometheus, job=job)
-        if found is None:
+    def read() -> Chains:
+        """Return the scrapes of every instance, from the last one before the run on; else the samples that are there.
+
+        Samples without positions are compared with those that the baseline had.
+        """
+        end = min(datetime.now(UTC), sent.ended_at + _COUNTED_WITHIN)
+        window_s = (end - sent.baseline.at + _SCRAPED_WITHIN).total_seconds()
+        scrapes = sampled_snapshots(prometheus, job=job, window_s=window_s, at=end)
+        chains = [_since(sent.baseline.at, one) for one in scrapes.values()]
+        if any(one.positions for chain in chains for one in chain):
+            return chains
+        newest = sampled_snapshot(prometheus, job=job)
+        if newest is None:
             raise RunbookError(
                 f"Prometheus holds no fresh sample of job {job}",
                 where=f"{target.prometheus.url}/api/v1/query",
                 fix=inv("troubleshoot --hop prometheus"),
             )
-        return found
+        return [[sent.baseline.sampled, newest] if sent.baseline.sampled else [newest]]
 
     closing = _Closing(target=target, sent=sent, runtime=runtime, timeout_s=timeout_s)
-    counts = closing.counts("Prometheus", sent.baseline.sampled, read, events)
+    counts = closing.counts("Prometheus", read, events)
     first = _first_scrapes(prometheus, job, sent, events) if events else {}
     source = f'GET {target.prometheus.url}/api/v1/query {{job="{job}"}}'
-    return _counted(replace(counts, first_at=first), source, closing)
+    return _counted(replace(counts, first_at=first), source)
+
+
+def _since(at: datetime, scrapes: Sequence[Snapshot]) -> Sequence[Snapshot]:
+    """Return the scrapes from the last one with positions before a time on."""
+    before = [number for number, one in enumerate(scrapes) if one.positions and one.at <= at]
+    return scrapes[before[-1] if before else 0 :]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,47 +116,61 @@ class _Closing:
     runtime: Runtime
     timeout_s: float
 
-    def counts(
-        self, source: str, before: Snapshot | None, read: Callable[[], Snapshot], events: EventsSeen | None
-    ) -> CountsSeen:
-        if before is None or events is None or self.restarted_at() is not None:
-            return CountsSeen(sums=unread_sums(source, self.sent.created), at=read().at)
-
+    def counts(self, source: str, read: Callable[[], Chains], events: EventsSeen | None) -> CountsSeen:
         def look() -> tuple[CountsSeen, bool]:
-            after = read()
-            closed = sums(
-                self.sent.created,
-                self._events_up_to(after, events),
-                source=source,
-                before=before,
-                after=after,
-                end_offsets=self.sent.baseline.end_offsets or (),
-            )
-            is_complete = covers(after, events.own.values()) and all(total.outcome == "ok" for total in closed)
-            return CountsSeen(sums=closed, at=after.at), is_complete
+            chains = read()
+            found = self._closed(source, chains, events)
+            at = max(chain[-1].at for chain in chains)
+            return CountsSeen(sums=found.sums, notes=found.notes, at=at), found.is_closed or not self._can_close(found)
 
         return watch(look, deadline_s=self.timeout_s, every_s=EVERY_S)[0]
 
-    def restarted_at(self) -> datetime | None:
-        """Return when the sink was started, if that was after the baseline: its counters began at 0 again."""
+    def _closed(self, source: str, chains: Chains, events: EventsSeen | None) -> RunSums:
+        created = self.sent.created
+        if events is None:
+            return RunSums(sums=unread_sums(source, created), notes=("the events in Kafka could not be read",))
+        if any(one.positions for chain in chains for one in chain):
+            return run_sums(created, self._events_of(chains, events), chains, source=source)
+        if all(len(chain) == 1 for chain in chains):
+            return RunSums(sums=unread_sums(source, created), notes=("it was not read before the run",))
+        restarted_at = self._restarted_at()
+        if restarted_at is not None:
+            note = f"the sink, which shows no positions, was restarted at {moment(restarted_at)}"
+            return RunSums(sums=unread_sums(source, created), notes=(note,))
+        (before, *_, after) = chains[0]
+        ends = self.sent.baseline.end_offsets or ()
+        return RunSums(
+            sums=sums_without_positions(
+                created, events.every, source=source, before=before, after=after, end_offsets=ends
+            )
+        )
+
+    def _can_close(self, found: RunSums) -> bool:
+        """Whether waiting may help: what was not read before, or lies behind a restart, never comes."""
+        return not found.notes or any(one.outcome == "failed" for one in found.sums)
+
+    def _restarted_at(self) -> datetime | None:
+        """Return when the sink was started, if that was after the baseline."""
         try:
             started_at = self.runtime.state(sink_service(self.target)).started_at
         except RunbookError:
             return None
         return started_at if started_at and started_at > self.sent.baseline.at else None
 
-    def _events_up_to(self, after: Snapshot, events: EventsSeen) -> tuple[CrmEvent, ...]:
-        """Return every event below a snapshot's positions; others may have produced since Kafka was read."""
-        ends: dict[tuple[str, int], int] = {}
+    def _events_of(self, chains: Chains, events: EventsSeen) -> tuple[CrmEvent, ...]:
+        """Return every event between the first and the newest positions; Kafka was read for a part of that, maybe."""
+        ends = dict(events.first)
         for event in events.every:
             place = (event.topic, event.partition)
             ends[place] = max(ends.get(place, 0), event.offset + 1)
-        places = ((place.topic, place.partition, place.offset) for place in after.positions)
-        is_known = all(
-            offset <= ends.get((topic, number), self.sent.first_offset(topic, number) or 0)
-            for topic, number, offset in places
-        )
-        return events.every if is_known else events_since(self.target, self.sent, self.timeout_s)
+        known = [one for chain in chains for one in chain if one.positions]
+        below: dict[tuple[str, int], int] = {}
+        is_known = True
+        for position in (position for one in known for position in one.positions):
+            place = (position.topic, position.partition)
+            below[place] = min(position.offset, below.get(place, position.offset))
+            is_known &= events.first.get(place, 0) <= below[place] and position.offset <= ends.get(place, 0)
+        return events.every if is_known else events_since(self.target, self.sent, self.timeout_s, below=below)[0]
 
 
 def _first_scrapes(prometheus: Prometheus, job: str, sent: TrafficRun, events: EventsSeen) -> dict[Key, datetime]:
@@ -149,20 +191,17 @@ def _first_scrapes(prometheus: Prometheus, job: str, sent: TrafficRun, events: E
     return first
 
 
-def _counted(seen: CountsSeen, source: str, closing: _Closing) -> StepOutput[CountsSeen]:
-    restarted_at = closing.restarted_at()
-    if restarted_at:
-        saw = f"the sink was started at {moment(restarted_at)}, after the baseline: its counters began at 0 again"
-        evidence = (Evidence(source=source, saw=saw),)
-        return StepOutput(value=seen, outcome="not_checked", reason=f"not checked: {saw}", evidence=evidence)
+def _counted(seen: CountsSeen, source: str) -> StepOutput[CountsSeen]:
+    outcomes = {total.outcome for total in seen.sums}
     saw = "; ".join(
         f"{total.topic}: {total.ours} ours + {_shown(total.others)} others, counted {_shown(total.delta)}"
         for total in seen.sums
     )
-    outcomes = {total.outcome for total in seen.sums}
-    evidence = (Evidence(source=source, saw=saw),)
+    notes = tuple(Evidence(source=source, saw=note) for note in seen.notes)
+    evidence = (Evidence(source=source, saw=saw), *notes)
     if "not_checked" in outcomes and "failed" not in outcomes:
-        return StepOutput(value=seen, outcome="not_checked", reason=f"not checked: {saw}", evidence=evidence)
+        why = "; ".join(seen.notes) or saw
+        return StepOutput(value=seen, outcome="not_checked", reason=f"not checked: {why}", evidence=evidence)
     return StepOutput(value=seen, outcome="failed" if "failed" in outcomes else "ok", reason=saw, evidence=evidence)
 
 

@@ -5,13 +5,13 @@ all it raises, and the frame notes the hop as not checked.
 Counters and panels have modules of their own.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
 from runbook.commands.task_run import StepOutput
-from runbook.commands.traffic.traffic_run import TrafficRun
-from runbook.commands.verify.ledger import (
+from runbook.conservation.ledger import (
     CLOCK_TOLERANCE,
     Key,
     Received,
@@ -20,6 +20,9 @@ from runbook.commands.verify.ledger import (
     produced_at,
     received_lines,
 )
+from runbook.conservation.traffic_run import TrafficRun
+from runbook.errors import RunbookError
+from runbook.invocation import inv
 from runbook.model import Evidence
 from runbook.names import ALERT
 from runbook.settings import Target
@@ -41,6 +44,8 @@ class EventsSeen:
 
     every: tuple[CrmEvent, ...]
     own: dict[Key, CrmEvent]
+    first: dict[tuple[str, int], int] = field(default_factory=dict)
+    """The offset from which each partition was read."""
 
     def since(self, at: datetime) -> tuple[CrmEvent, ...]:
         """Return the events of others since a time, by the broker's clock, and all of the run."""
@@ -62,12 +67,16 @@ class AlertSeen:
 
 
 def kafka_events(target: Target, sent: TrafficRun, timeout_s: float) -> StepOutput[EventsSeen]:
-    """Find the event of every entity; some may still be in ApexFlow's outbox."""
+    """Find the event of every entity; some may still be in ApexFlow's outbox.
+
+    Raises RunbookError for a run that was made on another cluster: nothing of it can be there.
+    """
+    _refuse_another_cluster(target, sent)
 
     def look() -> tuple[EventsSeen, bool]:
-        every = events_since(target, sent, timeout_s)
+        every, first = events_since(target, sent, timeout_s)
         own = events_of(sent.created, every)
-        return EventsSeen(every=every, own=own), len(own) == len(sent.created)
+        return EventsSeen(every=every, own=own, first=first), len(own) == len(sent.created)
 
     seen, is_complete = watch(look, deadline_s=timeout_s, every_s=EVERY_S)
     saw = (
@@ -77,17 +86,34 @@ def kafka_events(target: Target, sent: TrafficRun, timeout_s: float) -> StepOutp
     return looked(seen, is_complete, saw, source=f"Kafka at {target.kafka.bootstrap}")
 
 
-def events_since(target: Target, sent: TrafficRun, timeout_s: float) -> tuple[CrmEvent, ...]:
-    """Return every event of both topics since the baseline of the run.
+def _refuse_another_cluster(target: Target, sent: TrafficRun) -> None:
+    with Kafka(target.kafka) as kafka:
+        now = kafka.metadata().cluster_id
+    before = sent.baseline.cluster_id
+    if before and now and before != now:
+        raise RunbookError(
+            f"Run {sent.run_id} was made on Kafka cluster {before}, and this is cluster {now}",
+            where=f"Kafka at {target.kafka.bootstrap}",
+            fix=f"{inv('traffic')}, then {inv('verify')}",
+        )
 
-    Raises RunbookError where Kafka no longer holds the first of them: they are not lost, but can no longer be shown.
+
+def events_since(
+    target: Target, sent: TrafficRun, timeout_s: float, *, below: Mapping[tuple[str, int], int] | None = None
+) -> tuple[tuple[CrmEvent, ...], dict[tuple[str, int], int]]:
+    """Return every event of both topics since the baseline of the run, and the offsets from which they were read.
+
+    Those are lower where `below` says so. Raises RunbookError where Kafka no longer holds the first of them: they are
+    not lost, but can no longer be shown.
     """
     topics = (target.kafka.lead_topic, target.kafka.job_topic)
     with Kafka(target.kafka) as kafka:
         starts, ends = kafka.start_offsets(topics), kafka.end_offsets(topics)
         known = {place: sent.first_offset(*place) for place in ends}
         first = {place: starts[place] if offset is None else offset for place, offset in known.items()}
-        return kafka.events({place: (first[place], end) for place, end in ends.items()}, deadline_s=timeout_s)
+        first |= {place: min(first[place], offset) for place, offset in (below or {}).items() if place in first}
+        between = {place: (first[place], end) for place, end in ends.items()}
+        return kafka.events(between, deadline_s=timeout_s), first
 
 
 def sink_lines(
@@ -103,7 +129,8 @@ def sink_lines(
         if events is None:
             return own, len(own) >= len(sent.created)
         sights = log_sights(events.every, own)
-        return own, all(sights[key].outcome == "ok" for key in events.own)
+        is_complete = all(sights[key].outcome == "ok" for key in events.own)
+        return own, is_complete and len(events.own) == len(sent.created)
 
     lines, is_complete = watch(look, deadline_s=timeout_s, every_s=EVERY_S)
     saw = f"{len(lines)} lines for {len(sent.created)} events" + (f", first: {lines[0].text}" if lines else "")

@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from runbook.commands.task_run import StepOutput
-from runbook.commands.traffic.traffic_run import TrafficRun
 from runbook.commands.verify.counters import CountsSeen
 from runbook.commands.verify.events import EVERY_S, EventsSeen, looked
-from runbook.commands.verify.ledger import CLOCK_TOLERANCE, first_point, produced_at
+from runbook.conservation.ledger import CLOCK_TOLERANCE, first_point, produced_at
+from runbook.conservation.traffic_run import TrafficRun
 from runbook.errors import RunbookError
 from runbook.files.compare import Datasource, datasource_among
 from runbook.files.desired import wanted_panels

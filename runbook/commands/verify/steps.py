@@ -9,10 +9,12 @@ from dataclasses import dataclass, replace
 from runbook.commands.apply.steps import warn_of_unfinished
 from runbook.commands.run_context import RunContext
 from runbook.commands.task_run import StepOutput, TaskRun
-from runbook.commands.traffic.traffic_run import TrafficRun, traffic_run
 from runbook.commands.verify.counters import CountsSeen, prometheus_counts, sink_counts
 from runbook.commands.verify.events import AlertSeen, EventsSeen, alert_rule, kafka_events, log_since, sink_lines
-from runbook.commands.verify.ledger import (
+from runbook.commands.verify.options import VerifyOptions
+from runbook.commands.verify.panels import BY_TOPIC, TOP_TENANTS, PanelsSeen, panels_seen
+from runbook.commands.verify.result import VerifyResult
+from runbook.conservation.ledger import (
     Key,
     Received,
     api_sight,
@@ -22,9 +24,7 @@ from runbook.commands.verify.ledger import (
     panel_sight,
     unread_sums,
 )
-from runbook.commands.verify.options import VerifyOptions
-from runbook.commands.verify.panels import BY_TOPIC, TOP_TENANTS, PanelsSeen, panels_seen
-from runbook.commands.verify.result import VerifyResult
+from runbook.conservation.traffic_run import TrafficRun, traffic_run
 from runbook.errors import ExitCode, RunbookError
 from runbook.invocation import inv
 from runbook.model import Created, Criterion, Evidence, HopSight, Ledger, LedgerRow, Sight
@@ -62,8 +62,8 @@ def verify(context: RunContext, options: VerifyOptions) -> VerifyResult:
     task_run = TaskRun("verify", context)
     try:
         sent = task_run.step("traffic run", 5, lambda: _sent(context, options.run_id))
-        for damaged in sent.passed_over:
-            context.screen.says(str(damaged))
+        for note in sent.notes:
+            context.screen.says(note)
     except RunbookError as error:
         return task_run.failure(VerifyResult, error)
     events = task_run.look("Kafka", 5, lambda: kafka_events(target, sent, timeout_s))

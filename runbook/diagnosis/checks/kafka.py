@@ -1,5 +1,7 @@
 """Hop kafka: the broker that keeps the events."""
 
+from runbook.diagnosis import boundaries
+from runbook.diagnosis.boundary_checks import boundary_check
 from runbook.diagnosis.check import Check, Finding, Ok
 from runbook.diagnosis.fact_cache import Fact
 from runbook.diagnosis.facts import Facts, saw
@@ -42,5 +44,14 @@ CHECKS = (
         needs=("DOCKER_DOWN",),
         unless=("kafka.PORT_UNPUBLISHED",),
         run=_answers,
+    ),
+    boundary_check(
+        "LOSS_API_KAFKA",
+        "kafka",
+        boundaries.api_kafka,
+        between="the API and Kafka",
+        sign="a lead or job that a run created has no event, or more than one",
+        log_of=lambda facts: facts.target.apexflow.as_service,
+        needs=("Q_DOWN",),
     ),
 )

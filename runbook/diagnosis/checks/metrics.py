@@ -1,5 +1,7 @@
 """Hop metrics: the sink's page that Prometheus scrapes."""
 
+from runbook.diagnosis import boundaries
+from runbook.diagnosis.boundary_checks import boundary_check
 from runbook.diagnosis.check import Check, Finding, Ok, broken
 from runbook.diagnosis.facts import Facts, saw
 from runbook.errors import RunbookError
@@ -25,5 +27,14 @@ CHECKS = (
         needs=("sink.CTR_EXITED",),
         unless=("sink.WRONG_NETWORK", "sink.PORT_UNPUBLISHED"),
         run=_answers,
+    ),
+    boundary_check(
+        "LOSS_KAFKA_SINK",
+        "metrics",
+        boundaries.kafka_sink,
+        between="Kafka and the sink",
+        sign="between two positions of the sink, Kafka holds other messages than were counted and rejected",
+        log_of=lambda facts: facts.target.sink.as_service,
+        needs=("Q_ZOMBIE", "S_METRICS_DOWN"),
     ),
 )

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
+from runbook.diagnosis import boundaries
+from runbook.diagnosis.boundary_checks import boundary_check
 from runbook.diagnosis.check import Check, Finding, NotChecked, Ok, broken
 from runbook.diagnosis.fact_cache import Fact
 from runbook.diagnosis.facts import Facts, saw
@@ -55,6 +57,10 @@ def shown_after(facts: Facts) -> timedelta:
 
 def _events_come(facts: Facts) -> Finding:
     topics, seen = facts.topics(), _newest_seen(facts)
+    absent = sorted(set(topics.newest) - {topic for topic, _ in topics.end_offsets})
+    if absent:
+        fix = f"{inv('traffic')}: the first lead and job create them, where topics are created by use"
+        return NotChecked(f"There is no topic {' and no topic '.join(absent)}", where=seen.source, fix=fix)
     if _within(facts, _WINDOW, topics.newest.values()):
         return Ok((seen,))
     if unread(facts):
@@ -109,6 +115,15 @@ def _within(facts: Facts, age: timedelta, times: Iterable[datetime | None]) -> b
 
 
 CHECKS = (
+    boundary_check(
+        "LOSS_PROMETHEUS_GRAFANA",
+        "panels",
+        boundaries.prometheus_grafana,
+        between="Prometheus and Grafana",
+        sign="panel 20's query returns other points through Grafana than from Prometheus itself",
+        log_of=lambda facts: facts.target.grafana.as_service,
+        needs=("P_DOWN", "F_NOT_PROVISIONED", "F_DS_URL"),
+    ),
     Check(
         code="V_BORN",
         hop="panels",
@@ -117,6 +132,7 @@ CHECKS = (
         sign="events were read, the rate is 0, and all raw samples are equal and above 0",
         fix="{inv:traffic}: the panels show the next events",
         needs=("Q_DOWN", "P_TARGET"),
+        unless=("LOSS_KAFKA_SINK", "LOSS_SINK_PROMETHEUS"),
         run=_panels_move,
     ),
     Check(
@@ -126,7 +142,8 @@ CHECKS = (
         diagnosis="No event came in the last five minutes: the panels are empty, nothing is wrong",
         sign="no event is newer than five minutes, and every event is read",
         fix="",
-        needs=("Q_DOWN", "sink.CTR_EXITED"),
+        needs=("Q_DOWN", "sink.CTR_EXITED", "LOSS_API_KAFKA"),
+        unless=("LOSS_KAFKA_SINK",),
         run=_events_come,
     ),
 )

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from runbook.diagnosis import boundaries
+from runbook.diagnosis.boundary_checks import boundary_check
 from runbook.diagnosis.check import Check, Finding, NotChecked, Ok, broken
 from runbook.diagnosis.checks.rules import file_problem, rewriting
 from runbook.diagnosis.facts import Facts, saw
@@ -115,5 +117,14 @@ CHECKS = (
         fix="correct the target of the job {job} in prometheus.yml, then curl -X POST {url}/-/reload",
         needs=("P_NO_JOB", "S_METRICS_DOWN", "prometheus.WRONG_NETWORK"),
         run=_scrapes,
+    ),
+    boundary_check(
+        "LOSS_SINK_PROMETHEUS",
+        "prometheus",
+        boundaries.sink_prometheus,
+        between="the sink and Prometheus",
+        sign="the newest scrape differs from the sink's page at the same position, or is held twice",
+        log_of=_prometheus,
+        needs=("P_TARGET", "Q_DOWN"),
     ),
 )

@@ -52,6 +52,7 @@ class Kafka:
         return ClusterFacts(
             brokers=tuple(f"{broker.host}:{broker.port}" for broker in found.brokers.values()),
             topics={name: tuple(sorted(topic.partitions)) for name, topic in found.topics.items() if not topic.error},
+            cluster_id=found.cluster_id or "",
         )
 
     def end_offsets(self, topics: Iterable[str]) -> dict[Position, int]:

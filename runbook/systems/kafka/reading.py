@@ -3,13 +3,13 @@
 from collections import deque
 from collections.abc import Mapping
 from datetime import MAXYEAR, MINYEAR, datetime
-from typing import Any, Final
+from typing import Final
 
-import msgspec
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaError, Message
 
 from runbook.errors import FOREIGN
 from runbook.platforms import utc
+from runbook.systems.kafka.content import content_of
 from runbook.systems.kafka.records import CrmEvent, Position
 
 _BATCH: Final = 500
@@ -51,15 +51,15 @@ def position_of(message: Message) -> Position:
 
 def _event(message: Message) -> CrmEvent:
     topic, partition = position_of(message)
-    raw = message.value() or b""
+    raw = message.value()
     return CrmEvent(
         topic=topic,
         partition=partition,
         offset=message.offset() or 0,
         key=(message.key() or b"").decode("utf-8", errors="replace"),
         at=moment(*message.timestamp()),
-        value=json_object(raw),
-        raw=raw,
+        content=content_of(raw),
+        raw=raw or b"",
     )
 
 
@@ -70,11 +70,3 @@ def moment(kind: int, epoch_ms: int) -> datetime | None:
     except FOREIGN:
         return None
     return None if kind == TIMESTAMP_NOT_AVAILABLE or at.year in {MINYEAR, MAXYEAR} else at
-
-
-def json_object(raw: bytes) -> dict[str, Any] | None:
-    """Return the value of a message; None when it is no JSON object that can be read."""
-    try:
-        return msgspec.json.decode(raw, type=dict[str, Any])
-    except FOREIGN:
-        return None

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+
+from runbook.systems.kafka.content import Content
 
 Position = tuple[str, int]
 """Topic and partition."""
@@ -11,10 +12,14 @@ Position = tuple[str, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterFacts:
-    """The brokers at the addresses that they advertise, and every topic with its partitions."""
+    """The brokers at the addresses that they advertise, and every topic with its partitions.
+
+    `cluster_id` is what the cluster calls itself; empty where it does not say.
+    """
 
     brokers: tuple[str, ...]
     topics: Mapping[str, tuple[int, ...]]
+    cluster_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,12 +35,12 @@ class GroupFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CrmEvent:
-    """One event. `value` is None when `raw` is not a JSON object; `at` is the message's own timestamp."""
+    """One message of a topic; `content` says whether it is an event, `at` is the message's own timestamp."""
 
     topic: str
     partition: int
     offset: int
     key: str
     at: datetime | None
-    value: dict[str, Any] | None
+    content: Content
     raw: bytes

@@ -96,13 +96,17 @@ class Prometheus:
 
         Prometheus 3 leaves out a sample exactly at the window's beginning, 2 includes it.
         """
-        answer = self._query(f"{selector}[{max(1, round(window_s * 1000))}ms]", at)
-        matrix = answer.read_part(data_of(answer, Result).result, list[MatrixItem])
-        with answer.reading():
-            return tuple(
-                Series(labels=item.metric, samples=tuple((point.at, point.value) for point in item.values))
-                for item in matrix
-            )
+        return _series(self._query(f"{selector}[{max(1, round(window_s * 1000))}ms]", at))
+
+    def range(self, expr: str, *, start: datetime, end: datetime, step_s: float) -> tuple[Series, ...]:
+        """Evaluate an expression at every step from start to end, as a panel does."""
+        params = {
+            "query": expr,
+            "start": f"{start.timestamp():.3f}",
+            "end": f"{end.timestamp():.3f}",
+            "step": f"{step_s:g}",
+        }
+        return _series(self._http.get("/api/v1/query_range", params))
 
     def reload(self) -> ReloadAnswer:
         """Ask it to read its files again; 403 and 500 are answers here, not errors."""
@@ -146,3 +150,12 @@ class Prometheus:
     def _query(self, expr: str, at: datetime | None) -> Answer:
         params = {"query": expr} if at is None else {"query": expr, "time": f"{at.timestamp():.3f}"}
         return self._http.get("/api/v1/query", params)
+
+
+def _series(answer: Answer) -> tuple[Series, ...]:
+    matrix = answer.read_part(data_of(answer, Result).result, list[MatrixItem])
+    with answer.reading():
+        return tuple(
+            Series(labels=item.metric, samples=tuple((point.at, point.value) for point in item.values))
+            for item in matrix
+        )

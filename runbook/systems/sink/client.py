@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 _INGESTED: Final = "crm_events_ingested_total"
 _REJECTED: Final = "crm_events_rejected_total"
 _NEXT_OFFSET: Final = "crm_events_next_offset"
+_STARTED: Final = "process_start_time_seconds"
+_BUILD: Final = "crm_events_sink_build_info"
+_ASSIGNMENTS: Final = "crm_events_assignments_total"
+_NAMES: Final = (_INGESTED, _REJECTED, _NEXT_OFFSET, _STARTED, _BUILD, _ASSIGNMENTS)
 _MOST_SERIES: Final = 200_000
 _MOST_IN_LINE: Final = 65_536
 _LABELS: Final = 2  # of each of the sink's series
@@ -30,7 +34,9 @@ class SinkPage:
 
     `counters` is by (tenant_id, topic), `rejected` by (topic, reason), `next_offsets` by (topic, partition): the
     position that belongs to these counters. Older sinks tell neither rejected events nor positions. `has_counter` is
-    False when no series of the ingested counter is there. `at` is when the page had arrived.
+    False when no series of the ingested counter is there. `at` is when the page had arrived. `started_s` is when the
+    process began (Unix time; None: not told), `journal` its kind: with "sqlite" the totals outlive the process.
+    `assignments` is how often its partitions were set (None: not told).
     """
 
     counters: Mapping[tuple[str, str], float]
@@ -39,6 +45,9 @@ class SinkPage:
     has_counter: bool
     at: datetime
     size_bytes: int
+    started_s: float | None = None
+    journal: str = ""
+    assignments: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +108,9 @@ class Sink:
                 has_counter=bool(samples[_INGESTED]),
                 at=answer.answered_at,
                 size_bytes=len(answer.body),
+                started_s=next((one.value for one in samples[_STARTED]), None),
+                journal=next((one.labels.get("journal", "") for one in samples[_BUILD]), ""),
+                assignments=next((one.value for one in samples[_ASSIGNMENTS]), None),
             )
         except KeyError as error:
             raise answer.error(f"A series of the sink has no label {error}") from None
@@ -131,10 +143,10 @@ def _is_too_large(page: bytes) -> bool:
 
 
 def _samples(page: str) -> "dict[str, list[Sample]]":
-    """Return the samples of the sink's three metrics by name; ValueError when the page is no exposition."""
+    """Return the samples of the metrics that are read, by name; ValueError when the page is no exposition."""
     from prometheus_client.parser import text_string_to_metric_families
 
-    found: dict[str, list[Sample]] = {_INGESTED: [], _REJECTED: [], _NEXT_OFFSET: []}
+    found: dict[str, list[Sample]] = {name: [] for name in _NAMES}
     for family in text_string_to_metric_families(page):
         for sample in family.samples:
             if sample.name in found:

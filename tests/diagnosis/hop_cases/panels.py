@@ -1,10 +1,13 @@
 """The cases of hop panels: what breaks each check, and what keeps it from being looked at."""
 
+from runbook.conservation.boundary import Boundary
+from runbook.diagnosis import boundaries
 from runbook.diagnosis.checks import panels
 from runbook.diagnosis.facts import Facts
 from tests.diagnosis.cases import Case
 from tests.diagnosis.recorded import (
     LEADS,
+    crossed,
     given,
     series,
     topics,
@@ -23,5 +26,13 @@ CASES = (
         hop="panels",
         code="A_IDLE",
         unseen=(given(Facts.topics, topics(600.0, unread=4)) | given(panels.unread, 4) | given(panels.rates, {})),
+    ),
+    Case(
+        hop="panels",
+        code="LOSS_PROMETHEUS_GRAFANA",
+        broken=given(boundaries.prometheus_grafana, crossed("Prometheus to Grafana", left=12)),
+        unseen=given(boundaries.prometheus_grafana, Boundary(name="Prometheus to Grafana", why="cannot be read")),
+        says="17 in, 12 out",
+        fix="docker logs --tail 100 aether-grafana: its lines since",
     ),
 )

@@ -1,11 +1,14 @@
 """The cases of hop prometheus: what breaks each check, and what keeps it from being looked at."""
 
+from runbook.conservation.boundary import Boundary
+from runbook.diagnosis import boundaries
 from runbook.diagnosis.facts import Facts
 from tests.diagnosis.cases import LOOKUP, NO_STATE, Case, port_case
 from tests.diagnosis.recorded import (
     PROMETHEUS,
     answered,
     config,
+    crossed,
     given,
     refused,
     scrape,
@@ -47,5 +50,13 @@ CASES = (
         broken=given(Facts.targets, (scrape("down", error="no such host"),)),
         unseen=given(Facts.targets, (scrape("unknown"),)),
         says="no such host",
+    ),
+    Case(
+        hop="prometheus",
+        code="LOSS_SINK_PROMETHEUS",
+        broken=given(boundaries.sink_prometheus, crossed("sink to Prometheus", left=12)),
+        unseen=given(boundaries.sink_prometheus, Boundary(name="sink to Prometheus", why="cannot be read")),
+        says="17 in, 12 out",
+        fix="docker logs --tail 100 aether-prom: its lines since",
     ),
 )

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from runbook.commands.traffic.counter_snapshot import Position, Snapshot
+from runbook.conservation.arithmetic import passed, segments
+from runbook.conservation.snapshot import Position, Snapshot
 from runbook.model import Created, EntityKind, HopSight, LedgerSum
 from runbook.systems.grafana.client import Frame
 from runbook.systems.kafka.records import CrmEvent
@@ -19,6 +20,19 @@ _NO_TIME = datetime.min.replace(tzinfo=UTC) + CLOCK_TOLERANCE
 
 Key = tuple[str, int]
 """Topic and id: what names one entity and its event."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSums:
+    """The sums of one counter, and what keeps some of them from being closed."""
+
+    sums: tuple[LedgerSum, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether every sum was read and closes."""
+        return all(one.outcome == "ok" for one in self.sums)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,12 +109,67 @@ def _log_sight(event: CrmEvent, free: deque[Received]) -> HopSight:
 
 
 def _told(event: CrmEvent) -> tuple[str, str]:
-    """Return type and tenant of an event as the sink's line tells them."""
-    value = event.value or {}
-    return str(value.get("event_type")), str(value.get("tenant_id"))
+    return event.content.event_type, event.content.tenant_id
 
 
-def sums(
+def run_sums(
+    created: Sequence[Created], events: Iterable[CrmEvent], chains: Sequence[Sequence[Snapshot]], *, source: str
+) -> RunSums:
+    """Return one sum per series of this run: ours + others in Kafka, against what the counters grew by.
+
+    Each chain holds the snapshots of one instance, from before the run to now. Where a chain breaks (the counters began
+    at 0, partitions moved), what was passed between its two ends is neither counted nor lost: a series of which one of
+    ours lies there is not checked. One of ours that was not passed at all is missing in the delta.
+    """
+    cut = [segments(chain, is_alone=len(chains) == 1) for chain in chains]
+    found = [segment for segments_, _ in cut for segment in segments_]
+    ranges = [passed(segment) for segment in found]
+    latest = _latest(chains)
+    keys = {(entity.topic, entity.id) for entity in created}
+    ours: Counter[tuple[str, str]] = Counter()
+    others: Counter[tuple[str, str]] = Counter()
+    unseen: set[tuple[str, str]] = set()
+    for event in events:
+        place, series = (event.topic, event.partition), (event.topic, event.content.tenant_id)
+        is_ours = _key(event) in keys
+        if any(start <= event.offset < end for start, end in (one.get(place, (0, 0)) for one in ranges)):
+            (ours if is_ours else others)[series] += 1
+        elif is_ours and event.offset >= latest.get(place, event.offset + 1):
+            ours[series] += 1
+        elif is_ours:
+            unseen.add(series)
+    deltas = {
+        series: round(sum(one.after.count(*series) - one.before.count(*series) for one in found))
+        for series in series_of(created)
+    }
+    return RunSums(
+        sums=tuple(
+            LedgerSum(
+                source=source,
+                topic=topic,
+                tenant_id=tenant,
+                ours=ours[topic, tenant],
+                others=None if (topic, tenant) in unseen or not found else others[topic, tenant],
+                delta=delta if found else None,
+            )
+            for (topic, tenant), delta in deltas.items()
+        ),
+        notes=tuple(note for _, notes in cut for note in notes),
+    )
+
+
+def _latest(chains: Iterable[Sequence[Snapshot]]) -> dict[tuple[str, int], int]:
+    """Return, by topic and partition, the newest position of any instance."""
+    latest: dict[tuple[str, int], int] = {}
+    for chain in chains:
+        last = next((one for one in reversed(chain) if one.positions), None)
+        for place in last.positions if last else ():
+            key = (place.topic, place.partition)
+            latest[key] = max(place.offset, latest.get(key, 0))
+    return latest
+
+
+def sums_without_positions(
     created: Sequence[Created],
     events: Iterable[CrmEvent],
     *,
@@ -109,24 +178,16 @@ def sums(
     after: Snapshot,
     end_offsets: Sequence[Position],
 ) -> tuple[LedgerSum, ...]:
-    """Return one sum per series of this run: ours + others in Kafka, against the delta of the counter.
+    """Return the weaker sums of a sink that reports no positions, such as the one in the field today.
 
-    `end_offsets` are those before the run: a partition for which `before` holds no position is counted from there, one
-    for which `after` holds none, to its last event. Then the counter can have counted more than is known here (events
-    that lay between the two readings), and a delta above the sum tells nothing: `others` is None.
+    Everything from the end offsets before the run on is expected to be counted. The counter can have counted more than
+    is known here (events that lay between the two readings), so a delta above the sum tells nothing: `others` is None.
     """
-    ours: Counter[tuple[str, str]] = Counter()
-    others: Counter[tuple[str, str]] = Counter()
-    vague: set[tuple[str, str]] = set()
     keys = {(entity.topic, entity.id) for entity in created}
     starts = {(place.topic, place.partition): place.offset for place in end_offsets}
-    for event in events:
-        place, series = (event.topic, event.partition), (event.topic, _told(event)[1])
-        start, end = before.position(*place), after.position(*place)
-        if start is None or end is None:
-            vague.add(series)
-        if event.offset >= (starts.get(place, 0) if start is None else start) and (end is None or event.offset < end):
-            (ours if _key(event) in keys else others)[series] += 1
+    counted = [one for one in events if one.offset >= starts.get((one.topic, one.partition), 0)]
+    ours = Counter((one.topic, one.content.tenant_id) for one in counted if _key(one) in keys)
+    others = Counter((one.topic, one.content.tenant_id) for one in counted if _key(one) not in keys)
     deltas = {series: round(after.count(*series) - before.count(*series)) for series in series_of(created)}
     return tuple(
         LedgerSum(
@@ -134,11 +195,10 @@ def sums(
             topic=topic,
             tenant_id=tenant,
             ours=ours[topic, tenant],
-            others=None if (topic, tenant) in vague and delta > known else others[topic, tenant],
+            others=None if delta > ours[topic, tenant] + others[topic, tenant] else others[topic, tenant],
             delta=delta,
         )
         for (topic, tenant), delta in deltas.items()
-        for known in (ours[topic, tenant] + others[topic, tenant],)
     )
 
 
@@ -156,17 +216,11 @@ def series_of(created: Iterable[Created]) -> tuple[tuple[str, str], ...]:
     return tuple(sorted({(entity.topic, entity.tenant_id) for entity in created}))
 
 
-def covers(snapshot: Snapshot, events: Iterable[CrmEvent]) -> bool:
-    """Say whether a snapshot was taken after all these events were counted; one without any position cannot tell."""
-    places = ((event.offset, snapshot.position(event.topic, event.partition)) for event in events)
-    return not snapshot.positions or all(place is not None and place > offset for offset, place in places)
-
-
 def counter_sight(hop: str, event: CrmEvent | None, closed: Sequence[LedgerSum], *, at: datetime | None) -> HopSight:
     """Return whether the counter of the event's series accounts for it: its sum closes, or it does not."""
     if event is None:
         return HopSight(hop=hop, outcome="not_checked", saw="its event was not found in Kafka")
-    tenant = str((event.value or {}).get("tenant_id"))
+    tenant = event.content.tenant_id
     total = next((one for one in closed if (one.topic, one.tenant_id) == (event.topic, tenant)), None)
     if total is None or total.outcome == "not_checked":
         return HopSight(hop=hop, outcome="not_checked", saw="the counter or its baseline could not be read")
@@ -183,8 +237,10 @@ def panel_sight(event: CrmEvent | None, frames: Sequence[Frame] | None, sampled:
         return HopSight(hop="panel", outcome="not_checked", saw="the panel's query or the event could not be read")
     point = first_point(frames, event.topic, since=sampled.at or produced_at(event) - CLOCK_TOLERANCE)
     if point:
-        at, value = point
-        return HopSight(hop="panel", outcome="ok", saw=f"{event.topic} {value:.4g}/s", at=at)
+        at, value = point  # by Grafana's clock, which may be behind the broker's
+        return HopSight(
+            hop="panel", outcome="ok", saw=f"{event.topic} {value:.4g}/s", at=max(at, event.at) if event.at else at
+        )
     blind = "ingested, panel blind (series born above zero)" if sampled.outcome == "ok" else "no point above zero"
     return HopSight(hop="panel", outcome="failed", saw=f"{event.topic}: {blind}")
 
@@ -207,10 +263,8 @@ def produced_at(event: CrmEvent) -> datetime:
 
 
 def _key(event: CrmEvent) -> Key:
-    identity = (event.value or {}).get("id")
-    return event.topic, identity if isinstance(identity, int) else -1
+    return event.topic, -1 if event.content.entity_id is None else event.content.entity_id
 
 
 def _names_its_tenant(event: CrmEvent, entity: Created) -> bool:
-    value = event.value or {}
-    return value.get("tenant_id") == entity.tenant_id and value.get("event_type") == _EVENT_TYPES[entity.kind]
+    return _told(event) == (_EVENT_TYPES[entity.kind], entity.tenant_id)

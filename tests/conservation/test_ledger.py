@@ -10,21 +10,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runbook.commands.traffic.counter_snapshot import Count, Position, Snapshot
-from runbook.commands.verify.ledger import (
+from runbook.conservation.ledger import (
     Received,
     counter_sight,
-    covers,
     events_of,
     kafka_sight,
     log_sights,
     panel_sight,
     received_lines,
-    sums,
+    run_sums,
+    sums_without_positions,
     unread_sums,
 )
+from runbook.conservation.snapshot import Count, Position, Snapshot
 from runbook.model import Created, HopSight, LedgerSum
 from runbook.systems.grafana.client import Frame
+from runbook.systems.kafka.content import Content
 from runbook.systems.kafka.records import CrmEvent
 from runbook.systems.runtime import LogLine
 
@@ -36,8 +37,8 @@ Sums = Callable[..., tuple[LedgerSum, ...]]
 def event(number: int, *, topic: str = LEADS, tenant: str = "acme", offset: int = 0, partition: int = 0) -> CrmEvent:
     kind = "lead.created" if topic == LEADS else "job.created"
     at = AT + timedelta(milliseconds=offset)
-    value = {"id": number, "tenant_id": tenant, "event_type": kind}
-    return CrmEvent(topic=topic, partition=partition, offset=offset, key="", at=at, value=value, raw=b"")
+    content = Content(entity_id=number, tenant_id=tenant, event_type=kind)
+    return CrmEvent(topic=topic, partition=partition, offset=offset, key="", at=at, content=content, raw=b"")
 
 
 def created(number: int, *, topic: str = LEADS, tenant: str = "acme") -> Created:
@@ -62,6 +63,12 @@ def snapshot(counts: Counter[tuple[str, str]], positions: dict[tuple[str, int], 
     )
 
 
+def sums(
+    ours: tuple[Created, ...], events: tuple[CrmEvent, ...], *, source: str, before: Snapshot, after: Snapshot
+) -> tuple[LedgerSum, ...]:
+    return run_sums(ours, events, [[before, after]], source=source).sums
+
+
 @dataclass(frozen=True)
 class Situation:
     """What lies in Kafka, which of it is ours, and what an honest sink shows before and after."""
@@ -72,9 +79,7 @@ class Situation:
     after: Snapshot
 
     def closed_by(self, decide: Sums, *, after: Snapshot | None = None) -> tuple[LedgerSum, ...]:
-        return decide(
-            self.ours, self.events, source="sink", before=self.before, after=after or self.after, end_offsets=()
-        )
+        return decide(self.ours, self.events, source="sink", before=self.before, after=after or self.after)
 
 
 @st.composite
@@ -99,7 +104,7 @@ def situations(draw: st.DrawFn) -> Situation:
 
 def counted(events: list[CrmEvent], below: dict[tuple[str, int], int]) -> Counter[tuple[str, str]]:
     passed = (one for one in events if one.offset < below[one.topic, one.partition])
-    return Counter((one.topic, str((one.value or {})["tenant_id"])) for one in passed)
+    return Counter((one.topic, one.content.tenant_id) for one in passed)
 
 
 def tampered(shown: Snapshot, total: LedgerSum, by: int) -> Snapshot:
@@ -143,7 +148,8 @@ def takes_a_rate_for_proof(*facts: Any, **more: Any) -> tuple[LedgerSum, ...]:  
 
 
 def counts_from_the_beginning(*facts: Any, before: Snapshot, **more: Any) -> tuple[LedgerSum, ...]:  # noqa: ANN401
-    return sums(*facts, before=replace(before, positions=()), **more)
+    first = tuple(replace(place, offset=0) for place in before.positions)
+    return sums(*facts, before=replace(before, positions=first), **more)
 
 
 BUSY = Situation(
@@ -181,7 +187,9 @@ def test_a_sink_without_positions_is_never_accused_of_too_much() -> None:
     events = [event(4, offset=4), event(6, offset=5)]
 
     outcomes = [
-        sums([created(4), created(6)], events, source="sink", before=old[0], after=after, end_offsets=ends)[0].outcome
+        sums_without_positions(
+            [created(4), created(6)], events, source="sink", before=old[0], after=after, end_offsets=ends
+        )[0].outcome
         for after in old[1:]
     ]
 
@@ -197,18 +205,50 @@ def test_what_was_not_read_is_not_checked() -> None:
     ]
 
 
+BEFORE = snapshot(Counter({(LEADS, "acme"): 3}), {(LEADS, 0): 3})
+
+
 @pytest.mark.parametrize(
-    ("positions", "expected"),
+    ("chain", "expected"),
     [
-        ({(LEADS, 0): 5}, True),
-        ({(LEADS, 0): 4}, False),
-        ({(LEADS, 1): 9}, False),
-        ({}, True),
+        ([BEFORE, snapshot(Counter({(LEADS, "acme"): 7}), {(LEADS, 0): 7})], "ok"),
+        ([BEFORE, snapshot(Counter({(LEADS, "acme"): 6}), {(LEADS, 0): 6})], "failed"),
+        ([BEFORE, snapshot(Counter(), {})], "not_checked"),
+        ([BEFORE, snapshot(Counter({(LEADS, "acme"): 7}), {(LEADS, 0): 7, (LEADS, 1): 0})], "not_checked"),
+        ([BEFORE, snapshot(Counter({(LEADS, "acme"): 2}), {(LEADS, 0): 7})], "not_checked"),
+        (
+            [
+                BEFORE,
+                snapshot(Counter({(LEADS, "acme"): 7}), {(LEADS, 0): 7}),
+                snapshot(Counter({(LEADS, "acme"): 0}), {(LEADS, 0): 7}),
+                snapshot(Counter({(LEADS, "acme"): 1}), {(LEADS, 0): 8}),
+            ],
+            "ok",
+        ),
     ],
-    ids=["passed", "not yet", "that partition is nobody's", "without any position"],
+    ids=["passed", "not passed yet", "hidden", "partitions moved", "began at 0", "began at 0 behind ours"],
 )
-def test_a_snapshot_covers_an_event(positions: dict[tuple[str, int], int], expected: bool) -> None:
-    assert covers(snapshot(Counter(), positions), [event(1, offset=4)]) is expected
+def test_what_was_passed_within_a_segment_is_proven_and_no_more(chain: list[Snapshot], expected: str) -> None:
+    (total,) = run_sums(BUSY.ours, BUSY.events, [chain], source="sink").sums
+
+    assert total.outcome == expected
+
+
+def test_two_sinks_add_up() -> None:
+    """Each has partitions of its own; what one of them counted is no loss of the other."""
+    events = [event(1), event(2, partition=1)]
+    chains = [
+        [
+            snapshot(Counter(), {(LEADS, partition): 0}),
+            snapshot(Counter({(LEADS, "acme"): 1}), {(LEADS, partition): 1}),
+        ]
+        for partition in (0, 1)
+    ]
+
+    (total,) = run_sums([created(1), created(2)], events, chains, source="Prometheus").sums
+    assert (total.ours, total.others, total.delta, total.outcome) == (2, 0, 2, "ok")
+    (page,) = run_sums([created(1), created(2)], events, chains[:1], source="sink").sums
+    assert page.outcome == "not_checked"
 
 
 def test_an_event_is_ours_by_topic_id_tenant_and_type() -> None:
@@ -217,9 +257,9 @@ def test_an_event_is_ours_by_topic_id_tenant_and_type() -> None:
         event(8),
         event(7, topic=JOBS),
         event(7, tenant="globex"),
-        replace(ours, value={"id": 7, "tenant_id": "acme", "event_type": "lead.assigned"}),
-        replace(ours, value={"id": "7", "tenant_id": "acme", "event_type": "lead.created"}),
-        replace(ours, value=None),
+        replace(ours, content=Content(entity_id=7, tenant_id="acme", event_type="lead.assigned")),
+        replace(ours, content=Content(tenant_id="acme", event_type="lead.created")),
+        replace(ours, content=Content(rejected="not_json")),
     ]
 
     assert events_of([created(7)], [*others, ours]) == {(LEADS, 7): ours}
@@ -327,6 +367,13 @@ def test_the_panel_shows_an_event_from_its_scrape_on() -> None:
     sight = panel_sight(event(1), [frame((1, 0.4), (3, 0.4), (5, 0.5), (7, 0.6))], sampled("ok"))
 
     assert (sight.outcome, sight.at) == ("ok", AT + timedelta(seconds=5))
+
+
+def test_no_panel_shows_an_event_before_it_was_produced() -> None:
+    """Its points have the times of the query's steps, and clocks differ."""
+    late = event(1, offset=5500)
+
+    assert panel_sight(late, [frame((4, 0.5))], sampled("ok", None)).at == late.at
 
 
 @pytest.mark.parametrize(

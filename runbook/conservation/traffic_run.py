@@ -7,35 +7,42 @@ from pathlib import Path
 
 import msgspec
 
-from runbook.commands.traffic.counter_snapshot import Position, Snapshot
+from runbook.conservation.snapshot import Position, Snapshot
 from runbook.errors import FOREIGN, RunbookError
 from runbook.invocation import inv
 from runbook.model import Created
 from runbook.runs.run_files import damaged
-from runbook.runs.run_history import DamagedRun, holds, newest_run, open_run
+from runbook.runs.run_history import holds, newest_run, open_run
 from runbook.runs.run_log import TRAFFIC, RunEvent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Baseline:
-    """What stood before the first request. None where it could not be read: those sums stay not checked."""
+    """What stood before the first request. None where it could not be read: those sums stay not checked.
+
+    `cluster_id` is Kafka's own; empty where it was not read.
+    """
 
     at: datetime
     page: Snapshot | None
     sampled: Snapshot | None
     end_offsets: tuple[Position, ...] | None
+    cluster_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrafficRun:
-    """One traffic run: what was wanted, what was created, and what stood before; newer runs that are damaged."""
+    """One traffic run: what was wanted, what was created, and what stood before.
+
+    `notes` say which newer runs were passed over to find it.
+    """
 
     run_id: str
     wanted: int
     created: tuple[Created, ...]
     baseline: Baseline
     started_at: datetime
-    passed_over: tuple[DamagedRun, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def ended_at(self) -> datetime:
@@ -60,22 +67,48 @@ class TrafficRun:
 
 
 def traffic_run(state_dir: Path, *, target: str, run_id: str | None) -> TrafficRun:
-    """Return the traffic run `run_id`, or the newest one on the target.
+    """Return the traffic run `run_id`, or the newest one on the target that created something.
 
-    Raises RunbookError when there is none, or when it created nothing: then there is nothing to prove.
+    Raises RunbookError when there is none: then there is nothing to prove.
     """
     if run_id:
         run_log = open_run(state_dir, run_id, target=target)
         return _traffic_run(run_id, run_log.events(), folder=run_log.folder)
-    found = newest_run(state_dir, _is_operators, target=target)
-    if found.run_log is None:
+    newest = newest_run(state_dir, _is_operators, target=target)
+    if newest.run_log is None:
         raise RunbookError(
             f"There is no traffic run on target {target!r} yet",
-            where="; ".join((str(state_dir / "runs"), *map(str, found.passed_over))),
+            where="; ".join((str(state_dir / "runs"), *map(str, newest.passed_over))),
             fix=f"{inv('traffic')}, then {inv('verify')}",
         )
-    newest = _traffic_run(found.run_log.run_id, found.events, folder=found.run_log.folder)
-    return replace(newest, passed_over=found.passed_over)
+    found = newest if _has_created(newest.events) else newest_run(state_dir, _has_created, target=target)
+    if found.run_log is None:
+        raise _created_nothing(newest.run_log.run_id, newest.run_log.folder)
+    run = _traffic_run(found.run_log.run_id, found.events, folder=found.run_log.folder)
+    notes = [str(damaged) for damaged in found.passed_over]
+    if found is not newest:
+        notes.append(f"Run {newest.run_log.run_id} created nothing; the newest that did is run {run.run_id}")
+    return replace(run, notes=tuple(notes))
+
+
+def newest_traffic_run(state_dir: Path, *, target: str) -> TrafficRun | None:
+    """Return the newest traffic run on the target that created something; None where there is none."""
+    found = newest_run(state_dir, _has_created, target=target)
+    if found.run_log is None:
+        return None
+    return _traffic_run(found.run_log.run_id, found.events, folder=found.run_log.folder)
+
+
+def _has_created(events: Sequence[RunEvent]) -> bool:
+    return _is_operators(events) and any(event.kind == "created" for event in events)
+
+
+def _created_nothing(run_id: str, folder: Path) -> RunbookError:
+    return RunbookError(
+        f"Run {run_id} created no lead and no job: there is nothing to prove",
+        where=str(folder),
+        fix=f"{inv('traffic')}, then {inv('verify')}",
+    )
 
 
 def _is_operators(events: Sequence[RunEvent]) -> bool:
@@ -88,11 +121,7 @@ def _traffic_run(run_id: str, events: tuple[RunEvent, ...], *, folder: Path) -> 
         [event for event in events if event.kind == kind] for kind in (TRAFFIC, "created", "baseline")
     )
     if not begun or not created:
-        raise RunbookError(
-            f"Run {run_id} created no lead and no job: there is nothing to prove",
-            where=str(folder),
-            fix=f"{inv('traffic')}, then {inv('verify')}",
-        )
+        raise _created_nothing(run_id, folder)
     nothing = Baseline(at=begun[0].at, page=None, sampled=None, end_offsets=None)
     try:
         return TrafficRun(
