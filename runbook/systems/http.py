@@ -4,7 +4,7 @@ Proxies of the environment are used for other hosts, never for this one. Its net
 settings.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Final, Protocol
@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 from runbook.errors import AnswerError, ProtocolError, RunbookError, UnreachableError, UsageError
 from runbook.systems.failures import causes, failure_reason, http_text, proxy_text, system_text, tls_text
 from runbook.systems.http_answer import EXCERPT_CHARACTERS, Answer, shortened, shown_url
+from runbook.systems.http_meaning import Meaning
 from runbook.systems.redaction import login_texts, redacted, secret_forms
 from runbook.systems.tls import Tls
 
@@ -102,13 +103,16 @@ class HttpClient:
         secrets: tuple[str, ...] = (),
         tls: Tls | None = None,
         address: str = "",
+        places: Mapping[str, str] | None = None,
+        meanings: Sequence[Meaning] = (),
         timeout_s: float = _ANSWER_S,
         max_bytes: int = _MOST_BYTES,
         fix: str,
     ) -> None:
         """Keep the address and who we are there; `auth` is user and password for Basic, unless there is a bearer token.
 
-        `secrets` are further texts that are never quoted, `address` the variable that holds the address.
+        `secrets` are further texts that are never quoted, `address` the variable that holds the address. `meanings` is
+        what this system's answers mean, before what any system's do; `places` is what their fixes are filled in with.
         """
         self._system = system
         self._base_url = base_url.rstrip("/")
@@ -117,6 +121,8 @@ class HttpClient:
         self._fix = fix
         self._tls = tls or Tls()
         self._address = address
+        self._places = {"address": address, **(places or {})} if address else dict(places or {})
+        self._meanings = meanings
         self._headers = dict(headers or {})
         if token:
             self._headers["Authorization"] = f"Bearer {token}"
@@ -173,6 +179,8 @@ class HttpClient:
             answered_at=datetime.now(UTC),
             fix=self._fix,
             secrets=self._secrets,
+            meanings=self._meanings,
+            places=self._places,
         )
 
     def failure(self, error: BaseException, where: str, limit_s: float | None = None) -> RunbookError:
@@ -280,6 +288,7 @@ class _Server(Protocol):
     def login(self) -> tuple[str, str] | None: ...
     def bearer(self) -> str: ...
     def place_of(self, setting: str) -> str: ...
+    def login_places(self) -> str: ...
 
 
 def login_client(system: str, settings: _Server, timeout_s: float) -> HttpClient:
@@ -292,6 +301,7 @@ def login_client(system: str, settings: _Server, timeout_s: float) -> HttpClient
         token=settings.bearer(),
         tls=settings.tls,
         address=address,
+        places={"login": settings.login_places()},
         timeout_s=timeout_s,
         fix=f"check that {system} ({settings.container}) runs, and that {address} is its address",
     )

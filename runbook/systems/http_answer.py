@@ -1,16 +1,18 @@
 """What a system answered by HTTP: read as JSON of a known shape, and quoted without our secrets."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from html import unescape
+from http import HTTPStatus
 from typing import Any, Final, Self, TypeVar
 
 import msgspec
 
 from runbook.errors import FOREIGN, AnswerError
+from runbook.systems.http_meaning import Meaning, meaning
 from runbook.systems.redaction import redacted
 
 T = TypeVar("T")
@@ -18,13 +20,18 @@ T = TypeVar("T")
 EXCERPT_CHARACTERS: Final = 200
 BODY_CHARACTERS: Final = 500
 _QUOTABLE_BYTES: Final = 8_192
+_STARTING: Final = "Service Unavailable"  # of Prometheus while it replays its log
+_PLACES: Final = {"address": "its address", "login": "who we are there"}
 _MOST_VALUES: Final = 500_000
 """More than the targets of a large Prometheus; each takes up to 200 bytes here, however few it takes on the way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a system answered, whatever the status. Times are ours, in UTC; `url` never holds credentials."""
+    """What a system answered, whatever the status. Times are ours, in UTC; `url` never holds credentials.
+
+    `meanings` is the system's own table of what answers mean, and `places` what its fixes are filled in with.
+    """
 
     system: str
     method: str
@@ -36,6 +43,13 @@ class Answer:
     answered_at: datetime
     fix: str
     secrets: tuple[str, ...] = field(default=(), repr=False)
+    meanings: Sequence[Meaning] = ()
+    places: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def took_s(self) -> float:
+        """The seconds from the request to the last byte of the answer."""
+        return (self.answered_at - self.sent_at).total_seconds()
 
     @property
     def where(self) -> str:
@@ -51,6 +65,11 @@ class Answer:
     def is_json(self) -> bool:
         """Whether the server says that the body is JSON."""
         return "json" in self.headers.get("Content-Type", "").lower()
+
+    @property
+    def is_html(self) -> bool:
+        """Whether a page for people came."""
+        return "html" in self.headers.get("Content-Type", "").lower() or "<html" in self._beginning[:200].lower()
 
     @property
     def excerpt(self) -> str:
@@ -94,7 +113,7 @@ class Answer:
         except msgspec.ValidationError as error:
             raise self.error(f"{self.system} answered JSON of an unknown shape: {error}") from None
         except (msgspec.DecodeError, UnicodeDecodeError):
-            raise self.error(f"{self.system} answered {self.status}, but not with JSON: {self.excerpt}") from None
+            raise self.unexpected(f"{self.system} answered {self.status}, but not with JSON: {self.excerpt}") from None
         except RecursionError:
             raise self.error(f"{self.system} answered what is nested too deeply to be read") from None
         except kinds as error:
@@ -104,7 +123,21 @@ class Answer:
         """Return this answer if it has one of these statuses; AnswerError, quoting the body, if not."""
         if self.status in statuses:
             return self
-        raise self.error(f"{self.system} answered {self.status}{self.moved}: {self.excerpt}")
+        raise self.unexpected()
+
+    def unexpected(self, seen: str = "", *, where: str = "") -> AnswerError:
+        """Return, for the caller to raise, what an answer means that is not the one that was asked for."""
+        seen = seen or f"{self.system} answered {self.status}{self.moved}: {self.excerpt}"
+        row = self.meaning()
+        if row is None:
+            return self.error(seen, where=where)
+        return self.error(f"{seen} ({row.words})", where=where, code=row.code, fix=row.fix)
+
+    def meaning(self) -> Meaning | None:
+        """Return what this answer means where another one was asked for; None where nothing is known of it."""
+        headers = (self.headers.get(name, "") for name in ("Content-Type", "WWW-Authenticate"))
+        row = meaning(self.status, "\n".join((*headers, self._beginning)), self.meanings)
+        return row and row.filled_in({"system": self.system, "checked": self.fix, **_PLACES, **self.places})
 
     def error(self, seen: str, *, where: str = "", code: str = "", fix: str = "") -> AnswerError:
         """Return, for the caller to raise, the error that says where this answer came from."""
@@ -127,11 +160,20 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readiness:
-    """The answer of a readiness endpoint; `saw` quotes it."""
+    """The answer of a readiness page; `saw` quotes it. `took_s` is how long it took, in seconds."""
 
     ready: bool
     status: int
     saw: str
+    took_s: float = field(default=0.0, compare=False)
+
+
+def readiness(answer: Answer) -> Readiness:
+    """Return what a readiness page says in its own words; AnswerError for what a proxy or a wrong address answers."""
+    is_starting = answer.status == HTTPStatus.SERVICE_UNAVAILABLE and answer.text.strip() == _STARTING
+    if answer.is_html or not (is_starting or answer.status == HTTPStatus.OK):
+        raise answer.unexpected()
+    return Readiness(ready=not is_starting, status=answer.status, saw=answer.excerpt, took_s=answer.took_s)
 
 
 def shortened(text: str, characters: int) -> str:

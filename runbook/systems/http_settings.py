@@ -77,6 +77,13 @@ class HttpSettings(ServiceGroup):
         token: SecretStr | None = getattr(self, f"{part}token")
         return token.get_secret_value() if token else ""
 
+    def login_places(self, part: str = "") -> str:
+        """Return how a fix names the settings that say who we are there."""
+        username, password, token = (
+            self.place_of(f"{part}{name}") for name in ("username", "password_file", "token_file")
+        )
+        return f"{token}, or {username} and {password}"
+
     @property
     def warning(self) -> str:
         """What to tell the operator of these settings; empty where nothing is to be told."""

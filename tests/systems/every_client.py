@@ -61,6 +61,7 @@ ANY_ANSWER: Final[dict[str, Ask]] = {
     "keycloak.realm": Keycloak.realm,
     "gateway.probe": Gateway.probe,
     "prometheus.ready": Prometheus.ready,
+    "prometheus.leads_to": Prometheus.leads_to,
     "prometheus.reload": Prometheus.reload,
     "prometheus.last_reload_successful": Prometheus.last_reload_successful,
     "alertmanager.ready": Alertmanager.ready,

@@ -74,7 +74,6 @@ def test_token_without_a_usable_tenant_has_none(
         {"access_token": None},
         {"id_token": "a.b.c"},
         [],
-        b"<html><title>Sign in</title></html>",
         b"",
     ],
 )
@@ -101,11 +100,22 @@ def test_success_without_a_jwt_is_an_error_of_its_own(keycloak: Keycloak, server
         (400, {"error": "unauthorized_client"}, "unauthorized_client", "direct access grants"),
         (401, {"error": "unauthorized_client"}, "invalid_client", ""),
         (404, {"error": "Realm does not exist"}, "no_realm", "_REALM"),
-        (404, b"<html><title>404</title></html>", "no_realm", "_REALM"),
-        (503, b"starting", "", "_URL"),
-        (500, {"error": "unknown_error"}, "unknown_error", "_URL"),
+        (400, {"error": "invalid_grant", "error_description": "Account disabled"}, "disabled", "enable the user demo"),
+        (400, {"error": "invalid_grant", "error_description": "Account temporarily disabled"}, "locked", "unlock demo"),
+        (403, {"error": "invalid_request", "error_description": "HTTPS required"}, "https", "_URL"),
+        (403, {"error": "access_denied", "error_description": "Realm not enabled"}, "realm_off", "enable the realm"),
+        (400, {"error": "invalid_client", "error_description": "Bearer-only not allowed"}, "invalid_client", ""),
+        (404, {"error": "Unable to find matching target resource method"}, "no_path", "_URL"),
+        (404, b"<html><title>404</title></html>", "no_path", "_URL"),
+        (401, b"<html><title>401</title></html>", "unauthorized", "_PROXY_USERNAME"),
+        (403, b"<html><title>Forbidden</title></html>", "forbidden", "_PROXY_USERNAME"),
+        (429, b"slow down", "limited", "wait"),
+        (502, b"Bad Gateway", "bad_gateway", "_URL"),
+        (503, b"starting", "unavailable", "_URL"),
+        (500, {"error": "unknown_error"}, "failed", "log of Keycloak"),
+        (302, b"", "redirect", "_URL"),
         (418, {"error": ["odd"]}, "", "_URL"),
-        (500, ["a list"], "", "_URL"),
+        (500, ["a list"], "failed", "log of Keycloak"),
     ],
 )
 def test_every_refusal_has_keycloaks_code_and_its_fix(
@@ -189,11 +199,38 @@ def test_proxy_of_the_environment_never_gets_the_password(
     assert keycloak.token().tenant_id == "acme"
 
 
-@pytest.mark.parametrize("status", [200, 404, 503])
-def test_realm_is_asked_without_credentials(keycloak: Keycloak, server: ScriptedServer, status: int) -> None:
-    server.routes["GET /realms/aetherlink"] = Reply(status, {"realm": "aetherlink"})
+@pytest.mark.parametrize(
+    ("status", "said"), [(200, "aetherlink"), (404, "Realm does not exist"), (503, "starting")], ids=str
+)
+def test_realm_is_asked_without_credentials(keycloak: Keycloak, server: ScriptedServer, status: int, said: str) -> None:
+    server.routes["GET /realms/aetherlink"] = Reply(status, {"realm": said})
 
     answer = keycloak.realm()
 
-    assert (answer.status, answer.saw) == (status, f'{status} {{"realm": "aetherlink"}}')
+    assert (answer.status, answer.saw) == (status, f'{status} {{"realm": "{said}"}}')
     assert "Authorization" not in server.seen[0].headers
+
+
+@pytest.mark.parametrize(
+    ("reply", "code"),
+    [
+        (Reply(404, {"error": "Unable to find matching target resource method"}), "no_path"),
+        (Reply(404, b"<html><title>404</title></html>", "text/html"), "no_path"),
+        (Reply(200, b"<html><title>Sign in</title></html>", "text/html"), "page"),
+        (Reply(503, b"<html><title>503 Service Temporarily Unavailable</title></html>", "text/html"), "unavailable"),
+        (Reply(401, b"", headers={"WWW-Authenticate": "Basic"}), "unauthorized"),
+        (Reply(429, b""), "limited"),
+        (Reply(302, b"", headers={"Location": "http://elsewhere/"}), "redirect"),
+        (Reply(502, b"Bad Gateway"), "bad_gateway"),
+    ],
+)
+def test_what_is_no_answer_of_keycloak_is_told_apart(
+    keycloak: Keycloak, server: ScriptedServer, reply: Reply, code: str
+) -> None:
+    """A proxy, a wrong path or a login page says nothing of the realm."""
+    server.routes["GET /realms/aetherlink"] = reply
+
+    with pytest.raises(AnswerError, match="Keycloak answered") as caught:
+        keycloak.realm()
+
+    assert (caught.value.status, caught.value.code) == (reply.status, code)

@@ -106,6 +106,7 @@ def test_token_that_no_header_can_carry_is_an_error_of_the_setting(token: str) -
 @pytest.mark.parametrize("prefix", ["/prometheus", "/a/b/", "/"])
 def test_path_prefix_goes_before_every_path(server: ScriptedServer, prefix: str) -> None:
     target = Target.from_tables("live", {"prometheus": {"url": server.url + prefix}}, source="test")
+    server.routes[f"GET {prefix.rstrip('/')}/-/ready"] = Reply(200, b"Prometheus Server is Ready.")
 
     Prometheus(target.prometheus).ready()
 

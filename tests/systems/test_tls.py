@@ -47,6 +47,8 @@ def tls_server() -> Iterator[MakeTls]:
         made[-1].routes |= {
             "GET /health": Reply(200, {"status": "healthy"}),
             "GET /api/health": Reply(200, {"database": "ok", "version": "11.2.0"}),
+            "GET /-/ready": Reply(200, b"OK"),
+            "GET /realms/aetherlink": Reply(200, {"realm": "aetherlink"}),
         }
         return made[-1]
 

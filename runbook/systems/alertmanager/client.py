@@ -11,7 +11,7 @@ import msgspec
 from runbook.errors import FOREIGN, RunbookError
 from runbook.systems.alertmanager.settings import AlertmanagerSettings
 from runbook.systems.http import login_client
-from runbook.systems.http_answer import Answer, Readiness, shortened
+from runbook.systems.http_answer import Answer, Readiness, readiness, shortened
 
 _QUOTED = 100
 
@@ -82,8 +82,7 @@ class Alertmanager:
 
     def ready(self) -> Readiness:
         """Whether it serves (/-/ready)."""
-        answer = self._http.get("/-/ready")
-        return Readiness(ready=answer.status == HTTPStatus.OK, status=answer.status, saw=answer.excerpt)
+        return readiness(self._http.get("/-/ready"))
 
     def alerts(self) -> tuple[Alert, ...]:
         """Return all alerts, suppressed ones included; one whose rule is gone may still be listed."""

@@ -11,13 +11,13 @@ import msgspec
 
 from runbook.errors import FOREIGN
 from runbook.invocation import inv
+from runbook.systems.gateway.meanings import GATEWAY_MEANINGS
 from runbook.systems.gateway.settings import GatewaySettings
 from runbook.systems.http import HttpClient
 from runbook.systems.http_answer import Answer
 
 NO_SUCH_LEAD: Final = 0
 _CREATED: Final = (HTTPStatus.OK, HTTPStatus.CREATED)
-_PROXY_404: Final = "404 page not found"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,25 +36,29 @@ class EntityAnswer:
 class ProbeAnswer:
     """What a request that can create nothing was answered; `date` is the clock of who answered, if told.
 
-    `is_proxy_404` means that the edge proxy knows no route for the Host: the gateway never saw the request.
+    `is_proxy_404` means that the edge proxy knows no route for the Host: the gateway never saw the request. `code`,
+    `words` and `fix` are what it means, as of an AnswerError. `is_json`: neither a proxy nor a login page says it.
     """
 
     status: int
     is_proxy_404: bool
     saw: str
     date: datetime | None
+    code: str = ""
+    words: str = ""
+    fix: str = ""
+    is_json: bool = True
+    took_s: float = 0.0
 
 
 class Gateway:
     """The API behind the edge proxy, as the owner of one token.
 
-    Raises UnreachableError, and AnswerError with one of the codes "no_route", "not_found", "unauthorized",
-    "forbidden", "duplicate", "tenant_required", "bad_request", "invalid", "server_error", "upstream".
+    Raises UnreachableError, ProtocolError, and AnswerError with one of the codes of GATEWAY_MEANINGS.
     """
 
     def __init__(self, settings: GatewaySettings, token: str, timeout_s: float = 10) -> None:
         """Keep address, Host and token; nothing is opened."""
-        self._settings = settings
         address = settings.place_of("url")
         self._http = HttpClient(
             "The gateway",
@@ -63,6 +67,12 @@ class Gateway:
             headers={"Host": settings.host},
             tls=settings.tls,
             address=address,
+            meanings=GATEWAY_MEANINGS,
+            places={
+                "host": settings.host,
+                "host_place": settings.place_of("host"),
+                "troubleshoot": inv("troubleshoot"),
+            },
             timeout_s=timeout_s,
             fix=f"check that the edge proxy and the gateway run, and that {address} is the proxy's address",
         )
@@ -88,11 +98,19 @@ class Gateway:
         Every status is an answer here. 404 from the API (not from the proxy) or a validation error is the good one.
         """
         answer = self._http.post("/jobs", json=_job(NO_SUCH_LEAD, "Route probe", "Open", "Creates nothing"))
+        row = answer.meaning()
+        challenge = answer.headers.get("WWW-Authenticate", "") if answer.status == HTTPStatus.UNAUTHORIZED else ""
+        asked = f", WWW-Authenticate: {answer.quoted(challenge)}" if challenge else ""
         return ProbeAnswer(
             status=answer.status,
-            is_proxy_404=_is_proxy_404(answer),
-            saw=f"{answer.status} {answer.excerpt}",
+            is_proxy_404=row is not None and row.code == "no_route",
+            saw=f"{answer.status}{answer.moved} {answer.excerpt}{asked}",
             date=_date(answer.headers),
+            code=row.code if row else "",
+            words=row.words if row else "",
+            fix=row.fix if row else "",
+            is_json=answer.is_json,
+            took_s=answer.took_s,
         )
 
     def close(self) -> None:
@@ -101,7 +119,8 @@ class Gateway:
 
     def _created(self, answer: Answer) -> EntityAnswer:
         if answer.status not in _CREATED:
-            code, seen, fix = self._refusal(answer)
+            row = answer.meaning()
+            seen, code, fix = (row.words, row.code, row.fix) if row else ("The API failed", "server_error", "")
             raise answer.error(f"{seen}: {answer.status}{answer.moved} {answer.excerpt}", code=code, fix=fix)
         entity = answer.read(_Entity)
         return EntityAnswer(
@@ -113,30 +132,6 @@ class Gateway:
             body=answer.read(dict[str, Any]),
         )
 
-    def _refusal(self, answer: Answer) -> tuple[str, str, str]:
-        """Return code, what was seen and the fix of an answer that is not a created entity."""
-        if answer.status == HTTPStatus.NOT_FOUND:
-            if _is_proxy_404(answer):
-                fix = f"set {self._settings.place_of('host')} to the name that the edge proxy routes"
-                return "no_route", f"No route for the host {self._settings.host}", fix
-            return "not_found", "The API has no such lead", "create the lead first, with the same user"
-        if answer.status == HTTPStatus.BAD_REQUEST and "tenant required" in answer.text.lower():
-            return "tenant_required", "The token names no tenant", "add the tenant_id mapper to the client in Keycloak"
-        if answer.status in _UPSTREAM:
-            return "upstream", "The gateway got no answer from ApexFlow", inv("troubleshoot")
-        code, seen = _REFUSALS.get(answer.status, ("server_error", "The API failed"))
-        return code, seen, inv("troubleshoot")
-
-
-_UPSTREAM: Final = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT})
-_REFUSALS: Final[Mapping[int, tuple[str, str]]] = {
-    HTTPStatus.BAD_REQUEST: ("bad_request", "The API refused the request"),
-    HTTPStatus.UNAUTHORIZED: ("unauthorized", "The gateway refused the token"),
-    HTTPStatus.FORBIDDEN: ("forbidden", "The gateway does not allow this with the token"),
-    HTTPStatus.CONFLICT: ("duplicate", "It already exists"),
-    HTTPStatus.UNPROCESSABLE_ENTITY: ("invalid", "The API refused the data"),
-}
-
 
 class _Entity(msgspec.Struct, frozen=True):
     id: int
@@ -145,11 +140,6 @@ class _Entity(msgspec.Struct, frozen=True):
 
 def _job(lead_id: int, title: str, status: str, description: str) -> dict[str, object]:
     return {"lead_id": lead_id, "title": title, "status": status, "description": description}
-
-
-def _is_proxy_404(answer: Answer) -> bool:
-    """Traefik answers an unknown Host with plain text; the API behind it answers JSON."""
-    return answer.status == HTTPStatus.NOT_FOUND and not answer.is_json
 
 
 def _date(headers: Mapping[str, str]) -> datetime | None:

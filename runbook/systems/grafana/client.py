@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Final
@@ -24,11 +24,12 @@ _LIST_SOURCES: Final = "datasources:read"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GrafanaHealth:
-    """The answer of /api/health. It speaks of Grafana's own database only, not of provisioning."""
+    """The answer of /api/health, after `took_s` seconds. It speaks of Grafana's own database only."""
 
     ok: bool
     version: str
     status: int
+    took_s: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +93,7 @@ class Grafana:
             answer.expected(HTTPStatus.OK)
         found = answer.read(_Health)
         ok = answer.status == HTTPStatus.OK and found.database == "ok"
-        return GrafanaHealth(ok=ok, version=found.version, status=answer.status)
+        return GrafanaHealth(ok=ok, version=found.version, status=answer.status, took_s=answer.took_s)
 
     def dashboard(self, uid: str) -> ServedDashboard | None:
         """Return the served dashboard; None when Grafana has none of that uid."""

@@ -13,6 +13,7 @@ from runbook.errors import FOREIGN, AnswerError
 from runbook.platforms import utc
 from runbook.systems.http import HttpClient
 from runbook.systems.http_answer import Answer
+from runbook.systems.keycloak.meanings import KEYCLOAK_MEANINGS
 from runbook.systems.keycloak.settings import KeycloakSettings
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from runbook.systems.keycloak.openid import OpenId
 
 _SUCCESSES: Final = range(200, 300)
+_NAMES: Final = {"user": "username", "client": "client_id", "realm": "realm"}
 _MOST_BYTES: Final = 1_000_000
 _JWT_PARTS: Final = 3
 
@@ -43,10 +45,14 @@ class Token:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RealmAnswer:
-    """What the realm's public page answered; `saw` quotes it. 404: there is no such realm."""
+    """What the realm's public page answered: 200, or a refusal by Keycloak itself. 404: there is no such realm.
+
+    `took_s` is how long it took, in seconds.
+    """
 
     status: int
     saw: str
+    took_s: float = field(default=0.0, compare=False)
 
 
 class Keycloak:
@@ -70,6 +76,13 @@ class Keycloak:
             secrets=(self._password, self._client_secret or ""),
             tls=settings.tls,
             address=settings.place_of("url"),
+            meanings=KEYCLOAK_MEANINGS,
+            places={
+                "login": settings.login_places("proxy_"),
+                **{name: getattr(settings, field) for name, field in _NAMES.items()},
+                **{f"{name}_place": settings.place_of(field) for name, field in _NAMES.items()},
+                **{f"{name}_place": settings.place_of(name) for name in ("password", "client_secret")},
+            },
             timeout_s=timeout_s,
             max_bytes=_MOST_BYTES,
             fix=self._fix,
@@ -79,8 +92,9 @@ class Keycloak:
     def token(self) -> Token:
         """Log in by password grant.
 
-        Raises AnswerError with Keycloak's own error as code (`invalid_grant`), "not_setup" for an account that is
-        not fully set up, "no_realm" for 404, "not_a_token" for a success without a JWT; UnreachableError and
+        Raises AnswerError with one of these codes: "no_realm", "no_path" (404 of something else), "https",
+        "realm_off", "invalid_client", "unauthorized_client", "not_setup", "locked", "disabled", "invalid_grant",
+        "not_a_token" for a success without a JWT, or one of those that any system has; UnreachableError and
         ProtocolError.
         """
         from keycloak.exceptions import KeycloakConnectionError, KeycloakError
@@ -99,9 +113,15 @@ class Keycloak:
         return self._decoded(value)
 
     def realm(self) -> RealmAnswer:
-        """Ask for the realm's public page, without credentials; every status is an answer."""
+        """Ask for the realm's public page, without credentials.
+
+        Raises AnswerError for what is no answer of Keycloak: code "no_path", or one of those that any system has.
+        """
         answer = self._http.get(self._realm_path)
-        return RealmAnswer(status=answer.status, saw=f"{answer.status} {answer.excerpt}")
+        is_refusal = answer.status not in {HTTPStatus.OK, HTTPStatus.SERVICE_UNAVAILABLE}
+        if answer.is_html or (is_refusal and answer.unexpected().code != "no_realm"):
+            raise answer.unexpected()
+        return RealmAnswer(status=answer.status, saw=f"{answer.status} {answer.excerpt}", took_s=answer.took_s)
 
     def close(self) -> None:
         """Close the connections that are kept alive."""
@@ -141,27 +161,12 @@ class Keycloak:
         return AnswerError(seen, where=self._where, fix=self._fix, status=HTTPStatus.OK, code="not_a_token")
 
     def _refused(self, answer: Answer) -> AnswerError:
-        if answer.status in _SUCCESSES:
+        if answer.status in _SUCCESSES and not answer.is_html:
             return self._no_token(f"Keycloak answered {answer.status}, but not with JSON: {answer.excerpt}")
         said = _said(answer)
-        code = _code(answer.status, said)
         why = f"{said.error} {said.error_description}".strip() or answer.excerpt
-        return answer.error(
-            f"Keycloak refused the login: {answer.status}{answer.moved} {answer.quoted(why)}",
-            where=f"{self._where} as user {self._settings.username}",
-            code=code,
-            fix=self._fix_for(code),
-        )
-
-    def _fix_for(self, code: str) -> str:
-        mine, place = self._settings, self._settings.place_of
-        return {
-            "invalid_grant": f"set {place('password')} to the password of {mine.username}",
-            "not_setup": f"clear the required actions of {mine.username} in Keycloak",
-            "invalid_client": f"set {place('client_id')}, and {place('client_secret')} if it has one",
-            "unauthorized_client": f"enable direct access grants on the client {mine.client_id}",
-            "no_realm": f"set {place('realm')}: {mine.realm} does not exist there",
-        }.get(code, self._fix)
+        seen = f"Keycloak refused the login: {answer.status}{answer.moved} {answer.quoted(why)}"
+        return answer.unexpected(seen, where=f"{self._where} as user {self._settings.username}")
 
 
 class _Said(msgspec.Struct, frozen=True):
@@ -176,16 +181,6 @@ def _said(answer: Answer) -> _Said:
         return answer.read(_Said)
     except AnswerError:
         return _Said()
-
-
-def _code(status: int, said: _Said) -> str:
-    if status == HTTPStatus.NOT_FOUND:
-        return "no_realm"
-    if said.error == "invalid_grant" and "not fully set up" in said.error_description.lower():
-        return "not_setup"
-    if (status, said.error) == (HTTPStatus.UNAUTHORIZED, "unauthorized_client"):
-        return "invalid_client"  # what Keycloak 26 says of a wrong secret; without direct grants it is a 400
-    return said.error
 
 
 def _claims(token: str) -> dict[str, Any]:

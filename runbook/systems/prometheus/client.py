@@ -8,7 +8,7 @@ import yaml
 
 from runbook.systems.gotime import moment
 from runbook.systems.http import login_client
-from runbook.systems.http_answer import Answer, Readiness
+from runbook.systems.http_answer import EXCERPT_CHARACTERS, Answer, Readiness, readiness, shortened, shown_url
 from runbook.systems.prometheus.records import (
     Alertmanagers,
     LoadedConfig,
@@ -50,8 +50,12 @@ class Prometheus:
 
     def ready(self) -> Readiness:
         """Whether it serves. It stays ready after a failed reload: ask `last_reload_successful` for that."""
-        answer = self._http.get("/-/ready")
-        return Readiness(ready=answer.status == HTTPStatus.OK, status=answer.status, saw=answer.excerpt)
+        return readiness(self._http.get("/-/ready"))
+
+    def leads_to(self) -> str:
+        """Return where its address leads, such as /prometheus where it has that prefix; empty if nowhere."""
+        target = shown_url(self._http.get("/").headers.get("Location", ""))
+        return shortened(target, EXCERPT_CHARACTERS)
 
     def config(self) -> LoadedConfig:
         """Return the configuration in force (/api/v1/status/config)."""

@@ -1,7 +1,7 @@
 """The CRM events sink: its metrics page, read as Prometheus reads it, and its health."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from http import HTTPStatus
 from math import isfinite
@@ -36,7 +36,7 @@ class SinkPage:
     position that belongs to these counters. Older sinks tell neither rejected events nor positions. `has_counter` is
     False when no series of the ingested counter is there. `at` is when the page had arrived. `started_s` is when the
     process began (Unix time; None: not told), `journal` its kind: with "sqlite" the totals outlive the process.
-    `assignments` is how often its partitions were set (None: not told).
+    `assignments` is how often its partitions were set (None: not told), `took_s` how long the page took, in seconds.
     """
 
     counters: Mapping[tuple[str, str], float]
@@ -48,6 +48,7 @@ class SinkPage:
     started_s: float | None = None
     journal: str = ""
     assignments: float | None = None
+    took_s: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +75,7 @@ class Sink:
             secrets=(query,),
             tls=settings.tls,
             address=settings.place_of("metrics_url"),
+            places={"login": settings.login_places("metrics_")},
             headers={"Accept": "text/plain"},
             timeout_s=timeout_s,
             fix=f"{check} {settings.place_of('metrics_url')} is the page that Prometheus scrapes",
@@ -85,6 +87,7 @@ class Sink:
             token=settings.bearer("http_"),
             tls=settings.tls,
             address=settings.place_of("http_url"),
+            places={"login": settings.login_places("http_")},
             timeout_s=timeout_s,
             fix=f"{check} {settings.place_of('http_url')} is its address",
         )
@@ -111,11 +114,12 @@ class Sink:
                 started_s=next((one.value for one in samples[_STARTED]), None),
                 journal=next((one.labels.get("journal", "") for one in samples[_BUILD]), ""),
                 assignments=next((one.value for one in samples[_ASSIGNMENTS]), None),
+                took_s=answer.took_s,
             )
         except KeyError as error:
             raise answer.error(f"A series of the sink has no label {error}") from None
         except (*FOREIGN, IndexError):
-            raise answer.error(
+            raise answer.unexpected(
                 f"The sink's metrics page is not in Prometheus's text format: {answer.excerpt}"
             ) from None
 
