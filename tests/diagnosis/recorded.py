@@ -8,18 +8,20 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from runbook.conservation.boundary import Boundary, Flow
 from runbook.diagnosis import boundaries, files
-from runbook.diagnosis.checks import alertmanager, gateway, grafana, kafka, panels, sink
+from runbook.diagnosis.checks import alertmanager, gateway, grafana, kafka, panels, prometheus, sink
 from runbook.diagnosis.checks import rules as rules_hop
 from runbook.diagnosis.fact_cache import Fact, Key
 from runbook.diagnosis.facts import Facts
 from runbook.diagnosis.files import FileFact
 from runbook.diagnosis.topics import TopicFacts
-from runbook.errors import AnswerError, RunbookError, UnreachableError
+from runbook.errors import AnswerError, ProtocolError, RunbookError, UnreachableError
 from runbook.settings import Target
 from runbook.systems.alertmanager.client import Matcher, Silence
 from runbook.systems.gateway.client import ProbeAnswer
+from runbook.systems.gateway.meanings import GATEWAY_MEANINGS
 from runbook.systems.grafana.client import Datasource, DatasourceHealth, GrafanaHealth, ServedDashboard
 from runbook.systems.http_answer import Readiness
+from runbook.systems.http_meaning import meaning
 from runbook.systems.kafka.records import ClusterFacts, GroupFacts
 from runbook.systems.keycloak.client import RealmAnswer, Token
 from runbook.systems.prometheus.records import LoadedConfig, Rule, RuleGroup, ScrapeTarget, Series
@@ -115,6 +117,17 @@ def answered(status: int, code: str = "") -> AnswerError:
     )
 
 
+def unspoken(reason: str) -> ProtocolError:
+    """Return that somebody is there who could not be spoken to."""
+    return ProtocolError(f"met {reason}", where="GET https://localhost/", fix="look", reason=reason)
+
+
+def timed_out() -> UnreachableError:
+    return UnreachableError(
+        "did not answer within 3 s", where="GET http://localhost/", fix="start it", reason="timeout"
+    )
+
+
 def state(name: str, status: str = "running", **fields: Any) -> ServiceState:  # noqa: ANN401 - fields of ServiceState
     running = ServiceState(name=name, found=True, status=status, started_at=NOW - timedelta(days=1))
     return replace(running, **fields)
@@ -136,8 +149,23 @@ def token(tenant: str | None = "acme") -> Token:
     )
 
 
-def probe(status: int, *, proxy: bool = False) -> ProbeAnswer:
-    return ProbeAnswer(status=status, is_proxy_404=proxy, saw=f"{status} body", date=NOW)
+def probe(status: int, said: str = "body", *, proxy: bool = False, date: datetime = NOW) -> ProbeAnswer:
+    """Return an answer in JSON; of a `proxy`, in plain text or HTML."""
+    kind = "text/html" if said.startswith("<html") else "text/plain" if proxy else "application/json"
+    row = meaning(status, f"{kind}\n\n{said}", GATEWAY_MEANINGS)
+    assert row is not None or status < 300
+    places = {"host": "HOST", "host_place": "HOST_PLACE", "address": "ADDRESS", "troubleshoot": "inv troubleshoot"}
+    told = row.filled_in(places) if row else None
+    return ProbeAnswer(
+        status=status,
+        is_proxy_404=told is not None and told.code == "no_route",
+        saw=f"{status} {said}",
+        date=date,
+        code=told.code if told else "",
+        words=told.words if told else "",
+        fix=told.fix if told else "",
+        is_json=not proxy,
+    )
 
 
 def scrape(health: str = "up", *, ago_s: float = 1.0, error: str = "", url: str = SCRAPED) -> ScrapeTarget:
@@ -234,7 +262,7 @@ HEALTHY: Change = (
     | given(Facts.log, (LogLine(text="level=error something loud that nobody waits for"),), PROMETHEUS)
     | given(Facts.realm, RealmAnswer(status=200, saw='200 {"realm":"aetherlink"}'))
     | given(Facts.token, token())
-    | given(gateway.unauthenticated_answer, probe(401))
+    | given(gateway.unauthenticated_answer, probe(401, "missing bearer token"))
     | given(gateway.probe, probe(404))
     | given(gateway.last_traffic, None)
     | given(Facts.last_setup, None)
@@ -258,6 +286,7 @@ HEALTHY: Change = (
         ),
     )
     | given(Facts.prometheus_ready, Readiness(ready=True, status=200, saw="Prometheus Server is Ready."))
+    | given(prometheus.leads_to, "/graph")
     | given(Facts.config, config())
     | given(Facts.targets, (scrape(),))
     | given(rules_hop.rules, rules())

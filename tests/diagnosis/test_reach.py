@@ -59,9 +59,9 @@ def test_a_server_that_is_not_understood_is_never_called_down() -> None:
 
     statuses, judged, also = walk(given(Facts.realm, expired), given(Facts.token, expired))
 
-    assert (statuses["keycloak.PORT_UNPUBLISHED"], statuses["keycloak.KC_DOWN"]) == ("ok", "not_checked")
+    assert (statuses["keycloak.PORT_UNPUBLISHED"], statuses["keycloak.KC_DOWN"]) == ("ok", "ok")
     assert statuses["runtime.DOCKER_DOWN"] == "ok"
-    assert (judged.outcome, judged.fix, also) == ("inconclusive", "renew it", [])
+    assert (judged.code, judged.fix, also) == ("KC_TLS", "renew it", [])
 
 
 def test_a_proxy_that_fails_says_nothing_of_the_port() -> None:

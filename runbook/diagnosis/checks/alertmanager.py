@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 
+from runbook.diagnosis.answers import WRONG_ANSWER, after, answer_checks, met_by, not_ready, silent
 from runbook.diagnosis.check import Check, Finding, Ok, broken
 from runbook.diagnosis.checks.rules import loaded_rule
 from runbook.diagnosis.fact_cache import Fact
 from runbook.diagnosis.facts import Facts, saw
 from runbook.diagnosis.reach import port_check
-from runbook.diagnosis.service_state import down
-from runbook.errors import RunbookError, UnreachableError
+from runbook.errors import AnswerError, ProtocolError, RunbookError, UnreachableError
+from runbook.model import Evidence
 from runbook.names import ALERT
 from runbook.systems.alertmanager.client import Alertmanager, Silence
 
@@ -24,9 +25,26 @@ def _answers(facts: Facts) -> Finding:
     try:
         ready = facts.alertmanager_ready()
     except UnreachableError as error:
-        return down(facts, mine.as_service, saw(error.where, error.seen))
-    seen = saw(f"GET {mine.url}/-/ready", f"{ready.status} {ready.saw}")
-    return Ok((seen,)) if ready.ready else down(facts, mine.as_service, seen)
+        return silent(facts, mine.as_service, error, address=mine.place_of("url"))
+    except RunbookError as error:
+        met_by(error)
+        return Ok((saw(error.where, error.seen),))
+    seen = saw(f"GET {mine.url}/-/ready", f"{ready.status} {ready.saw}{after(facts, ready.took_s)}")
+    return Ok((seen,)) if ready.ready else not_ready(facts, mine.as_service, seen)
+
+
+def _ready(facts: Facts) -> Evidence:
+    """Return that it is spoken to as it should be: by its readiness page, or else by its API, as proxies pass on."""
+    mine = facts.target.alertmanager
+    try:
+        ready = facts.alertmanager_ready()
+    except (AnswerError, ProtocolError) as refused:
+        try:
+            silences(facts)
+        except RunbookError:
+            raise refused from None
+        return saw(f"GET {mine.url}/api/v2/silences", f"answers; {refused.seen}")
+    return saw(f"GET {mine.url}/-/ready", f"{ready.status} {ready.saw}")
 
 
 def _is_told(facts: Facts) -> Finding:
@@ -71,13 +89,14 @@ CHECKS = (
         code="M_DOWN",
         hop="alertmanager",
         claim="Alertmanager answers",
-        diagnosis="Alertmanager does not answer",
-        sign="refused, timed out, or not ready",
+        diagnosis="Alertmanager {state}",
+        sign="refused, timed out, its name does not resolve, or not ready by its own words",
         fix="{start}",
         needs=("DOCKER_DOWN",),
         unless=("alertmanager.PORT_UNPUBLISHED",),
         run=_answers,
     ),
+    *answer_checks("alertmanager", _ready, (WRONG_ANSWER,), needs="M_DOWN"),
     Check(
         code="M_DISCONNECTED",
         hop="alertmanager",
@@ -85,7 +104,7 @@ CHECKS = (
         diagnosis="Prometheus knows no Alertmanager",
         sign="the loaded configuration names none under alerting",
         fix="name Alertmanager under `alerting:` in prometheus.yml, then curl -X POST {url}/-/reload",
-        needs=("P_DOWN",),
+        needs=("prometheus.WRONG_ANSWER",),
         run=_is_told,
     ),
     Check(
@@ -95,7 +114,7 @@ CHECKS = (
         diagnosis=f"{ALERT} is silenced until {{until}} by {{by}}",
         sign="an active silence matches the labels of the alert",
         fix="{inv:unsilence --silence {id}}",
-        needs=("M_DOWN",),
+        needs=("alertmanager.WRONG_ANSWER",),
         run=_is_heard,
     ),
 )

@@ -3,22 +3,34 @@
 Asked with a job for a lead that cannot exist: the answer comes from ApexFlow and its database, and nothing is made.
 """
 
+from collections.abc import Callable
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Final
 
+from runbook.diagnosis.answers import WRONG_ANSWER, after, is_known_to_run, met_by, silent
 from runbook.diagnosis.check import Check, Finding, Ok, broken
 from runbook.diagnosis.fact_cache import Fact
 from runbook.diagnosis.facts import Facts, saw
 from runbook.diagnosis.service_state import down, is_known_to_have_ended
-from runbook.errors import UnreachableError
+from runbook.errors import ProtocolError, RunbookError, UnreachableError
 from runbook.model import Evidence
 from runbook.runs.run_history import NewestRun, holds, newest_run
 from runbook.runs.run_log import TRAFFIC, RunEvent
 from runbook.systems.gateway.client import ProbeAnswer
 
 UPSTREAM: Final = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT})
+_ITS_LOG: Final = "read the logs of the edge proxy and of the gateway: which rule refuses this host, or what fails"
+_FIXES: Final = {
+    "unauthorized": "{log}: its last lines say what is wrong with the token",
+    "forbidden": "give {user} in Keycloak the role or tenant that the gateway asks for; {log} may name it",
+    "tenant_required": "see from which claim {gateway} reads the tenant: the token has tenant_id",
+}
 _NO_TOKEN: Final = "none"  # noqa: S105 - an invalid one, on purpose
-REFUSED: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+_TOKEN_REFUSALS: Final = frozenset({"unauthorized", "forbidden", "audience", "keys", "tenant_required"})
+"""What the gateway says of a token, besides its issuer and its times."""
+_ELSEWHERE: Final = frozenset({"page", "redirect"})
+_LIMITED: Final = frozenset({"limited"})
 
 
 @Fact
@@ -47,30 +59,88 @@ def newest_traffic(facts: Facts) -> NewestRun:
 
 
 def _answers(facts: Facts) -> Finding:
-    service = facts.target.gateway.as_service
+    mine = facts.target.gateway
     try:
         answer = unauthenticated_answer(facts)
     except UnreachableError as error:
-        return down(facts, service, saw(error.where, error.seen))
+        return silent(facts, mine.as_service, error, address=mine.place_of("url"))
+    except ProtocolError as error:
+        met_by(error)
+        return Ok((saw(error.where, error.seen),))
     seen = probe_seen(facts, answer)
-    if (answer.is_proxy_404 or answer.status in UPSTREAM) and is_known_to_have_ended(facts, service):
-        return down(facts, service, seen)
+    if _is_answered_for(facts, answer):
+        found = down(facts, mine.as_service, seen)
+        return broken(*found.evidence, **found.fields, state="does not answer the edge proxy")
     return Ok((seen,))
 
 
+def _is_answered_for(facts: Facts, answer: ProbeAnswer) -> bool:
+    """Say whether the edge proxy answers for a gateway that does not: it has ended, or ApexFlow runs behind it.
+
+    A gateway refuses a request without a token by itself, whether ApexFlow runs or not.
+    """
+    is_upstream = answer.status in UPSTREAM
+    if (answer.is_proxy_404 or is_upstream) and is_known_to_have_ended(facts, facts.target.gateway.as_service):
+        return True
+    return is_upstream and not answer.is_json and is_known_to_run(facts, facts.target.apexflow.as_service)
+
+
 def _routes(facts: Facts) -> Finding:
-    answer = unauthenticated_answer(facts)
+    try:
+        answer = unauthenticated_answer(facts)
+    except ProtocolError as error:
+        met_by(error)
+        return Ok((saw(error.where, error.seen),))
     seen = probe_seen(facts, answer)
     if answer.is_proxy_404:
         return broken(seen, host=facts.target.gateway.host, setting=facts.places)
     return Ok((seen,))
 
 
-def _lets_in(facts: Facts) -> Finding:
-    seen = probe_seen(facts, probe(facts))
-    if probe(facts).status in REFUSED:
-        return broken(seen, log=facts.log_command(facts.target.gateway.as_service))
+def _is_of_the_gateway(facts: Facts) -> Finding:
+    """Tell refusals of the edge proxy: the gateway itself asks for a bearer token, by 401 or in JSON."""
+    try:
+        answer = unauthenticated_answer(facts)
+    except ProtocolError as error:
+        met_by(error)
+        return broken(saw(error.where, error.seen), seen=error.seen, fix=error.fix)
+    seen = probe_seen(facts, answer)
+    if answer.code == "proxy_login":
+        return broken(seen, seen=f"{answer.words}: {answer.saw}", fix=answer.fix)
+    if answer.code in {"forbidden", "server_error"} and not answer.is_json:
+        return broken(
+            seen, seen=f"The edge proxy or the gateway refuses this host, or fails: {answer.saw}", fix=_ITS_LOG
+        )
     return Ok((seen,))
+
+
+def _is_none_of(codes: frozenset[str]) -> Callable[[Facts], Finding]:
+    """Return the look whether the answer is none of these, without a token and with one."""
+
+    def look(facts: Facts) -> Finding:
+        answers = [unauthenticated_answer(facts)]
+        with suppress(RunbookError):  # told by the checks that need a token
+            answers.append(probe(facts))
+        for answer in answers:
+            if answer.code in codes:
+                return broken(probe_seen(facts, answer), fix=answer.fix)
+        return Ok(tuple(probe_seen(facts, answer) for answer in answers))
+
+    return look
+
+
+def _lets_in(facts: Facts) -> Finding:
+    answer = probe(facts)
+    seen = probe_seen(facts, answer)
+    if answer.code not in _TOKEN_REFUSALS:
+        return Ok((seen,))
+    names = {
+        "log": facts.log_command(facts.target.gateway.as_service),
+        "user": facts.target.keycloak.username,
+        "gateway": facts.target.gateway.container,
+    }
+    fix = _FIXES.get(answer.code, answer.fix).format_map(names)
+    return broken(seen, why=answer.saw, fix=fix)
 
 
 def _makes_new_data(facts: Facts) -> Finding:
@@ -88,7 +158,10 @@ def _makes_new_data(facts: Facts) -> Finding:
 def probe_seen(facts: Facts, answer: ProbeAnswer) -> Evidence:
     """Return what a request for a job of a lead that cannot exist was answered."""
     mine = facts.target.gateway
-    return saw(f"POST {mine.url.rstrip('/')}/jobs, Host {mine.host}, a lead that cannot exist", answer.saw)
+    return saw(
+        f"POST {mine.url.rstrip('/')}/jobs, Host {mine.host}, a lead that cannot exist",
+        f"{answer.saw}{after(facts, answer.took_s)}",
+    )
 
 
 CHECKS = (
@@ -96,8 +169,9 @@ CHECKS = (
         code="GW_DOWN",
         hop="gateway",
         claim="The gateway answers",
-        diagnosis="The gateway does not answer",
-        sign="refused or timed out; or the edge proxy answers for a gateway that has exited",
+        diagnosis="The gateway {state}",
+        sign="refused, timed out or not resolved; or the edge proxy answers 404 or 502 for a gateway that has exited, "
+        "or 502 in its own words while ApexFlow runs",
         fix="{start}",
         needs=("DOCKER_DOWN",),
         run=_answers,
@@ -113,13 +187,43 @@ CHECKS = (
         run=_routes,
     ),
     Check(
+        code=WRONG_ANSWER,
+        hop="gateway",
+        claim="What answers at the hop gateway is what was asked for",
+        diagnosis="{seen}",
+        sign="an answer that no other fault is about: a status, a page, a redirect, or an error of TLS",
+        fix="{fix}",
+        needs=("GW_ROUTE",),
+        run=_is_of_the_gateway,
+    ),
+    Check(
+        code="GW_LOGIN",
+        hop="gateway",
+        claim="The way to the gateway leads past no login page",
+        diagnosis="The edge proxy answers with a page or leads elsewhere, as before a login page",
+        sign="HTML with 200, or a redirect",
+        fix="{fix}",
+        needs=("gateway.WRONG_ANSWER",),
+        run=_is_none_of(_ELSEWHERE),
+    ),
+    Check(
+        code="GW_LIMIT",
+        hop="gateway",
+        claim="The edge proxy takes our requests",
+        diagnosis="The edge proxy or the gateway takes no more requests for now",
+        sign="429",
+        fix="{fix}",
+        needs=("GW_LOGIN",),
+        run=_is_none_of(_LIMITED),
+    ),
+    Check(
         code="GW_AUTH",
         hop="gateway",
         claim="The gateway accepts the token",
-        diagnosis="The gateway refuses a good token",
-        sign="401 or 403 with a token that Keycloak has just given",
-        fix="{log}: its last lines say what is wrong with the token",
-        needs=("TOKEN_TENANT", "GW_ROUTE"),
+        diagnosis="The gateway refuses a good token: {why}",
+        sign="401 or 403 with a token that Keycloak has just given, or an error about the keys of its issuer",
+        fix="{fix}",
+        needs=("TOKEN_ISS", "TOKEN_TIME"),
         run=_lets_in,
     ),
     Check(

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Final
 
+from runbook.diagnosis.answers import WRONG_ANSWER, Told, after, answer_checks, met_by, not_ready, silent
 from runbook.diagnosis.check import Check, Finding, NotChecked, Ok, broken
 from runbook.diagnosis.fact_cache import Fact
 from runbook.diagnosis.facts import Facts, saw
 from runbook.diagnosis.files import dashboard_file, our_panels, panel_ids
 from runbook.diagnosis.reach import network_check, network_finding, port_check
-from runbook.diagnosis.service_state import down
-from runbook.errors import FOREIGN, AnswerError, DocumentError, UnreachableError
+from runbook.errors import FOREIGN, AnswerError, DocumentError, RunbookError, UnreachableError
 from runbook.files.compare import datasource_among
 from runbook.files.desired import wanted_panels
 from runbook.files.our_panels import lacking
@@ -105,20 +105,19 @@ def _answers(facts: Facts) -> Finding:
     try:
         health = facts.grafana_health()
     except UnreachableError as error:
-        return down(facts, _grafana(facts), saw(error.where, error.seen))
-    seen = saw(f"GET {facts.target.grafana.url}/api/health", f"{health.status}, version {health.version}")
-    return Ok((seen,)) if health.ok else down(facts, _grafana(facts), seen)
+        return silent(facts, _grafana(facts), error, address=facts.target.grafana.place_of("url"))
+    except RunbookError as error:
+        met_by(error)
+        return Ok((saw(error.where, error.seen),))
+    said = f"{health.status}, version {health.version}{after(facts, health.took_s)}"
+    seen = saw(f"GET {facts.target.grafana.url}/api/health", said)
+    return Ok((seen,)) if health.ok else not_ready(facts, _grafana(facts), seen)
 
 
-def _lets_in(facts: Facts) -> Finding:
-    mine = facts.target.grafana
-    try:
-        dashboard(facts)
-    except AnswerError as error:
-        if error.code != "unauthorized":
-            raise
-        return broken(saw(error.where, error.seen), who=mine.who, setting=facts.places)
-    return Ok((saw(_where(facts), "accepted"),))
+def _lets_in(facts: Facts) -> Evidence:
+    facts.grafana_health()
+    dashboard(facts)
+    return saw(_where(facts), "accepted")
 
 
 def _has_the_datasource(facts: Facts) -> Finding:
@@ -201,29 +200,39 @@ def _grafana(facts: Facts) -> Service:
     return facts.target.grafana.as_service
 
 
+_ANSWERS: Final = (
+    Told(
+        code="F_AUTH",
+        met=frozenset({"unauthorized"}),
+        claim="Grafana accepts the user",
+        diagnosis="Grafana does not accept the login of {who}",
+        sign="401 on the dashboard",
+        fix="set {setting:grafana.password_file}, or {setting:grafana.token_file} where a token is used",
+    ),
+    Told(
+        code="F_FORBIDDEN",
+        met=frozenset({"forbidden"}),
+        claim="Grafana shows the user the dashboard",
+        diagnosis="Grafana does not show {who} the dashboard, its folder or its organisation",
+        sign="403 on the dashboard",
+    ),
+    WRONG_ANSWER,
+)
+
 CHECKS = (
     port_check("grafana", "Grafana", _grafana, lambda facts: facts.target.grafana.url, Facts.grafana_health),
     Check(
         code="F_DOWN",
         hop="grafana",
         claim="Grafana answers",
-        diagnosis="Grafana does not answer",
-        sign="refused, timed out, or its health is not ok",
+        diagnosis="Grafana {state}",
+        sign="refused, timed out, its name does not resolve, or its health is not ok by its own words",
         fix="{start}",
         needs=("DOCKER_DOWN",),
         unless=("grafana.PORT_UNPUBLISHED",),
         run=_answers,
     ),
-    Check(
-        code="F_AUTH",
-        hop="grafana",
-        claim="Grafana accepts the user",
-        diagnosis="Grafana does not accept the login of {who}",
-        sign="401 on the dashboard",
-        fix="set {setting:grafana.password_file}, or {setting:grafana.token_file} where a token is used",
-        needs=("F_DOWN",),
-        run=_lets_in,
-    ),
+    *answer_checks("grafana", _lets_in, _ANSWERS, needs="F_DOWN"),
     Check(
         code="F_DS_MISSING",
         hop="grafana",
@@ -231,10 +240,16 @@ CHECKS = (
         diagnosis="Grafana has no datasource {name}",
         sign="no datasource has the name or uid of the settings",
         fix="provision it, or set {setting:grafana.datasource} to the name of the one that leads to Prometheus",
-        needs=("F_AUTH",),
+        needs=("grafana.WRONG_ANSWER",),
         run=_has_the_datasource,
     ),
-    network_check("grafana", "The networks let Grafana reach Prometheus", _shares_a_network, "F_DS_MISSING", "P_DOWN"),
+    network_check(
+        "grafana",
+        "The networks let Grafana reach Prometheus",
+        _shares_a_network,
+        "F_DS_MISSING",
+        "prometheus.WRONG_ANSWER",
+    ),
     Check(
         code="F_DS_URL",
         hop="grafana",
@@ -252,7 +267,7 @@ CHECKS = (
         diagnosis="Grafana serves an old dashboard: panels 20 and 21 are in the file, but not in what Grafana serves",
         sign="the file holds both panels, and the dashboard's API does not",
         fix="correct the path of the dashboard provider, then {start}",
-        needs=("F_AUTH",),
+        needs=("grafana.WRONG_ANSWER",),
         run=_serves_the_file,
     ),
     Check(

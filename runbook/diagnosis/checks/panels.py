@@ -122,7 +122,7 @@ CHECKS = (
         between="Prometheus and Grafana",
         sign="panel 20's query returns other points through Grafana than from Prometheus itself",
         log_of=lambda facts: facts.target.grafana.as_service,
-        needs=("P_DOWN", "F_NOT_PROVISIONED", "F_DS_URL"),
+        needs=("prometheus.WRONG_ANSWER", "F_NOT_PROVISIONED", "F_DS_URL"),
     ),
     Check(
         code="V_BORN",

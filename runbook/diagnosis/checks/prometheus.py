@@ -1,19 +1,29 @@
 """Hop prometheus: it serves, knows the sink, and scrapes it."""
 
 from collections.abc import Iterable
+from typing import Final
+from urllib.parse import urlsplit
 
 from runbook.diagnosis import boundaries
+from runbook.diagnosis.answers import OF_TLS, WRONG_ANSWER, Told, after, answer_checks, met_by, silent
 from runbook.diagnosis.boundary_checks import boundary_check
 from runbook.diagnosis.check import Check, Finding, NotChecked, Ok, broken
 from runbook.diagnosis.checks.rules import file_problem, rewriting
+from runbook.diagnosis.fact_cache import Fact
 from runbook.diagnosis.facts import Facts, saw
 from runbook.diagnosis.reach import network_check, network_finding, port_check
-from runbook.diagnosis.service_state import down, state_evidence
-from runbook.errors import UnreachableError
+from runbook.errors import AnswerError, ProtocolError, RunbookError, UnreachableError
 from runbook.invocation import inv
 from runbook.model import Evidence
+from runbook.systems.prometheus.client import Prometheus
 from runbook.systems.prometheus.records import ScrapeTarget
 from runbook.systems.runtime import Service
+
+
+@Fact
+def leads_to(facts: Facts) -> str:
+    """Return where the root of its address leads; empty if nowhere."""
+    return facts.ask_prometheus(Prometheus.leads_to)
 
 
 def _answers(facts: Facts) -> Finding:
@@ -21,19 +31,76 @@ def _answers(facts: Facts) -> Finding:
     try:
         ready = facts.prometheus_ready()
     except UnreachableError as error:
-        return _down(facts, saw(error.where, error.seen))
-    seen = saw(f"GET {mine.url}/-/ready", f"{ready.status} {ready.saw}")
-    return Ok((seen,)) if ready.ready else down(facts, mine.as_service, seen)
+        return _down(facts, error)
+    except RunbookError as error:
+        met_by(error)
+        return Ok((saw(error.where, error.seen),))
+    return Ok((saw(f"GET {mine.url}/-/ready", f"{ready.status} {ready.saw}{after(facts, ready.took_s)}"),))
 
 
-def _down(facts: Facts, refused: Evidence) -> Finding:
+def _down(facts: Facts, error: UnreachableError) -> Finding:
     """A start with a broken rules file ends Prometheus at once: whoever starts it again must mend the file first."""
-    service, problem = facts.target.prometheus.as_service, file_problem(facts)
+    mine, problem = facts.target.prometheus, file_problem(facts)
+    found = silent(facts, mine.as_service, error, address=mine.place_of("url"))
     if problem is None:
-        return down(facts, service, refused)
+        return found
     cause = saw(problem.source, f"{problem.saw}: Prometheus will not start with it")
-    start = f"{rewriting(facts, problem.source)}, then {facts.start_command(service)}"
-    return broken(refused, *state_evidence(facts, service), cause, start=start)
+    start = f"{rewriting(facts, problem.source)}, then {facts.start_command(mine.as_service)}"
+    return broken(*found.evidence, cause, **{**found.fields, "start": start})
+
+
+def _has_started(facts: Facts) -> Finding:
+    mine = facts.target.prometheus
+    try:
+        ready = facts.prometheus_ready()
+    except UnreachableError:
+        raise
+    except RunbookError as error:
+        met_by(error)
+        return Ok((saw(error.where, error.seen),))
+    seen = saw(f"GET {mine.url}/-/ready", f"{ready.status} {ready.saw}")
+    return Ok((seen,)) if ready.ready else broken(seen, log=facts.log_command(mine.as_service))
+
+
+def _ready(facts: Facts) -> Evidence:
+    """Return that it is spoken to as it should be: by its readiness page, or else by its API."""
+    mine = facts.target.prometheus
+    try:
+        ready = facts.prometheus_ready()
+    except (AnswerError, ProtocolError) as error:
+        return _api_instead(facts, error)
+    return saw(f"GET {mine.url}/-/ready", f"{ready.status} {ready.saw}")
+
+
+def _api_instead(facts: Facts, refused: AnswerError | ProtocolError) -> Evidence:
+    """A proxy may pass on the API alone. Raises what the page was refused with, with the prefix where it is known."""
+    try:
+        facts.config()
+    except RunbookError:
+        raise _with_prefix(facts, refused) from None
+    return saw(f"GET {facts.target.prometheus.url}/api/v1/status/config", f"answers; {refused.seen}")
+
+
+def _with_prefix(facts: Facts, refused: AnswerError | ProtocolError) -> AnswerError | ProtocolError:
+    """Say where the root of its address leads: to its prefix, where it has one."""
+    mine = facts.target.prometheus
+    if not isinstance(refused, AnswerError) or refused.code != _NO_PATH:
+        return refused
+    try:
+        prefix, _, _ = urlsplit(leads_to(facts)).path.strip("/").partition("/")
+    except RunbookError:
+        return refused
+    if not prefix or prefix in _PAGES:
+        return refused
+    url = f"{mine.url.rstrip('/')}/{prefix}"
+    return AnswerError(
+        f"{refused.seen}; its root leads to /{prefix}",
+        where=refused.where,
+        fix=f"set {mine.place_of('url')} to {url}",
+        status=refused.status,
+        code=refused.code,
+        body=refused.body,
+    )
 
 
 def _has_job(facts: Facts) -> Finding:
@@ -80,6 +147,33 @@ def _prometheus(facts: Facts) -> Service:
     return facts.target.prometheus.as_service
 
 
+_NO_PATH: Final = "no_path"
+_PAGES: Final = frozenset({"graph", "query", "classic"})  # where an address without a prefix leads
+_ANSWERS: Final = (
+    Told(
+        code="P_TLS",
+        met=OF_TLS,
+        claim="Prometheus is spoken to with TLS that both sides accept",
+        diagnosis="Prometheus cannot be spoken to: {seen}",
+        sign="an error of TLS, or http where https is spoken",
+    ),
+    Told(
+        code="P_AUTH",
+        met=frozenset({"unauthorized", "forbidden"}),
+        claim="Prometheus lets us in",
+        diagnosis="Prometheus, or a proxy before it, does not let us in: {seen}",
+        sign="401 or 403 on its readiness page and on its API",
+    ),
+    Told(
+        code="P_PREFIX",
+        met=frozenset({_NO_PATH}),
+        claim="Prometheus is at the path of its address",
+        diagnosis="At the address of Prometheus there is something else, or it has a path prefix",
+        sign="404 on its readiness page and on its API",
+    ),
+    WRONG_ANSWER,
+)
+
 CHECKS = (
     port_check(
         "prometheus", "Prometheus", _prometheus, lambda facts: facts.target.prometheus.url, Facts.prometheus_ready
@@ -88,13 +182,24 @@ CHECKS = (
         code="P_DOWN",
         hop="prometheus",
         claim="Prometheus answers",
-        diagnosis="Prometheus does not answer",
-        sign="refused, timed out, or not ready",
+        diagnosis="Prometheus {state}",
+        sign="refused, timed out, or its name does not resolve",
         fix="{start}",
         needs=("DOCKER_DOWN",),
         unless=("prometheus.PORT_UNPUBLISHED",),
         run=_answers,
     ),
+    Check(
+        code="P_STARTING",
+        hop="prometheus",
+        claim="Prometheus has started",
+        diagnosis="Prometheus is still starting",
+        sign="503 in its own words on /-/ready: it replays its log",
+        fix="wait until it has replayed its log ({log} shows how far it is), then {inv:troubleshoot}",
+        needs=("P_DOWN",),
+        run=_has_started,
+    ),
+    *answer_checks("prometheus", _ready, _ANSWERS, needs="P_STARTING"),
     Check(
         code="P_NO_JOB",
         hop="prometheus",
@@ -102,11 +207,15 @@ CHECKS = (
         diagnosis="Prometheus has no scrape job {job}",
         sign="the loaded configuration names no such job",
         fix="add the job {job} to prometheus.yml, then curl -X POST {url}/-/reload",
-        needs=("P_DOWN",),
+        needs=("prometheus.WRONG_ANSWER",),
         run=_has_job,
     ),
     network_check(
-        "prometheus", "The networks let Prometheus reach the sink", _shares_a_network, "P_NO_JOB", "S_METRICS_DOWN"
+        "prometheus",
+        "The networks let Prometheus reach the sink",
+        _shares_a_network,
+        "P_NO_JOB",
+        "metrics.WRONG_ANSWER",
     ),
     Check(
         code="P_TARGET",
@@ -115,7 +224,7 @@ CHECKS = (
         diagnosis="Prometheus cannot scrape the sink at {scrape_url}",
         sign="the target is down since the page last answered, with lastError as evidence",
         fix="correct the target of the job {job} in prometheus.yml, then curl -X POST {url}/-/reload",
-        needs=("P_NO_JOB", "S_METRICS_DOWN", "prometheus.WRONG_NETWORK"),
+        needs=("P_NO_JOB", "metrics.WRONG_ANSWER", "prometheus.WRONG_NETWORK"),
         run=_scrapes,
     ),
     boundary_check(

@@ -179,7 +179,7 @@ CHECKS = (
         diagnosis="Prometheus cannot load the rules file; it keeps the old rules",
         sign="promtool or our own reading rejects it, or Prometheus's log blames it for a failed reload",
         fix="{fix}",
-        needs=("P_DOWN",),
+        needs=("prometheus.WRONG_ANSWER",),
         run=_is_valid,
     ),
     Check(
@@ -199,7 +199,7 @@ CHECKS = (
         diagnosis="Prometheus's container has no rules file",
         sign="the container has no file at that path",
         fix="mount the rules file at {path}, then {recreate}",
-        needs=("P_DOWN",),
+        needs=("prometheus.WRONG_ANSWER",),
         run=_is_inside,
         of_runtime=True,
     ),

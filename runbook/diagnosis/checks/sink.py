@@ -8,7 +8,7 @@ from runbook.diagnosis.container_checks import container_checks
 from runbook.diagnosis.fact_cache import Fact
 from runbook.diagnosis.facts import Facts, saw
 from runbook.diagnosis.reach import are_apart, joining, lost_finding, network_check, port_check
-from runbook.errors import AnswerError, UnreachableError
+from runbook.errors import AnswerError, ProtocolError, UnreachableError
 from runbook.model import Evidence
 from runbook.systems.kafka.client import Kafka
 from runbook.systems.kafka.records import GroupFacts
@@ -31,7 +31,9 @@ def _answer(facts: Facts) -> Evidence:
 def _is_on_a_network(facts: Facts) -> Finding:
     try:
         return Ok((_answer(facts),))
-    except AnswerError as error:
+    except (AnswerError, ProtocolError) as error:
+        if isinstance(error, ProtocolError) and error.is_of_a_proxy:
+            raise
         return Ok((saw(error.where, error.seen),))
     except UnreachableError as error:
         return lost_finding(facts, _sink(facts), facts.target.prometheus.as_service, saw(error.where, error.seen))

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _SUCCESSES: Final = range(200, 300)
 _NAMES: Final = {"user": "username", "client": "client_id", "realm": "realm"}
+_WITHOUT_AUTH: Final = "without /auth at its end: only Keycloak 16 and older have it"
+_WITH_AUTH: Final = "with /auth at its end if it is Keycloak 16 or older"
 _MOST_BYTES: Final = 1_000_000
 _JWT_PARTS: Final = 3
 
@@ -79,6 +81,7 @@ class Keycloak:
             meanings=KEYCLOAK_MEANINGS,
             places={
                 "login": settings.login_places("proxy_"),
+                "path": _WITHOUT_AUTH if settings.url.rstrip("/").endswith("/auth") else _WITH_AUTH,
                 **{name: getattr(settings, field) for name, field in _NAMES.items()},
                 **{f"{name}_place": settings.place_of(field) for name, field in _NAMES.items()},
                 **{f"{name}_place": settings.place_of(name) for name in ("password", "client_secret")},

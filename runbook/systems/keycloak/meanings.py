@@ -16,7 +16,7 @@ KEYCLOAK_MEANINGS: Final = (
         code="no_path",
         statuses=(404,),
         words="nothing of Keycloak is at this address",
-        fix="set {address} to the address before /realms/{realm}: it ends with /auth before Keycloak 17 only",
+        fix="set {address} to the address of Keycloak before /realms/{realm}, {path}",
     ),
     Meaning(
         code="https",

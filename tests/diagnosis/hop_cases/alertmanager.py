@@ -2,7 +2,7 @@
 
 from runbook.diagnosis.checks import alertmanager
 from runbook.diagnosis.facts import Facts
-from tests.diagnosis.cases import NOT_READY, Case, port_case
+from tests.diagnosis.cases import NOT_READY, ODD, Case, port_case
 from tests.diagnosis.recorded import (
     ALERTMANAGER,
     answered,
@@ -10,6 +10,7 @@ from tests.diagnosis.recorded import (
     given,
     refused,
     silence,
+    unspoken,
 )
 
 CASES = (
@@ -18,7 +19,16 @@ CASES = (
         hop="alertmanager",
         code="M_DOWN",
         broken=(given(Facts.alertmanager_ready, NOT_READY) | given(alertmanager.silences, refused())),
-        unseen=given(Facts.alertmanager_ready, answered(200)),
+        unseen=given(Facts.alertmanager_ready, ODD),
+    ),
+    Case(
+        hop="alertmanager",
+        code="WRONG_ANSWER",
+        broken=given(Facts.alertmanager_ready, answered(403, "forbidden"))
+        | given(alertmanager.silences, answered(403, "forbidden")),
+        unseen=given(Facts.alertmanager_ready, unspoken("proxy")) | given(alertmanager.silences, refused()),
+        says="403",
+        fix="look",
     ),
     Case(
         hop="alertmanager",

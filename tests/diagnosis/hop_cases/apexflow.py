@@ -8,6 +8,7 @@ from tests.diagnosis.recorded import (
     given,
     probe,
     refused,
+    timed_out,
 )
 
 CASES = (
@@ -25,6 +26,15 @@ CASES = (
         code="GW_UPSTREAM",
         broken=given(gateway.probe, probe(503)),
         unseen=given(gateway.probe, refused()),
-        fix="restart",
+        says="401 missing bearer token",
+        fix="docker restart aether-apexflow; if it stays so, docker logs --tail 100 aether-apexflow",
+    ),
+    Case(
+        hop="apexflow",
+        code="GW_UPSTREAM",
+        broken=given(gateway.probe, timed_out()),
+        unseen=given(gateway.probe, refused()),
+        says="did not answer within 3 s",
+        fix="docker restart aether-apexflow",
     ),
 )

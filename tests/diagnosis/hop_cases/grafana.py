@@ -12,6 +12,7 @@ from tests.diagnosis.recorded import (
     answered,
     given,
     refused,
+    unspoken,
 )
 
 CASES = (
@@ -52,14 +53,38 @@ CASES = (
             given(Facts.grafana_health, GrafanaHealth(ok=False, version="", status=503))
             | given(grafana.dashboard, refused())
         ),
-        unseen=given(Facts.grafana_health, answered(200)),
+        unseen=given(Facts.grafana_health, ODD),
     ),
     Case(
         hop="grafana",
         code="F_AUTH",
         broken=given(grafana.dashboard, answered(401, "unauthorized")),
-        unseen=given(grafana.dashboard, answered(500)),
+        unseen=given(grafana.dashboard, ODD),
         fix="RUNBOOK_GRAFANA_PASSWORD_FILE",
+    ),
+    Case(
+        hop="grafana",
+        code="F_FORBIDDEN",
+        broken=given(grafana.dashboard, answered(403, "forbidden")),
+        unseen=given(grafana.dashboard, refused()),
+        fix="look",
+    ),
+    Case(
+        hop="grafana",
+        code="WRONG_ANSWER",
+        broken=given(Facts.grafana_health, unspoken("tls_unknown_ca"))
+        | given(grafana.dashboard, unspoken("tls_unknown_ca")),
+        unseen=given(grafana.dashboard, answered(200, "too_large")),
+        says="met tls_unknown_ca",
+        fix="look",
+    ),
+    Case(
+        hop="grafana",
+        code="WRONG_ANSWER",
+        broken=given(grafana.dashboard, answered(502, "bad_gateway")),
+        unseen=given(grafana.dashboard, refused()),
+        says="502",
+        fix="look",
     ),
     Case(
         hop="grafana",

@@ -6,10 +6,12 @@ from runbook.diagnosis.facts import Facts
 from tests.diagnosis.cases import NO_STATE, Case
 from tests.diagnosis.recorded import (
     SINK,
+    answered,
     crossed,
     given,
     refused,
     scrape,
+    unspoken,
 )
 
 CASES = (
@@ -19,6 +21,21 @@ CASES = (
         broken=(given(Facts.page, refused()) | given(Facts.targets, (scrape("down", error="connection refused"),))),
         unseen=(given(Facts.state, NO_STATE, SINK) | given(Facts.page, refused())),
         fix="PROM_PORT",
+    ),
+    Case(
+        hop="metrics",
+        code="WRONG_ANSWER",
+        broken=given(Facts.page, answered(401, "unauthorized")),
+        unseen=given(Facts.page, answered(200, "too_large")),
+        says="401",
+        fix="look",
+    ),
+    Case(
+        hop="metrics",
+        code="WRONG_ANSWER",
+        broken=given(Facts.page, unspoken("tls_on_plain_port")),
+        unseen=given(Facts.page, unspoken("proxy")),
+        fix="look",
     ),
     Case(
         hop="metrics",

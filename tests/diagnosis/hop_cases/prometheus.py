@@ -2,8 +2,9 @@
 
 from runbook.conservation.boundary import Boundary
 from runbook.diagnosis import boundaries
+from runbook.diagnosis.checks import prometheus
 from runbook.diagnosis.facts import Facts
-from tests.diagnosis.cases import LOOKUP, NO_STATE, Case, port_case
+from tests.diagnosis.cases import LOOKUP, NO_STATE, NOT_READY, ODD, Case, port_case
 from tests.diagnosis.recorded import (
     PROMETHEUS,
     answered,
@@ -12,6 +13,8 @@ from tests.diagnosis.recorded import (
     given,
     refused,
     scrape,
+    silent,
+    unspoken,
 )
 
 CASES = (
@@ -34,7 +37,68 @@ CASES = (
         hop="prometheus",
         code="P_DOWN",
         broken=given(Facts.prometheus_ready, refused()),
-        unseen=given(Facts.prometheus_ready, answered(200)),
+        unseen=given(Facts.prometheus_ready, ODD),
+    ),
+    Case(
+        hop="prometheus",
+        code="P_STARTING",
+        broken=given(Facts.prometheus_ready, NOT_READY) | given(Facts.config, answered(503, "unavailable")),
+        unseen=given(Facts.prometheus_ready, unspoken("proxy")),
+        says="503 Service Unavailable",
+        fix="docker logs --tail 100 aether-prom",
+    ),
+    Case(
+        hop="prometheus",
+        code="P_TLS",
+        broken={key: unspoken("tls_other_name") for key in silent(Facts.prometheus_ready, Facts.config)},
+        unseen=given(Facts.prometheus_ready, unspoken("proxy")),
+        says="met tls_other_name",
+        fix="look",
+    ),
+    Case(
+        hop="prometheus",
+        code="P_AUTH",
+        broken={key: answered(401, "unauthorized") for key in silent(Facts.prometheus_ready, Facts.config)},
+        unseen=given(Facts.prometheus_ready, answered(200, "too_large")),
+        fix="look",
+    ),
+    Case(
+        hop="prometheus",
+        code="P_AUTH",
+        broken={key: answered(403, "forbidden") for key in silent(Facts.prometheus_ready, Facts.config)},
+        unseen=given(Facts.prometheus_ready, answered(200, "too_large")),
+        fix="look",
+    ),
+    Case(
+        hop="prometheus",
+        code="P_PREFIX",
+        broken={key: answered(404, "no_path") for key in silent(Facts.prometheus_ready, Facts.config)}
+        | given(prometheus.leads_to, "/prometheus/graph"),
+        unseen=given(Facts.prometheus_ready, answered(200, "too_large")),
+        says="its root leads to /prometheus",
+        fix="set RUNBOOK_PROMETHEUS_URL to http://localhost:9090/prometheus",
+    ),
+    Case(
+        hop="prometheus",
+        code="P_PREFIX",
+        broken={key: answered(404, "no_path") for key in silent(Facts.prometheus_ready, Facts.config)},
+        unseen=given(Facts.prometheus_ready, answered(200, "too_large")),
+        fix="look",
+    ),
+    Case(
+        hop="prometheus",
+        code="WRONG_ANSWER",
+        broken={key: answered(502, "bad_gateway") for key in silent(Facts.prometheus_ready, Facts.config)},
+        unseen=given(Facts.prometheus_ready, answered(200, "too_large")),
+        says="502",
+        fix="look",
+    ),
+    Case(
+        hop="prometheus",
+        code="WRONG_ANSWER",
+        broken={key: answered(200, "page") for key in silent(Facts.prometheus_ready, Facts.config)},
+        unseen=given(Facts.prometheus_ready, answered(200, "too_large")),
+        fix="look",
     ),
     Case(
         hop="prometheus",
