@@ -76,6 +76,16 @@ class FaultInjector:
             )
         self.restart(name, *arguments, environment=environment)
 
+    def restart_refusing(self, name: str, *arguments: str) -> None:
+        """Start a service again with these arguments, and wait until it answers: otherwise than who is ready."""
+        self.restart(name, *arguments, wait=False)
+
+        def refuses() -> bool | Pending:
+            service = self._status(name)
+            return "not ready: GET" in service.detail or Pending(service.detail)
+
+        self._wait(refuses, what=f"An answer of {name}")
+
     def run_instead(self, name: str, module: str) -> None:
         """Put another Python module in the place of a service that is one."""
         record = self._launcher.record(name)

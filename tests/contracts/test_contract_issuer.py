@@ -13,18 +13,57 @@ from jwcrypto.jwt import JWT
 
 from runbook.local_stack.layout import Layout
 from runbook.settings import LOCAL, load_target
-from tests.contracts.contract_parts import HTTP_TIMEOUT_S, PLAYERS, REAL, Program, free_port, reachable, running, token
+from tests.contracts.contract_parts import (
+    HTTP_TIMEOUT_S,
+    PLAYERS,
+    REAL,
+    Program,
+    eventually,
+    free_port,
+    reachable,
+    running,
+    token,
+)
 
 PASSWORD = "open sesame"  # noqa: S105 - a test user's
 NO_GRANTS = "no-grants"
+LOCKING = "locking"
+REALM = {
+    "enabled": True,
+    "sslRequired": "none",
+    "clients": [{"clientId": "aetherlink-gateway", "publicClient": True, "directAccessGrantsEnabled": True}],
+    "users": [
+        {
+            "username": "demo",
+            "enabled": True,
+            "firstName": "D",
+            "lastName": "D",
+            "email": "demo@test.com",
+            "credentials": [{"type": "password", "value": "demo"}],
+        }
+    ],
+}
+BROKEN_REALMS: dict[str, tuple[dict[str, object], str, dict[str, str]]] = {
+    "disabled": (
+        {"enabled": False},
+        "--realm-off",
+        {"error": "access_denied", "error_description": "Realm not enabled"},
+    ),
+    "https": (
+        {"sslRequired": "all"},
+        "--wants-https",
+        {"error": "invalid_request", "error_description": "HTTPS required"},
+    ),
+}
+"""By name: what makes a realm of Keycloak so, which option the stand-in, and what a login is answered then."""
 
 
 @pytest.fixture(scope="module")
 def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Program]]:
-    """Address of an issuer with the users demo and new; new has to set up the account."""
+    """Address of an issuer with the users demo, new and off; new has to set up the account, off is disabled."""
     port, folder = free_port(), tmp_path_factory.mktemp("issuer")
-    users = {"STANDIN_USERS": f"demo:demo,new:{PASSWORD}"}
-    options = ("--port", str(port), "--not-set-up", "new")
+    users = {"STANDIN_USERS": f"demo:demo,new:{PASSWORD},off:{PASSWORD}"}
+    options = ("--port", str(port), "--not-set-up", "new", "--disabled", "off")
     with running("issuer", *options, output=folder / "log", environment=users) as program:
         reachable(program, port)
         yield f"http://127.0.0.1:{port}", program
@@ -32,15 +71,20 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Pr
 
 @pytest.fixture(scope="module")
 def real(real_stack: Path) -> str:
-    """Address of a real Keycloak, which gets the stand-in's user `new`, and a client without direct grants."""
+    """Address of a real Keycloak, which gets the stand-in's users, a client without direct grants, and broken realms."""
     address = load_target(LOCAL, directory=real_stack).keycloak.url
     admin = requests.Session()
     admin.headers["Authorization"] = f"Bearer {_admin_token(address, Layout.of(real_stack))}"
     user = {"username": "new", "enabled": True, "requiredActions": ["UPDATE_PASSWORD"]}
+    disabled = {"username": "off", "enabled": False, "email": "off@test.com", "firstName": "O", "lastName": "F"}
     client = {"clientId": NO_GRANTS, "publicClient": True, "directAccessGrantsEnabled": False}
     credentials = {"credentials": [{"type": "password", "value": PASSWORD}]}
-    for kind, entity in (("users", user | credentials), ("clients", client)):
-        answer = admin.post(f"{address}/admin/realms/aetherlink/{kind}", json=entity, timeout=HTTP_TIMEOUT_S)
+    entities = [("realms/aetherlink/users", user | credentials), ("realms/aetherlink/users", disabled | credentials)]
+    entities += [("realms/aetherlink/clients", client)]
+    entities += [("realms", REALM | {"realm": name} | changed) for name, (changed, _, _) in BROKEN_REALMS.items()]
+    entities += [("realms", REALM | {"realm": LOCKING, "bruteForceProtected": True, "failureFactor": 1})]
+    for path, entity in entities:
+        answer = admin.post(f"{address}/admin/{path}", json=entity, timeout=HTTP_TIMEOUT_S)
         assert answer.status_code == 201, answer.text
     return address
 
@@ -126,6 +170,16 @@ def test_realm_facts_are_public(issuer: str) -> None:
             "Account is not fully set up",
             id="set up",
         ),
+        pytest.param(
+            {"username": "off", "password": PASSWORD}, {400}, "invalid_grant", "Account disabled", id="disabled"
+        ),
+        pytest.param(
+            {"username": "off", "password": "wrong"},
+            {400, 401},
+            "invalid_grant",
+            "Invalid user credentials",
+            id="disabled, and a wrong password",
+        ),
     ],
 )
 def test_a_refusal_has_its_own_code_and_words(
@@ -140,6 +194,57 @@ def test_a_refusal_has_its_own_code_and_words(
 def test_an_unknown_realm_is_404(issuer: str) -> None:
     answer = requests.get(f"{issuer}/realms/other", timeout=HTTP_TIMEOUT_S)
     assert (answer.status_code, answer.json()["error"]) == (404, "Realm does not exist")
+
+
+def test_another_path_is_404_and_says_nothing_of_a_realm(issuer: str) -> None:
+    answer = requests.get(f"{issuer}/auth/realms/aetherlink", timeout=HTTP_TIMEOUT_S)
+    assert (answer.status_code, answer.json()) == (404, {"error": "Unable to find matching target resource method"})
+
+
+@pytest.mark.parametrize("name", BROKEN_REALMS)
+def test_a_realm_can_refuse_every_login_and_show_its_page(tmp_path: Path, name: str) -> None:
+    port, (_, option, said) = free_port(), BROKEN_REALMS[name]
+    with running("issuer", "--port", str(port), option, output=tmp_path / "log") as program:
+        reachable(program, port)
+        _shows_its_page_and_refuses(f"http://127.0.0.1:{port}", "aetherlink", said)
+
+
+@pytest.mark.real
+@pytest.mark.stack
+@pytest.mark.xdist_group("real parts")
+@pytest.mark.parametrize("name", BROKEN_REALMS)
+def test_keycloak_says_the_same_of_such_a_realm(real: str, name: str) -> None:
+    _shows_its_page_and_refuses(real, name, BROKEN_REALMS[name][2])
+
+
+def test_an_account_can_be_locked(tmp_path: Path) -> None:
+    port = free_port()
+    with running("issuer", "--port", str(port), "--locked", "demo", output=tmp_path / "log") as program:
+        reachable(program, port)
+        _is_refused_as_a_wrong_password(f"http://127.0.0.1:{port}", "aetherlink")
+
+
+@pytest.mark.real
+@pytest.mark.stack
+@pytest.mark.xdist_group("real parts")
+def test_keycloak_says_of_a_locked_account_what_it_says_of_a_wrong_password(real: str) -> None:
+    """So nobody can tell the two apart from outside. Keycloak counts the failures a moment after it has answered."""
+
+    def locked() -> bool | None:
+        _login(real, LOCKING, password="wrong")  # noqa: S106 - wrong on purpose
+        return _login(real, LOCKING).status_code != 200 or None
+
+    eventually(locked, "demo is locked")
+    _is_refused_as_a_wrong_password(real, LOCKING)
+
+
+def test_paths_can_be_below_another(tmp_path: Path) -> None:
+    port = free_port()
+    with running("issuer", "--port", str(port), "--prefix", "/auth", output=tmp_path / "log") as program:
+        reachable(program, port)
+        address = f"http://127.0.0.1:{port}"
+        assert requests.get(f"{address}/realms/aetherlink", timeout=HTTP_TIMEOUT_S).status_code == 404
+        assert token(f"{address}/auth").status_code == 200
 
 
 def test_the_log_names_requests_and_no_secret(stand_in: tuple[str, Program]) -> None:
@@ -192,6 +297,24 @@ def _refuses_direct_grants(issuer: str, client: str) -> None:
         "error": "unauthorized_client",
         "error_description": "Client not allowed for direct access grants",
     }
+
+
+def _login(issuer: str, realm: str, **form: str) -> requests.Response:
+    fields = {"grant_type": "password", "client_id": "aetherlink-gateway", "username": "demo", "password": "demo"}
+    address = f"{issuer}/realms/{realm}/protocol/openid-connect/token"
+    return requests.post(address, data=fields | form, timeout=HTTP_TIMEOUT_S)
+
+
+def _shows_its_page_and_refuses(issuer: str, realm: str, said: dict[str, str]) -> None:
+    page, login = requests.get(f"{issuer}/realms/{realm}", timeout=HTTP_TIMEOUT_S), _login(issuer, realm)
+    assert (page.status_code, page.json()["realm"]) == (200, realm)
+    assert (login.status_code, login.json()) == (403, said)
+
+
+def _is_refused_as_a_wrong_password(issuer: str, realm: str) -> None:
+    right, wrong = _login(issuer, realm), _login(issuer, realm, password="wrong")  # noqa: S106 - wrong on purpose
+    assert right.json() == wrong.json() == {"error": "invalid_grant", "error_description": "Invalid user credentials"}
+    assert right.status_code == wrong.status_code
 
 
 def _admin_token(address: str, layout: Layout) -> str:

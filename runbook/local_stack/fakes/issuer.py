@@ -10,6 +10,7 @@ no sessions to end.
 import argparse
 import json
 import os
+import threading
 import time
 import uuid
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ NAME = "issuer"
 USERS_VARIABLE = "STANDIN_USERS"
 _REFRESH_LIFETIME_S = 1800
 _SCOPE = "profile email"
+_PAUSE = threading.Event()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,8 +49,14 @@ class Realm:
     issuer: str
     users: dict[str, str]
     not_set_up: frozenset[str]
+    disabled: frozenset[str]
+    locked: frozenset[str]
     direct_grants: bool
     token_lifetime_s: int
+    is_enabled: bool
+    wants_https: bool
+    prefix: str
+    delay_s: float
 
 
 class RefusedError(Exception):
@@ -69,13 +77,14 @@ class Issuer:
 
     def app(self) -> App:
         """Return the endpoints, under the paths that Keycloak has them."""
-        connect = "/realms/{realm}/protocol/openid-connect"
+        realms = f"{self._realm.prefix}/realms/{{realm}}"
+        connect = f"{realms}/protocol/openid-connect"
         return routed(
             (
                 Route("POST", f"{connect}/token", self._in_realm(self._token)),
                 Route("GET", f"{connect}/certs", self._in_realm(self._certs)),
-                Route("GET", "/realms/{realm}/.well-known/openid-configuration", self._in_realm(self._discovery)),
-                Route("GET", "/realms/{realm}", self._in_realm(self._realm_facts)),
+                Route("GET", f"{realms}/.well-known/openid-configuration", self._in_realm(self._discovery)),
+                Route("GET", realms, self._in_realm(self._realm_facts)),
                 Route("GET", "/health/ready", lambda _: json_response(200, {"status": "UP", "checks": []})),
             ),
             not_found={"error": "Unable to find matching target resource method"},
@@ -83,6 +92,7 @@ class Issuer:
 
     def _in_realm(self, handler: App) -> App:
         def checked(request: Request) -> Response:
+            _PAUSE.wait(self._realm.delay_s)
             if request.variables["realm"] != self._realm.name:
                 return json_response(404, {"error": "Realm does not exist"})
             return handler(request)
@@ -92,9 +102,17 @@ class Issuer:
     def _token(self, request: Request) -> Response:
         form = dict(parse_qsl(request.body.decode(errors="replace"), keep_blank_values=True))
         try:
+            self._must_serve()
             return self._granted(self._user_of(form))
         except RefusedError as refused:
             return refused.response
+
+    def _must_serve(self) -> None:
+        """Raise RefusedError where the realm lets nobody log in; its page is served all the while, as Keycloak's."""
+        if not self._realm.is_enabled:
+            raise RefusedError(403, "access_denied", "Realm not enabled")
+        if self._realm.wants_https:
+            raise RefusedError(403, "invalid_request", "HTTPS required")
 
     def _user_of(self, form: dict[str, str]) -> str:
         """Return the user whom the grant in `form` speaks for; the order of checks is Keycloak's."""
@@ -115,8 +133,11 @@ class Issuer:
         user = form.get("username")
         if user is None:
             raise RefusedError(401, "invalid_request", "Missing parameter: username")
-        if user not in self._realm.users or self._realm.users[user] != form.get("password"):
+        is_known = user in self._realm.users and self._realm.users[user] == form.get("password")
+        if not is_known or user in self._realm.locked:
             raise RefusedError(401, "invalid_grant", "Invalid user credentials")
+        if user in self._realm.disabled:
+            raise RefusedError(400, "invalid_grant", "Account disabled")
         if user in self._realm.not_set_up:
             raise RefusedError(400, "invalid_grant", "Account is not fully set up")
         return user
@@ -203,6 +224,12 @@ def main() -> None:
         issuer=f"{public.rstrip('/')}/realms/{options.realm}",
         users=_users(os.environ.get(USERS_VARIABLE, "demo:demo")),
         not_set_up=frozenset(options.not_set_up),
+        disabled=frozenset(options.disabled),
+        locked=frozenset(options.locked),
+        is_enabled=not options.realm_off,
+        wants_https=options.wants_https,
+        prefix=options.prefix.rstrip("/"),
+        delay_s=options.delay,
         direct_grants=not options.no_direct_grants,
         token_lifetime_s=options.token_lifetime,
     )
@@ -239,6 +266,12 @@ def _options() -> argparse.Namespace:
     add("--no-direct-grants", action="store_true", help="fault: the password grant is off for the client")
     add("--no-tenant-claim", action="store_true", help="fault: tokens carry no tenant_id")
     add("--not-set-up", action="append", default=[], metavar="USER", help="fault: USER has required actions left")
+    add("--disabled", action="append", default=[], metavar="USER", help="fault: USER is disabled")
+    add("--locked", action="append", default=[], metavar="USER", help="fault: failed logins have locked USER")
+    add("--realm-off", action="store_true", help="fault: the realm is disabled")
+    add("--wants-https", action="store_true", help="fault: the realm takes no login without https")
+    add("--prefix", default="", metavar="PATH", help="fault: its paths begin with PATH, such as /auth")
+    add("--delay", type=float, default=0.0, metavar="S", help="fault: seconds before each answer of the realm")
     return parser.parse_args()
 
 

@@ -24,6 +24,16 @@ from runbook.platforms import hold_signals, wait_for_end
 
 NAME = "gateway"
 _FORWARDED = ("accept", "content-type", "user-agent")
+_PAGE = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body><form></form></body></html>"
+_INSTEAD = {
+    "login-page": Response(status=200, body=_PAGE, content_type="text/html; charset=utf-8"),
+    "redirect": Response(status=302, content_type="text/html", headers={"Location": "http://login.aetherlink.local/"}),
+    "limit": text_response(429, "Too Many Requests"),
+    "login": Response(
+        status=401, body=b"401 Unauthorized\n", content_type="text/plain", headers={"WWW-Authenticate": "Basic"}
+    ),
+    "bad-gateway": text_response(502, "Bad Gateway"),
+}
 
 
 class RefusedError(Exception):
@@ -38,7 +48,11 @@ class RefusedError(Exception):
 class Gateway:
     """One route: `host` to `upstream`, for holders of a token that `verifier` trusts."""
 
-    def __init__(self, host: str, upstream: str, verifier: Verifier, timeout_s: float) -> None:
+    def __init__(
+        self, host: str, upstream: str, verifier: Verifier, timeout_s: float, instead: Response | None = None
+    ) -> None:
+        """`instead` is what the edge proxy answers to whatever it is asked, in place of the gateway."""
+        self._instead = instead
         self._host = host.lower()
         self._upstream = urlsplit(upstream)
         self._verifier = verifier
@@ -49,6 +63,8 @@ class Gateway:
         name, _, _ = request.headers.get("host", "").partition(":")
         if name.lower() != self._host:
             return text_response(404, "404 page not found\n")
+        if self._instead is not None:
+            return self._instead
         try:
             tenant = self._tenant_of(request)
         except RefusedError as refused:
@@ -96,7 +112,8 @@ def main() -> None:
     options = _options()
     hold_signals()
     verifier = Verifier(f"{options.issuer_url.rstrip('/')}/realms/{options.realm}")
-    gateway = Gateway(options.host, options.upstream, verifier, options.upstream_timeout)
+    instead = _INSTEAD.get(options.instead)
+    gateway = Gateway(options.host, options.upstream, verifier, options.upstream_timeout, instead)
     with Server(NAME, options.port, gateway):
         wait_for_end()
 
@@ -114,6 +131,7 @@ def _options() -> argparse.Namespace:
     add("--realm", default="aetherlink", help="realm whose tokens are accepted (default: %(default)s)")
     add("--host", default="apexflow.aetherlink.local", help="the Host that is routed (default: %(default)s)")
     add("--upstream-timeout", type=float, default=10.0, metavar="S", help="seconds before a 504 (default: 10)")
+    add("--instead", choices=_INSTEAD, help="fault: what the edge proxy answers in place of the gateway")
     return parser.parse_args()
 
 
