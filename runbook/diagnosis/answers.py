@@ -6,6 +6,7 @@ asked for a password. One answer is one fault: the first row that it fits, or el
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import wraps
 from http import HTTPStatus
 from typing import Final
 
@@ -68,6 +69,20 @@ def answer_checks(hop: str, ask: Ask, rows: Sequence[Told | str], *, needs: str)
         else:
             yield _check(hop, _any_other(hop), _look(ask, _is_of_none(of_rows)), needs)
             needs = f"{hop}.{WRONG_ANSWER}"
+
+
+def but_answers(look: Callable[[Facts], Finding]) -> Callable[[Facts], Finding]:
+    """Make any other answer prove what a look at silence or at time is about: that somebody answers."""
+
+    @wraps(look)
+    def looked(facts: Facts) -> Finding:
+        try:
+            return look(facts)
+        except (AnswerError, ProtocolError) as error:
+            met_by(error)
+            return Ok((saw(error.where, error.seen),))
+
+    return looked
 
 
 def silent(facts: Facts, service: Service, error: UnreachableError, *, address: str) -> Broken:

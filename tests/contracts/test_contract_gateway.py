@@ -275,6 +275,29 @@ def _job(lead_id: object) -> dict[str, object]:
     return {"lead_id": lead_id, "title": "Contract", "status": "Open", "description": "of a contract test"}
 
 
+@pytest.mark.parametrize(
+    ("instead", "status", "kind", "said"),
+    [
+        ("login-page", 200, "text/html", "Sign in"),
+        ("redirect", 302, "text/html", ""),
+        ("limit", 429, "text/plain", "Too Many Requests"),
+        ("login", 401, "text/plain", "401 Unauthorized"),
+        ("bad-gateway", 502, "text/plain", "Bad Gateway"),
+    ],
+)
+def test_the_edge_proxy_can_answer_in_place_of_the_gateway(
+    tmp_path: Path, instead: str, status: int, kind: str, said: str
+) -> None:
+    """In the words of Traefik and its middlewares; another Host has no route."""
+    with _gateway(tmp_path, gateway_options=("--instead", instead)) as flow:
+        answer = requests.post(
+            f"{flow.gateway}/jobs", headers={"Host": HOST}, timeout=HTTP_TIMEOUT_S, allow_redirects=False
+        )
+        assert (answer.status_code, answer.headers["Content-Type"].partition(";")[0]) == (status, kind)
+        assert said in answer.text
+        assert flow.call("POST", "/jobs", Host="elsewhere").status_code == 404
+
+
 def _post(address: str, path: str, body: object, tenant: str = "acme") -> requests.Response:
     return requests.post(f"{address}{path}", json=body, headers={"x-tenant-id": tenant}, timeout=HTTP_TIMEOUT_S)
 
@@ -284,10 +307,15 @@ def _flow(gateway: int, issuer: int) -> Flow:
 
 
 @contextmanager
-def _gateway(folder: Path, issuer_options: tuple[str, ...] = (), upstream: int | None = None) -> Iterator[Flow]:
+def _gateway(
+    folder: Path,
+    issuer_options: tuple[str, ...] = (),
+    upstream: int | None = None,
+    gateway_options: tuple[str, ...] = (),
+) -> Iterator[Flow]:
     """Issuer and gateway; nothing listens at the upstream unless it is given."""
     issuer, gateway = free_port(), free_port()
-    options = _gateway_options(gateway, upstream or free_port(), issuer)
+    options = (*_gateway_options(gateway, upstream or free_port(), issuer), *gateway_options)
     with (
         running("issuer", "--port", str(issuer), *issuer_options, output=folder / "issuer") as keys,
         running("gateway", *options, "--upstream-timeout", "0.3", output=folder / "gateway") as program,

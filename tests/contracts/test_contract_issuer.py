@@ -71,7 +71,7 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Pr
 
 @pytest.fixture(scope="module")
 def real(real_stack: Path) -> str:
-    """Address of a real Keycloak, which gets the stand-in's users, a client without direct grants, and broken realms."""
+    """Address of a real Keycloak, with the stand-in's users, a client without direct grants, and broken realms."""
     address = load_target(LOCAL, directory=real_stack).keycloak.url
     admin = requests.Session()
     admin.headers["Authorization"] = f"Bearer {_admin_token(address, Layout.of(real_stack))}"

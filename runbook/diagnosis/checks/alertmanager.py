@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from runbook.diagnosis.answers import WRONG_ANSWER, after, answer_checks, met_by, not_ready, silent
+from runbook.diagnosis.answers import WRONG_ANSWER, after, answer_checks, but_answers, not_ready, silent
 from runbook.diagnosis.check import Check, Finding, Ok, broken
 from runbook.diagnosis.checks.rules import loaded_rule
 from runbook.diagnosis.fact_cache import Fact
@@ -20,15 +20,13 @@ def silences(facts: Facts) -> tuple[Silence, ...]:
     return facts.ask_alertmanager(Alertmanager.silences)
 
 
+@but_answers
 def _answers(facts: Facts) -> Finding:
     mine = facts.target.alertmanager
     try:
         ready = facts.alertmanager_ready()
     except UnreachableError as error:
         return silent(facts, mine.as_service, error, address=mine.place_of("url"))
-    except RunbookError as error:
-        met_by(error)
-        return Ok((saw(error.where, error.seen),))
     seen = saw(f"GET {mine.url}/-/ready", f"{ready.status} {ready.saw}{after(facts, ready.took_s)}")
     return Ok((seen,)) if ready.ready else not_ready(facts, mine.as_service, seen)
 

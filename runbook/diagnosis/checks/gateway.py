@@ -8,7 +8,7 @@ from contextlib import suppress
 from http import HTTPStatus
 from typing import Final
 
-from runbook.diagnosis.answers import WRONG_ANSWER, after, is_known_to_run, met_by, silent
+from runbook.diagnosis.answers import WRONG_ANSWER, after, but_answers, is_known_to_run, met_by, silent
 from runbook.diagnosis.check import Check, Finding, Ok, broken
 from runbook.diagnosis.fact_cache import Fact
 from runbook.diagnosis.facts import Facts, saw
@@ -58,15 +58,13 @@ def newest_traffic(facts: Facts) -> NewestRun:
     return newest_run(facts.state_dir, holds(TRAFFIC), target=facts.target.name)
 
 
+@but_answers
 def _answers(facts: Facts) -> Finding:
     mine = facts.target.gateway
     try:
         answer = unauthenticated_answer(facts)
     except UnreachableError as error:
         return silent(facts, mine.as_service, error, address=mine.place_of("url"))
-    except ProtocolError as error:
-        met_by(error)
-        return Ok((saw(error.where, error.seen),))
     seen = probe_seen(facts, answer)
     if _is_answered_for(facts, answer):
         found = down(facts, mine.as_service, seen)
@@ -85,12 +83,9 @@ def _is_answered_for(facts: Facts, answer: ProbeAnswer) -> bool:
     return is_upstream and not answer.is_json and is_known_to_run(facts, facts.target.apexflow.as_service)
 
 
+@but_answers
 def _routes(facts: Facts) -> Finding:
-    try:
-        answer = unauthenticated_answer(facts)
-    except ProtocolError as error:
-        met_by(error)
-        return Ok((saw(error.where, error.seen),))
+    answer = unauthenticated_answer(facts)
     seen = probe_seen(facts, answer)
     if answer.is_proxy_404:
         return broken(seen, host=facts.target.gateway.host, setting=facts.places)

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Final
 
-from runbook.diagnosis.answers import WRONG_ANSWER, Told, after, answer_checks, met_by, not_ready, silent
+from runbook.diagnosis.answers import WRONG_ANSWER, Told, after, answer_checks, but_answers, not_ready, silent
 from runbook.diagnosis.check import Check, Finding, NotChecked, Ok, broken
 from runbook.diagnosis.fact_cache import Fact
 from runbook.diagnosis.facts import Facts, saw
 from runbook.diagnosis.files import dashboard_file, our_panels, panel_ids
 from runbook.diagnosis.reach import network_check, network_finding, port_check
-from runbook.errors import FOREIGN, AnswerError, DocumentError, RunbookError, UnreachableError
+from runbook.errors import FOREIGN, AnswerError, DocumentError, UnreachableError
 from runbook.files.compare import datasource_among
 from runbook.files.desired import wanted_panels
 from runbook.files.our_panels import lacking
@@ -101,14 +101,12 @@ def _of_that_uid(facts: Facts, uid: str) -> Datasource:
     return Datasource(uid=uid, name=facts.target.grafana.datasource, type="", url="", is_default=False)
 
 
+@but_answers
 def _answers(facts: Facts) -> Finding:
     try:
         health = facts.grafana_health()
     except UnreachableError as error:
         return silent(facts, _grafana(facts), error, address=facts.target.grafana.place_of("url"))
-    except RunbookError as error:
-        met_by(error)
-        return Ok((saw(error.where, error.seen),))
     said = f"{health.status}, version {health.version}{after(facts, health.took_s)}"
     seen = saw(f"GET {facts.target.grafana.url}/api/health", said)
     return Ok((seen,)) if health.ok else not_ready(facts, _grafana(facts), seen)

@@ -10,8 +10,8 @@ from runbook.diagnosis.answers import (
     Told,
     after,
     answer_checks,
+    but_answers,
     is_known_to_run,
-    met_by,
     not_ready,
     silent,
 )
@@ -35,6 +35,7 @@ def late_realm(facts: Facts) -> RealmAnswer:
         return keycloak.realm()
 
 
+@but_answers
 def _answers(facts: Facts) -> Finding:
     mine = facts.target.keycloak
     try:
@@ -42,9 +43,6 @@ def _answers(facts: Facts) -> Finding:
     except UnreachableError as error:
         late = _late(facts, error)
         return Ok((late,)) if late else silent(facts, mine.as_service, error, address=mine.place_of("url"))
-    except RunbookError as error:
-        met_by(error)
-        return Ok((saw(error.where, error.seen),))
     if realm.status == HTTPStatus.SERVICE_UNAVAILABLE:
         return not_ready(facts, mine.as_service, saw(_where(facts), realm.saw))
     return Ok((_realm_seen(facts, realm),))
@@ -70,6 +68,7 @@ def _is_stopped(facts: Facts) -> bool:
     return found and not is_known_to_run(facts, service)
 
 
+@but_answers
 def _answers_in_time(facts: Facts) -> Finding:
     """The page, and the login: that one takes Keycloak the time of hashing a password."""
     log = facts.log_command(facts.target.keycloak.as_service)
@@ -80,9 +79,6 @@ def _answers_in_time(facts: Facts) -> Finding:
         if late is None:
             raise
         return broken(saw(error.where, error.seen), late, log=log)
-    except RunbookError as error:
-        met_by(error)
-        return Ok((saw(error.where, error.seen),))
     try:
         facts.token()
     except RunbookError as error:

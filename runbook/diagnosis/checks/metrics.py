@@ -1,14 +1,15 @@
 """Hop metrics: the sink's page that Prometheus scrapes."""
 
 from runbook.diagnosis import boundaries
-from runbook.diagnosis.answers import WRONG_ANSWER, after, answer_checks, met_by
+from runbook.diagnosis.answers import WRONG_ANSWER, after, answer_checks, but_answers
 from runbook.diagnosis.boundary_checks import boundary_check
 from runbook.diagnosis.check import Check, Finding, Ok, broken
 from runbook.diagnosis.facts import Facts, saw
-from runbook.errors import RunbookError, UnreachableError
+from runbook.errors import UnreachableError
 from runbook.model import Evidence
 
 
+@but_answers
 def _answers(facts: Facts) -> Finding:
     mine = facts.target.sink
     try:
@@ -19,9 +20,6 @@ def _answers(facts: Facts) -> Finding:
         else:
             fix = f"correct the sink's PROM_PORT, then {facts.recreate_command(mine.as_service)}"
         return broken(saw(error.where, error.seen), fix=fix)
-    except RunbookError as error:
-        met_by(error)
-        return Ok((saw(error.where, error.seen),))
 
 
 def _page(facts: Facts) -> Evidence:

@@ -5,7 +5,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from runbook.diagnosis import boundaries
-from runbook.diagnosis.answers import OF_TLS, WRONG_ANSWER, Told, after, answer_checks, met_by, silent
+from runbook.diagnosis.answers import OF_TLS, WRONG_ANSWER, Told, after, answer_checks, but_answers, silent
 from runbook.diagnosis.boundary_checks import boundary_check
 from runbook.diagnosis.check import Check, Finding, NotChecked, Ok, broken
 from runbook.diagnosis.checks.rules import file_problem, rewriting
@@ -26,15 +26,13 @@ def leads_to(facts: Facts) -> str:
     return facts.ask_prometheus(Prometheus.leads_to)
 
 
+@but_answers
 def _answers(facts: Facts) -> Finding:
     mine = facts.target.prometheus
     try:
         ready = facts.prometheus_ready()
     except UnreachableError as error:
         return _down(facts, error)
-    except RunbookError as error:
-        met_by(error)
-        return Ok((saw(error.where, error.seen),))
     return Ok((saw(f"GET {mine.url}/-/ready", f"{ready.status} {ready.saw}{after(facts, ready.took_s)}"),))
 
 
@@ -49,15 +47,9 @@ def _down(facts: Facts, error: UnreachableError) -> Finding:
     return broken(*found.evidence, cause, **{**found.fields, "start": start})
 
 
+@but_answers
 def _has_started(facts: Facts) -> Finding:
-    mine = facts.target.prometheus
-    try:
-        ready = facts.prometheus_ready()
-    except UnreachableError:
-        raise
-    except RunbookError as error:
-        met_by(error)
-        return Ok((saw(error.where, error.seen),))
+    mine, ready = facts.target.prometheus, facts.prometheus_ready()
     seen = saw(f"GET {mine.url}/-/ready", f"{ready.status} {ready.saw}")
     return Ok((seen,)) if ready.ready else broken(seen, log=facts.log_command(mine.as_service))
 
@@ -87,14 +79,14 @@ def _with_prefix(facts: Facts, refused: AnswerError | ProtocolError) -> AnswerEr
     if not isinstance(refused, AnswerError) or refused.code != _NO_PATH:
         return refused
     try:
-        prefix, _, _ = urlsplit(leads_to(facts)).path.strip("/").partition("/")
+        root, _, _ = urlsplit(leads_to(facts)).path.strip("/").partition("/")
     except RunbookError:
         return refused
-    if not prefix or prefix in _PAGES:
+    if not root or root in _PAGES:
         return refused
-    url = f"{mine.url.rstrip('/')}/{prefix}"
+    url = f"{mine.url.rstrip('/')}/{root}"
     return AnswerError(
-        f"{refused.seen}; its root leads to /{prefix}",
+        f"{refused.seen}; its root leads to /{root}",
         where=refused.where,
         fix=f"set {mine.place_of('url')} to {url}",
         status=refused.status,
