@@ -104,12 +104,12 @@ def test_setup_of_a_viewer_ends_before_it_writes(users: Users) -> None:
     assert given.document["error"]["seen"] == "Grafana does not allow this to viewer: 403, it takes datasources:read"
 
 
-def test_user_without_a_role_sees_nothing_and_no_fault_is_named(users: Users) -> None:
-    """Grafana answers: it is not down, and whether it is well nobody knows."""
+def test_user_without_a_role_is_named_as_that_and_grafana_is_not_down(users: Users) -> None:
+    """What is refused is the right to the dashboard: nothing else is broken, and nothing is called down."""
     given = users.does("nobody", "troubleshoot")
 
     verdict = given.document["verdict"]
-    assert (given.code, verdict["outcome"], broken(given)) == (3, "inconclusive", [])
-    assert {hop for hop, _ in unchecked(given)} == {"grafana", "panels"}
-    assert ("grafana", "F_DOWN") not in unchecked(given)
+    assert (given.code, verdict["code"], given.document["also"]) == (1, "F_FORBIDDEN", [])
+    assert [one["code"] for one in broken(given)] == ["F_FORBIDDEN"]
     assert "it takes dashboards:read" in str(verdict["evidence"])
+    assert "give nobody the permission dashboards:read" in verdict["fix"]
