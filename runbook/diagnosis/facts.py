@@ -58,13 +58,18 @@ class Facts(FactCache):
         state_dir: Path,
         timeout_s: float = 3.0,
         waiting_s: float = 12.0,
+        since: datetime | None = None,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
-        """Keep who can be asked; `timeout_s` limits each single reading, `waiting_s` all waiting together."""
+        """Keep who can be asked; `timeout_s` limits each single reading, `waiting_s` all waiting together.
+
+        `since` is how far back the flow is looked at; None: to the newest traffic run, else a quarter of an hour.
+        """
         super().__init__(waiting_s=waiting_s)
         self.target = target
         self.runtime = runtime
         self.now = now
+        self.since = since
         self.state_dir = state_dir
         self._timeout_s = timeout_s
 

@@ -11,16 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runbook.conservation.arithmetic import (
-    Segment,
     api_to_kafka,
     kafka_to_sink,
     prometheus_to_grafana,
-    segments,
     sink_to_prometheus,
-    trusted,
     unread,
 )
 from runbook.conservation.boundary import Boundary, Flow
+from runbook.conservation.segments import Segment, segments, trusted
 from runbook.conservation.snapshot import Count, Position, Rejected, Snapshot
 from runbook.model import Created
 from runbook.systems.grafana.client import Frame

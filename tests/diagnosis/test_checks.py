@@ -9,12 +9,13 @@ from runbook.diagnosis import files
 from runbook.diagnosis.catalogue import CHECKS, GRAPH
 from runbook.diagnosis.checks import alertmanager, gateway, grafana, kafka, panels, sink
 from runbook.diagnosis.facts import Facts
+from runbook.diagnosis.topics import TopicFacts
 from runbook.diagnosis.verdict import verdict
 from runbook.flow import HOPS
 from runbook.invocation import inv
 from runbook.settings import Target
 from runbook.systems.grafana.client import Datasource, DatasourceHealth
-from runbook.systems.kafka.records import GroupFacts
+from runbook.systems.kafka.records import ClusterFacts, GroupFacts
 from runbook.systems.runtime import LogLine, Service
 from tests.diagnosis.cases import DUPLICATE, FAILED_RELOAD, NO_STATE, SET_UP, Case, exited, file, walk
 from tests.diagnosis.recorded import (
@@ -23,6 +24,7 @@ from tests.diagnosis.recorded import (
     GATEWAY,
     GRAFANA,
     HEALTHY,
+    JOBS,
     KAFKA,
     KEYCLOAK,
     LEADS,
@@ -114,14 +116,6 @@ def test_an_idle_pipeline_is_healthy_and_explained(quiet: Change) -> None:
     "quiet",
     [
         pytest.param(
-            (
-                given(panels.rates, {LEADS: 0.0})
-                | given(panels.series, series(3.0, 3.0))
-                | given(Facts.topics, topics(2.0))
-            ),
-            id="too young",
-        ),
-        pytest.param(
             (given(panels.rates, {}) | given(panels.series, series(3.0, 3.0)) | given(panels.unread, 2)),
             id="not read yet",
         ),
@@ -133,6 +127,33 @@ def test_blind_panels_are_blamed_on_birth_only_with_proof(quiet: Change) -> None
     """V_BORN needs settled events and samples that are all equal and above zero; else nobody knows."""
     _, judged, _ = walk(quiet)
     assert judged.outcome == "inconclusive"
+
+
+@pytest.mark.parametrize(
+    "young",
+    [
+        pytest.param(given(panels.series, series(3.0, 3.0)) | given(Facts.topics, topics(2.0)), id="the event"),
+        pytest.param(given(panels.series, series(0.0)), id="the series"),
+    ],
+)
+def test_what_the_panels_cannot_show_yet_is_not_exercised(young: Change) -> None:
+    """An event, or a series, that has had too few scrapes accuses nobody, and is not called seen either."""
+    _, judged, _ = walk(given(panels.rates, {LEADS: 0.0}) | young)
+    assert (judged.outcome, judged.not_exercised) == ("healthy", ("V_BORN",))
+
+
+def test_a_topic_that_nobody_has_used_is_not_exercised() -> None:
+    """On a new installation the first event creates the topics; one of nearly the same name is a reason to look."""
+    nothing = TopicFacts(newest={LEADS: None, JOBS: None}, end_offsets={}, unread=0)
+    new = given(Facts.topics, nothing) | given(panels.rates, {})
+    others = {"orders": (0,), "apexflow.leads.updated": (0,)}
+    _, judged, _ = walk(new | given(kafka.cluster, ClusterFacts(brokers=("b:1",), topics=others)))
+    assert (judged.outcome, judged.not_exercised) == ("healthy", ("A_IDLE",))
+    _, judged, _ = walk(
+        new | given(kafka.cluster, ClusterFacts(brokers=("b:1",), topics={"apexflow.lead.created": (0,)}))
+    )
+    assert judged.outcome == "inconclusive"
+    assert "apexflow.lead.created" in judged.claim + judged.evidence[0].saw
 
 
 def test_a_service_unknown_to_the_runtime_is_known_by_its_answer() -> None:
