@@ -8,11 +8,13 @@ from runbook.conservation.arithmetic import kafka_to_sink, unread
 from runbook.conservation.boundary import Boundary, Flow, added
 from runbook.conservation.segments import Segment, passed, segments, trusted
 from runbook.conservation.snapshot import Snapshot, snapshot_of_page
+from runbook.conservation.traffic_run import TrafficRun
 from runbook.diagnosis.boundaries.scraped_counts import sink_prometheus
 from runbook.diagnosis.boundaries.unowned import Unowned, carried, starts_of, uncounted, unowned_partitions
 from runbook.diagnosis.boundaries.weaker import counts_without_positions
 from runbook.diagnosis.boundaries.window import (
     MOST_OFFSETS,
+    Scrapes,
     events_between,
     instances,
     newest_run,
@@ -23,6 +25,7 @@ from runbook.diagnosis.boundaries.window import (
 from runbook.diagnosis.fact_cache import Fact
 from runbook.diagnosis.facts import Facts
 from runbook.errors import RunbookError
+from runbook.systems.kafka.client import Kafka
 from runbook.systems.kafka.records import CrmEvent, Position
 
 NAME = "Kafka to sink"
@@ -100,11 +103,29 @@ def _recorded(facts: Facts, page: Snapshot, unowned: Unowned) -> Snapshot | None
     Partitions that were not there yet began at 0; of those that nobody owns, what came since the run counts.
     """
     run = newest_run(facts)
-    if run is None or run.baseline.page is None or run.baseline.end_offsets is None:
+    if (
+        run is None
+        or run.baseline.page is None
+        or run.baseline.end_offsets is None
+        or _is_another_log(facts, run, page)
+    ):
         return None
     ends = {(one.topic, one.partition): one.offset for one in run.baseline.end_offsets}
     new = {place: 0 for place in page.partitions if place not in ends}
     return run.baseline.page.with_positions(new | {place: ends[place] for place in unowned.ends if place in ends})
+
+
+def _is_another_log(facts: Facts, run: TrafficRun, page: Snapshot) -> bool:
+    """Whether the topics of now are not those of the run: another cluster, or positions that were passed once."""
+    cluster_id = facts.ask_kafka(Kafka.metadata).cluster_id
+    if run.baseline.cluster_id and cluster_id and run.baseline.cluster_id != cluster_id:
+        return True
+    scrapes: Scrapes = {}
+    with suppress(RunbookError):
+        scrapes = remembered(facts)
+    now = {(one.topic, one.partition): one.offset for one in page.positions}
+    passed_once = (each for of_it in scrapes.values() for one in of_it for each in one.positions)
+    return any(each.offset > now.get((each.topic, each.partition), each.offset) for each in passed_once)
 
 
 def _held(past: _Past, ends: Mapping[Position, int]) -> _Past:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from runbook.conservation.arithmetic import born, sink_to_prometheus, within
@@ -112,11 +112,12 @@ def _followed(facts: Facts, first: Snapshot) -> Boundary:
 
 def _own(scrapes: Scrapes, page: Snapshot) -> Sequence[Snapshot]:
     """Return the scrapes of the instance that the page is of: the same process, else the one that is most like it."""
-    ranked = sorted(
-        scrapes.values(),
-        key=lambda of_it: (of_it[-1].started_s == page.started_s, len(of_it[-1].partitions & page.partitions)),
-    )
-    return ranked[-1] if ranked else ()
+
+    def likeness(of_it: Sequence[Snapshot]) -> tuple[bool, int, datetime]:
+        newest = of_it[-1]
+        return newest.started_s == page.started_s, len(newest.partitions & page.partitions), newest.at
+
+    return max(scrapes.values(), key=likeness, default=())
 
 
 def _is_scraped(facts: Facts, since: Snapshot) -> bool:
