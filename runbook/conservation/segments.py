@@ -70,6 +70,11 @@ def restarted(before: Snapshot, after: Snapshot, *, is_alone: bool = True) -> st
     return ""
 
 
+def telling(snapshots: Sequence[Snapshot]) -> Sequence[Snapshot]:
+    """Return the scrapes that tell what the sink owns: it hides its positions while a new series is shown at 0."""
+    return [one for one in snapshots if one.positions or not one.at_zero]
+
+
 def trusted(snapshots: Sequence[Snapshot]) -> tuple[Snapshot, ...]:
     """Return the scrapes that show every series that the sink had then, given that the newest one does.
 

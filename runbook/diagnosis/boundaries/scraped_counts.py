@@ -7,7 +7,7 @@ from typing import Final
 
 from runbook.conservation.arithmetic import born, sink_to_prometheus, within
 from runbook.conservation.boundary import Boundary, Flow
-from runbook.conservation.segments import Segment, passed
+from runbook.conservation.segments import Segment, passed, telling
 from runbook.conservation.snapshot import Snapshot, shown_by_target, snapshot_of_page
 from runbook.diagnosis.boundaries.window import (
     FRESH_INTERVALS,
@@ -40,7 +40,7 @@ def sink_prometheus(facts: Facts) -> Boundary:
     doubled = _doubled(facts, page)
     if doubled:
         return doubled
-    exact = _exact(facts, page, _own(scrapes, page)[-1:])
+    exact = _exact(facts, page, telling(_own(scrapes, page))[-1:])
     if exact and exact.boundary.outcome == "ok" and not exact.late:
         return exact.boundary
     followed = _followed(facts, page)

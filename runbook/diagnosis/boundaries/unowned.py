@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from runbook.conservation.segments import Segment
+from runbook.conservation.segments import Segment, telling
 from runbook.conservation.snapshot import Snapshot, snapshot_of_page
 from runbook.diagnosis.boundaries.window import MOST_OFFSETS, Scrapes, events_between, fresh, remembered_now
 from runbook.diagnosis.facts import Facts
@@ -36,7 +36,7 @@ def unowned_partitions(facts: Facts, page: Snapshot, ends: Mapping[Position, int
 
     def look() -> tuple[tuple[frozenset[Position], str], bool]:
         scrapes = fresh(facts, remembered_now(facts))
-        last = [_last(of_it) for of_it in scrapes.values()]
+        last = [telling(of_it)[-_LOOKS:] for of_it in scrapes.values()]
         owned = snapshot_of_page(facts.page_now()).partitions.union(*(one.partitions for two in last for one in two))
         left, why = lacking - owned, _unsettled(last)
         return (frozenset(left), why), not left or not why
@@ -79,11 +79,6 @@ def uncounted(
     since = max(shown, default=oldest)
     before = Snapshot(at=since, counts=(), positions=()).with_positions(starts_of(facts, unowned, starts, since=since))
     return Segment(before=before, after=Snapshot(at=page.at, counts=(), positions=()).with_positions(unowned.ends))
-
-
-def _last(snapshots: Sequence[Snapshot]) -> Sequence[Snapshot]:
-    """Return the last scrapes, without those that hide the positions behind a new series."""
-    return [one for one in snapshots if one.positions or not one.at_zero][-_LOOKS:]
 
 
 def _unsettled(last: Sequence[Sequence[Snapshot]]) -> str:
