@@ -60,7 +60,8 @@ def _is_rebalanced(before: Snapshot, after: Snapshot) -> bool:
 
 def restarted(before: Snapshot, after: Snapshot, *, is_alone: bool = True) -> str:
     """Return why the counters of two snapshots are not those of one life of the sink; empty if they are."""
-    if any((after.position(one.topic, one.partition) or one.offset) < one.offset for one in before.positions):
+    now = {(one.topic, one.partition): one.offset for one in after.positions}
+    if any(now.get((one.topic, one.partition), one.offset) < one.offset for one in before.positions):
         return "the sink went back to an earlier offset"
     is_another = None not in {before.started_s, after.started_s} and before.started_s != after.started_s
     if is_another and not (is_alone and after.journal == KEEPS_TOTALS):

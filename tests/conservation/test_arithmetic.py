@@ -270,6 +270,7 @@ def snapshot(counts: dict[tuple[str, str], int], positions: dict[tuple[str, int]
         (snapshot({(LEADS, "acme"): 7}, {(LEADS, 0): 9, (LEADS, 1): 0}, second=10), "partitions changed"),
         (snapshot({(LEADS, "acme"): 2}, {(LEADS, 0): 9}, second=10), "counters began at 0"),
         (snapshot({(LEADS, "acme"): 7}, {(LEADS, 0): 3}, second=10), "went back to an earlier offset"),
+        (snapshot({(LEADS, "acme"): 5}, {(LEADS, 0): 0}, second=10), "went back to an earlier offset"),
     ],
 )
 def test_what_cannot_be_compared_is_said_and_never_mixed(after: Snapshot, said: str) -> None:
