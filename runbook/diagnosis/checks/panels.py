@@ -25,13 +25,14 @@ _WINDOW: Final = timedelta(seconds=_WINDOW_S)
 @Fact
 def rates(facts: Facts) -> Mapping[str, float]:
     """Return what panel 20 shows: events a second by topic, after the newest events if they show soon enough."""
-    newest, needs = facts.topics().newest, shown_after(facts)
+    newest = facts.topics().newest
 
     def look() -> tuple[Mapping[str, float], bool]:
         samples = facts.ask_prometheus(lambda prometheus: prometheus.query(PANEL_20))
         found = {sample.labels.get("topic", ""): sample.value for sample in samples}
-        young = [topic for topic, at in newest.items() if at is not None and facts.now() - at < needs]
-        return found, all(found.get(topic, 0.0) > 0 for topic in young)
+        blind = [topic for topic, at in newest.items() if at is not None and not found.get(topic, 0.0) > 0]
+        raw = _series_now(facts) if blind else ()
+        return found, all(_is_due(facts, topic, raw) for topic in blind)
 
     return facts.until(look)
 
@@ -39,6 +40,10 @@ def rates(facts: Facts) -> Mapping[str, float]:
 @Fact
 def series(facts: Facts) -> tuple[Series, ...]:
     """Return the counter's raw samples of the panel's window."""
+    return _series_now(facts)
+
+
+def _series_now(facts: Facts) -> tuple[Series, ...]:
     return facts.ask_prometheus(lambda one: one.samples(COUNTER, window_s=_WINDOW_S))
 
 
@@ -96,7 +101,7 @@ def _panels_move(facts: Facts) -> Finding:
     blind = [topic for topic in recent if not shown.get(topic, 0.0) > 0]
     if not blind:
         return Ok((seen, _newest_seen(facts)))
-    on_their_way = [topic for topic in blind if not _is_due(facts, topic)]
+    on_their_way = [topic for topic in blind if not _is_due(facts, topic, series(facts))]
     if on_their_way == blind:
         few = saw(f"raw samples of {COUNTER}", f"too few since the newest events of {', '.join(blind)}")
         return Ok((seen, _newest_seen(facts), few), is_exercised=False)
@@ -109,10 +114,10 @@ def _panels_move(facts: Facts) -> Finding:
     return _blind(facts, next(topic for topic in blind if topic not in on_their_way), seen)
 
 
-def _is_due(facts: Facts, topic: str) -> bool:
+def _is_due(facts: Facts, topic: str, raw: Iterable[Series]) -> bool:
     """Whether the panel had the time that it needs since the topic's newest event, and the two samples of a series."""
-    counts = [len(one.samples) for one in series(facts) if one.labels.get("topic") == topic]
-    return not _within(facts, shown_after(facts), [facts.topics().newest[topic]]) and set(counts) != {1}
+    counts = {len(one.samples) for one in raw if one.labels.get("topic") == topic}
+    return not _within(facts, shown_after(facts), [facts.topics().newest[topic]]) and counts != {1}
 
 
 def _blind(facts: Facts, topic: str, seen: Evidence) -> Finding:
