@@ -164,13 +164,18 @@ def _place(created: Created, seen: Collection[CrmEvent]) -> str:
 
 
 def prometheus_to_grafana(
-    asked: Sequence[Series], shown: Sequence[Frame], *, again: Sequence[Series] | None = None
+    asked: Sequence[Series],
+    shown: Sequence[Frame],
+    *,
+    again: Sequence[Series] | None = None,
+    at_most: int | None = None,
 ) -> tuple[Flow, ...]:
     """Return the points of a query as Prometheus answers it against those that Grafana returns, per topic or tenant.
 
     With `again`, what Prometheus answered after Grafana, the points that differ between its two answers are left out:
-    a sample has come meanwhile. A point that Grafana returns and Prometheus does not is a flow of its own, of the
-    tenant EXTRA.
+    a sample has come meanwhile. `at_most` is the number in `topk(10, ...)`: which of several series with the lowest
+    value are among so many is Prometheus's choice, so these are left out, too. A point that Grafana returns and
+    Prometheus does not is a flow of its own, of the tenant EXTRA.
     """
     points, later = _points(asked), _points(asked if again is None else again)
     returned = {
@@ -179,6 +184,8 @@ def prometheus_to_grafana(
         for at, value in zip(one.times, one.values, strict=True)
         if value is not None
     }
+    if at_most is not None:
+        points, later, returned = (_untied(one, at_most) for one in (points, later, returned))
     entered: Counter[tuple[str, str]] = Counter()
     left: Counter[tuple[str, str]] = Counter()
     for point in points.keys() | later.keys():
@@ -199,6 +206,18 @@ Point = tuple[tuple[tuple[str, str], ...], int]
 
 def _points(series: Iterable[Series]) -> dict[Point, float]:
     return {_point(one.labels, at): value for one in series for at, value in one.samples if isfinite(value)}
+
+
+def _untied(points: Mapping[Point, float], at_most: int) -> dict[Point, float]:
+    values: dict[int, list[float]] = {}
+    for (_, at), value in points.items():
+        values.setdefault(at, []).append(value)
+    lowest = {at: min(found) for at, found in values.items() if len(found) >= at_most}
+    return {
+        point: value
+        for point, value in points.items()
+        if point[1] not in lowest or not _is_same(value, lowest[point[1]])
+    }
 
 
 def _is_same(value: float, other: float | None) -> bool:

@@ -451,3 +451,20 @@ def test_points_that_change_while_both_are_asked_are_not_compared() -> None:
     assert not any(one.difference for one in prometheus_to_grafana(series(1.0, 2.0), shown, again=series(1.0, 5.0)))
     assert [one.difference for one in prometheus_to_grafana(series(1.0, 5.0), shown, again=series(1.0, 5.0))] == [-1]
     assert sum(one.difference for one in prometheus_to_grafana(series(1.0), [more], again=series(1.0))) == 1
+
+
+def test_of_equal_tenants_prometheus_may_choose_any() -> None:
+    def tenants(**values: float) -> tuple[list[Series], list[Frame]]:
+        asked = [Series(labels={"tenant_id": name}, samples=((AT, value),)) for name, value in values.items()]
+        frames = [
+            Frame(ref_id="A", name="", labels={"tenant_id": name}, times=(AT,), values=(value,))
+            for name, value in values.items()
+        ]
+        return asked, frames
+
+    asked, _ = tenants(a=3.0, b=1.0, c=1.0)
+    _, shown = tenants(a=3.0, b=1.0, d=1.0)
+    assert not any(one.difference for one in prometheus_to_grafana(asked, shown, at_most=3))
+    assert any(one.difference for one in prometheus_to_grafana(asked, shown))
+    _, wrong = tenants(a=2.0, b=1.0, d=1.0)
+    assert any(one.difference for one in prometheus_to_grafana(asked, wrong, at_most=3))

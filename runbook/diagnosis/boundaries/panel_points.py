@@ -1,5 +1,6 @@
 """Prometheus to Grafana: the panels' own queries return through Grafana what Prometheus itself answers."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -7,7 +8,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 from runbook.conservation.arithmetic import prometheus_to_grafana
-from runbook.conservation.boundary import Boundary
+from runbook.conservation.boundary import Boundary, added
 from runbook.diagnosis.boundaries.window import clock_ahead
 from runbook.diagnosis.checks import grafana as grafana_hop
 from runbook.diagnosis.fact_cache import Fact
@@ -27,6 +28,10 @@ _ALWAYS: Final = "vector(1)"
 """Has a value at every step: it tells at which times Grafana asks."""
 
 _STEP_S: Final = 15.0
+_TOP: Final = re.compile(r"\s*topk\((\d+),")
+
+_Asked = Mapping[str, Sequence[Series]]
+"""What Prometheus answered to each panel's query."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,10 +57,11 @@ def prometheus_grafana(facts: Facts) -> Boundary:
         end = (facts.now() + clock_ahead(facts)).replace(microsecond=0)
         shown = _shown(facts, expressions, uid, end)
         asked = _asked(facts, expressions, shown.times, end)
-        found = _boundary(asked, shown, end)
+        found = _boundary(expressions, asked, shown, end)
         if found.outcome == "failed":
             shown = _shown(facts, expressions, uid, end)
-            found = _boundary(asked, shown, end, again=_asked(facts, expressions, shown.times, end))
+            again = _asked(facts, expressions, shown.times, end)
+            found = _boundary(expressions, asked, shown, end, again=again)
         return found, found.is_exercised or not is_due
 
     return facts.until(look)
@@ -70,50 +76,58 @@ def _has_new_events(facts: Facts) -> bool:
     return any(at is not None and facts.now() - at < _WINDOW for at in newest)
 
 
-def _expressions(facts: Facts) -> tuple[str, ...]:
+def _expressions(facts: Facts) -> dict[str, str]:
     """Return the panels' expressions; where they have variables, which only a browser fills in, those of setup."""
     served = grafana_hop.dashboard(facts)
     wanted = {one["id"]: one for one in wanted_panels(Datasource()).panels}
     found = present(served.panels if served else (), wanted.values())
-    own = (_expression(found.get(number, {})) for number in _PANELS)
-    return tuple(
-        one if one and "$" not in one else _expression(wanted[number]) for number, one in zip(_PANELS, own, strict=True)
-    )
+    own = {number: _expression(found.get(number, {})) for number in _PANELS}
+    return {
+        f"panel{number}": expr if expr and "$" not in expr else _expression(wanted[number])
+        for number, expr in own.items()
+    }
 
 
 def _expression(panel: Mapping[str, Any]) -> str:
     return next((str(one.get("expr", "")) for one in panel.get("targets", ())), "")
 
 
-def _shown(facts: Facts, expressions: Sequence[str], uid: str, end: datetime) -> _Shown:
-    named = {_STEPS: _ALWAYS} | {f"panel{number}": expr for number, expr in zip(_PANELS, expressions, strict=True)}
+def _shown(facts: Facts, expressions: Mapping[str, str], uid: str, end: datetime) -> _Shown:
     queries = [
         {"refId": name, "expr": expr, "range": True, "instant": False, "format": "time_series"}
-        for name, expr in named.items()
+        for name, expr in {**expressions, _STEPS: _ALWAYS}.items()
     ]
     frames = facts.ask_grafana(lambda one: one.query(queries, datasource_uid=uid, start=end - _WINDOW, end=end))
     times = sorted({at for one in frames if one.ref_id == _STEPS for at in one.times})
-    return _Shown(frames=tuple(one for one in frames if one.ref_id != _STEPS), times=tuple(times))
+    return _Shown(frames=frames, times=tuple(times))
 
 
-def _asked(facts: Facts, expressions: Sequence[str], times: Sequence[datetime], end: datetime) -> tuple[Series, ...]:
+def _asked(facts: Facts, expressions: Mapping[str, str], times: Sequence[datetime], end: datetime) -> _Asked:
     """Ask Prometheus at the very times at which Grafana has asked it."""
     step_s = min(((b - a).total_seconds() for a, b in pairwise(times)), default=_STEP_S)
     first, last = (times[0], times[-1]) if times else (end - _WINDOW, end)
     return facts.ask_prometheus(
-        lambda one: tuple(
-            series for expr in expressions for series in one.range(expr, start=first, end=last, step_s=step_s)
-        )
+        lambda one: {name: one.range(expr, start=first, end=last, step_s=step_s) for name, expr in expressions.items()}
     )
 
 
 def _boundary(
-    asked: Sequence[Series], shown: _Shown, end: datetime, *, again: Sequence[Series] | None = None
+    expressions: Mapping[str, str], asked: _Asked, shown: _Shown, end: datetime, *, again: _Asked | None = None
 ) -> Boundary:
-    return Boundary(
-        name=_NAME,
-        flows=prometheus_to_grafana(asked, shown.frames, again=again),
-        since=end - _WINDOW,
-        until=end,
-        notes=("points of the queries of panels 20 and 21",),
-    )
+    flows = [
+        flow
+        for name, expr in expressions.items()
+        for flow in prometheus_to_grafana(
+            asked[name],
+            [one for one in shown.frames if one.ref_id == name],
+            again=again[name] if again else None,
+            at_most=_at_most(expr),
+        )
+    ]
+    notes = ("points of the queries of panels 20 and 21",)
+    return Boundary(name=_NAME, flows=added(flows), since=end - _WINDOW, until=end, notes=notes)
+
+
+def _at_most(expr: str) -> int | None:
+    found = _TOP.match(expr)
+    return int(found[1]) if found else None
