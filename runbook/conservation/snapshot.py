@@ -152,7 +152,8 @@ def sampled_snapshots(
 
 def seen_instances(prometheus: Prometheus, *, job: str, window_s: float) -> frozenset[str]:
     """Return the instances of the sink that were scraped within the last `window_s` seconds."""
-    query = f'count by (instance) (count_over_time({COUNTER}{{job="{job}"}}[{max(1, round(window_s))}s]))'
+    shown = f'{{__name__=~"{COUNTER}|{POSITION}", job="{job}"}}'
+    query = f"group by (instance) (last_over_time({shown}[{max(1, round(window_s))}s]))"
     return frozenset(one.labels.get("instance", "") for one in prometheus.query(query))
 
 

@@ -23,7 +23,8 @@ def api_kafka(facts: Facts) -> Boundary:
     first = {place: run.first_offset(*place) for place in ends}
     if any(offset is None for offset in first.values()):
         return Boundary(name=name, why=f"the offsets before run {run.run_id} were not recorded")
-    gone = {(one.topic, one.partition) for one in run.baseline.end_offsets or ()} - ends.keys()
+    before = {(one.topic, one.partition) for one in run.baseline.end_offsets or () if one.topic in topics}
+    gone = before - ends.keys()
     if gone or any(not starts[place] <= (offset or 0) <= ends[place] for place, offset in first.items()):
         return Boundary(name=name, quiet=f"Kafka no longer holds the events of the newest run, {run.run_id}")
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 from runbook.conservation.segments import Segment, telling
 from runbook.conservation.snapshot import Snapshot, snapshot_of_page
@@ -13,7 +14,10 @@ from runbook.errors import RunbookError
 from runbook.systems.kafka.client import Kafka
 from runbook.systems.kafka.records import Position
 
-_LOOKS = 2  # in so many scrapes one after the other
+_LOOKS: Final = 2
+"""In so many scrapes one after the other."""
+
+_TIME_TO_JOIN_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,12 +37,13 @@ def unowned_partitions(facts: Facts, page: Snapshot, ends: Mapping[Position, int
     lacking = {place for place, end in ends.items() if end and place not in page.partitions}
     if not lacking:
         return Unowned()
+    is_old = page.started_s is not None and page.at.timestamp() - page.started_s > _TIME_TO_JOIN_S
 
     def look() -> tuple[tuple[frozenset[Position], str], bool]:
         scrapes = fresh(facts, remembered_now(facts))
         last = [telling(of_it)[-_LOOKS:] for of_it in scrapes.values()]
         owned = snapshot_of_page(facts.page_now()).partitions.union(*(one.partitions for two in last for one in two))
-        left, why = lacking - owned, _unsettled(last)
+        left, why = lacking - owned, "" if is_old and not page.positions else _unsettled(last)
         return (frozenset(left), why), not left or not why
 
     left, why = facts.until(look)
