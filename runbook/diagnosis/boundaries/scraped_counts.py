@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from runbook.conservation.arithmetic import born, sink_to_prometheus, within
@@ -40,7 +40,7 @@ def sink_prometheus(facts: Facts) -> Boundary:
     doubled = _doubled(facts, page)
     if doubled:
         return doubled
-    exact = _exact(facts, page, telling(_own(scrapes, page))[-1:])
+    exact = _exact(facts, page, telling(_own(facts, scrapes, page))[-1:])
     if exact and exact.boundary.outcome == "ok" and not exact.late:
         return exact.boundary
     followed = _followed(facts, page)
@@ -92,7 +92,7 @@ def _followed(facts: Facts, first: Snapshot) -> Boundary:
 
     def look() -> tuple[Sequence[Snapshot] | None, bool]:
         scrapes = remembered_now(facts)
-        newer = [one for one in _own(scrapes, first) if one.at > since]
+        newer = [one for one in _own(facts, scrapes, first) if one.at > since]
         if newer:
             return newer, not born(newer, first)
         is_gone = not any(one.at > since for of_it in scrapes.values() for one in of_it) and _is_scraped(facts, first)
@@ -110,14 +110,19 @@ def _followed(facts: Facts, first: Snapshot) -> Boundary:
     return Boundary(name=_NAME, flows=within(first, scrape, second), since=first.at, until=second.at)
 
 
-def _own(scrapes: Scrapes, page: Snapshot) -> Sequence[Snapshot]:
-    """Return the scrapes of the instance that the page is of: the same process, else the one that is most like it."""
+def _own(facts: Facts, scrapes: Scrapes, page: Snapshot) -> Sequence[Snapshot]:
+    """Return the scrapes of the instance that the page is of: the same process, else the one that is most like it.
 
-    def likeness(of_it: Sequence[Snapshot]) -> tuple[bool, int, datetime]:
+    Prometheus remembers instances that it no longer scrapes: there are as many as it has targets.
+    """
+    targets = sum(not one.dropped for one in facts.targets())
+    current = sorted(scrapes.values(), key=lambda of_it: of_it[-1].at, reverse=True)[:targets]
+
+    def likeness(of_it: Sequence[Snapshot]) -> tuple[bool, int]:
         newest = of_it[-1]
-        return newest.started_s == page.started_s, len(newest.partitions & page.partitions), newest.at
+        return newest.started_s == page.started_s, len(newest.partitions & page.partitions)
 
-    return max(scrapes.values(), key=likeness, default=())
+    return max(current, key=likeness, default=())
 
 
 def _is_scraped(facts: Facts, since: Snapshot) -> bool:
