@@ -23,9 +23,10 @@ from runbook.systems.prometheus.records import Series
 _NAME: Final = "Prometheus to Grafana"
 _PANELS: Final = (20, 21)
 _WINDOW: Final = timedelta(minutes=5)
+_TWO: Final = 2
 _STEPS: Final = "steps"
 _ALWAYS: Final = "vector(1)"
-"""Has a value at every step: it tells at which times Grafana asks."""
+"""Has a value at every step: it tells at which times Grafana asks, where the panels have too few points for that."""
 
 _STEP_S: Final = 15.0
 _TOP: Final = re.compile(r"\s*topk\((\d+),")
@@ -93,13 +94,19 @@ def _expression(panel: Mapping[str, Any]) -> str:
 
 
 def _shown(facts: Facts, expressions: Mapping[str, str], uid: str, end: datetime) -> _Shown:
+    frames = _returned(facts, expressions, uid, end)
+    times = sorted({at for one in frames for at in one.times})
+    if len(times) < _TWO:
+        times = sorted({at for one in _returned(facts, {_STEPS: _ALWAYS}, uid, end) for at in one.times})
+    return _Shown(frames=frames, times=tuple(times))
+
+
+def _returned(facts: Facts, expressions: Mapping[str, str], uid: str, end: datetime) -> tuple[Frame, ...]:
     queries = [
         {"refId": name, "expr": expr, "range": True, "instant": False, "format": "time_series"}
-        for name, expr in {**expressions, _STEPS: _ALWAYS}.items()
+        for name, expr in expressions.items()
     ]
-    frames = facts.ask_grafana(lambda one: one.query(queries, datasource_uid=uid, start=end - _WINDOW, end=end))
-    times = sorted({at for one in frames if one.ref_id == _STEPS for at in one.times})
-    return _Shown(frames=frames, times=tuple(times))
+    return facts.ask_grafana(lambda one: one.query(queries, datasource_uid=uid, start=end - _WINDOW, end=end))
 
 
 def _asked(facts: Facts, expressions: Mapping[str, str], times: Sequence[datetime], end: datetime) -> _Asked:
