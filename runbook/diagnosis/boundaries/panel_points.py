@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
+from math import gcd
 from typing import Any, Final
 
 from runbook.conservation.arithmetic import prometheus_to_grafana
@@ -28,7 +29,8 @@ _STEPS: Final = "steps"
 _ALWAYS: Final = "vector(1)"
 """Has a value at every step: it tells at which times Grafana asks, where the panels have too few points for that."""
 
-_STEP_S: Final = 15.0
+_STEP_MS: Final = 15_000
+_MS: Final = timedelta(milliseconds=1)
 _TOP: Final = re.compile(r"\s*topk\((\d+),")
 
 _Asked = Mapping[str, Sequence[Series]]
@@ -110,11 +112,15 @@ def _returned(facts: Facts, expressions: Mapping[str, str], uid: str, end: datet
 
 
 def _asked(facts: Facts, expressions: Mapping[str, str], times: Sequence[datetime], end: datetime) -> _Asked:
-    """Ask Prometheus at the very times at which Grafana has asked it."""
-    step_s = min(((b - a).total_seconds() for a, b in pairwise(times)), default=_STEP_S)
-    first, last = (times[0], times[-1]) if times else (end - _WINDOW, end)
+    """Ask Prometheus at the very times at which Grafana asks it, whether it has returned a point for them or not."""
+    step = timedelta(milliseconds=gcd(*(round((b - a) / _MS) for a, b in pairwise(times))) or _STEP_MS)
+    one = times[0] if times else end
+    first, last = one - (one - end + _WINDOW) // step * step, one + (end - one) // step * step
     return facts.ask_prometheus(
-        lambda one: {name: one.range(expr, start=first, end=last, step_s=step_s) for name, expr in expressions.items()}
+        lambda prometheus: {
+            name: prometheus.range(expr, start=first, end=last, step_s=step.total_seconds())
+            for name, expr in expressions.items()
+        }
     )
 
 
