@@ -112,7 +112,7 @@ def setup(context: RunContext, options: SetupOptions) -> SetupResult:
                 return replace(task_run.result(SetupResult, "pending", ExitCode.CHANGES_PENDING), diff=plan.diff)
             if not screen.confirm(_question(plan, target)):
                 return replace(task_run.declined(SetupResult), diff=plan.diff)
-            proofs = _proofs(services, plan.wanted) if options.restart else {}
+            proofs = _proofs(services, plan) if options.restart else {}
             Apply(task_run, services, plan.changes, readers=plan.readers, proofs=proofs).run()
     except RunbookError as error:
         return replace(task_run.failure(SetupResult, error), diff=plan.diff if plan else None)
@@ -202,7 +202,7 @@ def _plan(planned: SetupPlan, options: SetupOptions, services: Services) -> Step
         if not (change.is_empty or options.dry_run):
             refuse_unwritable(change.path)
     if options.restart:
-        for proof, change in zip(_states(services, planned.wanted), planned.changes, strict=True):
+        for proof, change in zip(_proofs(services, planned).values(), planned.changes, strict=True):
             served = proof.look()
             evidence.append(Evidence(source=f"GET {proof.url}", saw=served.saw))
             if change.kind and not (change.is_empty and served.is_served):
@@ -215,18 +215,12 @@ def _plan(planned: SetupPlan, options: SetupOptions, services: Services) -> Step
     return StepOutput(value=plan, outcome="ok", reason=f"to do: {plan}", evidence=tuple(evidence))
 
 
-def _states(services: Services, wanted: Wanted) -> tuple[Proof, Proof]:
-    """What is served before; a rule that is loaded and was not evaluated yet needs no reload."""
-    target, timeout_s = services.target, services.timeout_s
-    return panels_proof(target, wanted.panels, timeout_s), rules_proof(target, wanted.rules, timeout_s, evaluated=False)
-
-
-def _proofs(services: Services, wanted: Wanted) -> dict[Kind, Proof]:
-    """What must be served afterwards."""
+def _proofs(services: Services, plan: SetupPlan) -> dict[Kind, Proof]:
+    """What must be served afterwards; where it is already, nothing needs to be read again."""
     target, timeout_s = services.target, services.timeout_s
     return {
-        "dashboard": panels_proof(target, wanted.panels, timeout_s),
-        "rules": rules_proof(target, wanted.rules, timeout_s),
+        "dashboard": panels_proof(target, plan.wanted.panels, timeout_s),
+        "rules": rules_proof(target, plan.wanted.rules, plan.rules, timeout_s),
     }
 
 
