@@ -15,6 +15,7 @@ from runbook.model import ServiceStatus
 from runbook.settings import DOCKER, LOCAL
 from runbook.systems.docker.location import engine_location
 from runbook.systems.runtime_settings import RuntimeSettings
+from runbook.wording import counted
 
 SCRAPE_NOTE = "scrape and evaluation every 2 s here, 10 s in a real installation"
 
@@ -22,18 +23,25 @@ Services = tuple[ServiceStatus, ...] | None
 
 
 def up(context: RunContext, options: UpOptions) -> StackResult:
-    """Start the stack, or what is missing of it."""
-    return _carried_out("stack.up", context, lambda: (_containers_up if options.docker else _up)(context, options))
+    """Start the stack, or what is missing of it; where a service does not come up, the others run on and are shown."""
+    result = _carried_out("stack.up", context, lambda: (_containers_up if options.docker else _up)(context, options))
+    if result.exit_code != ExitCode.PROBLEM:
+        return result
+    return replace(result, parts=(docker_stack if options.docker else stack).status(context.directory) or None)
 
 
 def down(context: RunContext, options: StackOptions) -> StackResult:
-    """End everything that belongs to the stack."""
+    """End everything that belongs to the stack; what somebody has changed of its files is kept and named."""
 
     def work() -> StepOutput[Services]:
-        has_run = (docker_stack if options.docker else stack).down(context.directory, context.screen)
-        what = "container" if options.docker else "process"
-        reason = f"no {what} of the stack is left"
-        return StepOutput(value=None, outcome="changed" if has_run else "unchanged", reason=reason)
+        end = (docker_stack if options.docker else stack).down(context.directory, context.screen)
+        reason = f"no {'container' if options.docker else 'process'} of the stack is left"
+        if end.kept:
+            reason += f"; {counted(len(end.kept), 'file')} that differed from what stack.up wrote kept"
+        evidence = tuple(one.evidence for one in end.kept)
+        return StepOutput(
+            value=None, outcome="changed" if end.has_run else "unchanged", reason=reason, evidence=evidence
+        )
 
     return _carried_out("stack.down", context, work)
 
