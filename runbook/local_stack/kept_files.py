@@ -46,6 +46,14 @@ class KeptFile:
         return Evidence(source=pasteable(self.path), saw=str(self))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackEnd:
+    """What the end of a stack found: whether anything of it was there, and the files that were kept."""
+
+    has_run: bool
+    kept: tuple[KeptFile, ...] = ()
+
+
 def note_written(folder: Path, *paths: Path) -> None:
     """Note what `stack.up` has written: these files, and all those in these folders."""
     noted = {str(path.relative_to(folder)): digest(path.read_bytes()) for path in _files(paths)}

@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -12,7 +12,7 @@ from runbook.errors import LockedError, RunbookError, UsageError, WaitError
 from runbook.interrupts import uninterrupted
 from runbook.invocation import inv
 from runbook.local_stack.installation import copy_monitoring
-from runbook.local_stack.kept_files import KeptFile, keep_changed, note_written
+from runbook.local_stack.kept_files import KeptFile, StackEnd, keep_changed, note_written
 from runbook.local_stack.layout import Layout
 from runbook.local_stack.ports import Ports
 from runbook.local_stack.readiness import file_of
@@ -32,14 +32,6 @@ from runbook.waiting import Pending, wait_until
 _LOCK_S = 1.0
 _RESUMED_S = 10.0
 _STOP_S = 10.0  # from SIGTERM to SIGKILL: the sink commits and leaves its group in that time
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StackEnd:
-    """What `down` found: whether anything ran, and the files that were not as `stack.up` wrote them."""
-
-    has_run: bool
-    kept: tuple[KeptFile, ...] = ()
 
 
 def up(directory: Path, observer: Observer, *, real: frozenset[str] = frozenset()) -> tuple[ServiceStatus, ...]:
