@@ -36,6 +36,7 @@ class Installation:
     `forbids` names services of which it says before that it would refuse to restart them, `rules_file` is the path
     that Prometheus has loaded, where that is not one inside a container.
     `health` is that of every loaded rule, `answer` that of the query API to any expression.
+    `mounted` are the bind mounts of both containers, `rule_files` what Prometheus's configuration lists.
     `containers` are the names that the engine gives the services, where they are not those of the settings.
     """
 
@@ -57,6 +58,8 @@ class Installation:
     prometheus_is_deaf: bool = False
     prometheus_dies_of_new_rules: bool = False
     inside: bytes | RunbookError | None = b"as on the host"
+    mounted: tuple[Mount, ...] = ()
+    rule_files: tuple[str, ...] = ("/etc/prometheus/crm-events-rules.yml",)
     health: str = "ok"
     answer: Reply = NO_SERIES
     panels: list[Any] = field(default_factory=list)
@@ -78,6 +81,7 @@ class Installation:
             "POST /-/reload": lambda _: self.reloaded(),
             "GET /api/v1/rules": lambda _: self.loaded(),
             "GET /api/v1/query": lambda _: self.answer,
+            "GET /api/v1/status/config": lambda _: self.config(),
         }
 
     @property
@@ -120,6 +124,10 @@ class Installation:
             for group in self.groups
         ]
         return Reply(200, {"status": "success", "data": {"groups": groups}})
+
+    def config(self) -> Reply:
+        text = yaml.safe_dump({"rule_files": [*self.rule_files]})
+        return Reply(200, {"status": "success", "data": {"yaml": text}})
 
     def reloaded(self) -> Reply:
         if self.prometheus_refuses:
@@ -176,7 +184,7 @@ class Installation:
         return self.rules.read_bytes() if self.inside == b"as on the host" else self.inside
 
     def mounts(self, *_: object) -> tuple[Mount, ...]:
-        return ()
+        return self.mounted
 
     def networks(self, *_: object) -> frozenset[str]:
         return frozenset()
