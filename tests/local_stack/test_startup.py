@@ -15,6 +15,7 @@ from runbook.observer import NullObserver
 from runbook.systems.processes.launcher import Launch, Launcher
 
 Parts = Callable[..., ServiceSpec]
+Until = Callable[[Callable[[], bool]], None]
 
 ANNOUNCES = "import pathlib, signal, sys; print('up'); pathlib.Path(sys.argv[1]).touch(); signal.pause()"
 
@@ -111,7 +112,7 @@ def test_every_part_that_does_not_come_up_is_named_and_the_others_run_on(launche
     ]
 
 
-def test_a_part_that_a_signal_stopped_is_not_ready(launcher: Launcher, part: Parts) -> None:
+def test_a_part_that_a_signal_stopped_is_not_ready(launcher: Launcher, part: Parts, until: Until) -> None:
     """Though what shows its readiness is there: a file, or a port at which the kernel connects."""
     kafka = part("kafka")
     bring_up([kafka], ready=(), launcher=launcher, observer=NullObserver())
@@ -119,9 +120,9 @@ def test_a_part_that_a_signal_stopped_is_not_ready(launcher: Launcher, part: Par
 
     launcher.suspend("kafka")
 
-    assert missing_of(kafka, launcher) == "stopped by a signal (SIGSTOP)"
+    until(lambda: missing_of(kafka, launcher) == "stopped by a signal (SIGSTOP)")
     launcher.resume("kafka")
-    assert missing_of(kafka, launcher) == ""
+    until(lambda: missing_of(kafka, launcher) == "")
 
 
 def test_a_part_that_never_gets_ready(launcher: Launcher, part: Parts) -> None:
