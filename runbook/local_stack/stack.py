@@ -84,6 +84,14 @@ def status(directory: Path) -> tuple[ServiceStatus, ...]:
     return tuple(_service_status(service, launcher) for service in plan.services) if plan else ()
 
 
+def missing(directory: Path) -> dict[str, str]:
+    """Return what keeps each service that is not ready from it: ended, stopped by a signal, or no answer."""
+    layout = Layout.of(directory)
+    plan, launcher = _saved_plan(layout), Launcher(layout.root)
+    found = {service.name: missing_of(service, launcher) for service in plan.services} if plan else {}
+    return {name: why for name, why in found.items() if why}
+
+
 def stop_service(directory: Path, name: str, *, kill: bool = False) -> None:
     """End one service and leave it down: gently, or with SIGKILL."""
     layout = Layout.of(directory)

@@ -54,6 +54,9 @@ def test_up_names_what_is_not_ready_and_lists_what_runs(directory: Path) -> None
     assert len(result.parts or ()) == 8
     shown = status(context_of("stack.status", directory), StackOptions())
     assert (shown.exit_code, shown.steps[-1].reason) == (1, "not running: alertmanager")
+    stack.start_service(directory, "crm-events-sink", extra_env={"KAFKA_BOOTSTRAP": "127.0.0.1:1"})
+    silent = status(context_of("stack.status", directory), StackOptions())
+    assert (silent.exit_code, silent.steps[-1].reason) == (1, "not running: alertmanager; not ready: crm-events-sink")
 
     end = down(context_of("stack.down", directory), StackOptions())
 

@@ -47,7 +47,7 @@ def down(context: RunContext, options: StackOptions) -> StackResult:
 
 
 def status(context: RunContext, options: StackOptions) -> StackResult:
-    """Show every service; exit code 1 when one of them does not run, or is missing."""
+    """Show every service; exit code 1 when one of them does not run, is not ready, or is missing."""
 
     def work() -> StepOutput[Services]:
         services = (docker_stack if options.docker else stack).status(context.directory)
@@ -57,9 +57,12 @@ def status(context: RunContext, options: StackOptions) -> StackResult:
         running = {service.name for service in services if service.running}
         wanted = docker_stack.services(context.directory) if options.docker else [one.name for one in services]
         down = [name for name in wanted if name not in running]
-        reason = f"not running: {', '.join(down)}" if down else f"{len(services)} services run"
+        silent = [] if options.docker else [name for name in stack.missing(context.directory) if name in running]
+        named = {"not running": down, "not ready": silent}
+        problems = [f"{what}: {', '.join(names)}" for what, names in named.items() if names]
+        reason = "; ".join(problems) or f"{len(services)} services run"
         reason += f"; {engine_location(RuntimeSettings()).where}" if options.docker else ""
-        return StepOutput(value=services, outcome="failed" if down else "ok", reason=reason)
+        return StepOutput(value=services, outcome="failed" if problems else "ok", reason=reason)
 
     return _carried_out("stack.status", context, work)
 
