@@ -1,6 +1,5 @@
 """The local stack: up, down, status, and single services started and stopped for practice."""
 
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
@@ -11,13 +10,14 @@ import msgspec
 from runbook.errors import LockedError, RunbookError, UsageError, WaitError
 from runbook.interrupts import uninterrupted
 from runbook.invocation import inv
+from runbook.local_stack.ending import STOP_S, clear, end_all, say_kept
 from runbook.local_stack.installation import copy_monitoring
-from runbook.local_stack.kept_files import KeptFile, StackEnd, keep_changed, note_written
+from runbook.local_stack.kept_files import StackEnd, keep_changed, note_written
 from runbook.local_stack.layout import Layout
 from runbook.local_stack.ports import Ports
 from runbook.local_stack.readiness import file_of
 from runbook.local_stack.real import found_programs
-from runbook.local_stack.service_spec import ServiceSpec, StackPlan
+from runbook.local_stack.service_spec import ServiceSpec, StackPlan, saved_plan
 from runbook.local_stack.services import planned_stack
 from runbook.local_stack.startup import await_ready, bring_up, missing_of
 from runbook.local_stack.target import target_settings, toml
@@ -31,7 +31,6 @@ from runbook.waiting import Pending, wait_until
 
 _LOCK_S = 1.0
 _RESUMED_S = 10.0
-_STOP_S = 10.0  # from SIGTERM to SIGKILL: the sink commits and leaves its group in that time
 
 
 def up(directory: Path, observer: Observer, *, real: frozenset[str] = frozenset()) -> tuple[ServiceStatus, ...]:
@@ -44,7 +43,7 @@ def up(directory: Path, observer: Observer, *, real: frozenset[str] = frozenset(
     """
     layout = Layout.of(directory)
     with _locked(directory):
-        plan = _saved_plan(layout) if layout.target.exists() else None
+        plan = saved_plan(layout) if layout.target.exists() else None
         if plan:
             _refuse_others(plan, real, layout)
             _complete(plan, layout, observer)
@@ -54,8 +53,8 @@ def up(directory: Path, observer: Observer, *, real: frozenset[str] = frozenset(
             failure = _started(plan.services, plan, layout, observer)
         except BaseException:
             with uninterrupted():
-                _end_all(layout)
-                _clear(layout, observer, keep_logs=True)
+                end_all(layout)
+                clear(layout, observer, keep_logs=True)
             raise
         if failure:
             raise failure
@@ -70,8 +69,8 @@ def down(directory: Path, observer: Observer) -> StackEnd:
     """
     layout = Layout.of(directory)
     with _locked(directory):
-        has_run = _end_all(layout)
-        kept = _clear(layout, observer, keep_logs=False)
+        has_run = end_all(layout)
+        kept = clear(layout, observer, keep_logs=False)
     observer.says("the stack has been ended" if has_run else "nothing is running")
     return StackEnd(has_run=has_run, kept=kept)
 
@@ -79,7 +78,7 @@ def down(directory: Path, observer: Observer) -> StackEnd:
 def status(directory: Path) -> tuple[ServiceStatus, ...]:
     """Return every service of the stack as it is now; nothing if there is no stack."""
     layout = Layout.of(directory)
-    plan = _saved_plan(layout)
+    plan = saved_plan(layout)
     launcher = Launcher(layout.root)
     return tuple(_service_status(service, launcher) for service in plan.services) if plan else ()
 
@@ -87,7 +86,7 @@ def status(directory: Path) -> tuple[ServiceStatus, ...]:
 def missing(directory: Path) -> dict[str, str]:
     """Return what keeps each service that is not ready from it: ended, stopped by a signal, or no answer."""
     layout = Layout.of(directory)
-    plan, launcher = _saved_plan(layout), Launcher(layout.root)
+    plan, launcher = saved_plan(layout), Launcher(layout.root)
     found = {service.name: missing_of(service, launcher) for service in plan.services} if plan else {}
     return {name: why for name, why in found.items() if why}
 
@@ -100,7 +99,7 @@ def stop_service(directory: Path, name: str, *, kill: bool = False) -> None:
     if kill:
         launcher.kill(name)
     else:
-        launcher.stop([name], timeout_s=_STOP_S)
+        launcher.stop([name], timeout_s=STOP_S)
 
 
 def start_service(
@@ -124,7 +123,7 @@ def start_service(
         environment_files=files,
     )
     launcher = Launcher(layout.root)
-    launcher.stop([name], timeout_s=_STOP_S)
+    launcher.stop([name], timeout_s=STOP_S)
     launcher.start(name, launch)
 
 
@@ -196,7 +195,7 @@ def _started(lost: Sequence[ServiceSpec], plan: StackPlan, layout: Layout, obser
         observer.says(f"to be started again: {', '.join(service.name for service in lost)}")
     names = {service.name for service in lost}
     launcher = Launcher(layout.root)
-    launcher.stop(names, timeout_s=_STOP_S)
+    launcher.stop(names, timeout_s=STOP_S)
     dependents = [
         service for service in plan.services if service.name not in names and names.intersection(service.needs)
     ]
@@ -212,7 +211,7 @@ def _started(lost: Sequence[ServiceSpec], plan: StackPlan, layout: Layout, obser
 
 def _write_target(plan: StackPlan, layout: Layout, observer: Observer) -> None:
     """Write the settings of target `local`, also of a stack that is not whole: troubleshoot can then look at it."""
-    _say_kept(keep_changed(layout.root, _state_dir(layout), [layout.target]), observer)
+    say_kept(keep_changed(layout.root, layout.state_dir, [layout.target]), observer)
     write_private(layout.target, toml(target_settings(layout, plan.ports, found_tools(observer.says))))
     note_written(layout.root, layout.target)
 
@@ -232,8 +231,8 @@ def _prepared(layout: Layout, observer: Observer, real: frozenset[str]) -> Stack
     """Make a fresh folder with the copied files and the plan; what an earlier stack left is ended first."""
     tools = found_tools(observer.says)
     programs = found_programs(real, observer.says)
-    _end_all(layout)
-    _clear(layout, observer, keep_logs=False)
+    end_all(layout)
+    clear(layout, observer, keep_logs=False)
     layout.data.mkdir(mode=0o700, parents=True)
     ports = Ports.free()
     copy_monitoring(layout, ports)
@@ -292,7 +291,7 @@ def _address(service: ServiceSpec) -> str:
 
 
 def _planned(layout: Layout, name: str) -> ServiceSpec:
-    plan = _saved_plan(layout)
+    plan = saved_plan(layout)
     if plan is None:
         raise UsageError("The local stack is not up", where=str(layout.root), fix=inv("stack.up"))
     try:
@@ -300,60 +299,3 @@ def _planned(layout: Layout, name: str) -> ServiceSpec:
     except KeyError:
         names = ", ".join(service.name for service in plan.services)
         raise RunbookError(f"There is no service {name!r}", where=str(layout.plan), fix=f"use one of {names}") from None
-
-
-def _saved_plan(layout: Layout) -> StackPlan | None:
-    """Return the plan of the stack that is there; None without one, or if it cannot be read."""
-    try:
-        return msgspec.json.decode(layout.plan.read_bytes(), type=StackPlan)
-    except (OSError, msgspec.DecodeError):
-        return None
-
-
-def _end_all(layout: Layout) -> bool:
-    """End the recorded services, those that need others first, and then whatever else carries the folder's mark."""
-    launcher = Launcher(layout.root)
-    running = {name for name in launcher.names() if (record := launcher.record(name)) and launcher.process(record)}
-    plan = _saved_plan(layout)
-    for names in _in_order_of_end(plan.services if plan else (), running):
-        launcher.stop(names, timeout_s=_STOP_S)
-    return bool(launcher.stop_strays(timeout_s=_STOP_S) or running)
-
-
-def _in_order_of_end(services: Sequence[ServiceSpec], running: set[str]) -> list[set[str]]:
-    """Return groups of names: nobody in a later group needs anybody in an earlier one."""
-    needs = {service.name: set(service.needs) for service in services}
-    left, groups = set(running), []
-    while left:
-        needed = set().union(*(needs.get(name, set()) for name in left))
-        groups.append(left - needed or left)
-        left -= groups[-1]
-    return groups
-
-
-def _clear(layout: Layout, observer: Observer, *, keep_logs: bool) -> tuple[KeptFile, ...]:
-    """Remove the folder, but for the logs that explain a failure; return, and say, what was kept of it elsewhere."""
-    if not layout.root.exists():
-        return ()
-    kept = keep_changed(layout.root, _state_dir(layout))
-    _say_kept(kept, observer)
-    layout.target.unlink(missing_ok=True)  # first: without it there is no stack
-    for path in layout.root.iterdir():
-        if keep_logs and path.name == "logs":
-            continue
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
-    if not keep_logs:
-        layout.root.rmdir()
-    return kept
-
-
-def _say_kept(kept: Sequence[KeptFile], observer: Observer) -> None:
-    for one in kept:
-        observer.says(str(one))
-
-
-def _state_dir(layout: Layout) -> Path:
-    return layout.root.parent / STATE_DIR
