@@ -106,7 +106,8 @@ class _Startup:
         raise RunbookError(
             "\n".join(seen),
             where=", ".join(error.where for error in self._failures),
-            fix=f"{fixes}; then {inv('stack.up')}, which starts what is missing: the other services run on",
+            fix=f"{fixes}; then {inv('stack.up')}, which starts what is missing with the same programs (for others "
+            f"{inv('stack.down')} first): the other services run on",
         )
 
     def _fail(self, service: ServiceSpec, saw: str) -> None:
