@@ -9,6 +9,7 @@ from runbook.diagnosis.facts import Facts, saw
 from runbook.diagnosis.reach import port_check
 from runbook.diagnosis.service_state import down
 from runbook.errors import RunbookError, UnreachableError
+from runbook.invocation import inv
 from runbook.names import ALERT
 from runbook.systems.alertmanager.client import Alertmanager, Silence
 
@@ -43,10 +44,15 @@ def _is_heard(facts: Facts) -> Finding:
     matching = [one for one in active if one.matches(labels)]
     if not matching:
         return Ok((saw(where, f"{len(active)} active, none matches {ALERT}"),))
-    last = max(matching, key=lambda one: one.ends_at)
-    until = f"{last.ends_at:%Y-%m-%d %H:%M} UTC"
-    seen = saw(where, f"silence {last.id} until {until} by {last.author}: {last.comment}")
-    return broken(seen, until=until, by=last.author, id=last.id)
+    every = sorted(matching, key=lambda one: one.ends_at, reverse=True)
+    seen = (saw(where, f"silence {one.id} until {_minute(one)} by {one.author}: {one.comment}") for one in every)
+    authors = " and ".join(dict.fromkeys(one.author for one in every))
+    fix = ", then ".join(inv(f"unsilence --silence {one.id}") for one in every)
+    return broken(*seen, until=_minute(every[0]), by=authors, fix=fix)
+
+
+def _minute(silence: Silence) -> str:
+    return f"{silence.ends_at:%Y-%m-%d %H:%M} UTC"
 
 
 def _labels(facts: Facts) -> Mapping[str, str]:
@@ -94,7 +100,7 @@ CHECKS = (
         claim="No silence matches the alert",
         diagnosis=f"{ALERT} is silenced until {{until}} by {{by}}",
         sign="an active silence matches the labels of the alert",
-        fix="{inv:unsilence --silence {id}}",
+        fix="{fix}",
         needs=("M_DOWN",),
         run=_is_heard,
     ),

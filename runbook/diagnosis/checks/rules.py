@@ -5,7 +5,6 @@ makes a new one: inside stays the old file, a reload reads it and reports succes
 file by its name again (measured with engine 20.10: the engine binds the mounts anew at every start).
 """
 
-from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
 from runbook.diagnosis.check import Check, Finding, NotChecked, Ok, broken
@@ -87,11 +86,11 @@ def _is_listed(facts: Facts) -> Finding:
     rule = loaded_rule(facts)
     if rule is not None:
         return Ok((_rule_seen(facts, rule),))
-    file, listed = rules_file(facts), facts.config().rule_files
+    file, config = rules_file(facts), facts.config()
     if not holds_alert(file.content):
         return NotChecked(f"no rule {ALERT} in it: setup has not been applied", where=file.where, fix=inv("setup"))
-    seen = saw(f"GET {mine.url}/api/v1/status/config", f"rule_files: {', '.join(listed) or 'none'}")
-    if not any(_names(pattern, mine.rules_inside) for pattern in listed):
+    seen = saw(f"GET {mine.url}/api/v1/status/config", f"rule_files: {', '.join(config.rule_files) or 'none'}")
+    if not config.lists(mine.rules_inside):
         return broken(saw(file.where, f"holds {ALERT}"), seen, path=mine.rules_inside, url=mine.url)
     where = f"GET {mine.url}/api/v1/rules"
     mounted = _mounted(facts)
@@ -158,13 +157,6 @@ def _rule_seen(facts: Facts, rule: Rule) -> Evidence:
     error = f', lastError "{rule.last_error}"' if rule.last_error else ""
     text = f"{ALERT}: health {rule.health}, state {rule.state}{error}"
     return saw(f"GET {facts.target.prometheus.url}/api/v1/rules", text)
-
-
-def _names(pattern: str, path: str) -> bool:
-    """Say whether an entry of rule_files means the file; a relative one is taken by its name."""
-    if pattern.startswith("/"):
-        return fnmatchcase(path, pattern)
-    return fnmatchcase(PurePosixPath(path).name, PurePosixPath(pattern).name)
 
 
 def _word(reloaded: bool | None) -> str:

@@ -1,5 +1,7 @@
 """The cases of hop alertmanager: what breaks each check, and what keeps it from being looked at."""
 
+from dataclasses import replace
+
 from runbook.diagnosis.checks import alertmanager
 from runbook.diagnosis.facts import Facts
 from tests.diagnosis.cases import NOT_READY, Case, port_case
@@ -33,5 +35,16 @@ CASES = (
         unseen=given(alertmanager.silences, refused()),
         says="90d3ca12",
         fix="inv unsilence",
+    ),
+    Case(
+        hop="alertmanager",
+        code="M_SILENCED",
+        broken=given(
+            alertmanager.silences,
+            (replace(silence("CrmEventsSinkDown"), id="5e000002", author="ben"), silence("CrmEventsSinkDown")),
+        ),
+        unseen=given(alertmanager.silences, refused()),
+        says="5e000002",
+        fix="inv unsilence --silence 5e000002, then inv unsilence --silence 90d3ca12",
     ),
 )
