@@ -140,6 +140,9 @@ class Installation:
 
     # What the runtime protocol asks for.
 
+    def at_one_look(self) -> "Installation":
+        return self
+
     def state(self, service: Service) -> ServiceState:
         if service.name in self.missing:
             return ServiceState(name=service.container, found=False, nearest=("aether-other",))
@@ -175,6 +178,9 @@ class Installation:
     def log(self, *_: object, **__: object) -> tuple[LogLine, ...]:
         return ()
 
+    def log_of_start(self, *_: object, **__: object) -> tuple[LogLine, ...]:
+        return ()
+
     def follow(self, *_: object, **__: object) -> Iterator[LogLine]:
         return iter(())
 
@@ -200,6 +206,9 @@ class Installation:
 
     def start_command(self, service: Service) -> str:
         return f"docker start {service.container}"
+
+    def recreate_command(self, service: Service) -> str:
+        return f"docker compose up -d --force-recreate {service.name}"
 
     def log_command(self, service: Service) -> str:
         return f"docker logs {service.container}"

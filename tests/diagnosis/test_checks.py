@@ -35,6 +35,7 @@ from tests.diagnosis.recorded import (
     Recorded,
     answered,
     given,
+    loud,
     probe,
     refused,
     series,
@@ -170,7 +171,9 @@ def test_a_dead_gateway_behind_a_living_proxy_is_the_gateway() -> None:
     proxy_404 = given(gateway.unauthenticated_answer, probe(404, proxy=True)) | given(
         gateway.probe, probe(404, proxy=True)
     )
-    assert walk(proxy_404, exited(GATEWAY))[1].code == "GW_DOWN"
+    results, judged, also = walk(proxy_404, exited(GATEWAY))
+    assert (judged.code, also) == ("CTR_EXITED", ())
+    assert results["gateway", "CTR_EXITED"].status == "broken"
 
 
 @pytest.mark.parametrize(
@@ -185,18 +188,20 @@ def test_a_database_is_down_whatever_its_name_is(names: dict[str, str]) -> None:
     database = target.apexflow.database
     ended = given(gateway.probe, probe(500)) | exited(database)
 
-    judged, _ = verdict(GRAPH.examine(Recorded(HEALTHY | ended, target), deadline_s=30.0))
+    judged, also = verdict(GRAPH.examine(Recorded(HEALTHY | ended | loud(database), target), deadline_s=30.0))
 
-    assert judged.code == "DB_DOWN"
+    assert (judged.code, also) == ("CTR_EXITED", ())
     assert f"state of {database.name}" in {evidence.source for evidence in judged.evidence}
 
 
-def test_a_sink_that_listens_is_known_in_three_ways() -> None:
-    """A member of the group, nothing unread, or the start-up line: one of them is enough."""
+def test_a_sink_that_listens_is_known_in_four_ways() -> None:
+    """A member of the group, nothing unread, the line of this start, or that it reads on: one of them is enough."""
     line = LogLine(text="CRM Events Sink started. Listening to topics: ['a']")
+    reads = given(sink.read_meanwhile, (7.0, 9.0))
     behind: Change = given(sink.group, None) | given(Facts.topics, topics(unread=3))
     assert walk(given(sink.group, None))[0]["sink", "Q_ZOMBIE"].status == "ok"
     assert walk(behind, given(Facts.log, (line,), SINK))[0]["sink", "Q_ZOMBIE"].status == "ok"
+    assert walk(behind, reads)[0]["sink", "Q_ZOMBIE"].status == "ok"
     fresh = state("crm-events-sink", started_at=NOW + timedelta(seconds=1))
     empty: Change = given(sink.group, GroupFacts(state="empty", members=())) | given(Facts.state, fresh, SINK)
     assert walk(empty)[0]["sink", "Q_ZOMBIE"].status == "not_checked"
@@ -213,23 +218,27 @@ def test_a_broken_rules_file_is_told_with_a_dead_prometheus() -> None:
     """Who starts Prometheus again must know that it will not come up, and what to do before."""
     dead = exited(PROMETHEUS, 1) | silent(Facts.prometheus_ready) | given(files.rules_file, file(b"groups: ["))
     _, judged, _ = walk(dead, SET_UP)
-    assert judged.code == "P_DOWN"
+    assert judged.code == "CTR_EXITED"
     assert "will not start with it" in " ".join(evidence.saw for evidence in judged.evidence)
     assert judged.fix.startswith(inv("rollback"))
     assert judged.fix.endswith("then docker start aether-prom")
 
 
 @pytest.mark.parametrize(
-    ("status", "command"),
+    ("status", "told"),
     [
-        pytest.param("running", "docker restart {container}", id="runs"),
-        pytest.param("exited", "docker start {container}", id="has exited"),
-        pytest.param("paused", "docker unpause {container}", id="is paused"),
-        pytest.param("", "docker compose up -d {name}", id="is not there"),
+        pytest.param("running", ("", "docker restart {container}"), id="runs"),
+        pytest.param("exited", ("CTR_EXITED", "docker start {container}"), id="has exited"),
+        pytest.param("created", ("CTR_EXITED", "docker start {container}"), id="was never started"),
+        pytest.param(
+            "dead", ("CTR_EXITED", "docker rm --force {container}, then docker compose up -d {name}"), id="is dead"
+        ),
+        pytest.param("paused", ("CTR_PAUSED", "docker unpause {container}"), id="is paused"),
+        pytest.param("", ("CTR_MISSING", "docker compose up -d {name}"), id="is not there"),
     ],
 )
 @pytest.mark.parametrize(
-    ("code", "service", "unanswered"),
+    ("down", "service", "unanswered"),
     [
         ("KC_DOWN", KEYCLOAK, silent(Facts.realm, Facts.token)),
         ("GW_DOWN", GATEWAY, silent(gateway.unauthenticated_answer, gateway.probe)),
@@ -240,14 +249,16 @@ def test_a_broken_rules_file_is_told_with_a_dead_prometheus() -> None:
     ],
 )
 def test_what_is_to_be_typed_fits_the_state_of_the_service(
-    code: str, service: Service, unanswered: Change, status: str, command: str
+    down: str, service: Service, unanswered: Change, status: str, told: tuple[str, str]
 ) -> None:
     """A service that does not answer may run, have exited, be paused or be missing: one command for all helps none."""
     seen = given(Facts.state, state(service.name, status, found=bool(status)), service)
 
-    _, judged, _ = walk(unanswered, seen)
+    _, judged, also = walk(unanswered, seen)
 
-    assert (judged.code, judged.fix) == (code, command.format(name=service.name, container=service.container))
+    code, command = told
+    fix = command.format(name=service.name, container=service.container)
+    assert (judged.code, judged.fix, also) == (code or down, fix, ())
 
 
 def test_a_datasource_whose_address_may_not_be_seen_blames_nobody() -> None:

@@ -47,7 +47,7 @@ def troubleshoot(context: RunContext, options: TroubleshootOptions) -> Troublesh
     task_run = TaskRun("troubleshoot", context)
     facts = Facts(
         context.target,
-        context.runtime,
+        context.runtime.at_one_look(),
         state_dir=context.state_dir,
         timeout_s=min(_READING_S, deadline_s),
         waiting_s=_WAITING * deadline_s,

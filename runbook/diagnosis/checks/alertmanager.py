@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 from runbook.diagnosis.check import Check, Finding, Ok, broken
 from runbook.diagnosis.checks.rules import loaded_rule
+from runbook.diagnosis.container_checks import server_checks, stops
 from runbook.diagnosis.fact_cache import Fact
 from runbook.diagnosis.facts import Facts, saw
-from runbook.diagnosis.reach import port_check
 from runbook.diagnosis.service_state import down
 from runbook.errors import RunbookError, UnreachableError
 from runbook.invocation import inv
@@ -66,7 +66,7 @@ def _labels(facts: Facts) -> Mapping[str, str]:
 
 
 CHECKS = (
-    port_check(
+    *server_checks(
         "alertmanager",
         "Alertmanager",
         lambda facts: facts.target.alertmanager.as_service,
@@ -81,7 +81,7 @@ CHECKS = (
         sign="refused, timed out, or not ready",
         fix="{start}",
         needs=("DOCKER_DOWN",),
-        unless=("alertmanager.PORT_UNPUBLISHED",),
+        unless=(*stops("alertmanager"), "alertmanager.PORT_UNPUBLISHED"),
         run=_answers,
     ),
     Check(

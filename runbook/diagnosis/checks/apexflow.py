@@ -1,39 +1,90 @@
 """Hop apexflow: what creates leads and jobs, asked through the gateway."""
 
+import re
+from http import HTTPStatus
+from typing import Final
+
 from runbook.diagnosis.check import Check, Finding, Ok, broken
 from runbook.diagnosis.checks.gateway import REFUSED, UPSTREAM, probe, probe_seen
-from runbook.diagnosis.container_checks import container_checks
-from runbook.diagnosis.facts import Facts
+from runbook.diagnosis.container_checks import container_checks, stops
+from runbook.diagnosis.facts import Facts, saw
+from runbook.diagnosis.reach import is_here, networks_apart
+from runbook.diagnosis.service_state import complaints, state_evidence
 from runbook.errors import RunbookError
 from runbook.invocation import inv
 from runbook.model import Evidence
+from runbook.systems.addresses import is_loopback
+from runbook.systems.runtime import Service
+
+_ADDRESS: Final = re.compile(r"(?<![\w:.-])((?:[A-Za-z][\w.-]*|\d+(?:\.\d+){3})):(\d{2,5})(?![\d:])")
+_UNRESOLVED: Final = re.compile(r"no such host|not known|name resolution", re.IGNORECASE)
 
 
 def _answer(facts: Facts) -> Evidence:
     answer = probe(facts)
     seen = probe_seen(facts, answer)
-    if answer.is_proxy_404 or answer.status in UPSTREAM | REFUSED:
+    if answer.is_proxy_404 or answer.status in REFUSED or answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         raise RunbookError(seen.saw, where=seen.source, fix=inv("troubleshoot"))
     return seen
 
 
 def _is_reached(facts: Facts) -> Finding:
     seen = probe_seen(facts, probe(facts))
-    if probe(facts).status in UPSTREAM:
-        return broken(seen, start=facts.start_command(facts.target.apexflow.as_service))
-    return Ok((seen,))
+    return _unreached(facts, seen) if probe(facts).status in UPSTREAM else Ok((seen,))
+
+
+def _unreached(facts: Facts, seen: Evidence) -> Finding:
+    """Say what the gateway tried: a start of ApexFlow changes nothing where it asks at another address."""
+    gateway, apexflow = facts.target.gateway.as_service, facts.target.apexflow.as_service
+    apart = networks_apart(facts, gateway, apexflow)
+    if apart:
+        return broken(seen, *apart.evidence, fix=apart.fix)
+    evidence = seen, *state_evidence(facts, apexflow)
+    tried = _tried(facts)
+    start = facts.start_command(apexflow)
+    if tried is None:
+        return broken(*evidence, fix=start)
+    line, host, port = tried
+    said = saw(f"log of {gateway.name}", line)
+    if _leads_nowhere(facts, apexflow, line, host, int(port)):
+        fix = f"correct the gateway's address of {apexflow.name}, then {facts.recreate_command(gateway)}"
+        return broken(*evidence, said, fix=fix)
+    return broken(*evidence, said, fix=f"{start}; if that changes nothing, correct {host}:{port} in the gateway")
+
+
+def _tried(facts: Facts) -> tuple[str, str, str] | None:
+    """Return the gateway's last complaint of a connection, with host and port; None if it names none."""
+    for line in reversed(complaints(facts, facts.target.gateway.as_service)):
+        found = _ADDRESS.search(line)
+        if found:
+            return line, found[1], found[2]
+    return None
+
+
+def _leads_nowhere(facts: Facts, service: Service, line: str, host: str, port: int) -> bool:
+    """Say whether an address cannot be that of a service that runs: nobody has the name, or it has no such port."""
+    if is_loopback(host):
+        return all(one.host_port != port for one in facts.published(service))
+    return host not in {service.name, service.container} and bool(_UNRESOLVED.search(line))
 
 
 CHECKS = (
-    *container_checks("apexflow", "ApexFlow", lambda facts: facts.target.apexflow.as_service, _answer),
+    *container_checks(
+        "apexflow",
+        "ApexFlow",
+        lambda facts: facts.target.apexflow.as_service,
+        _answer,
+        is_here=lambda facts: is_here(facts, facts.target.gateway.url),
+    ),
     Check(
         code="GW_UPSTREAM",
         hop="apexflow",
         claim="The gateway reaches ApexFlow",
         diagnosis="The gateway gets no answer from ApexFlow",
-        sign="502, 503 or 504, and ApexFlow has not exited",
-        fix="{start}",
+        sign="502, 503 or 504, and neither ApexFlow nor its database has exited; the gateway's log says what it tried",
+        fix="{fix}",
         needs=("GW_AUTH", "apexflow.CTR_EXITED"),
+        unless=stops("database"),
         run=_is_reached,
     ),
 )

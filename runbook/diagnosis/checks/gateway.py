@@ -7,10 +7,13 @@ from http import HTTPStatus
 from typing import Final
 
 from runbook.diagnosis.check import Check, Finding, Ok, broken
+from runbook.diagnosis.container_checks import container_checks, stops
 from runbook.diagnosis.fact_cache import Fact
 from runbook.diagnosis.facts import Facts, saw
-from runbook.diagnosis.service_state import down, is_known_to_have_ended
-from runbook.errors import UnreachableError
+from runbook.diagnosis.reach import is_here
+from runbook.diagnosis.service_state import down
+from runbook.errors import RunbookError, UnreachableError
+from runbook.invocation import inv
 from runbook.model import Evidence
 from runbook.runs.run_history import NewestRun, holds, newest_run
 from runbook.runs.run_log import TRAFFIC, RunEvent
@@ -52,10 +55,16 @@ def _answers(facts: Facts) -> Finding:
         answer = unauthenticated_answer(facts)
     except UnreachableError as error:
         return down(facts, service, saw(error.where, error.seen))
+    return Ok((probe_seen(facts, answer),))
+
+
+def _heard(facts: Facts) -> Evidence:
+    """Return that the gateway answered. The edge proxy answers in its place where it is not there."""
+    answer = unauthenticated_answer(facts)
     seen = probe_seen(facts, answer)
-    if (answer.is_proxy_404 or answer.status in UPSTREAM) and is_known_to_have_ended(facts, service):
-        return down(facts, service, seen)
-    return Ok((seen,))
+    if answer.is_proxy_404 or answer.status in UPSTREAM:
+        raise RunbookError(seen.saw, where=seen.source, fix=inv("troubleshoot"))
+    return seen
 
 
 def _routes(facts: Facts) -> Finding:
@@ -92,14 +101,22 @@ def probe_seen(facts: Facts, answer: ProbeAnswer) -> Evidence:
 
 
 CHECKS = (
+    *container_checks(
+        "gateway",
+        "The gateway",
+        lambda facts: facts.target.gateway.as_service,
+        _heard,
+        is_here=lambda facts: is_here(facts, facts.target.gateway.url),
+    ),
     Check(
         code="GW_DOWN",
         hop="gateway",
         claim="The gateway answers",
         diagnosis="The gateway does not answer",
-        sign="refused or timed out; or the edge proxy answers for a gateway that has exited",
+        sign="refused or timed out, and neither it nor the edge proxy has exited",
         fix="{start}",
         needs=("DOCKER_DOWN",),
+        unless=(*stops("proxy"), *stops("gateway")),
         run=_answers,
     ),
     Check(

@@ -5,10 +5,11 @@ from http import HTTPStatus
 from typing import Final
 
 from runbook.diagnosis.check import Check, Finding, NotChecked, Ok, broken
+from runbook.diagnosis.container_checks import server_checks, stops
 from runbook.diagnosis.fact_cache import Fact
 from runbook.diagnosis.facts import Facts, saw
 from runbook.diagnosis.files import dashboard_file, our_panels, panel_ids
-from runbook.diagnosis.reach import network_check, network_finding, port_check
+from runbook.diagnosis.reach import network_check, network_finding
 from runbook.diagnosis.service_state import down
 from runbook.errors import FOREIGN, AnswerError, DocumentError, UnreachableError
 from runbook.files.compare import datasource_among
@@ -202,7 +203,7 @@ def _grafana(facts: Facts) -> Service:
 
 
 CHECKS = (
-    port_check("grafana", "Grafana", _grafana, lambda facts: facts.target.grafana.url, Facts.grafana_health),
+    *server_checks("grafana", "Grafana", _grafana, lambda facts: facts.target.grafana.url, Facts.grafana_health),
     Check(
         code="F_DOWN",
         hop="grafana",
@@ -211,7 +212,7 @@ CHECKS = (
         sign="refused, timed out, or its health is not ok",
         fix="{start}",
         needs=("DOCKER_DOWN",),
-        unless=("grafana.PORT_UNPUBLISHED",),
+        unless=(*stops("grafana"), "grafana.PORT_UNPUBLISHED"),
         run=_answers,
     ),
     Check(

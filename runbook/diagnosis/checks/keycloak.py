@@ -5,8 +5,8 @@ from http import HTTPStatus
 from typing import Final
 
 from runbook.diagnosis.check import Check, Finding, Ok, broken
+from runbook.diagnosis.container_checks import server_checks, stops
 from runbook.diagnosis.facts import Facts, saw
-from runbook.diagnosis.reach import port_check
 from runbook.diagnosis.service_state import down
 from runbook.errors import AnswerError, UnreachableError
 from runbook.systems.http_answer import shortened
@@ -58,7 +58,7 @@ def _where(facts: Facts) -> str:
 
 
 CHECKS = (
-    port_check(
+    *server_checks(
         "keycloak",
         "Keycloak",
         lambda facts: facts.target.keycloak.as_service,
@@ -73,7 +73,7 @@ CHECKS = (
         sign="refused, timed out, or 503 on the realm's page",
         fix="{start}",
         needs=("DOCKER_DOWN",),
-        unless=("keycloak.PORT_UNPUBLISHED",),
+        unless=(*stops("keycloak"), "keycloak.PORT_UNPUBLISHED"),
         run=_answers,
     ),
     Check(

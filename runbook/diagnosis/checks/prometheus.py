@@ -6,8 +6,9 @@ from runbook.diagnosis import boundaries
 from runbook.diagnosis.boundary_checks import boundary_check
 from runbook.diagnosis.check import Check, Finding, NotChecked, Ok, broken
 from runbook.diagnosis.checks.rules import file_problem, rewriting
+from runbook.diagnosis.container_checks import server_checks, stops
 from runbook.diagnosis.facts import Facts, saw
-from runbook.diagnosis.reach import network_check, network_finding, port_check
+from runbook.diagnosis.reach import network_check, network_finding
 from runbook.diagnosis.service_state import down, state_evidence
 from runbook.errors import UnreachableError
 from runbook.invocation import inv
@@ -28,12 +29,21 @@ def _answers(facts: Facts) -> Finding:
 
 def _down(facts: Facts, refused: Evidence) -> Finding:
     """A start with a broken rules file ends Prometheus at once: whoever starts it again must mend the file first."""
-    service, problem = facts.target.prometheus.as_service, file_problem(facts)
-    if problem is None:
+    service, found = facts.target.prometheus.as_service, _broken_rules(facts)
+    if found is None:
         return down(facts, service, refused)
-    cause = saw(problem.source, f"{problem.saw}: Prometheus will not start with it")
-    start = f"{rewriting(facts, problem.source)}, then {facts.start_command(service)}"
+    cause, first = found
+    start = f"{first}, then {facts.start_command(service)}"
     return broken(refused, *state_evidence(facts, service), cause, start=start)
+
+
+def _broken_rules(facts: Facts) -> tuple[Evidence, str] | None:
+    """Return the rules file that keeps Prometheus from starting, and how it gets valid again."""
+    problem = file_problem(facts)
+    if problem is None:
+        return None
+    cause = saw(problem.source, f"{problem.saw}: Prometheus will not start with it")
+    return cause, rewriting(facts, problem.source)
 
 
 def _has_job(facts: Facts) -> Finding:
@@ -81,8 +91,13 @@ def _prometheus(facts: Facts) -> Service:
 
 
 CHECKS = (
-    port_check(
-        "prometheus", "Prometheus", _prometheus, lambda facts: facts.target.prometheus.url, Facts.prometheus_ready
+    *server_checks(
+        "prometheus",
+        "Prometheus",
+        _prometheus,
+        lambda facts: facts.target.prometheus.url,
+        Facts.prometheus_ready,
+        cause=_broken_rules,
     ),
     Check(
         code="P_DOWN",
@@ -92,7 +107,7 @@ CHECKS = (
         sign="refused, timed out, or not ready",
         fix="{start}",
         needs=("DOCKER_DOWN",),
-        unless=("prometheus.PORT_UNPUBLISHED",),
+        unless=(*stops("prometheus"), "prometheus.PORT_UNPUBLISHED"),
         run=_answers,
     ),
     Check(

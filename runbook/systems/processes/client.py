@@ -25,6 +25,10 @@ class ProcessRuntime:
         """Take the stack's folder (`.stack`); nothing is read before the first question."""
         self._launcher = Launcher(stack_dir)
 
+    def at_one_look(self) -> "ProcessRuntime":
+        """Return the same: a look at a process costs nothing."""
+        return self
+
     def state(self, service: Service) -> ServiceState:
         """Return its state: "running", "paused" (SIGSTOP), or "exited" with the code that its shell noted."""
         names = self._names()
@@ -55,6 +59,11 @@ class ProcessRuntime:
         """Return its lines, each with the time that it carries itself, if any; see `read_log`."""
         self._names()
         return read_log(self._launcher.log_file(service.name), since=since, tail=tail)
+
+    def log_of_start(self, service: Service, *, tail: int) -> tuple[LogLine, ...]:
+        """Return the last `tail` lines that it has written since it was started the last time."""
+        record = self._found(service)
+        return read_log(self._launcher.log_file(service.name), tail=tail, begin=record.log_begins)
 
     def follow(self, service: Service, *, since: datetime | None = None) -> Iterator[LogLine]:
         """Yield its lines as they come, over restarts too, until the caller stops or the stack is gone."""
@@ -103,6 +112,10 @@ class ProcessRuntime:
         if record is None or self._status(record) != "running":
             return inv(_UP)
         return f"{end_process(record.pid)}, then {inv(_UP)}"
+
+    def recreate_command(self, service: Service) -> str:
+        """Return the command that starts it again: it is always started with the settings of the stack."""
+        return self.start_command(service)
 
     def log_command(self, service: Service) -> str:
         """Return the command that shows its last lines."""

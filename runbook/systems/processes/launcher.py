@@ -64,13 +64,17 @@ class Launch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessRecord:
-    """A process that was started: `started_at` in seconds since the epoch (0: it was gone at once), `number` from 1."""
+    """A process that was started: `started_at` in seconds since the epoch (0: it was gone at once), `number` from 1.
+
+    `log_begins` is the size in bytes that its log had before.
+    """
 
     name: str
     launch: Launch
     pid: int
     started_at: float
     number: int
+    log_begins: int = 0
 
 
 class Launcher:
@@ -103,12 +107,15 @@ class Launcher:
             Path(launch.announced_by).unlink(missing_ok=True)
         before = self.record(name)
         number = before.number + 1 if before else 1
+        log_begins = self._log_size(name)
         pid = _kept(
             [str(self.log_file(name)), str(self._exit_file(name, number)), *launch.command],
             directory=launch.directory,
             environment={**launch.environment, **_read(launch.environment_files), MARKER: str(self.root)},
         )
-        record = ProcessRecord(name=name, launch=launch, pid=pid, started_at=_started_at(pid), number=number)
+        record = ProcessRecord(
+            name=name, launch=launch, pid=pid, started_at=_started_at(pid), number=number, log_begins=log_begins
+        )
         write_private(self._record_file(name), msgspec.json.encode(record))
         return record
 
@@ -181,6 +188,12 @@ class Launcher:
             has_found = True
             _end(strays, timeout_s)
         return has_found
+
+    def _log_size(self, name: str) -> int:
+        try:
+            return self.log_file(name).stat().st_size
+        except FileNotFoundError:
+            return 0
 
     def _noted_exit(self, record: ProcessRecord) -> int | Pending:
         try:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from runbook.diagnosis.checks import alertmanager
 from runbook.diagnosis.facts import Facts
-from tests.diagnosis.cases import NOT_READY, Case, port_case
+from tests.diagnosis.cases import NOT_READY, Case, container_cases, port_case
 from tests.diagnosis.recorded import (
     ALERTMANAGER,
     answered,
@@ -12,9 +12,13 @@ from tests.diagnosis.recorded import (
     given,
     refused,
     silence,
+    silent,
 )
 
 CASES = (
+    *container_cases(
+        "alertmanager", ALERTMANAGER, silent(Facts.alertmanager_ready, alertmanager.silences), Facts.alertmanager_ready
+    ),
     port_case("alertmanager", ALERTMANAGER, Facts.alertmanager_ready, alertmanager.silences),
     Case(
         hop="alertmanager",

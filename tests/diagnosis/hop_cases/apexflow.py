@@ -1,8 +1,7 @@
 """The cases of hop apexflow: what breaks each check, and what keeps it from being looked at."""
 
 from runbook.diagnosis.checks import gateway
-from runbook.diagnosis.facts import Facts
-from tests.diagnosis.cases import NO_STATE, Case, container_cases, exited
+from tests.diagnosis.cases import Case, container_cases
 from tests.diagnosis.recorded import (
     APEXFLOW,
     given,
@@ -11,14 +10,6 @@ from tests.diagnosis.recorded import (
 )
 
 CASES = (
-    Case(
-        hop="apexflow",
-        code="CTR_EXITED",
-        broken=exited(APEXFLOW, 1) | given(gateway.probe, probe(502)),
-        unseen=(given(Facts.state, NO_STATE, APEXFLOW) | given(gateway.probe, probe(502))),
-        says="exit code 1",
-        fix="docker start aether-apexflow",
-    ),
     *container_cases("apexflow", APEXFLOW, given(gateway.probe, probe(502))),
     Case(
         hop="apexflow",

@@ -4,15 +4,19 @@ from runbook.diagnosis.checks import gateway
 from tests.diagnosis.cases import (
     DUPLICATE,
     Case,
+    container_cases,
 )
 from tests.diagnosis.recorded import (
+    GATEWAY,
     answered,
     given,
     probe,
     refused,
 )
 
+PROXY_ANSWERS = given(gateway.unauthenticated_answer, probe(502)) | given(gateway.probe, probe(502))
 CASES = (
+    *container_cases("gateway", GATEWAY, PROXY_ANSWERS, gateway.unauthenticated_answer),
     Case(
         hop="gateway",
         code="GW_DOWN",

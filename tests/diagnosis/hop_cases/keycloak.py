@@ -2,15 +2,17 @@
 
 from runbook.diagnosis.facts import Facts
 from runbook.systems.keycloak.client import RealmAnswer
-from tests.diagnosis.cases import Case, port_case
+from tests.diagnosis.cases import Case, container_cases, port_case
 from tests.diagnosis.recorded import (
     KEYCLOAK,
     answered,
     given,
     refused,
+    silent,
 )
 
 CASES = (
+    *container_cases("keycloak", KEYCLOAK, silent(Facts.realm, Facts.token), Facts.realm),
     port_case("keycloak", KEYCLOAK, Facts.realm, Facts.token),
     Case(
         hop="keycloak",

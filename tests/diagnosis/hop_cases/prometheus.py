@@ -3,7 +3,7 @@
 from runbook.conservation.boundary import Boundary
 from runbook.diagnosis import boundaries
 from runbook.diagnosis.facts import Facts
-from tests.diagnosis.cases import LOOKUP, NO_STATE, Case, port_case
+from tests.diagnosis.cases import LOOKUP, NO_STATE, Case, container_cases, port_case
 from tests.diagnosis.recorded import (
     PROMETHEUS,
     answered,
@@ -12,9 +12,11 @@ from tests.diagnosis.recorded import (
     given,
     refused,
     scrape,
+    silent,
 )
 
 CASES = (
+    *container_cases("prometheus", PROMETHEUS, silent(Facts.prometheus_ready), Facts.prometheus_ready),
     port_case("prometheus", PROMETHEUS, Facts.prometheus_ready),
     Case(
         hop="prometheus",
