@@ -309,7 +309,8 @@ def test_a_project_that_is_written_on_the_container_is_typed(installed: Installa
     labels = {
         "com.docker.compose.service": "kafka",
         "com.docker.compose.project": "aether",
-        "com.docker.compose.project.config_files": "/srv/my stack/compose.yaml,/srv/more.yaml",
+        "com.docker.compose.project.config_files": "compose.yaml,/srv/more.yaml",
+        "com.docker.compose.project.working_dir": "/srv/my stack",
     }
     next(one for one in installed.engine.containers if one["Id"] == installed.ids[KAFKA])["Labels"] = labels
 

@@ -58,8 +58,10 @@ class Installation:
 
     def type(self, fix: str) -> None:
         """Type what a fix prints, one command after the other; what is told in words is done by the stack's plan."""
-        for step in fix.split(", then "):
+        for step in fix.partition("; ")[0].split(", then "):
             match step.split():
+                case ["kill", "-CONT", pid]:
+                    os.kill(int(pid), signal.SIGCONT)
                 case ["kill", pid]:
                     os.kill(int(pid), signal.SIGTERM)
                     wait_until_gone(int(pid))

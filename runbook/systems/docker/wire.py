@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from difflib import get_close_matches
 from io import BytesIO
+from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -68,7 +69,9 @@ class Listed(_Wire):
     def compose(self) -> str:
         """What is typed for its project after `compose`: the project's name and files, where they are written on it."""
         project, files = self._of_compose("project"), self._of_compose("project.config_files")
-        options = [("--project-name", project), *(("--file", one) for one in files.split(","))] if files else []
+        folder = self._of_compose("project.working_dir")
+        paths = [_within(folder, one) for one in files.split(",") if one]
+        options = [("--project-name", project), *(("--file", one) for one in paths)] if paths else []
         return " ".join(f"{option} {quoted(value)}" for option, value in options if value)
 
     @property
@@ -87,6 +90,12 @@ class Listed(_Wire):
         """Return what Docker Compose, else podman-compose, has written on it."""
         found = ((self.labels or {}).get(f"{program}.{what}") for program in _COMPOSE)
         return next(filter(None, found), "")
+
+
+def _within(folder: str, path: str) -> str:
+    """Return a path of the host that compose was called on, which may be another system's than this one."""
+    kind = PureWindowsPath if "\\" in folder or PureWindowsPath(path).drive else PurePosixPath
+    return str(kind(folder, path))
 
 
 class _Probe(_Wire):

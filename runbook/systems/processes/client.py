@@ -10,7 +10,7 @@ import psutil
 from runbook.errors import RunbookError, UnreachableError
 from runbook.invocation import inv
 from runbook.platforms import utc
-from runbook.shell import end_process, show_end
+from runbook.shell import end_process, resume_process, show_end
 from runbook.systems.log_file import follow_log, read_log
 from runbook.systems.processes.launcher import Launcher, ProcessRecord
 from runbook.systems.runtime import LogLine, Mount, PublishedPort, Service, ServiceState
@@ -107,10 +107,13 @@ class ProcessRuntime:
         return "localhost"
 
     def start_command(self, service: Service) -> str:
-        """Return the command that starts what is down; one that runs has to be ended before."""
+        """Return the command that starts what is down and resumes what is suspended; what runs is ended before."""
         record = self._launcher.record(service.name)
-        if record is None or self._status(record) != "running":
+        status = self._status(record) if record else "exited"
+        if record is None or status == "exited":
             return inv(_UP)
+        if status == "paused" and resume_process(record.pid):
+            return resume_process(record.pid)
         return f"{end_process(record.pid)}, then {inv(_UP)}"
 
     def recreate_command(self, service: Service) -> str:
