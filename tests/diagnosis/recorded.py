@@ -278,6 +278,7 @@ HEALTHY: Change = (
     | given(Facts.targets, (scrape(),))
     | given(rules_hop.rules, rules())
     | given(rules_hop.reload_succeeded, answer=True)
+    | given(rules_hop.edited_since, answer=False)
     | given(panels.rates, {LEADS: 0.02, JOBS: 0.01})
     | given(panels.series, series(0.0, 5.0))
     | given(Facts.alertmanager_ready, Readiness(ready=True, status=200, saw="OK"))

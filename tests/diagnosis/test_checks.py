@@ -8,6 +8,7 @@ import pytest
 from runbook.diagnosis import files
 from runbook.diagnosis.catalogue import CHECKS, GRAPH
 from runbook.diagnosis.checks import alertmanager, gateway, grafana, kafka, panels, sink
+from runbook.diagnosis.checks import rules as rules_hop
 from runbook.diagnosis.facts import Facts
 from runbook.diagnosis.topics import TopicFacts
 from runbook.diagnosis.verdict import verdict
@@ -210,7 +211,8 @@ def test_a_sink_that_listens_is_known_in_four_ways() -> None:
 def test_a_failed_reload_is_the_rules_file_only_if_the_log_says_so() -> None:
     """A valid file and a failed reload: prometheus.yml may be the cause, so the file is not blamed without proof."""
     line = LogLine(text='level=error err="/etc/prometheus/crm-events-rules.yml: 12:11: could not parse expression"')
-    assert walk(FAILED_RELOAD | given(Facts.log, (line,), PROMETHEUS))[1].code == "R_INVALID"
+    blamed = walk(FAILED_RELOAD | given(Facts.log, (line,), PROMETHEUS))[1]
+    assert (blamed.code, blamed.fix.partition(": ")[0]) == ("R_INVALID", "curl -X POST http://localhost:9090/-/reload")
     assert walk(FAILED_RELOAD)[1].outcome == "inconclusive"
 
 
@@ -297,6 +299,20 @@ def test_a_rollback_is_named_only_where_a_setup_wrote_the_file() -> None:
     _, judged, _ = walk(FAILED_RELOAD, given(files.rules_file, file(b"groups: [")))
 
     assert judged.fix == f"correct the file, then {inv('setup')}"
+
+
+def test_no_rollback_is_named_that_would_be_refused() -> None:
+    """Somebody has edited the file since the setup: they correct it, or give their change up by --force."""
+    edited = given(files.rules_file, file(b"groups: [")) | given(rules_hop.edited_since, answer=True)
+
+    _, judged, _ = walk(FAILED_RELOAD, SET_UP, edited)
+
+    by_hand, _, given_up = judged.fix.partition("; or, to give up what was changed since run 20261123-1: ")
+    assert by_hand == "correct the file, then curl -X POST http://localhost:9090/-/reload"
+    assert given_up == f"{inv('rollback --run 20261123-1 --force')}, then {inv('setup')}"
+
+    dead = exited(PROMETHEUS, 1) | silent(Facts.prometheus_ready)
+    assert walk(dead, SET_UP, edited)[1].fix == "correct the file, then docker start aether-prom"
 
 
 def test_two_faults_the_first_along_the_flow_is_named() -> None:

@@ -112,6 +112,9 @@ def test_a_damaged_run_makes_nothing_inconclusive_and_is_named(ready: Installati
         pytest.param(FORMS["F_DOWN"], id="runs and is not reached"),
         pytest.param(SHIPPED["S_METRICS_DOWN"], id="runs with a wrong port"),
         pytest.param(SHIPPED["M_SILENCED"], id="silenced"),
+        pytest.param(SHIPPED["GW_UPSTREAM"], id="asks at a wrong address"),
+        pytest.param(SHIPPED["KC_DOWN"], id="runs and answers nobody"),
+        pytest.param(SHIPPED["Q_DOWN"], id="a broker that answers nobody"),
     ],
 )
 def test_the_printed_fix_works_in_the_state_that_was_seen(ready: Installation, inject: Injection) -> None:
@@ -123,6 +126,28 @@ def test_the_printed_fix_works_in_the_state_that_was_seen(ready: Installation, i
     ready.type(verdict.fix)
 
     assert ready.healthy().exit_code == ExitCode.OK
+    ready.mend()
+
+
+@pytest.mark.parametrize("way", ["correct it", "give it up"])
+def test_the_printed_fix_works_for_a_rules_file_that_somebody_has_edited(ready: Installation, way: str) -> None:
+    """A rollback without --force would be refused; both ways that are named end with a healthy stack."""
+    rules = ready.target.files.rules
+    assert rules is not None
+    good = rules.read_bytes()
+    inject_fault(ready.directory, SHIPPED["R_INVALID"])
+    verdict = ready.troubleshoot().verdict
+    assert verdict is not None
+    by_hand, _, given_up = verdict.fix.partition("; or, to give up what was changed since run ")
+
+    if way == "correct it":
+        rules.write_bytes(good)
+        ready.type(by_hand)
+    else:
+        ready.type(given_up.partition(": ")[2])
+
+    assert ready.healthy().exit_code == ExitCode.OK
+    assert rules.read_bytes() == good
     ready.mend()
 
 

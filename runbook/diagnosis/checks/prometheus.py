@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from runbook.diagnosis import boundaries
 from runbook.diagnosis.boundary_checks import boundary_check
 from runbook.diagnosis.check import Check, Finding, NotChecked, Ok, broken
-from runbook.diagnosis.checks.rules import file_problem, rewriting
+from runbook.diagnosis.checks.rules import correcting, file_problem
 from runbook.diagnosis.container_checks import server_checks, stops
 from runbook.diagnosis.facts import Facts, saw
 from runbook.diagnosis.reach import network_check, network_finding
@@ -43,7 +43,7 @@ def _broken_rules(facts: Facts) -> tuple[Evidence, str] | None:
     if problem is None:
         return None
     cause = saw(problem.source, f"{problem.saw}: Prometheus will not start with it")
-    return cause, rewriting(facts, problem.source)
+    return cause, correcting(facts, problem.source)
 
 
 def _has_job(facts: Facts) -> Finding:
