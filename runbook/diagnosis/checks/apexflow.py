@@ -16,7 +16,7 @@ from runbook.model import Evidence
 from runbook.systems.addresses import is_loopback
 from runbook.systems.runtime import Service
 
-_ADDRESS: Final = re.compile(r"(?<![\w:.-])((?:[A-Za-z][\w.-]*|\d+(?:\.\d+){3})):(\d{2,5})(?![\d:])")
+_ADDRESS: Final = re.compile(r"(?<![\w:.-])((?:[A-Za-z][\w.-]*|\d+(?:\.\d+){3})):(?!53\b)(\d{2,5})(?!:?\d)")
 _UNRESOLVED: Final = re.compile(r"no such host|not known|name resolution", re.IGNORECASE)
 
 
