@@ -78,9 +78,9 @@ class FaultInjector:
             )
         self.restart(name, *arguments, environment=environment)
 
-    def deafen(self, name: str) -> str:
+    def open_no_port(self, name: str) -> str:
         """Put a program in the place of a service that runs and opens no port."""
-        self._run_instead(name, (sys.executable, "-c", _DEAF), what=f"deafened {name}")
+        self._run_instead(name, (sys.executable, "-c", _DEAF), what=f"replaced {name} by a program that opens no port")
         return f"{name} runs and opens no port"
 
     def run_instead(self, name: str, module: str) -> None:

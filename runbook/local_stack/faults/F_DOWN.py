@@ -4,4 +4,4 @@ from runbook.local_stack.fault_injector import FaultInjector
 
 
 def inject(injector: FaultInjector) -> str:
-    return injector.deafen("grafana")
+    return injector.open_no_port("grafana")

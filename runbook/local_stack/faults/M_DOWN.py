@@ -4,4 +4,4 @@ from runbook.local_stack.fault_injector import FaultInjector
 
 
 def inject(injector: FaultInjector) -> str:
-    return injector.deafen("alertmanager")
+    return injector.open_no_port("alertmanager")

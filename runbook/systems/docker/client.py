@@ -134,7 +134,7 @@ class DockerRuntime:
         program, inspected = self._engine.program, self._inspected(found)
         if inspected.status in _GONE:
             return f"{program} rm --force {found.name}, then {self._creating(service)}"
-        start = f"{program} {_START.get(inspected.status, 'start')} {found.name}"
+        start = f"{program} {_START.get(inspected.own_status, 'start')} {found.name}"
         if not (inspected.is_out_of_memory and inspected.memory_limit):
             return start
         limit = 2 * inspected.memory_limit

@@ -180,6 +180,11 @@ class Inspected(_Wire):
         """Its state, in Docker's words. One that Podman starts over and over is stopped between two starts."""
         if self.state.status == "stopped" and self.restart_count:
             return "restarting"
+        return self.own_status
+
+    @property
+    def own_status(self) -> str:
+        """Its state at this moment, in Docker's words: what is typed fits that."""
         return _PODMAN_STATES.get(self.state.status, self.state.status)
 
     @property
