@@ -6,6 +6,7 @@ HOPS: Final = (
     "runtime",
     "keycloak",
     "token",
+    "proxy",
     "gateway",
     "apexflow",
     "database",

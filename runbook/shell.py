@@ -35,6 +35,11 @@ def end_process(pid: int) -> str:
     return f"taskkill /f /t /pid {pid}" if sys.platform == "win32" else f"kill {pid}"
 
 
+def resume_process(pid: int) -> str:
+    """Return the command that lets a suspended process go on; nothing on Windows, which has none."""
+    return "" if sys.platform == "win32" else f"kill -CONT {pid}"
+
+
 def show_listeners() -> str:
     """Return the command that shows who listens at TCP ports."""
     return {"linux": "ss -ltnp", "win32": "netstat -ano -p tcp"}.get(sys.platform, "lsof -nP -iTCP -sTCP:LISTEN")

@@ -24,6 +24,8 @@ REFERENCE = Path(__file__).parents[1] / "monitoring"
 DASHBOARD = "grafana/dashboards/crm_events_pipeline.json"
 RULES = "prometheus-crm-events-rules.yml"
 
+NO_SERIES = Reply(200, {"status": "success", "data": {"resultType": "vector", "result": []}})
+
 
 @dataclass
 class Installation:
@@ -33,6 +35,8 @@ class Installation:
     renaming, None if it is not mounted, or the engine's refusal to show it. A restart mounts that of the host again.
     `forbids` names services of which it says before that it would refuse to restart them, `rules_file` is the path
     that Prometheus has loaded, where that is not one inside a container.
+    `health` is that of every loaded rule, `answer` that of the query API to any expression.
+    `mounted` are the bind mounts of both containers, `rule_files` what Prometheus's configuration lists.
     `containers` are the names that the engine gives the services, where they are not those of the settings.
     """
 
@@ -54,6 +58,10 @@ class Installation:
     prometheus_is_deaf: bool = False
     prometheus_dies_of_new_rules: bool = False
     inside: bytes | RunbookError | None = b"as on the host"
+    mounted: tuple[Mount, ...] = ()
+    rule_files: tuple[str, ...] = ("/etc/prometheus/crm-events-rules.yml",)
+    health: str = "ok"
+    answer: Reply = NO_SERIES
     panels: list[Any] = field(default_factory=list)
     groups: list[Any] = field(default_factory=list)
 
@@ -72,6 +80,8 @@ class Installation:
             "GET /-/ready": Reply(200, b"Prometheus Server is Ready.\n", "text/plain"),
             "POST /-/reload": lambda _: self.reloaded(),
             "GET /api/v1/rules": lambda _: self.loaded(),
+            "GET /api/v1/query": lambda _: self.answer,
+            "GET /api/v1/status/config": lambda _: self.config(),
         }
 
     @property
@@ -109,11 +119,15 @@ class Installation:
                 "name": group["name"],
                 "file": self.rules_file or f"/etc/prometheus/{self.rules.name}",
                 "interval": 30,
-                "rules": [as_loaded(rule) for rule in group["rules"]],
+                "rules": [as_loaded(rule) | {"health": self.health} for rule in group["rules"]],
             }
             for group in self.groups
         ]
         return Reply(200, {"status": "success", "data": {"groups": groups}})
+
+    def config(self) -> Reply:
+        text = yaml.safe_dump({"rule_files": [*self.rule_files]})
+        return Reply(200, {"status": "success", "data": {"yaml": text}})
 
     def reloaded(self) -> Reply:
         if self.prometheus_refuses:
@@ -125,6 +139,9 @@ class Installation:
         return Reply(self.reload_status)
 
     # What the runtime protocol asks for.
+
+    def at_one_look(self) -> "Installation":
+        return self
 
     def state(self, service: Service) -> ServiceState:
         if service.name in self.missing:
@@ -161,6 +178,9 @@ class Installation:
     def log(self, *_: object, **__: object) -> tuple[LogLine, ...]:
         return ()
 
+    def log_of_start(self, *_: object, **__: object) -> tuple[LogLine, ...]:
+        return ()
+
     def follow(self, *_: object, **__: object) -> Iterator[LogLine]:
         return iter(())
 
@@ -170,7 +190,7 @@ class Installation:
         return self.rules.read_bytes() if self.inside == b"as on the host" else self.inside
 
     def mounts(self, *_: object) -> tuple[Mount, ...]:
-        return ()
+        return self.mounted
 
     def networks(self, *_: object) -> frozenset[str]:
         return frozenset()
@@ -186,6 +206,9 @@ class Installation:
 
     def start_command(self, service: Service) -> str:
         return f"docker start {service.container}"
+
+    def recreate_command(self, service: Service) -> str:
+        return f"docker compose up -d --force-recreate {service.name}"
 
     def log_command(self, service: Service) -> str:
         return f"docker logs {service.container}"

@@ -35,6 +35,7 @@ class Engine:
     def __init__(self, socket_path: Path) -> None:
         self.containers: list[dict[str, Any]] = []
         self.inspections: dict[str, dict[str, Any]] = {}
+        self.later: dict[str, list[dict[str, Any]]] = {}  # what an inspection becomes after it was looked at
         self.logs: dict[str, bytes] = {}
         self.files: dict[tuple[str, str], Answer] = {}
         self.printed: dict[tuple[str, str], Printed] = {}  # what `cat` prints, by container and path
@@ -54,6 +55,7 @@ class Engine:
 
     class _Server(_Base):
         daemon_threads = True
+        request_queue_size = 128  # a Unix socket refuses whoever comes when it is full
 
         def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as the one it stands for
             """Say nothing when a client has heard enough."""
@@ -127,9 +129,10 @@ class Engine:
             return 404, {"message": f"No such container: {number}"}
         if what == "archive":
             return self.files.get((number, query["path"][0]), (404, {"message": "Could not find the file"}))
-        return {"json": (200, self.inspections[number]), "logs": (200, self.logs.get(number, b""))}.get(
-            what, (204, b"")
-        )
+        inspection = self.inspections[number]
+        if what == "json" and self.later.get(number):
+            self.inspections[number] = self.later[number].pop(0)
+        return {"json": (200, inspection), "logs": (200, self.logs.get(number, b""))}.get(what, (204, b""))
 
     def executed(self, number: str, what: str, body: bytes) -> Answer:
         """Make a command of a container, start it, or say how it ended."""

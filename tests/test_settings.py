@@ -279,7 +279,7 @@ def test_each_system_of_the_runtime_is_named_for_it() -> None:
     live = load_target()
     groups = [group for _, group in vars_of(live) if isinstance(group, ServiceGroup)]
 
-    assert {group.as_service.name for group in groups} == {  # type: ignore[misc]  # each has a name and a container
+    assert {group.as_service.name for group in groups} == {
         *("alertmanager", "apexflow", "crm-events-sink", "gateway", "grafana", "kafka", "keycloak", "prometheus")
     }
     assert live.apexflow.database == Service(

@@ -41,18 +41,19 @@ def test_how_to_install(
 @pytest.mark.parametrize(
     ("system", "words"),
     [
-        ("linux", ("ps -fp 7", "kill 7", "ss -ltnp", "tail -n 5")),
-        ("darwin", ("ps -fp 7", "kill 7", "lsof -nP -iTCP -sTCP:LISTEN", "tail -n 5")),
+        ("linux", ("ps -fp 7", "kill 7", "kill -CONT 7", "ss -ltnp", "tail -n 5")),
+        ("darwin", ("ps -fp 7", "kill 7", "kill -CONT 7", "lsof -nP -iTCP -sTCP:LISTEN", "tail -n 5")),
         (
             "win32",
-            ('tasklist /v /fi "PID eq 7"', "taskkill /f /t /pid 7", "netstat -ano -p tcp", "Get-Content -Tail 5"),
+            ('tasklist /v /fi "PID eq 7"', "taskkill /f /t /pid 7", "", "netstat -ano -p tcp", "Get-Content -Tail 5"),
         ),
     ],
 )
 def test_commands_of_a_system(system: str, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", system)
     log = shell.show_end(Path("my.log"), 5)
-    assert (shell.show_process(7), shell.end_process(7), shell.show_listeners(), log.removesuffix(" my.log")) == words
+    processes = shell.show_process(7), shell.end_process(7), shell.resume_process(7)
+    assert (*processes, shell.show_listeners(), log.removesuffix(" my.log")) == words
 
 
 @pytest.mark.parametrize(

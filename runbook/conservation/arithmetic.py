@@ -1,17 +1,15 @@
 """The sums at each boundary, as decisions over facts: nothing is read here.
 
-Counters and positions of one snapshot belong together, so between two snapshots of one process the messages that
-Kafka holds must be those that were counted or rejected. Snapshots of different scrapes or instances are never mixed.
+Between two snapshots of one process the messages that Kafka holds must be those that were counted or rejected.
 """
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from itertools import pairwise
-from math import isclose
+from math import isclose, isfinite
 
 from runbook.conservation.boundary import Boundary, Flow, added
+from runbook.conservation.segments import Segment, passed
 from runbook.conservation.snapshot import Snapshot
 from runbook.model import Created
 from runbook.systems.grafana.client import Frame
@@ -23,78 +21,10 @@ EXTRA = "not in Prometheus"
 OVERFLOW_TENANT = "__overflow__"
 """The sink counts tenants above its limit together, under this name."""
 
-KEEPS_TOTALS = "sqlite"
-"""The journal from which a sink restores its counters."""
-
 NO_RUN = "no lead and no job was created by a run of this tool"
 
 REJECTED_TENANT = ""
 """Rejected messages have no tenant."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Segment:
-    """Two snapshots of one process with the same partitions, between which no counter went back."""
-
-    before: Snapshot
-    after: Snapshot
-
-
-def segments(snapshots: Sequence[Snapshot], *, is_alone: bool = True) -> tuple[tuple[Segment, ...], tuple[str, ...]]:
-    """Return the longest segments of an instance's snapshots in order of time, and what lies between them.
-
-    A snapshot without positions is never an end: the sink hides them while a new series is shown at 0. While a sink
-    that is not alone in its group starts again, another one may have counted in its place.
-    """
-    usable = [one for one in snapshots if one.positions]
-    runs: list[list[Snapshot]] = [[one] for one in usable[:1]]
-    notes: list[str] = []
-    for before, after in pairwise(usable):
-        broken = _break(before, after, is_alone=is_alone)
-        if broken:
-            notes.append(f"between {before.at:%H:%M:%S} and {after.at:%H:%M:%S} UTC {broken}: not checked")
-            runs.append([after])
-        else:
-            runs[-1].append(after)
-    return tuple(Segment(before=run[0], after=run[-1]) for run in runs if len(run) > 1), tuple(notes)
-
-
-def _break(before: Snapshot, after: Snapshot, *, is_alone: bool) -> str:
-    if before.partitions != after.partitions or before.assignments != after.assignments:
-        return "the sink's partitions changed"
-    if any((after.position(one.topic, one.partition) or 0) < one.offset for one in before.positions):
-        return "the sink went back to an earlier offset"
-    is_another = None not in {before.started_s, after.started_s} and before.started_s != after.started_s
-    if is_another and not (is_alone and after.journal == KEEPS_TOTALS):
-        return "the sink was restarted"
-    if any(after.value_of(one) < one.value for one in before.counts):
-        return "the sink's counters began at 0"
-    return ""
-
-
-def trusted(snapshots: Sequence[Snapshot]) -> tuple[Snapshot, ...]:
-    """Return the scrapes that show every series that the sink had then, given that the newest one does.
-
-    A counter never vanishes while its process lives, and the sink shows a new one at 0 once. A scrape that lacks a
-    series which is above 0 in the next one, or has one that is not in a later one, was changed on its way: by a
-    relabelling rule, say. Nothing can be learned from it about the sink, nor from those of a process before it that
-    has not handed its counters on.
-    """
-    kept = list(snapshots[-1:])
-    for one, later in reversed(list(pairwise(snapshots))):
-        if one.started_s != later.started_s and later.journal != KEEPS_TOTALS:
-            break
-        if one.series <= kept[0].series <= one.series | later.at_zero:
-            kept.insert(0, one)
-    return tuple(kept)
-
-
-def passed(segment: Segment) -> Mapping[Position, tuple[int, int]]:
-    """Return, by topic and partition, the offsets that were passed: from the first up to, not including, the second."""
-    return {
-        (one.topic, one.partition): (one.offset, segment.after.position(one.topic, one.partition) or one.offset)
-        for one in segment.before.positions
-    }
 
 
 def kafka_to_sink(segment: Segment, events: Iterable[CrmEvent]) -> tuple[Flow, ...]:
@@ -144,6 +74,49 @@ def sink_to_prometheus(page: Snapshot, sampled: Snapshot, events: Iterable[CrmEv
     )
 
 
+def within(first: Snapshot, scrape: Snapshot, second: Snapshot) -> tuple[Flow, ...]:
+    """Return a scrape against the pages that were read before and after it: each counter must lie between theirs.
+
+    It needs no positions. What entered is the nearest value that is possible.
+    """
+    series = sorted({(one.topic, one.tenant_id) for one in (*first.counts, *scrape.counts)})
+    flows = []
+    for topic, tenant in series:
+        left, lowest = round(scrape.count(topic, tenant)), round(first.count(topic, tenant))
+        highest = max(lowest, round(second.count(topic, tenant)))
+        flows.append(Flow(topic=topic, tenant_id=tenant, entered=min(max(left, lowest), highest), left=left))
+    return tuple(flows)
+
+
+def born(scrapes: Sequence[Snapshot], page: Snapshot) -> frozenset[tuple[str, str]]:
+    """Return the series that the newest scrape shows at 0 for the first time, while the page has counted more."""
+    before = scrapes[-2].series if len(scrapes) > 1 else frozenset()
+    return frozenset(one for one in scrapes[-1].at_zero if page.count(*one) and one not in before)
+
+
+def without_positions(
+    before: Snapshot, after: Snapshot, *, surely: Iterable[CrmEvent], maybe: Iterable[CrmEvent]
+) -> tuple[Flow, ...]:
+    """Return the weaker sums of a sink that shows no positions, such as the one in the field today.
+
+    It must have counted all of `surely`, and may have counted those of `maybe`: they came near one of the two moments.
+    What entered is the nearest value that is possible.
+    """
+    lowest, more = (_per_series(events) for events in (surely, maybe))
+    series = sorted({*lowest, *more, *after.series, *before.series})
+    flows = []
+    for topic, tenant in series:
+        left = round(after.count(topic, tenant) - before.count(topic, tenant))
+        least = lowest[topic, tenant]
+        entered = min(max(left, least), least + more[topic, tenant])
+        flows.append(Flow(topic=topic, tenant_id=tenant, entered=entered, left=left))
+    return tuple(flows)
+
+
+def _per_series(events: Iterable[CrmEvent]) -> Counter[tuple[str, str]]:
+    return Counter((one.topic, one.content.tenant_id) for one in events if not one.content.rejected)
+
+
 def unread(page: Snapshot, ends: Mapping[Position, int], events: Iterable[CrmEvent]) -> tuple[CrmEvent, ...]:
     """Return the messages before `ends` that the sink has not passed; partitions of other instances are left out."""
     return tuple(
@@ -190,37 +163,79 @@ def _place(created: Created, seen: Collection[CrmEvent]) -> str:
     return f"{created.kind} {created.id}" + (f" ({created.topic} {offsets})" if offsets else "")
 
 
-def _flows(entered: Mapping[tuple[str, str], int], left: Mapping[tuple[str, str], int]) -> tuple[Flow, ...]:
-    return tuple(
-        Flow(topic=topic, tenant_id=tenant, entered=entered.get((topic, tenant), 0), left=left.get((topic, tenant), 0))
-        for topic, tenant in sorted({*entered, *left})
-    )
+def prometheus_to_grafana(
+    asked: Sequence[Series],
+    shown: Sequence[Frame],
+    *,
+    again: Sequence[Series] | None = None,
+    at_most: int | None = None,
+) -> tuple[Flow, ...]:
+    """Return the points of a query as Prometheus answers it against those that Grafana returns, per topic or tenant.
 
-
-def prometheus_to_grafana(asked: Sequence[Series], shown: Sequence[Frame]) -> tuple[Flow, ...]:
-    """Return the points of a query as Prometheus answers it against those that Grafana returns, per topic.
-
-    A point that Grafana returns and Prometheus does not is a flow of its own, of the tenant EXTRA.
+    With `again`, what Prometheus answered after Grafana, the points that differ between its two answers are left out:
+    a sample has come meanwhile. `at_most` is the number in `topk(10, ...)`: which of several series with the lowest
+    value are among so many is Prometheus's choice, so these are left out, too. A point that Grafana returns and
+    Prometheus does not is a flow of its own, of the tenant EXTRA.
     """
-    points = {_point(one.labels, at): value for one in asked for at, value in one.samples}
+    points, later = _points(asked), _points(asked if again is None else again)
     returned = {
         _point(one.labels, at): value
         for one in shown
         for at, value in zip(one.times, one.values, strict=True)
         if value is not None
     }
+    if at_most is not None:
+        points, later, returned = (_untied(one, at_most) for one in (points, later, returned))
     entered: Counter[tuple[str, str]] = Counter()
     left: Counter[tuple[str, str]] = Counter()
-    for (labels, at), value in points.items():
-        topic = dict(labels).get("topic", "")
-        entered[topic, ""] += 1
-        found = returned.pop((labels, at), None)
-        left[topic, ""] += found is not None and isclose(found, value, rel_tol=1e-9, abs_tol=1e-12)
-    for labels, _ in returned:
-        left[dict(labels).get("topic", ""), EXTRA] += 1
+    for point in points.keys() | later.keys():
+        found, value = returned.pop(point, None), points.get(point)
+        if value is None or not _is_same(value, later.get(point)):
+            continue
+        entered[_series_of(point)] += 1
+        left[_series_of(point)] += _is_same(value, found)
+    for labels, at in returned:
+        topic, _ = _series_of((labels, at))
+        left[topic, EXTRA] += 1
     return _flows(entered, left)
 
 
-def _point(labels: Mapping[str, str], at: datetime) -> tuple[tuple[tuple[str, str], ...], int]:
+Point = tuple[tuple[tuple[str, str], ...], int]
+"""Labels without the name, and the time in milliseconds."""
+
+
+def _points(series: Iterable[Series]) -> dict[Point, float]:
+    return {_point(one.labels, at): value for one in series for at, value in one.samples if isfinite(value)}
+
+
+def _untied(points: Mapping[Point, float], at_most: int) -> dict[Point, float]:
+    values: dict[int, list[float]] = {}
+    for (_, at), value in points.items():
+        values.setdefault(at, []).append(value)
+    lowest = {at: min(found) for at, found in values.items() if len(found) >= at_most}
+    return {
+        point: value
+        for point, value in points.items()
+        if point[1] not in lowest or not _is_same(value, lowest[point[1]])
+    }
+
+
+def _is_same(value: float, other: float | None) -> bool:
+    return other is not None and isclose(value, other, rel_tol=1e-9, abs_tol=1e-12)
+
+
+def _series_of(point: Point) -> tuple[str, str]:
+    labels = dict(point[0])
+    return labels.get("topic", ""), labels.get("tenant_id", "")
+
+
+def _point(labels: Mapping[str, str], at: datetime) -> Point:
     plain = tuple(sorted((name, value) for name, value in labels.items() if name != "__name__"))
     return plain, round(at.timestamp() * 1000)
+
+
+def _flows(entered: Mapping[tuple[str, str], int], left: Mapping[tuple[str, str], int]) -> tuple[Flow, ...]:
+    return tuple(
+        Flow(topic=topic, tenant_id=tenant, entered=entered.get((topic, tenant), 0), left=left.get((topic, tenant), 0))
+        for topic, tenant in sorted({*entered, *left})
+    )

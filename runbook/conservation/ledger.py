@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from runbook.conservation.arithmetic import passed, segments
+from runbook.conservation.segments import passed, segments
 from runbook.conservation.snapshot import Position, Snapshot
 from runbook.model import Created, EntityKind, HopSight, LedgerSum
 from runbook.systems.grafana.client import Frame

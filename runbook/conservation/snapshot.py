@@ -8,7 +8,7 @@ the same holds for its samples.
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from math import isfinite
 
@@ -87,6 +87,15 @@ class Snapshot:
         found = [one.value for one in self.rejected if one.topic == topic]
         return sum(found) if found else None
 
+    def with_positions(self, known: Mapping[tuple[str, int], int]) -> "Snapshot":
+        """Return the same with the positions of further partitions; those that it has stay."""
+        more = tuple(
+            Position(topic=topic, partition=partition, offset=offset)
+            for (topic, partition), offset in sorted(known.items())
+            if (topic, partition) not in self.partitions
+        )
+        return replace(self, positions=(*self.positions, *more))
+
     @property
     def series(self) -> frozenset[tuple[str, str]]:
         """The series of the counter, by topic and tenant."""
@@ -132,7 +141,8 @@ def sampled_snapshots(
 ) -> Mapping[str, tuple[Snapshot, ...]]:
     """Return, by instance, a snapshot of each scrape of the last `window_s` seconds before `at`, oldest first.
 
-    Samples of one scrape have one timestamp; a scrape that shows no positions is a snapshot without any.
+    A label that was lost on the way is empty; a position without its labels is left out. Samples of one scrape have
+    one timestamp; a scrape that shows no positions is a snapshot without any.
     """
     query = _selector(_NAMES, job)
     found = prometheus.samples(query, window_s=window_s, at=at)
@@ -140,20 +150,28 @@ def sampled_snapshots(
         return snapshots_of(found)
 
 
-def shown_partitions(prometheus: Prometheus, *, since: datetime) -> Mapping[tuple[str, int], frozenset[str]]:
-    """Return, by topic and partition, the targets (`job at instance`) that were scraped for its position since a time.
+def seen_instances(prometheus: Prometheus, *, job: str, window_s: float) -> frozenset[str]:
+    """Return the instances of the sink that were scraped within the last `window_s` seconds."""
+    shown = f'{{__name__=~"{COUNTER}|{POSITION}", job="{job}"}}'
+    query = f"group by (instance) (last_over_time({shown}[{max(1, round(window_s))}s]))"
+    return frozenset(one.labels.get("instance", "") for one in prometheus.query(query))
 
-    More than one: the same sink is scraped twice, and a panel that adds up all series counts twice. (Prometheus shows
-    a target that was removed for five minutes.)
+
+def shown_by_target(prometheus: Prometheus, *, since: datetime) -> Mapping[str, Snapshot]:
+    """Return counts and positions of every target (`job at instance`) that was scraped since a time, whatever its job.
+
+    A panel adds them all up. Prometheus shows a target that was removed for five minutes: hence the time.
     """
-    query = f"timestamp({POSITION}) >= {since.timestamp():.3f}"
-    found: dict[tuple[str, int], frozenset[str]] = {}
-    for sample in prometheus.query(query):
-        with _reading(query):
-            place = (sample.labels["topic"], int(sample.labels["partition"]))
-        by = f"{sample.labels.get('job', '')} at {sample.labels.get('instance', '')}"
-        found[place] = found.get(place, frozenset()) | {by}
-    return found
+    query = " or ".join(f"timestamp({name}) >= {since.timestamp():.3f}" for name in (COUNTER, POSITION))
+    targets = {_target_of(one) for one in prometheus.query(query)}
+    query = f'{{__name__=~"{COUNTER}|{POSITION}"}}'
+    samples = [one for one in prometheus.query(query) if _target_of(one) in targets]
+    with _reading(query):
+        return {name: _snapshot(since, [one for one in samples if _target_of(one) == name]) for name in sorted(targets)}
+
+
+def _target_of(sample: Sample) -> str:
+    return f"{sample.labels.get('job', '')} at {sample.labels.get('instance', '')}"
 
 
 def snapshots_of(series: Iterable[Series]) -> Mapping[str, tuple[Snapshot, ...]]:
@@ -176,9 +194,9 @@ def _reading(query: str) -> Iterator[None]:
         yield
     except (*FOREIGN, KeyError) as error:
         raise RunbookError(
-            f"The sink's samples in Prometheus have a wrong value or lack a label: {error}",
+            f"The sink's samples in Prometheus have a wrong value: {error}",
             where=f"GET /api/v1/query {query}",
-            fix="curl the sink's metrics page: its series need topic, tenant_id or partition, and whole numbers",
+            fix="curl the sink's metrics page: its partitions and values must be whole numbers",
         ) from None
 
 
@@ -199,14 +217,15 @@ def _snapshot(at: datetime, samples: Iterable[Sample]) -> Snapshot:
     return Snapshot(
         at=at,
         counts=tuple(
-            Count(topic=one.labels["topic"], tenant_id=one.labels["tenant_id"], value=_counted(one))
+            Count(topic=one.labels.get("topic", ""), tenant_id=one.labels.get("tenant_id", ""), value=_counted(one))
             for one in by_name.get(COUNTER, ())
         ),
         positions=tuple(
             Position(topic=one.labels["topic"], partition=int(one.labels["partition"]), offset=int(one.value))
             for one in by_name.get(POSITION, ())
+            if one.labels.keys() >= {"topic", "partition"}
         ),
-        rejected=_by_topic((one.labels["topic"], _counted(one)) for one in by_name.get(REJECTED, ())),
+        rejected=_by_topic((one.labels.get("topic", ""), _counted(one)) for one in by_name.get(REJECTED, ())),
         started_s=next((one.value for one in by_name.get(STARTED, ())), None),
         journal=next((one.labels.get("journal", "") for one in by_name.get(BUILD, ())), ""),
         assignments=next((one.value for one in by_name.get(ASSIGNMENTS, ())), None),

@@ -55,7 +55,10 @@ class TrafficRun:
         return frozenset(entity.tenant_id for entity in self.created)
 
     def first_offset(self, topic: str, partition: int) -> int | None:
-        """Return the lowest offset that any of the baselines leaves open in a partition; None when none knows it."""
+        """Return the lowest offset that any of the baselines leaves open in a partition; None when none knows it.
+
+        A partition that was not there yet begins at 0.
+        """
         snapshots = (self.baseline.page, self.baseline.sampled)
         known = [one.position(topic, partition) for one in snapshots if one]
         known += [
@@ -63,7 +66,8 @@ class TrafficRun:
             for place in self.baseline.end_offsets or ()
             if (place.topic, place.partition) == (topic, partition)
         ]
-        return min((offset for offset in known if offset is not None), default=None)
+        new = None if self.baseline.end_offsets is None else 0
+        return min((offset for offset in known if offset is not None), default=new)
 
 
 def traffic_run(state_dir: Path, *, target: str, run_id: str | None) -> TrafficRun:

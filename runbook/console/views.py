@@ -33,6 +33,7 @@ STYLES = {
 _DIFF_STYLES = (("+++", "bold"), ("---", "bold"), ("@@", "cyan"), ("+", "green"), ("-", "red"))
 INDENT = 5
 _WORTH_TELLING_S = 0.1
+_ON_NO_TARGET = frozenset({"history", "report"})  # they read the runs on every target
 
 
 def word(outcome: str) -> Text:
@@ -107,7 +108,8 @@ def problem_view(problem: Problem) -> RenderableType:
 
 def ending_view(result: CommandResult, *, run_folder: str) -> RenderableType:
     """Return the last lines: outcome, exit code, run id, and where the record is."""
-    line = Text.assemble((f"{visible_line(result.task)} on {visible_line(result.target)}: ", "bold"))
+    on = "" if result.task in _ON_NO_TARGET else f" on {visible_line(result.target)}"
+    line = Text.assemble((f"{visible_line(result.task)}{on}: ", "bold"))
     line.append_text(word(result.outcome))
     line.append(f" after {span(result.duration_s)}, exit code {result.exit_code} ({_meaning(result.exit_code)})")
     if not result.run_id:

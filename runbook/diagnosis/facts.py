@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from runbook.diagnosis.fact_cache import Fact, FactCache
+from runbook.diagnosis.settled_state import settled_state
 from runbook.diagnosis.topics import TopicFacts, read_topics
 from runbook.errors import RunbookError
 from runbook.model import Evidence
@@ -25,6 +26,7 @@ from runbook.systems.prometheus.client import Prometheus
 from runbook.systems.prometheus.records import LoadedConfig, ScrapeTarget
 from runbook.systems.runtime import LogLine, PublishedPort, Runtime, Service, ServiceState
 from runbook.systems.sink.client import Sink, SinkPage
+from runbook.waiting import Clock
 
 T = TypeVar("T")
 
@@ -58,13 +60,21 @@ class Facts(FactCache):
         state_dir: Path,
         timeout_s: float = 3.0,
         waiting_s: float = 12.0,
+        since: datetime | None = None,
         now: Callable[[], datetime] = utc_now,
+        clock: Clock | None = None,
     ) -> None:
-        """Keep who can be asked; `timeout_s` limits each single reading, `waiting_s` all waiting together."""
+        """Keep who can be asked; `timeout_s` limits each single reading, `waiting_s` all waiting together.
+
+        `since` is how far back the flow is looked at; None: to the newest traffic run, else a quarter of an hour.
+        A second look at a service is taken by `clock`.
+        """
         super().__init__(waiting_s=waiting_s)
         self.target = target
         self.runtime = runtime
         self.now = now
+        self.since = since
+        self._clock = clock
         self.state_dir = state_dir
         self._timeout_s = timeout_s
 
@@ -82,13 +92,13 @@ class Facts(FactCache):
 
     @Fact
     def state(self, service: Service) -> ServiceState:
-        """Return what the runtime says of a service."""
-        return self.runtime.state(service)
+        """Return what the runtime says of a service; what does not simply run is looked at again."""
+        return settled_state(lambda: self.runtime.state(service), now=self.now, clock=self._clock)
 
     @Fact
     def log(self, service: Service) -> tuple[LogLine, ...]:
-        """Return the last lines of a service."""
-        return self.runtime.log(service, tail=_LOG_LINES)
+        """Return the last lines of a service since its newest start: an older one proves nothing of now."""
+        return self.runtime.log_of_start(service, tail=_LOG_LINES)
 
     @Fact
     def networks(self, service: Service) -> frozenset[str]:
@@ -108,11 +118,13 @@ class Facts(FactCache):
         except RunbookError:  # `docker restart` starts a stopped container, too
             return f"docker restart {service.container}"
 
+    @Fact
     def recreate_command(self, service: Service) -> str:
         """Return the command that starts a service with the settings that its compose file has now."""
-        if self.target.runtime.kind != "docker":
-            return self.start_command(service)
-        return f"docker compose up -d --force-recreate {service.name}"
+        try:
+            return self.runtime.recreate_command(service)
+        except RunbookError:
+            return f"docker compose up -d --force-recreate {service.name}"
 
     @Fact
     def log_command(self, service: Service) -> str:

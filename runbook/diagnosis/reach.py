@@ -6,13 +6,14 @@ it is called down, because a start would change nothing: see the codes PORT_UNPU
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from runbook.diagnosis.check import Broken, Check, Finding, NotChecked, Ok, broken
 from runbook.diagnosis.facts import Facts, saw
 from runbook.diagnosis.service_state import state_seen
-from runbook.errors import AnswerError, ProtocolError, UnreachableError
+from runbook.errors import AnswerError, ProtocolError, RunbookError, UnreachableError
 from runbook.model import Evidence
 from runbook.systems.addresses import is_loopback
 from runbook.systems.runtime import PublishedPort, Service
@@ -32,25 +33,37 @@ _LED_NOWHERE: Final = re.compile(
 ServiceOf = Callable[[Facts], Service]
 
 
+def heard(facts: Facts, url: str, ask: Callable[[Facts], object]) -> Evidence:
+    """Return that a service answered anything. Raises UnreachableError, and ProtocolError of a proxy before it."""
+    try:
+        ask(facts)
+    except (AnswerError, ProtocolError) as error:
+        if isinstance(error, ProtocolError) and error.is_of_a_proxy:
+            raise
+        return saw(error.where, error.seen)
+    return saw(url, "answers")
+
+
+def is_here(facts: Facts, url: str) -> bool:
+    """Say whether an address leads to the host of the containers."""
+    host = urlsplit(url).hostname or ""
+    return (_HERE if is_loopback(host) else host) == facts.host()
+
+
 def port_check(
-    hop: str, who: str, service: ServiceOf, url: Callable[[Facts], str], ask: Callable[[Facts], object], *needs: str
+    hop: str, who: str, service: ServiceOf, url: Callable[[Facts], str], ask: Callable[[Facts], object], *unless: str
 ) -> Check[Facts]:
     """Return the check that a running service has a port at `url`; `ask` raises UnreachableError if it is not reached.
 
-    It needs what `needs` says, or else only that the runtime answers.
+    `unless` are further checks that explain why it is not.
     """
 
     def run(facts: Facts) -> Finding:
         address = urlsplit(url(facts))
         try:
-            ask(facts)
-        except (AnswerError, ProtocolError) as error:
-            if isinstance(error, ProtocolError) and error.is_of_a_proxy:
-                raise
-            return Ok((saw(error.where, error.seen),))
+            return Ok((heard(facts, address.geturl(), ask),))
         except UnreachableError as error:
             return _published(facts, service(facts), address, saw(error.where, error.seen))
-        return Ok((saw(address.geturl(), "answers"),))
 
     return Check(
         code="PORT_UNPUBLISHED",
@@ -60,8 +73,8 @@ def port_check(
         sign="this host gets no answer, the container runs, and the engine maps no port to that address",
         fix="{fix}",
         of_runtime=True,
-        needs=needs or ("DOCKER_DOWN",),
-        unless=(f"{hop}.WRONG_NETWORK",) if needs else (),
+        needs=(f"{hop}.CTR_EXITED",),
+        unless=unless,
         run=run,
     )
 
@@ -121,6 +134,27 @@ def are_apart(own: frozenset[str], theirs: frozenset[str]) -> bool:
     return _HOST_NETWORK not in own | theirs and not (own & theirs) - {_NO_NETWORK}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Apart:
+    """Two services that share no network: both sets, and the command that joins them."""
+
+    evidence: tuple[Evidence, ...]
+    fix: str
+
+
+def networks_apart(facts: Facts, caller: Service, service: Service) -> Apart | None:
+    """Return how two services that run are apart; None if they share a network, or if that cannot be said."""
+    try:
+        own, theirs = facts.networks(caller), facts.networks(service)
+        names = facts.state(service).name, facts.state(caller).name
+    except RunbookError:
+        return None
+    if not are_apart(own, theirs):
+        return None
+    seen = _networks_seen(facts, caller, own), _networks_seen(facts, service, theirs)
+    return Apart(evidence=seen, fix=joining(own, theirs, *names))
+
+
 def joining(of_caller: frozenset[str], of_service: frozenset[str], name: str, caller: str) -> str:
     """Return the command that brings a service to its caller, or the caller to it; NET where neither has a network."""
     if of_caller - _BUILT_IN or not of_service - _BUILT_IN:
@@ -146,8 +180,17 @@ def _published(facts: Facts, service: Service, address: SplitResult, refused: Ev
         return Ok(seen)
     if asked not in {_HERE, host} or port in _OF_PROXIES:
         return NotChecked(f"a proxy may serve {asked}:{port}: its ports prove nothing", where=address.geturl())
-    fix = _publishing(service, ports, places, host, port) if own - {_NO_NETWORK} else _recreating(service)
+    recreate = facts.recreate_command(service)
+    adding = f"add `ports:` to the service {service.name}, then {recreate}"
+    fix = _publishing(ports, places, host, port, adding) if own - {_NO_NETWORK} else recreate
     return broken(*seen, name=state.name, port=str(port), host=asked, fix=fix)
+
+
+def is_published(facts: Facts, service: Service, url: str) -> bool:
+    """Say whether a service that runs has a port at an address; one on its host's own network may have any."""
+    address = urlsplit(url)
+    port = address.port or _PORTS.get(address.scheme, 0)
+    return _HOST_NETWORK in facts.networks(service) or any(one.host_port == port for one in facts.published(service))
 
 
 def _places(ports: Sequence[PublishedPort], host: str) -> tuple[str, ...]:
@@ -162,17 +205,13 @@ def _name(address: str, host: str) -> str:
     return host if address in _EVERY_ADDRESS or host != _HERE else address
 
 
-def _publishing(service: Service, ports: Sequence[PublishedPort], places: Sequence[str], host: str, port: int) -> str:
+def _publishing(ports: Sequence[PublishedPort], places: Sequence[str], host: str, port: int, otherwise: str) -> str:
     if places:
         return f"it is published at {', '.join(places)}: correct its address in the settings, or its `ports:`"
     for one in ports:
         if is_loopback(one.address):
             return f"only {host} itself reaches it: ssh -NL {port}:127.0.0.1:{one.host_port} {host}"
-    return f"add `ports:` to the service {service.name}, then {_recreating(service)}"
-
-
-def _recreating(service: Service) -> str:
-    return f"docker compose up -d --force-recreate {service.name}"
+    return otherwise
 
 
 def _listed(ports: Sequence[PublishedPort]) -> str:

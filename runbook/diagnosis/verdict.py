@@ -1,6 +1,7 @@
 """What a walk over the graph comes to: the fault, or why there is none to name."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from runbook.diagnosis.check import Broken, Check, NotChecked, Ok
@@ -16,11 +17,13 @@ def verdict(examined: Sequence[Examined[F]]) -> tuple[Verdict, tuple[Verdict, ..
     The first broken check along the flow is the fault; without one, anything not checked leaves it inconclusive.
     """
     ordered = sorted(examined, key=lambda one: one.rank)
+    quiet = tuple(one.check.code for one in ordered if isinstance(one.settled, Ok) and not one.settled.is_exercised)
     faults = [_fault(one.check, one.settled) for one in ordered if isinstance(one.settled, Broken)]
     if faults:
-        return faults[0], tuple(faults[1:])
+        return replace(faults[0], not_exercised=quiet), tuple(faults[1:])
     unseen = [one for one in ordered if isinstance(one.settled, NotChecked)]
-    return (_inconclusive(unseen) if unseen or not ordered else _healthy(ordered)), ()
+    judged = _inconclusive(unseen) if unseen or not ordered else _healthy(ordered)
+    return replace(judged, not_exercised=quiet), ()
 
 
 def _fault(check: Check[F], broken: Broken) -> Verdict:
@@ -41,13 +44,10 @@ def _inconclusive(unseen: Sequence[Examined[F]]) -> Verdict:
 
 
 def _healthy(ordered: Sequence[Examined[F]]) -> Verdict:
-    quiet = tuple(one.check.code for one in ordered if isinstance(one.settled, Ok) and not one.settled.is_exercised)
     for one in ordered:
         if isinstance(one.settled, Ok) and one.settled.explains:
             check, seen = one.check, one.settled.evidence
-            return Verdict(
-                outcome="healthy", code=check.code, claim=check.diagnosis, evidence=seen, not_exercised=quiet
-            )
+            return Verdict(outcome="healthy", code=check.code, claim=check.diagnosis, evidence=seen)
     evidence = tuple(dict.fromkeys(item for one in ordered for item in one.result.evidence))
     claim = f"All {len(ordered)} checks of the flow are ok"
-    return Verdict(outcome="healthy", claim=claim, evidence=evidence, not_exercised=quiet)
+    return Verdict(outcome="healthy", claim=claim, evidence=evidence)

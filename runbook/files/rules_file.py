@@ -3,13 +3,14 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import yaml
 
 from runbook.errors import DocumentError
 from runbook.files import yaml_text
 from runbook.files.prometheus_text import duration_s
-from runbook.files.text import Text
+from runbook.files.text import Text, decoded
 from runbook.files.wanted_rule import Rule
 
 GROUP = "crm_events_alerts"
@@ -152,6 +153,12 @@ def rules_file(text: Text) -> RulesFile:
         raise text.refusal(seen, fix="give the rules file: its YAML has one list `groups` on the top level")
     groups = tuple(group for group in found[0].value if isinstance(group, yaml.MappingNode))
     return RulesFile(text=text, groups=groups)
+
+
+def groups_of(raw: bytes, name: str, path: Path) -> tuple[str, ...]:
+    """Return the names of the groups in which a rules file has rules of that name. Raises DocumentError."""
+    found = rules_file(decoded(raw, path=path)).rules()
+    return tuple(dict.fromkeys(rule.group for rule in found if rule.name == name))
 
 
 def not_exact(text: Text, offset: int, name: str) -> DocumentError:

@@ -19,6 +19,8 @@ from runbook.files.wanted_rule import Rule
 
 T = TypeVar("T")
 Panel = Mapping[str, Any]
+NormalForm = Callable[[str], str | None]
+"""An expression as Prometheus writes it; None from one that is too old to be asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +57,9 @@ def served_panels_difference(served: Iterable[Panel], change: FileChange) -> str
     return ""
 
 
-def loaded_rules_difference(loaded: Iterable[GroupedRule], change: FileChange) -> str:
+def loaded_rules_difference(
+    loaded: Iterable[GroupedRule], change: FileChange, normal_form: NormalForm = lambda _: None
+) -> str:
     """What shows that a rules file is not loaded as it is after a change, in one sentence; nothing if it is.
 
     Every rule of `after` must be loaded, by group and name, none that only `before` has, and as in `after` where the
@@ -71,9 +75,15 @@ def loaded_rules_difference(loaded: Iterable[GroupedRule], change: FileChange) -
             return f"{name} is not loaded"
         changed = [rule for rule in rules if rule not in since.get(name, ())] if name in since else []
         gone = [rule for rule in since.get(name, ()) if rule not in rules]
-        if not all(any(_is(rule, seen, gone) for seen in now[name]) for rule in changed):
+        if not all(any(_is(rule, seen, gone, normal_form) for seen in now[name]) for rule in changed):
             return f"{name} is loaded, with other content"
     return ""
+
+
+def touched_rules(change: FileChange) -> frozenset[str]:
+    """Return the rules, by group and name, that a changed file has and its version before has not, or has otherwise."""
+    then, since = _rules(change.after, change.path), _readable(_rules, change.before, change.path) or {}
+    return frozenset(name for name, rules in then.items() if any(rule not in since.get(name, ()) for rule in rules))
 
 
 def _readable(read: Callable[[bytes, Path], T], raw: bytes, path: Path) -> T | None:
@@ -116,14 +126,19 @@ def _by_name(rules: Iterable[GroupedRule]) -> dict[str, list[Rule]]:
     return by_name
 
 
-def _is(wanted: Rule, seen: Rule, gone: Iterable[Rule]) -> bool:
+def _is(wanted: Rule, seen: Rule, gone: Iterable[Rule], normal_form: NormalForm) -> bool:
     """Whether a loaded rule is the wanted one.
 
-    Prometheus writes expressions its own way: one is wrong only if it is that of a rule which must be gone.
+    Prometheus writes expressions its own way. Where it does not say which, one is wrong only if it is that of a rule
+    which must be gone.
     """
-    same = (wanted.for_s, wanted.labels, wanted.annotations) == (seen.for_s, seen.labels, seen.annotations)
+    if (wanted.for_s, wanted.labels, wanted.annotations) != (seen.for_s, seen.labels, seen.annotations):
+        return False
     expr = _squeezed(seen.expr)
-    return same and (expr == _squeezed(wanted.expr) or expr not in {_squeezed(one.expr) for one in gone})
+    if expr == _squeezed(wanted.expr):
+        return True
+    normal = normal_form(wanted.expr)
+    return expr == _squeezed(normal) if normal else expr not in {_squeezed(one.expr) for one in gone}
 
 
 def _squeezed(expression: str) -> str:

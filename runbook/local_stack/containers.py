@@ -72,7 +72,7 @@ def _missing_login() -> str:
 
 
 def await_containers(probes: Mapping[str, Probe], observer: Observer) -> None:
-    """Return once no probe says anything. Raises RunbookError that names the first container that did not come up."""
+    """Return once no probe says anything. Raises RunbookError that names each container that did not come up."""
     missing = dict(probes)
 
     def look() -> Pending | None:
@@ -85,14 +85,21 @@ def await_containers(probes: Mapping[str, Probe], observer: Observer) -> None:
     try:
         wait_until(look, what="The Docker stack", deadline_s=_READY_S, every_s=0.2, where="127.0.0.1", fix="")
     except WaitError:
-        raise _did_not_come(*next(iter(missing.items()))) from None
+        raise _did_not_come(missing) from None
 
 
-def _did_not_come(service: str, probe: Probe) -> RunbookError:
-    """Name the first service that is missing, with the last words of its container, before it is removed."""
-    words = docker("logs", "--tail", _LOG_LINES, NAMES[service], with_errors=True)
+def _did_not_come(missing: Mapping[str, Probe]) -> RunbookError:
+    """Name the services that are missing, each with the last words of its container."""
+    words = {NAMES[service]: _words(NAMES[service], probe) for service, probe in missing.items()}
+    seen = (f"{name} did not come up within {_READY_S:g} s: {said}" for name, said in words.items())
+    logs = ", ".join(f"docker logs {name}" for name in words)
     return RunbookError(
-        f"{NAMES[service]} did not come up within {_READY_S:g} s: {probe()}\n{words.rstrip()}",
-        where=f"container {NAMES[service]}",
-        fix=f"see the lines above; then {inv('stack.up --docker')}",
+        "\n".join(seen),
+        where=", ".join(f"container {name}" for name in words),
+        fix=f"{logs}; then {inv('stack.up --docker')}, which starts what is missing: the other containers run on",
     )
+
+
+def _words(name: str, probe: Probe) -> str:
+    words = docker("logs", "--tail", _LOG_LINES, name, with_errors=True).rstrip()
+    return f"{probe()}\n{words or '  (its log is empty)'}"

@@ -23,6 +23,7 @@ from runbook.local_stack.containers import DATABASE, NAMES, SERVICES, Ports, awa
 from runbook.local_stack.engine import compose_command, docker, listed, run
 from runbook.local_stack.images import KIND_LABEL, PLAYS_LABEL, named_images, pull_missing, variables
 from runbook.local_stack.installation import reference
+from runbook.local_stack.kept_files import StackEnd, keep_changed, note_written
 from runbook.local_stack.ports import is_taken
 from runbook.local_stack.service_spec import local_url
 from runbook.local_stack.target import Tables, toml
@@ -40,6 +41,7 @@ _DATABASE_ADDRESS: Final = f"{_DATABASE}:5432/postgres"  # ApexFlow in the schem
 _DATABASE_URL: Final = "APEXFLOW_DATABASE_URL"
 _COMPOSE: Final = "compose.yaml"
 _VARIABLES: Final = ".env"
+_TARGET: Final = "target.toml"
 _PORTS: Final = ("PROMETHEUS", "ALERTMANAGER", "GRAFANA", "KAFKA", "KEYCLOAK", "TRAEFIK", "SINK_METRICS", "SINK_HTTP")
 _CHOICE: Final = range(20_000, 32_000)  # as in ports.py: below what systems hand to outgoing connections
 _PROJECT: Final = "com.docker.compose.project"
@@ -47,33 +49,48 @@ _REMOVE: Final = {"container": ("rm", "--force", "--volumes"), "network": ("rm",
 
 
 def up(directory: Path, observer: Observer, *, environment: Mapping[str, str] = os.environ) -> Path:
-    """Bring the stack of a working directory up, new if it was up before; return the settings of target `docker`.
+    """Bring the stack of a working directory up, or what is missing of it; return the settings of target `docker`.
 
     `environment` may hold the variables of monitoring/compose.yaml. Its ports are chosen here, and its passwords where
-    the environment has none. Raises UsageError without Docker or without an image of AetherLink's own, RunbookError
-    when an image cannot be pulled, a container of another installation has one of the names, or a service is not
-    ready in time: nothing of the stack is left then. What was up before stays up when images are missing.
+    the environment has none; a stack that is there keeps its files and variables, but for images that are named.
+    Raises UsageError without Docker or without an image of AetherLink's own, RunbookError when an image cannot be
+    pulled, a container of another installation has one of the names, or a service is not ready in time: it is named,
+    the others run on, and the next `up` starts what is missing. An interrupt removes a stack that was not there before.
     """
+    folder = directory.resolve() / FOLDER
     with target_lock(directory / STATE_DIR, target=DOCKER):
         compose = compose_command()
         _refuse_another_installation(directory)
-        images = named_images(reference() / _COMPOSE, environment)
-        pull_missing([images[service] for service in _services(environment)], observer)
-        _end(directory)
+        is_there = (folder / _TARGET).exists()
+        variables_ = {**_saved(folder), **_images(environment)} if is_there else dict(environment)
+        images = named_images(reference() / _COMPOSE, variables_)
+        pull_missing([images[service] for service in _services(variables_)], observer)
+        if is_there:
+            _write_variables(folder, variables_)
+            _resume(directory, observer)
+            return _started(folder, compose, variables_, observer)
+        _end(directory, observer)
         try:
-            return _started(directory, compose, environment, observer)
+            chosen = _prepared(directory, environment)
+            return _started(folder, compose, chosen, observer)
+        except RunbookError:
+            raise
         except BaseException:
             with uninterrupted():
-                _end(directory)
+                _end(directory, observer)
             raise
 
 
-def down(directory: Path, observer: Observer) -> bool:
-    """Remove the stack's containers, networks, volumes and folder, and tell if there were any; images stay."""
+def down(directory: Path, observer: Observer) -> StackEnd:
+    """Remove the stack's containers, networks, volumes and folder, and tell if there were any; images stay.
+
+    Files in the folder that somebody has changed since `stack.up`, setup included, are kept and named. Raises
+    RunbookError, and leaves the folder, where one cannot be kept.
+    """
     with target_lock(directory / STATE_DIR, target=DOCKER):
-        was_there = _end(directory)
-    observer.says("the stack has been removed" if was_there else "nothing is there")
-    return was_there
+        end = _end(directory, observer)
+    observer.says("the stack has been removed" if end.has_run else "nothing is there")
+    return end
 
 
 def status(directory: Path) -> tuple[ServiceStatus, ...]:
@@ -92,9 +109,7 @@ def status(directory: Path) -> tuple[ServiceStatus, ...]:
 
 def services(directory: Path) -> Mapping[str, str]:
     """Return compose service -> container of the stack in this directory."""
-    written = directory / FOLDER / "monitoring" / _VARIABLES
-    lines = written.read_text(encoding="utf-8").splitlines() if written.exists() else []
-    return _services(dict(line.split("=", 1) for line in lines))
+    return _services(_saved(directory / FOLDER))
 
 
 def _services(environment: Mapping[str, str]) -> Mapping[str, str]:
@@ -121,7 +136,21 @@ def project(directory: Path) -> str:
     return f"crm-runbook-{hashlib.sha256(str(directory.resolve()).encode()).hexdigest()[:8]}"
 
 
-def _started(directory: Path, compose: tuple[str, ...], environment: Mapping[str, str], observer: Observer) -> Path:
+def _saved(folder: Path) -> dict[str, str]:
+    """Return the variables that the stack in a folder was made with; none without one."""
+    written = folder / "monitoring" / _VARIABLES
+    lines = written.read_text(encoding="utf-8").splitlines() if written.exists() else []
+    return dict(line.split("=", 1) for line in lines)
+
+
+def _images(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the images that the environment names."""
+    names = {one.variable for one in named_images(reference() / _COMPOSE, environment).values()}
+    return {name: environment[name] for name in sorted(names) if environment.get(name)}
+
+
+def _prepared(directory: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    """Make the folder with the copied files and the target; return the variables, ports and passwords included."""
     folder = directory.resolve() / FOLDER
     monitoring = folder / "monitoring"
     shutil.copytree(reference(), monitoring)
@@ -129,16 +158,42 @@ def _started(directory: Path, compose: tuple[str, ...], environment: Mapping[str
     named = {name: environment[name] for name in sorted(variables(monitoring / _COMPOSE)) if environment.get(name)}
     chosen = {"COMPOSE_PROJECT_NAME": project(directory), **_secrets(environment), **named}
     chosen |= {f"{name}_PORT": str(port) for name, port in ports.items()}
-    # Beside compose.yaml: `docker compose ps` in that folder then speaks of this stack.
-    write_private(monitoring / _VARIABLES, "".join(f"{name}={value}\n" for name, value in chosen.items()).encode())
-    every = _services(environment)
+    _write_variables(folder, chosen)
+    write_private(folder / _TARGET, toml(_target(ports)))
+    note_written(folder, monitoring, folder / _TARGET)
+    return chosen
+
+
+def _write_variables(folder: Path, chosen: Mapping[str, str]) -> None:
+    """Keep them beside compose.yaml: `docker compose ps` in that folder then speaks of this stack."""
+    lines = (f"{name}={value}\n" for name, value in chosen.items())
+    write_private(folder / "monitoring" / _VARIABLES, "".join(lines).encode())
+
+
+def _resume(directory: Path, observer: Observer) -> None:
+    """Let containers of the stack run on that are paused: compose does not start those."""
+    for name in _named(directory, "status=paused"):
+        docker("unpause", name)
+        observer.says(f"{name} was paused: it runs on")
+
+
+def _named(directory: Path, *filters: str) -> list[str]:
+    """Return the names of the stack's containers that fit."""
+    label = f"label={_PROJECT}={project(directory)}"
+    options = [word for one in (label, *filters) for word in ("--filter", one)]
+    return docker("container", "ls", "--all", *options, "--format", "{{.Names}}").split()
+
+
+def _started(folder: Path, compose: tuple[str, ...], chosen: Mapping[str, str], observer: Observer) -> Path:
+    """Start what does not run of the stack, and wait until all of it is ready; return the settings of the target."""
+    every = _services(chosen)
     observer.says(f"starting {len(every)} containers ...")
-    awaited = probes(ports)
+    awaited = probes({name: int(chosen[f"{name}_PORT"]) for name in _PORTS})
     for some in ([service for service in _FIRST if service in every], list(every)):
-        run((*_ending_with_us(), *compose, "up", "--detach", *some), directory=monitoring, environment=chosen)
+        start = (*_ending_with_us(), *compose, "up", "--detach", *some)
+        run(start, directory=folder / "monitoring", environment=chosen)
         await_containers({service: awaited.pop(service) for service in some if service in awaited}, observer)
-    write_private(folder / "target.toml", toml(_target(ports)))
-    return folder / "target.toml"
+    return folder / _TARGET
 
 
 def _ending_with_us() -> tuple[str, ...]:
@@ -192,15 +247,18 @@ def _refuse_another_installation(directory: Path) -> None:
             )
 
 
-def _end(directory: Path) -> bool:
-    """Remove what carries the label, until nothing does."""
+def _end(directory: Path, observer: Observer) -> StackEnd:
+    """Remove what carries the label, until nothing does, and the folder, but for what somebody has changed in it."""
     was_there = False
     while any(_removed(kind, directory) for kind in _REMOVE):
         was_there = True
     folder = directory.resolve() / FOLDER
+    kept = keep_changed(folder, directory.resolve() / STATE_DIR) if folder.exists() else ()
+    for one in kept:
+        observer.says(str(one))
     if folder.exists():
         shutil.rmtree(folder)
-    return was_there
+    return StackEnd(has_run=was_there, kept=kept)
 
 
 def _removed(kind: str, directory: Path) -> bool:

@@ -4,6 +4,7 @@ Each of these is kept before it is done, so that `stack.mend` undoes it, also af
 """
 
 import shutil
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -22,11 +23,12 @@ from runbook.model import ServiceStatus
 from runbook.names import ALERT, COUNTER
 from runbook.settings import LOCAL, Target
 from runbook.systems.alertmanager.client import Alertmanager, Matcher
-from runbook.systems.processes.launcher import Launcher
+from runbook.systems.processes.launcher import Launcher, ProcessRecord
 from runbook.systems.prometheus.client import Prometheus
 from runbook.waiting import Pending, wait_until
 
 _READY_S: Final = 30.0
+_DEAF: Final = "import threading; threading.Event().wait()"
 _SILENCED_FOR: Final = timedelta(hours=1)
 
 
@@ -86,15 +88,27 @@ class FaultInjector:
 
         self._wait(refuses, what=f"An answer of {name}")
 
+    def open_no_port(self, name: str) -> str:
+        """Put a program in the place of a service that runs and opens no port."""
+        self._run_instead(name, (sys.executable, "-c", _DEAF), what=f"replaced {name} by a program that opens no port")
+        return f"{name} runs and opens no port"
+
     def run_instead(self, name: str, module: str) -> None:
         """Put another Python module in the place of a service that is one."""
+        python, flag, *_ = self._record(name).launch.command
+        self._run_instead(name, (python, flag, module), what=f"ran {module} as {name}")
+
+    def _run_instead(self, name: str, command: tuple[str, ...], *, what: str) -> None:
+        launch = replace(self._record(name).launch, command=command, announced_by="")
+        self.injected.add(InjectedFault(what=what, stop=name))
+        stack.stop_service(self.directory, name)
+        self._launcher.start(name, launch)
+
+    def _record(self, name: str) -> ProcessRecord:
         record = self._launcher.record(name)
         if record is None:
             raise RunbookError(f"{name} was never started", where=str(self.layout.root), fix=inv("stack.up"))
-        self.injected.add(InjectedFault(what=f"ran {module} as {name}", stop=name))
-        python, flag, *_ = record.launch.command
-        stack.stop_service(self.directory, name)
-        self._launcher.start(name, replace(record.launch, command=(python, flag, module)))
+        return record
 
     # Files
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from runbook.settings import STACK_DIR
+from runbook.settings import STACK_DIR, STATE_DIR
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +17,11 @@ class Layout:
     def of(cls, directory: Path) -> Self:
         """Return the layout of the stack of a working directory."""
         return cls(directory.absolute() / STACK_DIR)
+
+    @property
+    def state_dir(self) -> Path:
+        """Return the folder of the runs, beside the stack's."""
+        return self.root.parent / STATE_DIR
 
     @property
     def plan(self) -> Path:

@@ -5,6 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+import msgspec
+
+from runbook.local_stack.layout import Layout
 from runbook.local_stack.ports import Ports
 from runbook.systems.processes.launcher import Launch
 
@@ -53,6 +56,14 @@ class StackPlan:
     def service(self, name: str) -> ServiceSpec:
         """Return the service of that name. Raises KeyError."""
         return {service.name: service for service in self.services}[name]
+
+
+def saved_plan(layout: Layout) -> StackPlan | None:
+    """Return the plan of the stack that is there; None without one, or if it cannot be read."""
+    try:
+        return msgspec.json.decode(layout.plan.read_bytes(), type=StackPlan)
+    except (OSError, msgspec.DecodeError):
+        return None
 
 
 def inherited() -> Mapping[str, str]:

@@ -17,7 +17,7 @@ def target_settings(layout: Layout, ports: Ports, tools: Tools) -> Tables:
         "files": {"dashboard": str(layout.dashboard), "rules": str(layout.rules)},
         "keycloak": {"url": f"http://127.0.0.1:{ports.keycloak}"},
         "gateway": {"url": f"http://127.0.0.1:{ports.gateway}"},
-        "kafka": {"bootstrap": layout.bootstrap.read_text(encoding="ascii").strip()},
+        "kafka": {"bootstrap": _bootstrap(layout, ports)},
         "sink": {
             "metrics_url": f"http://127.0.0.1:{ports.sink_metrics}/metrics",
             "http_url": f"http://127.0.0.1:{ports.sink_http}",
@@ -30,6 +30,13 @@ def target_settings(layout: Layout, ports: Ports, tools: Tools) -> Tables:
         "alertmanager": {"url": f"http://127.0.0.1:{ports.alertmanager}"},
         "grafana": {"url": f"http://127.0.0.1:{ports.grafana}", "dashboard_inside": str(layout.dashboard)},
     }
+
+
+def _bootstrap(layout: Layout, ports: Ports) -> str:
+    """Return the broker's address; where it has not come up, one of its ports, at which nobody answers either."""
+    if layout.bootstrap.exists():
+        return layout.bootstrap.read_text(encoding="ascii").strip()
+    return f"127.0.0.1:{ports.kafka_control}"
 
 
 def toml(tables: Tables) -> bytes:

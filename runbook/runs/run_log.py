@@ -119,6 +119,11 @@ class RunLog:
             sync_folder(copy.parent)
         return copy
 
+    def copy_of(self, path: Path, sha256: str) -> Path | None:
+        """Return where bytes of a file are kept, if they are."""
+        copy = self.backups / _copy_name(path, sha256)
+        return copy if copy.is_file() and digest(copy.read_bytes()) == sha256 else None
+
     def backup(self, path: Path, sha256: str) -> bytes:
         """Return the bytes that were kept of a file. Raises RunbookError if they are gone or were altered."""
         copy = self.backups / _copy_name(path, sha256)

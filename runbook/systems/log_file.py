@@ -16,17 +16,20 @@ _FOLLOW_EVERY_S: Final = 0.1
 _OWN_TIME: Final = re.compile(r"(?:\[|ts=|time=)?(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?)\d*Z?[\] ]")
 
 
-def read_log(path: Path, *, since: datetime | None = None, tail: int | None = None) -> tuple[LogLine, ...]:
+def read_log(
+    path: Path, *, since: datetime | None = None, tail: int | None = None, begin: int = 0
+) -> tuple[LogLine, ...]:
     """Return the lines of a log, each with the time that it carries itself, if any; none where there is no file.
 
-    With `since`, the lines after the last one that is known to be older: a line without a time (a traceback) is
+    They are read from byte `begin` on, from a file that has become shorter all. With `since`, the lines after the last
+    one that is known to be older: a line without a time (a traceback) is
     left out only if an older line follows it. Raises OSError.
     """
     try:
         content = path.read_bytes()
     except FileNotFoundError:
         return ()
-    lines = _lines(content, since)
+    lines = _lines(content[begin if begin <= len(content) else 0 :], since)
     return lines if tail is None else lines[max(0, len(lines) - tail) :]
 
 

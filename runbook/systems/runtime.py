@@ -10,12 +10,14 @@ from typing import Protocol
 class Service:
     """How a service is called: `name` in compose (and in the local stack), `container` by hand.
 
-    `setting` is the variable that sets `container`, for who has to choose among several.
+    `setting` is the variable that sets `container`, for who has to choose among several. `is_named` says that the
+    target names it: a default name need not be the name of anything.
     """
 
     name: str
     container: str
     setting: str = ""
+    is_named: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +25,10 @@ class ServiceState:
     """What the runtime says of one service.
 
     `found` is False when neither compose label nor name matches; `nearest` then holds the names closest to it.
-    `status` is the runtime's own word ("running", "exited", "paused", "restarting"); `exit_code` only after an exit.
+    `status` is the runtime's own word ("running", "exited", "paused", "restarting", "created", "dead", "removing");
+    `exit_code` only after an exit, `error` what kept it from being started, in the runtime's words.
+    `restart_count` counts the starts by the runtime's own restart policy. `out_of_memory` says that it ended because of
+    that, at `memory_limit` bytes (0: no limit of its own).
     `health` is the container's health ("healthy", "unhealthy", "starting", "" without a healthcheck), `probe_said` what
     the last probe wrote with its exit code, and `probe_is_missing` that its program could not even be run.
     """
@@ -34,7 +39,9 @@ class ServiceState:
     exit_code: int | None = None
     started_at: datetime | None = None
     restart_count: int = 0
-    oom_killed: bool = False
+    error: str = ""
+    out_of_memory: bool = False
+    memory_limit: int = 0
     health: str = ""
     probe_said: str = ""
     probe_is_missing: bool = False
@@ -46,9 +53,9 @@ class ServiceState:
         return self.found and self.status == "running"
 
     @property
-    def has_ended(self) -> bool:
-        """Whether the runtime knows the service and saw it end."""
-        return self.found and self.status in {"exited", "dead"}
+    def is_stopped(self) -> bool:
+        """Whether the runtime knows the service, and knows that it has no process: it has ended, or never began."""
+        return self.found and self.status in {"created", "exited", "dead", "removing"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +91,9 @@ class PublishedPort:
 class Runtime(Protocol):
     """Find, restart and read services. Whatever has to be asked raises UnreachableError when the engine is down."""
 
+    def at_one_look(self) -> "Runtime":
+        """Return the same for one look at all services: what lists them is asked once, the state of each every time."""
+
     def state(self, service: Service) -> ServiceState:
         """Return the state of a service; a missing one is a state, not an error."""
 
@@ -95,6 +105,9 @@ class Runtime(Protocol):
 
     def log(self, service: Service, *, since: datetime | None = None, tail: int | None = None) -> tuple[LogLine, ...]:
         """Return its lines since a time (UTC), or the last `tail` ones."""
+
+    def log_of_start(self, service: Service, *, tail: int) -> tuple[LogLine, ...]:
+        """Return the last `tail` lines of its newest start; of every start where the runtime cannot tell them apart."""
 
     def follow(self, service: Service, *, since: datetime | None = None) -> Iterator[LogLine]:
         """Yield its lines as they come, until the caller stops."""
@@ -118,7 +131,14 @@ class Runtime(Protocol):
         """Return the host of the services as it is called from here: "localhost", or that of a remote engine."""
 
     def start_command(self, service: Service) -> str:
-        """Return the command that gets it to run as it should: create, start, unpause, or restart where it runs."""
+        """Return the command that gets it to run as it should from the state it is in.
+
+        Create, start, unpause, restart where it runs, remove and create where it cannot be started any more, and raise
+        its memory limit first where it ended because of that.
+        """
+
+    def recreate_command(self, service: Service) -> str:
+        """Return the command that starts it with the settings that its compose file has now."""
 
     def log_command(self, service: Service) -> str:
         """Return the command that an operator types to read its log, for fixes."""

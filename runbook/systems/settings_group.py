@@ -7,7 +7,7 @@ from collections.abc import Container, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, PrivateAttr, SecretStr, model_validator
 from pydantic.fields import FieldInfo
@@ -104,21 +104,24 @@ class Group(BaseModel):
         return {**moved, **given, **plain}
 
 
-class _Named(Protocol):
-    @property
-    def service(self) -> str: ...
-    @property
-    def container(self) -> str: ...
-    def place_of(self, setting: str) -> str: ...
-
-
 class ServiceGroup(Group):
     """Settings of a system that runs as one service, named by its fields `service` and `container`."""
 
     @property
-    def as_service(self: _Named) -> Service:
+    def as_service(self) -> Service:
         """Return it as the runtime is asked for it."""
-        return Service(name=self.service, container=self.container, setting=self.place_of("container"))
+        return service_of(self)
+
+
+def service_of(group: Group, prefix: str = "") -> Service:
+    """Return the service that the settings `service` and `container` name, each with `prefix` before it."""
+    name, container = f"{prefix}service", f"{prefix}container"
+    return Service(
+        name=getattr(group, name),
+        container=getattr(group, container),
+        setting=group.place_of(container),
+        is_named=any(group.source(setting).kind != "default" for setting in (name, container)),
+    )
 
 
 def is_secret(info: FieldInfo) -> bool:

@@ -14,6 +14,7 @@ from runbook.commands.history.steps import history
 from runbook.commands.history.view import views
 from runbook.commands.run_context import RunContext
 from runbook.console import document
+from runbook.console.views import ending_view
 from runbook.errors import UsageError
 from runbook.model import CommandResult
 from runbook.observer import NullObserver
@@ -132,7 +133,7 @@ def test_only_the_newest_are_listed_and_the_others_counted(tmp_path: Path) -> No
 
     assert [run.run_id for run in few.runs or ()] == [begun[-1], begun[-2]]
     assert [(len(one.runs or ()), one.older) for one in (few, usual, every)] == [(2, 21), (20, 3), (23, 0)]
-    assert few.steps[0].reason == f"runs in {tmp_path / STATE_DIR}: the newest 2 of 23"
+    assert few.steps[0].reason == f"runs on every target in {tmp_path / STATE_DIR}: the newest 2 of 23"
     assert "21 older runs: inv history --all" in text(few)
     assert "older" not in text(every)
     with pytest.raises(UsageError, match="--last is 0"):
@@ -163,3 +164,20 @@ def test_looking_leaves_no_trace(tmp_path: Path, run_log: RunLog) -> None:
     runs(tmp_path)
 
     assert [run_log.run_id] == [one.run_id for one in all_runs(tmp_path / STATE_DIR)]
+
+
+@pytest.mark.parametrize(("task", "said"), [("history", "history: ok"), ("setup", "setup on live: ok")])
+def test_the_last_line_names_no_target_where_the_runs_of_every_target_are_read(task: str, said: str) -> None:
+    """The line "history on live" named a target that may have no run at all."""
+    result = CommandResult(
+        task=task,
+        target="live",
+        run_id="",
+        started_at=datetime.now(UTC),
+        duration_s=1.0,
+        outcome="ok",
+        exit_code=0,
+        steps=(),
+    )
+
+    assert str(ending_view(result, run_folder="")).startswith(said)

@@ -75,6 +75,7 @@ def have_containers(engine: Engine, installed: Installation, *, mounts: bool = T
         mounts={RULES_INSIDE: str(installed.rules)} if mounts else {},
         published={9090: urlsplit(installed.prometheus.url).port or 0},
     )
+    installed.rule_files = ("/etc/prometheus/rules/*.yml",)
     source = {"uid": "P1", "name": "Prom main", "type": "prometheus", "url": "http://prom", "isDefault": False}
     loki = {"uid": "L1", "name": "Logs", "type": "loki", "url": "http://loki", "isDefault": True}
     installed.grafana.routes["GET /api/datasources"] = Reply(200, [loki, source])

@@ -16,7 +16,7 @@ from runbook.commands.report.steps import report
 from runbook.commands.report.timeline import WIDTH, timeline
 from runbook.commands.run_context import RunContext
 from runbook.console import document
-from runbook.errors import RunbookError
+from runbook.errors import RunbookError, UsageError
 from runbook.model import (
     CheckResult,
     CommandResult,
@@ -196,6 +196,15 @@ def test_a_run_without_a_result(run_log: RunLog, tmp_path: Path) -> None:
 
 def test_a_folder_as_destination(run_log: RunLog, tmp_path: Path) -> None:
     assert write_report(run_log, tmp_path) == tmp_path / f"report-{run_log.run_id}.html"
+
+
+def test_a_missing_folder_is_not_made(run_log: RunLog, tmp_path: Path) -> None:
+    """A mistyped path would hide the report in a new folder; the command that makes it is printed."""
+    with pytest.raises(UsageError, match="There is no folder") as caught:
+        write_report(run_log, tmp_path / "reprots" / "report.html")
+
+    assert caught.value.fix == f"mkdir -p {tmp_path / 'reprots'}, or another --output"
+    assert not (tmp_path / "reprots").exists()
 
 
 def test_an_altered_record(run_log: RunLog, tmp_path: Path) -> None:

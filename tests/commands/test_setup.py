@@ -29,7 +29,7 @@ from runbook.files.file_discovery import found_files
 from runbook.interrupts import Interrupted
 from runbook.runs.run_history import all_runs
 from runbook.settings import Target
-from runbook.systems.runtime import Service
+from runbook.systems.runtime import Mount, Service
 from tests.commands.setups import (
     Watcher,
     contents,
@@ -521,6 +521,7 @@ def test_a_run_looks_where_its_setup_was_told_to(installed: Installation, monkey
         raise Interrupted
 
     monkeypatch.setattr("runbook.commands.run.steps.traffic", no_traffic)
+    installed.grafana.routes["GET /api/datasources"] = Reply(200, [source("PBFA", "Prometheus"), source("other", "B")])
     context = context_of("run", installed, Watcher())
 
     with pytest.raises(Interrupted):
@@ -656,6 +657,88 @@ def test_one_file_for_both_is_refused_as_such(installed: Installation) -> None:
 
     assert result.exit_code == 1
     assert "Another command" not in result.problem.seen if result.problem else False
+
+
+def source(uid: str, name: str) -> dict[str, object]:
+    return {"uid": uid, "name": name, "type": "prometheus", "url": f"http://{name}", "isDefault": name == "Prometheus"}
+
+
+@pytest.mark.parametrize("restart", [True, False])
+def test_a_datasource_that_grafana_does_not_have_is_refused_before_anything_is_written(
+    installed: Installation, *, restart: bool
+) -> None:
+    """A mistyped uid made panels without data; the known ones are named."""
+    before = files(installed)
+
+    result = set_up(installed, datasource_uid="PBFB", restart=restart)
+
+    assert (result.exit_code, files(installed), installed.restarted) == (1, before, [])
+    assert result.problem is not None
+    assert result.problem.seen == "Grafana has no datasource with uid 'PBFB'; it has: PBFA (Prometheus)"
+    assert result.problem.fix.startswith("give --datasource-uid one of these uids, or leave it out")
+
+
+def test_the_uid_of_another_datasource_is_taken(installed: Installation) -> None:
+    """Its name is not the one of the settings: the panels lead there, and the bare name of the other does not."""
+    installed.grafana.routes["GET /api/datasources"] = Reply(200, [source("PBFA", "Prometheus"), source("other", "B")])
+
+    result = set_up(installed, datasource_uid="other")
+
+    assert result.exit_code == 0
+    assert installed.panels[-3]["datasource"] == {"type": "prometheus", "uid": "other"}
+    assert next(step for step in result.steps if step.step == "datasource").reason == "B has uid other in this Grafana"
+
+
+@pytest.mark.parametrize("status", [403, 503])
+def test_a_uid_that_could_not_be_checked_is_said(installed: Installation, status: int) -> None:
+    """A user who may not list datasources, and a Grafana that is away, are no reason to refuse."""
+    installed.grafana.routes["GET /api/datasources"] = Reply(status, {"message": "no"})
+
+    result = set_up(installed, datasource_uid="PBFA", restart=False)
+
+    assert result.exit_code == 0
+    reason = next(step for step in result.steps if step.step == "datasource").reason
+    assert reason.startswith("uid PBFA, as set; not checked, for Grafana did not say: ")
+
+
+def test_a_rules_file_that_prometheus_does_not_read_is_refused_before_the_first_restart(
+    installed: Installation, tmp_path: Path
+) -> None:
+    """Another file is mounted: it was written, Grafana and Prometheus were restarted, and only then was it said."""
+    other = tmp_path / "other.yml"
+    other.write_bytes(installed.rules.read_bytes())
+    inside = installed.target.prometheus.rules_inside
+    installed.mounted = (Mount(source=str(installed.rules), destination=inside),)
+    before = files(installed)
+
+    result = set_up(installed, rules=other)
+
+    assert (result.exit_code, files(installed), installed.restarted, installed.reloaded_times) == (1, before, [], 0)
+    assert other.read_bytes() == installed.rules.read_bytes()
+    assert result.problem is not None
+    assert f"aether-prom has {installed.rules} as {inside}; nothing was written" in result.problem.seen
+    assert f"inv setup --rules {installed.rules}" in result.problem.fix
+    assert set_up(installed, rules=other, restart=False).exit_code == 0, "the file alone may be written"
+    assert set_up(installed).exit_code == 0, "the mounted one is taken"
+
+
+def test_a_rules_file_that_the_configuration_does_not_list_is_refused_before_the_first_restart(
+    installed: Installation,
+) -> None:
+    before, installed.rule_files = files(installed), ("/etc/prometheus/other.yml",)
+
+    result = set_up(installed)
+
+    assert (result.exit_code, files(installed), installed.restarted, installed.reloaded_times) == (1, before, [], 0)
+    assert result.problem is not None
+    assert "its rule_files are /etc/prometheus/other.yml; nothing was written" in result.problem.seen
+    assert "add it to rule_files in prometheus.yml" in result.problem.fix
+
+
+def test_a_configuration_that_prometheus_does_not_show_is_no_reason_to_refuse(installed: Installation) -> None:
+    installed.prometheus.routes["GET /api/v1/status/config"] = Reply(403, {"message": "no"})
+
+    assert set_up(installed).exit_code == 0
 
 
 def test_which_files_are_meant(tmp_path: Path, installed: Installation) -> None:

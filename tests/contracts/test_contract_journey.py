@@ -10,6 +10,7 @@ from runbook.commands.run.result import RunResult
 from runbook.commands.run.steps import run_all
 from runbook.commands.run_context import RunContext
 from runbook.commands.troubleshoot.options import TroubleshootOptions
+from runbook.commands.troubleshoot.result import TroubleshootResult
 from runbook.commands.troubleshoot.steps import troubleshoot
 from runbook.errors import ExitCode
 from runbook.local_stack import stack
@@ -33,12 +34,13 @@ def test_every_lead_is_proven_from_the_api_to_the_panel(real_stack: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("name", "code"), [("apexflow-db", "DB_DOWN"), ("kafka", "Q_DOWN"), ("keycloak", "KC_DOWN")], ids=lambda text: text
+    ("name", "hop"), [("apexflow-db", "database"), ("kafka", "kafka"), ("keycloak", "keycloak")], ids=lambda text: text
 )
-def test_a_real_part_that_was_killed_is_named_and_comes_back(real_stack: Path, name: str, code: str) -> None:
+def test_a_real_part_that_was_killed_is_named_and_comes_back(real_stack: Path, name: str, hop: str) -> None:
     """Killed without a warning: it is the fault, alone; `stack.up` brings it back with its data, and all is well."""
     stack.stop_service(real_stack, name, kill=True)
-    assert _verdict(real_stack) == ("fault", code)
+    assert _verdict(real_stack) == ("fault", "CTR_EXITED")
+    assert _broken(real_stack) == [hop]
     stack.up(real_stack, NullObserver())
     assert _run(real_stack).exit_code == ExitCode.OK
 
@@ -55,9 +57,17 @@ def _journalled(directory: Path, count: int) -> list[str]:
     return sorted(row["topic"] for row in rows)
 
 
-def _verdict(directory: Path) -> tuple[str, str]:
+def _broken(directory: Path) -> list[str]:
+    return [check.hop for check in _troubleshot(directory).checks or () if check.status == "broken"]
+
+
+def _troubleshot(directory: Path) -> TroubleshootResult:
     context = RunContext("troubleshoot", screen=NullObserver(), target=LOCAL, directory=directory)
-    result = troubleshoot(context, TroubleshootOptions())
+    return troubleshoot(context, TroubleshootOptions())
+
+
+def _verdict(directory: Path) -> tuple[str, str]:
+    result = _troubleshot(directory)
     assert result.verdict is not None
     assert not result.also
     return result.verdict.outcome, result.verdict.code

@@ -282,6 +282,18 @@ def test_a_log_since_a_moment_leaves_out_what_is_older(player: Player) -> None:
     assert player.runtime.log(service, since=datetime.now(UTC)) == ()
 
 
+def test_a_log_of_the_newest_start_has_no_line_of_the_one_before(player: Player) -> None:
+    service = player.running(POLITE, "ready")
+    player.runtime.restart(service, timeout_s=15)
+    wanted = ["up", "ready", "tidied up", "up", "ready"]
+    eventually(lambda: player.lines(service) == wanted or None, f"{wanted} in the log")
+
+    newest = player.runtime.log_of_start(service, tail=99)
+
+    assert [line.text.rpartition("] ")[2] for line in newest] == ["up", "ready"]
+    assert player.runtime.log_of_start(service, tail=1) == newest[1:]
+
+
 @pytest.mark.parametrize(("tail", "expected"), [(None, 5), (2, 2), (0, 0), (99, 5)])
 def test_a_log_has_its_last_lines(player: Player, tail: int | None, expected: int) -> None:
     service = player.start("for n in range(5): print('line', n)")

@@ -61,6 +61,7 @@ DUPLICATE = RunEvent(
     at=NOW, kind="problem", data={"code": "GW_DUPLICATE", "seen": "409 exists", "where": "POST /leads", "fix": ""}
 )
 NOT_READY = Readiness(ready=False, status=503, saw="Service Unavailable")
+ODD = RunbookError("neither an answer nor none", where="the client", fix="look")
 NO_STATE = refused("unix:///var/run/docker.sock")
 
 NO_RUNTIME: Change = {key: NO_STATE for key in HEALTHY if key[0] is Facts.state}
@@ -77,11 +78,17 @@ SILENT = silent(
 )
 
 
-def container_cases(hop: str, service: Service, silent: Change) -> tuple[Case, ...]:
-    """Return the container faults of one service; `silent` is what a service that does not run answers."""
-    name, unseen = service.name, given(Facts.state, NO_STATE, service) | silent
+def container_cases(
+    hop: str, service: Service, silent: Change, asked: Fact[Facts, [], Any] | None = None
+) -> tuple[Case, ...]:
+    """Return the container faults of one service; `silent` is what a service that does not run answers.
+
+    Where its hop has a claim that it answers, `asked` is the fact that says so.
+    """
+    name = service.name
+    unseen = given(Facts.state, NO_STATE, service) | ({asked.key(): ODD} if asked else silent)
     missing = state(name, "", found=False, nearest=("crm-sink",))
-    killed = state(name, "exited", exit_code=137, oom_killed=True)
+    killed = state(name, "exited", exit_code=137, out_of_memory=True, memory_limit=64 * 1024 * 1024)
     looping = state(name, "restarting", exit_code=1, restart_count=7)
     sick = state(name, health="unhealthy", probe_said="exit code 1: HTTP 503")
     unprobed = state(name, health="unhealthy", probe_said="exit code 127: curl: not found", probe_is_missing=True)
@@ -93,9 +100,10 @@ def container_cases(hop: str, service: Service, silent: Change) -> tuple[Case, .
 
     return (
         case("CTR_MISSING", missing, "closest: crm-sink", f"docker compose up -d {name}"),
-        case("CTR_OOM", killed, "out of memory", "memory limit"),
+        case("CTR_OOM", killed, "out of memory", "and raise its limit of 64 MiB in its compose file"),
         case("CTR_PAUSED", state(name, "paused"), "paused", f"docker unpause {service.container}"),
-        case("CTR_LOOP", looping, "restarting", f"docker logs --tail 100 {service.container}"),
+        case("CTR_LOOP", looping, "restarting", f"then docker restart {service.container}"),
+        case("CTR_EXITED", state(name, "exited", exit_code=137), "exit code 137", f"docker start {service.container}"),
         Case(
             hop=hop,
             code="CTR_UNHEALTHY",
@@ -117,7 +125,6 @@ def container_cases(hop: str, service: Service, silent: Change) -> tuple[Case, .
 
 SET_UP = given(Facts.last_setup, "20261123-1")
 FAILED_RELOAD = given(rules_hop.reload_succeeded, answer=False)
-ODD = RunbookError("neither an answer nor none", where="the client", fix="look")
 
 
 def port_case(hop: str, service: Service, *unanswered: Fact[Facts, [], Any]) -> Case:

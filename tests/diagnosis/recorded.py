@@ -50,6 +50,7 @@ DASHBOARD_BEFORE = b'\xef\xbb\xbf{"panels": [{"id": 19}]}'
 
 TARGET = Target.from_tables("live", {"prometheus": {"promtool": "no-promtool-here"}}, source="test")
 KEYCLOAK = TARGET.keycloak.as_service
+PROXY = TARGET.gateway.proxy
 GATEWAY = TARGET.gateway.as_service
 APEXFLOW = TARGET.apexflow.as_service
 DATABASE = TARGET.apexflow.database
@@ -72,7 +73,7 @@ class Recorded(Facts):
 
     def once(self, key: Key, read: Callable[[], T]) -> T:
         """Return what was read before; a command follows from the recorded state."""
-        if key[0] in {Facts.start_command, Facts.log_command}:
+        if key[0] in {Facts.start_command, Facts.recreate_command, Facts.log_command}:
             return read()
         answer = self.answers[key]
         if isinstance(answer, Exception):
@@ -90,8 +91,13 @@ class RecordedEngine:
         state = self.facts.state(service)
         if not state.found:
             return f"docker compose up -d {service.name}"
+        if state.status in {"dead", "removing"}:
+            return f"docker rm --force {service.container}, then docker compose up -d {service.name}"
         verb = {"paused": "unpause", "running": "restart", "restarting": "restart"}.get(state.status, "start")
         return f"docker {verb} {service.container}"
+
+    def recreate_command(self, service: Service) -> str:
+        return f"docker compose up -d --force-recreate {service.name}"
 
     def log_command(self, service: Service) -> str:
         return f"docker logs --tail 100 {service.container}"
@@ -235,11 +241,17 @@ def silence(value: str) -> Silence:
     )
 
 
+def loud(*services: Service) -> Change:
+    line = LogLine(text="level=error something loud that nobody waits for", at=NOW)
+    return {Facts.log.key(service): (line,) for service in services}
+
+
 HEALTHY: Change = (
     given(Facts.state, state("crm-events-sink"), SINK)
     | given(Facts.state, state("apexflow"), APEXFLOW)
     | given(Facts.state, state("apexflow-db"), DATABASE)
     | given(Facts.state, state("gateway"), GATEWAY)
+    | given(Facts.state, state("traefik"), PROXY)
     | given(Facts.state, state("keycloak"), KEYCLOAK)
     | given(Facts.state, state("kafka"), KAFKA)
     | given(Facts.state, state("prometheus"), PROMETHEUS)
@@ -247,19 +259,23 @@ HEALTHY: Change = (
     | given(Facts.state, state("grafana"), GRAFANA)
     | given(Facts.networks, frozenset({"aether"}), SINK)
     | given(Facts.networks, frozenset({"aether"}), KAFKA)
+    | given(Facts.networks, frozenset({"aether"}), GATEWAY)
+    | given(Facts.networks, frozenset({"aether"}), APEXFLOW)
+    | given(Facts.networks, frozenset({"aether"}), DATABASE)
     | given(Facts.networks, frozenset({"aether", "monitoring"}), PROMETHEUS)
     | given(Facts.networks, frozenset({"monitoring"}), GRAFANA)
     | given(Facts.networks, frozenset({"aether"}), KEYCLOAK)
     | given(Facts.networks, frozenset({"monitoring"}), ALERTMANAGER)
     | given(Facts.published, (port(9105), port(9106)), SINK)
     | given(Facts.published, (port(19092, inside=19092),), KAFKA)
+    | given(Facts.published, (), GATEWAY)
+    | given(Facts.published, (), APEXFLOW)
     | given(Facts.published, (port(9090),), PROMETHEUS)
     | given(Facts.published, (port(3000),), GRAFANA)
     | given(Facts.published, (port(8180, inside=8080),), KEYCLOAK)
     | given(Facts.published, (port(9093),), ALERTMANAGER)
     | given(Facts.host, "localhost")
-    | given(Facts.log, (LogLine(text="level=error something loud that nobody waits for"),), SINK)
-    | given(Facts.log, (LogLine(text="level=error something loud that nobody waits for"),), PROMETHEUS)
+    | loud(KEYCLOAK, PROXY, GATEWAY, APEXFLOW, DATABASE, KAFKA, SINK, PROMETHEUS, GRAFANA, ALERTMANAGER)
     | given(Facts.realm, RealmAnswer(status=200, saw='200 {"realm":"aetherlink"}'))
     | given(Facts.token, token())
     | given(gateway.unauthenticated_answer, probe(401, "missing bearer token"))
@@ -291,6 +307,7 @@ HEALTHY: Change = (
     | given(Facts.targets, (scrape(),))
     | given(rules_hop.rules, rules())
     | given(rules_hop.reload_succeeded, answer=True)
+    | given(rules_hop.edited_since, answer=False)
     | given(panels.rates, {LEADS: 0.02, JOBS: 0.01})
     | given(panels.series, series(0.0, 5.0))
     | given(Facts.alertmanager_ready, Readiness(ready=True, status=200, saw="OK"))

@@ -100,13 +100,15 @@ def test_502_of_the_edge_proxy_while_apexflow_has_exited_is_apexflow() -> None:
     """A gateway that forwards requests without a token, too: the one that is known to have ended is named."""
     _, judged, also = walk(BOTH_502, exited(APEXFLOW, 1))
 
-    assert (judged.code, judged.fix, also) == ("CTR_EXITED", "docker start aether-apexflow", ())
+    assert (judged.code, also) == ("CTR_EXITED", ())
+    assert judged.fix.startswith("docker start aether-apexflow")
 
 
 def test_502_of_the_edge_proxy_before_a_gateway_that_has_exited_is_the_gateway() -> None:
     _, judged, also = walk(BOTH_502, exited(GATEWAY, 1))
 
-    assert (judged.code, judged.claim, also) == ("GW_DOWN", "The gateway does not answer the edge proxy", ())
+    assert (judged.code, also) == ("CTR_EXITED", ())
+    assert judged.fix.startswith("docker start aether-gateway")
 
 
 def test_502_that_nobody_can_place_blames_neither_alone() -> None:
@@ -140,5 +142,6 @@ def test_what_is_silent_is_not_asked_what_it_says() -> None:
     """The checks of the answers are blocked by the silence, never ok."""
     results, _, _ = walk(given(Facts.realm, refused()) | given(Facts.token, refused()))
 
-    said = {one.code for one in CHECKS if one.hop == "keycloak"} - {"KC_DOWN", "PORT_UNPUBLISHED"}
+    codes = {one.code for one in CHECKS if one.hop == "keycloak"}
+    said = {code for code in codes if code.startswith(("KC_", "WRONG_ANSWER"))} - {"KC_DOWN"}
     assert {results["keycloak", code].status for code in said} == {"blocked"}

@@ -8,13 +8,15 @@ import pytest
 from runbook.diagnosis import files
 from runbook.diagnosis.catalogue import CHECKS, GRAPH
 from runbook.diagnosis.checks import alertmanager, gateway, grafana, kafka, panels, sink
+from runbook.diagnosis.checks import rules as rules_hop
 from runbook.diagnosis.facts import Facts
+from runbook.diagnosis.topics import TopicFacts
 from runbook.diagnosis.verdict import verdict
 from runbook.flow import HOPS
 from runbook.invocation import inv
 from runbook.settings import Target
 from runbook.systems.grafana.client import Datasource, DatasourceHealth
-from runbook.systems.kafka.records import GroupFacts
+from runbook.systems.kafka.records import ClusterFacts, GroupFacts
 from runbook.systems.runtime import LogLine, Service
 from tests.diagnosis.cases import DUPLICATE, FAILED_RELOAD, NO_STATE, SET_UP, Case, exited, file, walk
 from tests.diagnosis.recorded import (
@@ -23,6 +25,7 @@ from tests.diagnosis.recorded import (
     GATEWAY,
     GRAFANA,
     HEALTHY,
+    JOBS,
     KAFKA,
     KEYCLOAK,
     LEADS,
@@ -33,6 +36,7 @@ from tests.diagnosis.recorded import (
     Recorded,
     answered,
     given,
+    loud,
     probe,
     refused,
     series,
@@ -114,14 +118,6 @@ def test_an_idle_pipeline_is_healthy_and_explained(quiet: Change) -> None:
     "quiet",
     [
         pytest.param(
-            (
-                given(panels.rates, {LEADS: 0.0})
-                | given(panels.series, series(3.0, 3.0))
-                | given(Facts.topics, topics(2.0))
-            ),
-            id="too young",
-        ),
-        pytest.param(
             (given(panels.rates, {}) | given(panels.series, series(3.0, 3.0)) | given(panels.unread, 2)),
             id="not read yet",
         ),
@@ -133,6 +129,33 @@ def test_blind_panels_are_blamed_on_birth_only_with_proof(quiet: Change) -> None
     """V_BORN needs settled events and samples that are all equal and above zero; else nobody knows."""
     _, judged, _ = walk(quiet)
     assert judged.outcome == "inconclusive"
+
+
+@pytest.mark.parametrize(
+    "young",
+    [
+        pytest.param(given(panels.series, series(3.0, 3.0)) | given(Facts.topics, topics(2.0)), id="the event"),
+        pytest.param(given(panels.series, series(0.0)), id="the series"),
+    ],
+)
+def test_what_the_panels_cannot_show_yet_is_not_exercised(young: Change) -> None:
+    """An event, or a series, that has had too few scrapes accuses nobody, and is not called seen either."""
+    _, judged, _ = walk(given(panels.rates, {LEADS: 0.0}) | young)
+    assert (judged.outcome, judged.not_exercised) == ("healthy", ("V_BORN",))
+
+
+def test_a_topic_that_nobody_has_used_is_not_exercised() -> None:
+    """On a new installation the first event creates the topics; one of nearly the same name is a reason to look."""
+    nothing = TopicFacts(newest={LEADS: None, JOBS: None}, end_offsets={}, unread=0)
+    new = given(Facts.topics, nothing) | given(panels.rates, {})
+    others = {"orders": (0,), "apexflow.leads.updated": (0,)}
+    _, judged, _ = walk(new | given(kafka.cluster, ClusterFacts(brokers=("b:1",), topics=others)))
+    assert (judged.outcome, judged.not_exercised) == ("healthy", ("A_IDLE",))
+    _, judged, _ = walk(
+        new | given(kafka.cluster, ClusterFacts(brokers=("b:1",), topics={"apexflow.lead.created": (0,)}))
+    )
+    assert judged.outcome == "inconclusive"
+    assert "apexflow.lead.created" in judged.claim + judged.evidence[0].saw
 
 
 def test_a_service_unknown_to_the_runtime_is_known_by_its_answer() -> None:
@@ -149,7 +172,9 @@ def test_a_dead_gateway_behind_a_living_proxy_is_the_gateway() -> None:
     proxy_404 = given(gateway.unauthenticated_answer, probe(404, proxy=True)) | given(
         gateway.probe, probe(404, proxy=True)
     )
-    assert walk(proxy_404, exited(GATEWAY))[1].code == "GW_DOWN"
+    results, judged, also = walk(proxy_404, exited(GATEWAY))
+    assert (judged.code, also) == ("CTR_EXITED", ())
+    assert results["gateway", "CTR_EXITED"].status == "broken"
 
 
 @pytest.mark.parametrize(
@@ -164,18 +189,20 @@ def test_a_database_is_down_whatever_its_name_is(names: dict[str, str]) -> None:
     database = target.apexflow.database
     ended = given(gateway.probe, probe(500)) | exited(database)
 
-    judged, _ = verdict(GRAPH.examine(Recorded(HEALTHY | ended, target), deadline_s=30.0))
+    judged, also = verdict(GRAPH.examine(Recorded(HEALTHY | ended | loud(database), target), deadline_s=30.0))
 
-    assert judged.code == "DB_DOWN"
+    assert (judged.code, also) == ("CTR_EXITED", ())
     assert f"state of {database.name}" in {evidence.source for evidence in judged.evidence}
 
 
-def test_a_sink_that_listens_is_known_in_three_ways() -> None:
-    """A member of the group, nothing unread, or the start-up line: one of them is enough."""
+def test_a_sink_that_listens_is_known_in_four_ways() -> None:
+    """A member of the group, nothing unread, the line of this start, or that it reads on: one of them is enough."""
     line = LogLine(text="CRM Events Sink started. Listening to topics: ['a']")
+    reads = given(sink.read_meanwhile, (7.0, 9.0))
     behind: Change = given(sink.group, None) | given(Facts.topics, topics(unread=3))
     assert walk(given(sink.group, None))[0]["sink", "Q_ZOMBIE"].status == "ok"
     assert walk(behind, given(Facts.log, (line,), SINK))[0]["sink", "Q_ZOMBIE"].status == "ok"
+    assert walk(behind, reads)[0]["sink", "Q_ZOMBIE"].status == "ok"
     fresh = state("crm-events-sink", started_at=NOW + timedelta(seconds=1))
     empty: Change = given(sink.group, GroupFacts(state="empty", members=())) | given(Facts.state, fresh, SINK)
     assert walk(empty)[0]["sink", "Q_ZOMBIE"].status == "not_checked"
@@ -184,7 +211,8 @@ def test_a_sink_that_listens_is_known_in_three_ways() -> None:
 def test_a_failed_reload_is_the_rules_file_only_if_the_log_says_so() -> None:
     """A valid file and a failed reload: prometheus.yml may be the cause, so the file is not blamed without proof."""
     line = LogLine(text='level=error err="/etc/prometheus/crm-events-rules.yml: 12:11: could not parse expression"')
-    assert walk(FAILED_RELOAD | given(Facts.log, (line,), PROMETHEUS))[1].code == "R_INVALID"
+    blamed = walk(FAILED_RELOAD | given(Facts.log, (line,), PROMETHEUS))[1]
+    assert (blamed.code, blamed.fix.partition(": ")[0]) == ("R_INVALID", "curl -X POST http://localhost:9090/-/reload")
     assert walk(FAILED_RELOAD)[1].outcome == "inconclusive"
 
 
@@ -192,23 +220,27 @@ def test_a_broken_rules_file_is_told_with_a_dead_prometheus() -> None:
     """Who starts Prometheus again must know that it will not come up, and what to do before."""
     dead = exited(PROMETHEUS, 1) | silent(Facts.prometheus_ready) | given(files.rules_file, file(b"groups: ["))
     _, judged, _ = walk(dead, SET_UP)
-    assert judged.code == "P_DOWN"
+    assert judged.code == "CTR_EXITED"
     assert "will not start with it" in " ".join(evidence.saw for evidence in judged.evidence)
     assert judged.fix.startswith(inv("rollback"))
     assert judged.fix.endswith("then docker start aether-prom")
 
 
 @pytest.mark.parametrize(
-    ("status", "command"),
+    ("status", "told"),
     [
-        pytest.param("running", "docker restart {container}", id="runs"),
-        pytest.param("exited", "docker start {container}", id="has exited"),
-        pytest.param("paused", "docker unpause {container}", id="is paused"),
-        pytest.param("", "docker compose up -d {name}", id="is not there"),
+        pytest.param("running", ("", "docker restart {container}"), id="runs"),
+        pytest.param("exited", ("CTR_EXITED", "docker start {container}"), id="has exited"),
+        pytest.param("created", ("CTR_EXITED", "docker start {container}"), id="was never started"),
+        pytest.param(
+            "dead", ("CTR_EXITED", "docker rm --force {container}, then docker compose up -d {name}"), id="is dead"
+        ),
+        pytest.param("paused", ("CTR_PAUSED", "docker unpause {container}"), id="is paused"),
+        pytest.param("", ("CTR_MISSING", "docker compose up -d {name}"), id="is not there"),
     ],
 )
 @pytest.mark.parametrize(
-    ("code", "service", "unanswered"),
+    ("down", "service", "unanswered"),
     [
         ("KC_DOWN", KEYCLOAK, silent(Facts.realm, Facts.token)),
         ("GW_DOWN", GATEWAY, silent(gateway.unauthenticated_answer, gateway.probe)),
@@ -219,14 +251,16 @@ def test_a_broken_rules_file_is_told_with_a_dead_prometheus() -> None:
     ],
 )
 def test_what_is_to_be_typed_fits_the_state_of_the_service(
-    code: str, service: Service, unanswered: Change, status: str, command: str
+    down: str, service: Service, unanswered: Change, status: str, told: tuple[str, str]
 ) -> None:
     """A service that does not answer may run, have exited, be paused or be missing: one command for all helps none."""
     seen = given(Facts.state, state(service.name, status, found=bool(status)), service)
 
-    _, judged, _ = walk(unanswered, seen)
+    _, judged, also = walk(unanswered, seen)
 
-    assert (judged.code, judged.fix) == (code, command.format(name=service.name, container=service.container))
+    code, command = told
+    fix = command.format(name=service.name, container=service.container)
+    assert (judged.code, judged.fix, also) == (code or down, fix, ())
 
 
 def test_a_datasource_whose_address_may_not_be_seen_blames_nobody() -> None:
@@ -265,6 +299,20 @@ def test_a_rollback_is_named_only_where_a_setup_wrote_the_file() -> None:
     _, judged, _ = walk(FAILED_RELOAD, given(files.rules_file, file(b"groups: [")))
 
     assert judged.fix == f"correct the file, then {inv('setup')}"
+
+
+def test_no_rollback_is_named_that_would_be_refused() -> None:
+    """Somebody has edited the file since the setup: they correct it, or give their change up by --force."""
+    edited = given(files.rules_file, file(b"groups: [")) | given(rules_hop.edited_since, answer=True)
+
+    _, judged, _ = walk(FAILED_RELOAD, SET_UP, edited)
+
+    by_hand, _, given_up = judged.fix.partition("; or, to give up what was changed since run 20261123-1: ")
+    assert by_hand == "correct the file, then curl -X POST http://localhost:9090/-/reload"
+    assert given_up == f"{inv('rollback --run 20261123-1 --force')}, then {inv('setup')}"
+
+    dead = exited(PROMETHEUS, 1) | silent(Facts.prometheus_ready)
+    assert walk(dead, SET_UP, edited)[1].fix == "correct the file, then docker start aether-prom"
 
 
 def test_two_faults_the_first_along_the_flow_is_named() -> None:

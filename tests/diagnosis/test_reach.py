@@ -79,7 +79,7 @@ def test_a_service_that_has_ended_is_down_and_not_unpublished() -> None:
 
     statuses, judged, _ = walk(KEYCLOAK_SILENT, ended)
 
-    assert (statuses["keycloak.PORT_UNPUBLISHED"], judged.code) == ("not_checked", "KC_DOWN")
+    assert (statuses["keycloak.PORT_UNPUBLISHED"], judged.code) == ("blocked", "CTR_EXITED")
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,9 @@ class Container:
     def start_command(self, service: Service) -> str:
         return f"docker restart {service.container}"
 
+    def recreate_command(self, service: Service) -> str:
+        return f"docker compose up -d --force-recreate {service.name}"
+
     def file_inside(self, _: Service, path: str) -> bytes | None:
         assert path == INSIDE
         return self.content

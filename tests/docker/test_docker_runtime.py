@@ -50,8 +50,8 @@ def test_container_killed_for_memory_is_told_from_one_that_was_killed(started: S
     killed = started(ENDLESS)
     docker("kill", killed.name)
 
-    assert (state_of(greedy, ended).oom_killed, state_of(greedy, ended).exit_code) == (True, 137)
-    assert (state_of(killed, ended).oom_killed, state_of(killed, ended).exit_code) == (False, 137)
+    assert (state_of(greedy, ended).out_of_memory, state_of(greedy, ended).exit_code) == (True, 137)
+    assert (state_of(killed, ended).out_of_memory, state_of(killed, ended).exit_code) == (False, 137)
 
 
 def test_looping_container_counts_its_restarts(started: Starting, state_of: StateOf) -> None:

@@ -73,8 +73,13 @@ def test_unchanged_images_are_not_built_again(images: dict[str, str]) -> None:
     assert said == []
 
 
-def test_missing_images_are_named_before_anything_is_ended(stack: Installation) -> None:
-    """The official images it is, unless told otherwise; AetherLink's own are in no registry, and are not asked for."""
+def test_missing_images_are_named_before_anything_is_changed(
+    stack: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stack that is there keeps its images, but for those that are named; AetherLink's own are never pulled."""
+    monkeypatch.setenv("GATEWAY_IMAGE", "aetherlink/gateway:local")
+    monkeypatch.setenv("APEXFLOW_IMAGE", "aetherlink/apexflow:local")
+
     up = stack.does("stack.up", "--docker", target=False)
 
     problem = up.document["error"]
@@ -98,3 +103,66 @@ def test_status_tells_what_runs_and_what_it_is(stack: Installation) -> None:
 
     assert down.code == 1
     assert "not running: alertmanager" in down.document["steps"][-1]["reason"]
+
+
+def test_a_second_up_starts_what_is_missing_and_keeps_the_files(stack: Installation) -> None:
+    """One container was stopped, one is paused, one was removed: all run again, the others are the same ones."""
+    rules = stack.rules.read_bytes() + b"# corrected by hand\n"
+    stack.rules.write_bytes(rules)
+    docker("stop", "aether-alertmanager")
+    docker("pause", "aether-crm-events-sink")
+    docker("rm", "--force", "aether-grafana")
+    before = container_ids(stack)
+
+    up = stack.does("stack.up", "--docker", target=False)
+
+    assert up.code == 0, up.document
+    assert stack.does("stack.status", "--docker", target=False).code == 0
+    after = container_ids(stack)
+    assert {name for name in after if after[name] != before.get(name)} == {"aether-grafana"}
+    assert docker("inspect", "--format", "{{.State.Status}}", "aether-crm-events-sink").strip() == "running"
+    assert stack.rules.read_bytes() == rules
+
+
+def test_a_container_that_does_not_come_up_leaves_the_others_running(
+    stack: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is named, with its last words and the command that shows its log; the next up starts it alone."""
+    monkeypatch.setattr("runbook.local_stack.containers._READY_S", 15.0)
+    right = (stack.rules.parent / "prometheus.yml").read_bytes()
+    (stack.rules.parent / "prometheus.yml").write_bytes(b"no_such_key: 1\n")
+    docker("restart", "aether-prom")
+    before = container_ids(stack)
+
+    with pytest.raises(RunbookError) as caught:
+        docker_stack.up(stack.directory, NullObserver())
+
+    assert caught.value.seen.startswith("aether-prom did not come up within 15 s: ")
+    assert "no_such_key" in caught.value.seen
+    assert caught.value.where == "container aether-prom"
+    assert "docker logs aether-prom; then inv stack.up --docker" in caught.value.fix
+    assert container_ids(stack) == before
+    (stack.rules.parent / "prometheus.yml").write_bytes(right)
+    docker_stack.up(stack.directory, NullObserver())
+    assert container_ids(stack) == before
+
+
+def test_down_keeps_what_somebody_corrected(images: dict[str, str], stack: Installation) -> None:
+    """The last test of this stack: its folder goes, the corrected file stays and is named."""
+    assert images
+    rules = stack.rules.read_bytes() + b"# the last word\n"
+    stack.rules.write_bytes(rules)
+
+    down = stack.does("stack.down", "--docker", target=False)
+
+    assert down.code == 0, down.document
+    evidence = {Path(one["source"]).name: one["saw"] for one in down.document["steps"][-1]["evidence"]}
+    assert set(evidence) == {stack.rules.name}
+    copy = Path(evidence[stack.rules.name].partition("kept as ")[2])
+    assert (copy.read_bytes(), stack.rules.exists(), left(stack.directory)) == (rules, False, {})
+
+
+def container_ids(stack: Installation) -> dict[str, str]:
+    label = f"label=com.docker.compose.project={docker_stack.project(stack.directory)}"
+    lines = docker("container", "ls", "--all", "--filter", label, "--format", "{{.Names}} {{.ID}}").splitlines()
+    return dict(line.split() for line in lines)

@@ -139,7 +139,7 @@ def test_a_paused_container_is_the_diagnosis_and_the_fix_can_be_typed(installati
 
     validate(document(found))
     assert found.verdict is not None
-    assert (found.verdict.code, found.exit_code) == ("KC_DOWN", 1)
+    assert (found.verdict.code, found.exit_code) == ("CTR_PAUSED", 1)
     assert "paused" in str(found.verdict.evidence)
     assert installation.podman.url in found.verdict.fix
     subprocess.run(shlex.split(found.verdict.fix), check=True, capture_output=True, timeout=30)

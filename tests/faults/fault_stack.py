@@ -3,12 +3,16 @@
 import os
 import signal
 from dataclasses import dataclass
+from http import HTTPStatus
 from importlib import import_module
 from pathlib import Path
 
 import psutil
 import pytest
+import requests
 
+from runbook.commands.rollback.options import RollbackOptions
+from runbook.commands.rollback.steps import rollback
 from runbook.commands.run_context import RunContext
 from runbook.commands.setup.options import SetupOptions
 from runbook.commands.setup.result import SetupResult
@@ -58,8 +62,10 @@ class Installation:
 
     def type(self, fix: str) -> None:
         """Type what a fix prints, one command after the other; what is told in words is done by the stack's plan."""
-        for step in fix.split(", then "):
+        for step in fix.partition("; ")[0].split(", then "):
             match step.split():
+                case ["kill", "-CONT", pid]:
+                    os.kill(int(pid), signal.SIGCONT)
                 case ["kill", pid]:
                     os.kill(int(pid), signal.SIGTERM)
                     wait_until_gone(int(pid))
@@ -67,8 +73,17 @@ class Installation:
                     stack.up(self.directory, NullObserver())
                 case [_, "unsilence", "--silence", silence]:
                     unsilence(self.context("unsilence"), UnsilenceOptions(silence_id=silence))
+                case ["curl", "-X", "POST", url]:
+                    assert requests.post(url, timeout=10).status_code == HTTPStatus.OK
                 case ["correct", *_]:
                     pass
+                case [_, "setup", *_]:
+                    assert self.set_up().exit_code == ExitCode.OK
+                case [_, "rollback", *words]:
+                    options = RollbackOptions(
+                        run_id=words[words.index("--run") + 1], force="--force" in words, yes=True
+                    )
+                    assert rollback(self.context("rollback"), options).exit_code == ExitCode.OK
                 case _:
                     pytest.fail(f"no command: {step}")
 

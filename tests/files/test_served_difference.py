@@ -14,7 +14,12 @@ from runbook.files.file_change import FileChange
 from runbook.files.panels import plan_panels
 from runbook.files.rules import plan_rules
 from runbook.files.rules_file import rules_file
-from runbook.files.served_difference import GroupedRule, loaded_rules_difference, served_panels_difference
+from runbook.files.served_difference import (
+    GroupedRule,
+    loaded_rules_difference,
+    served_panels_difference,
+    touched_rules,
+)
 from runbook.files.text import decoded
 
 REFERENCE = Path(__file__).resolve().parents[2] / "monitoring"
@@ -111,6 +116,30 @@ def test_an_expression_that_prometheus_writes_its_own_way() -> None:
     served_as_other = alerts(other.replace(b"}==1", b"} == 1"))
     assert "is loaded, with other content" in loaded(served_as_other, wanted=NEW_RULES, other=other)
     assert loaded(alerts(NEW_RULES), wanted=NEW_RULES, other=other) == ""
+
+
+def test_an_expression_is_compared_in_its_normal_form_where_prometheus_gives_it() -> None:
+    """A third expression, neither the wanted one nor that of the other version, is wrong: only the form tells."""
+    spelt = NEW_RULES.replace(b'expr: up{job="crm-events-sink"} == 0', b"expr: up{job='crm-events-sink'}==0")
+    other = NEW_RULES.replace(b'expr: up{job="crm-events-sink"} == 0', b'expr: up{job="crm-events-sink"} == 1')
+    third = alerts(NEW_RULES.replace(b'expr: up{job="crm-events-sink"} == 0', b'expr: up{job="other"} == 0'))
+    change = FileChange(path=Path("r.yml"), before=other, after=spelt)
+
+    def form(expr: str) -> str:
+        return expr.replace("'", '"').replace("==0", " == 0")
+
+    assert loaded_rules_difference(alerts(NEW_RULES), change, form) == ""
+    assert "is loaded, with other content" in loaded_rules_difference(third, change, form)
+    assert loaded_rules_difference(third, change) == "", "without the form it cannot be told"
+
+
+def test_what_a_change_touches_is_known_by_group_and_name() -> None:
+    """Only that is put to the query API again."""
+    name = "CrmEventsSinkDown in group crm_events_alerts"
+    other = NEW_RULES.replace(b'expr: up{job="crm-events-sink"} == 0', b"expr: up == 0")
+    assert touched_rules(FileChange(path=Path("r.yml"), before=OLD_RULES, after=NEW_RULES)) == {name}
+    assert touched_rules(FileChange(path=Path("r.yml"), before=NEW_RULES, after=OLD_RULES)) == frozenset()
+    assert touched_rules(FileChange(path=Path("r.yml"), before=other, after=NEW_RULES)) == {name}
 
 
 def test_another_version_that_cannot_be_read_proves_nothing_by_itself() -> None:

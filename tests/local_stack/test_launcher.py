@@ -129,6 +129,7 @@ def test_a_program_is_gone_with_its_last_thread(launcher: Launcher, program: Pro
 
     assert is_taken(port)
     assert launcher.process(record)
+    assert launcher.halted(record) == "a zombie: its main thread has ended"
     launcher.stop(["part"], timeout_s=0)
     assert not is_taken(port)
 
@@ -142,6 +143,18 @@ def test_a_stopped_program_is_ended(launcher: Launcher, program: Program, until:
     launcher.stop(["part"], timeout_s=5)
 
     until(lambda: launcher.exit_code(record) == 3)
+
+
+def test_a_stopped_program_is_halted_until_it_is_resumed(launcher: Launcher, program: Program, until: Until) -> None:
+    record = launcher.start("part", program(SLEEPS))
+    until(lambda: "here" in said(launcher))
+    assert launcher.halted(record) == ""
+
+    launcher.suspend("part")
+    until(lambda: launcher.halted(record) == "stopped by a signal (SIGSTOP)")
+
+    launcher.resume("part")
+    until(lambda: launcher.halted(record) == "")
 
 
 def test_an_id_that_belongs_to_another_process_is_left_alone(launcher: Launcher, program: Program) -> None:

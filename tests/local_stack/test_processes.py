@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from runbook.invocation import inv
+from runbook.shell import end_process, resume_process
 from runbook.systems.processes.client import ProcessRuntime
 from runbook.systems.processes.launcher import Launch, Launcher
 from runbook.systems.runtime import Runtime, Service
@@ -139,6 +140,8 @@ def test_files_mounts_networks_and_commands(
     assert runtime.mounts(SINK) == ()
     assert runtime.networks(SINK) == frozenset({"host"})
     assert runtime.start_command(SINK) == f"kill {runs.pid}, then {inv('stack.up')}"
+    launcher.suspend(SINK.name)
+    assert runtime.start_command(SINK) == resume_process(runs.pid) or f"{end_process(runs.pid)}, then {inv('stack.up')}"
     launcher.kill(SINK.name)
     assert runtime.start_command(SINK) == inv("stack.up")
     assert str(launcher.log_file(SINK.name)) in runtime.log_command(SINK)

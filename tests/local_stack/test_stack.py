@@ -9,16 +9,23 @@ import sys
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import psutil
 import pytest
 
 from runbook.errors import LockedError, RunbookError, UsageError
-from runbook.local_stack import stack
+from runbook.local_stack import services, stack
+from runbook.local_stack.layout import Layout
+from runbook.local_stack.real import found_programs
+from runbook.local_stack.service_spec import StackPlan
 from runbook.local_stack.tools import found_tools
 from runbook.locks import target_lock
 from runbook.observer import NullObserver
+from runbook.runs.new_run import begin_run
 from runbook.settings import LOCAL, STACK_DIR, STATE_DIR, load_target
 from runbook.systems.processes.launcher import MARKER, Launcher
 
@@ -26,7 +33,7 @@ pytestmark = pytest.mark.stack
 
 NAMES = {"keycloak", "gateway", "apexflow", "kafka", "crm-events-sink", "prometheus", "alertmanager", "grafana"}
 UP = """
-import signal, sys
+import os, signal, sys
 from pathlib import Path
 from runbook.interrupts import become_interruptible
 from runbook.observer import NullObserver
@@ -34,6 +41,9 @@ from runbook.local_stack import stack
 from runbook.systems.processes.launcher import Launcher
 
 become_interruptible()
+reader, writer = os.pipe()  # signal.pause() would sleep on after a signal that comes a moment before it
+os.set_blocking(writer, False)
+signal.set_wakeup_fd(writer)
 left, start = int(sys.argv[2]), Launcher.start
 
 def one_more():
@@ -41,7 +51,7 @@ def one_more():
     left -= 1
     if left < 0:
         print("held", flush=True)
-        signal.pause()
+        os.read(reader, 1)
 
 class Counter(NullObserver):
     def says(self, text):
@@ -331,7 +341,7 @@ def test_up_killed_halfway(ready: int, own: Path) -> None:
 
     assert marked(own) != []
     assert not (own / STACK_DIR / "target.toml").exists()
-    assert stack.down(own, NullObserver())
+    assert stack.down(own, NullObserver()).has_run
 
     assert marked(own) == []
     assert not (own / STACK_DIR).exists()
@@ -374,10 +384,14 @@ def test_up_interrupted(number: signal.Signals, own: Path) -> None:
     assert stack.status(own) == ()
 
 
-def test_a_part_that_does_not_come_up(own: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """It is named with its last words; the others are ended again; its log is kept until the next up or down."""
+def test_a_part_that_does_not_come_up_leaves_the_others_running(
+    own: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It is named with its last words and its log; target `local` is there, and the next `up` starts it alone."""
     broken = tmp_path / "alertmanager"
-    broken.write_text("#!/bin/sh\necho 'no templates here'; exit 3\n")
+    broken.write_text(f'#!/bin/sh\ntest -e {tmp_path}/right && exec {found_tools(print).alertmanager} "$@"\n')
+    with broken.open("a") as script:
+        script.write("echo 'no templates here'; exit 3\n")
     broken.chmod(0o755)
     monkeypatch.setenv("ALERTMANAGER", str(broken))
 
@@ -386,12 +400,137 @@ def test_a_part_that_does_not_come_up(own: Path, monkeypatch: pytest.MonkeyPatch
 
     assert caught.value.seen == "alertmanager did not come up: it exited with code 3\n  no templates here"
     assert "no templates here" in Path(caught.value.where).read_text()
-    assert marked(own) == []
-    assert [path.name for path in (own / STACK_DIR).iterdir()] == ["logs"]
+    assert "inv stack.up, which starts what is missing" in caught.value.fix
+    before = {part.name: part for part in stack.status(own)}
+    assert {name for name in NAMES if before[name].running} == NAMES - {"alertmanager"}
+    assert before["alertmanager"].detail == "exited with code 3"
+    assert load_target("local", directory=own).kafka.bootstrap == before["kafka"].address
+
+    (tmp_path / "right").touch()
+    after = {part.name: part for part in stack.up(own, NullObserver())}
+
+    assert {name for name in NAMES if after[name].pid != before[name].pid} == {"alertmanager"}
+    assert after["alertmanager"].running
+
+
+def test_a_broker_that_does_not_come_up_keeps_only_its_clients_down(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ApexFlow and the sink are not started, and said to wait for it; the next `up` starts the three."""
+    planned = services.planned_stack
+
+    def without_kafka(*parts: Any) -> StackPlan:  # noqa: ANN401 - those of planned_stack
+        plan = planned(*parts)
+        broken = replace(plan.service("kafka").launch, command=(sys.executable, "-c", "raise SystemExit('no room')"))
+        others = (replace(one, launch=broken) if one.name == "kafka" else one for one in plan.services)
+        return replace(plan, services=tuple(others))
+
+    monkeypatch.setattr(stack, "planned_stack", without_kafka)
+    with pytest.raises(RunbookError) as caught:
+        stack.up(own, NullObserver())
+
+    assert caught.value.seen.splitlines() == [
+        "kafka did not come up: it exited with code 1",
+        "  no room",
+        "apexflow was not started: it needs kafka",
+        "crm-events-sink was not started: it needs kafka",
+    ]
+    assert {part.name for part in stack.status(own) if part.running} == NAMES - {"kafka", "apexflow", "crm-events-sink"}
+    before = pids(own)
+    plan = own / STACK_DIR / "plan.json"
+    repaired = msgspec.json.decode(plan.read_bytes(), type=StackPlan)
+    right = planned(Layout.of(own), repaired.ports, found_tools(print), found_programs(frozenset(), print))
+    plan.write_bytes(msgspec.json.encode(right))
+
+    after = stack.up(own, NullObserver())
+
+    assert {part.name for part in after if part.running} == NAMES
+    changed = {part.name for part in after if part.pid != before[part.name]}
+    assert changed == {"kafka", "apexflow", "crm-events-sink"}
+
+
+@pytest.mark.parametrize("name", ["kafka", "gateway", "prometheus"])
+def test_a_part_that_a_signal_stopped_is_not_ready_and_runs_on(shared: Path, name: str, until: Until) -> None:
+    """Of the broker there is only its file, and the kernel connects for the gateway: both look ready when frozen."""
+    before = pids(shared)
+    Launcher(shared / STACK_DIR).suspend(name)
+    until(lambda: not {part.name: part for part in stack.status(shared)}[name].running)
+    frozen = {part.name: part for part in stack.status(shared)}[name]
+    assert "stopped by a signal" in frozen.detail
+    assert "inv stack.up brings it back" in frozen.detail
+    observer = Listener()
+
+    after = {part.name: part for part in stack.up(shared, observer)}
+
+    assert all(after[one].running for one in NAMES)
+    assert observer.lines[0] == f"{name} was stopped by a signal (SIGSTOP): it runs on"
+    assert after[name].pid == before[name], "what it holds in memory stays"
+
+
+def test_down_keeps_what_somebody_corrected_and_names_it(own: Path) -> None:
+    """Three files that differ, one of them added: their bytes survive the folder; the others are not copied."""
+    stack.up(own, NullObserver())
+    root = own / STACK_DIR
+    changed = {
+        "monitoring/prometheus.yml": b"# corrected\n",
+        "monitoring/notes.txt": b"mine\n",
+        "target.toml": b"[kafka]\nbootstrap = 'x'\n",
+    }
+    for name, content in changed.items():
+        (root / name).write_bytes(content)
+    observer = Listener()
+
+    end = stack.down(own, observer)
+
+    assert end.has_run
+    assert not root.exists()
+    assert {str(one.path.relative_to(root)): one.copy.read_bytes() for one in end.kept} == changed
+    assert [one for one in observer.lines if "kept as" in one] == [str(one) for one in end.kept]
+    assert all("differs from what stack.up and setup wrote; kept as " in str(one) for one in end.kept)
+    assert {path.name for path in (own / STATE_DIR / "kept").rglob("*") if path.is_file()} == {
+        Path(name).name for name in changed
+    }
+
+
+def test_down_names_the_run_that_wrote_a_file_and_copies_nothing(own: Path) -> None:
+    """What setup wrote is in the backups of its run already."""
+    stack.up(own, NullObserver())
+    rules = load_target(LOCAL, directory=own).files.rules
+    assert rules is not None
+    rules.write_bytes(rules.read_bytes() + b"# by setup\n")
+    run_log = begin_run(own / STATE_DIR, task="setup", target=LOCAL)
+    run_log.keep(rules, rules.read_bytes())
+
+    end = stack.down(own, NullObserver())
+
+    (kept,) = end.kept
+    assert (kept.path, kept.run_id, kept.copy.read_bytes()[-11:]) == (rules, run_log.run_id, b"# by setup\n")
+    assert kept.copy.is_relative_to(run_log.folder)
+    assert not (own / STATE_DIR / "kept").exists()
+
+
+def test_a_stack_that_nobody_changed_leaves_nothing(own: Path) -> None:
+    stack.up(own, NullObserver())
+
+    assert stack.down(own, NullObserver()).kept == ()
+    assert not (own / STATE_DIR / "kept").exists()
+
+
+def test_down_removes_nothing_where_a_changed_file_cannot_be_kept(own: Path) -> None:
+    """The folder stays, with the file in it, and the error says where."""
+    stack.up(own, NullObserver())
+    rules = load_target(LOCAL, directory=own).files.rules
+    assert rules is not None
+    rules.write_bytes(b"groups: []\n")
+    (own / STATE_DIR / "kept").write_bytes(b"a file in the way")
+
+    with pytest.raises(RunbookError, match="was changed, and cannot be kept"):
+        stack.down(own, NullObserver())
+
+    assert rules.read_bytes() == b"groups: []\n"
+    (own / STATE_DIR / "kept").unlink()
 
 
 def test_a_port_taken_in_the_meantime(own: Path) -> None:
-    """A stranger on the port of a dead part is not mistaken for it; nothing of the stack is left running."""
+    """A stranger on the port of a dead part is not mistaken for it, and is left alone; so are the other parts."""
     stack.up(own, NullObserver())
     stack.stop_service(own, "grafana")
     port = load_target("local", directory=own).grafana.url.rpartition(":")[2]
@@ -408,7 +547,8 @@ def test_a_port_taken_in_the_meantime(own: Path) -> None:
         with pytest.raises(RunbookError, match=f"something else listens on its port {port}"):
             stack.up(own, NullObserver())
         assert stranger.poll() is None
+        assert {part.name for part in stack.status(own) if part.running} == NAMES - {"grafana"}
     finally:
         stranger.terminate()
         stranger.communicate()
-    assert marked(own) == []
+    assert {part.name for part in stack.up(own, NullObserver()) if part.running} == NAMES

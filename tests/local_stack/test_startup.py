@@ -10,11 +10,12 @@ import pytest
 
 from runbook.errors import RunbookError
 from runbook.local_stack.service_spec import ServiceSpec
-from runbook.local_stack.startup import bring_up
+from runbook.local_stack.startup import bring_up, missing_of
 from runbook.observer import NullObserver
 from runbook.systems.processes.launcher import Launch, Launcher
 
 Parts = Callable[..., ServiceSpec]
+Until = Callable[[Callable[[], bool]], None]
 
 ANNOUNCES = "import pathlib, signal, sys; print('up'); pathlib.Path(sys.argv[1]).touch(); signal.pause()"
 
@@ -80,6 +81,48 @@ def test_a_part_that_exits(launcher: Launcher, part: Parts) -> None:
 
     assert caught.value.seen == "sink did not come up: it exited with code 1\n  line one\n  KAFKA_BOOTSTRAP is missing"
     assert caught.value.where == str(launcher.log_file("sink"))
+
+
+def test_every_part_that_does_not_come_up_is_named_and_the_others_run_on(launcher: Launcher, part: Parts) -> None:
+    """Two that exit, and one that needs the first: what needs neither is started and ready."""
+    kafka = part("kafka", code="raise SystemExit('no disk')")
+    grafana = part("grafana", code="raise SystemExit('no port')")
+    observer = Listener()
+
+    with pytest.raises(RunbookError) as caught:
+        bring_up(
+            [part("sink", "kafka"), kafka, grafana, part("gateway", "keycloak"), part("keycloak")],
+            ready=(),
+            launcher=launcher,
+            observer=observer,
+        )
+
+    assert sorted(caught.value.seen.splitlines()) == [
+        "  no disk",
+        "  no port",
+        "grafana did not come up: it exited with code 1",
+        "kafka did not come up: it exited with code 1",
+        "sink was not started: it needs kafka",
+    ]
+    assert {str(launcher.log_file("kafka")), str(launcher.log_file("grafana"))} == {*caught.value.where.split(", ")}
+    assert sorted(line.split()[0] for line in observer.lines) == ["gateway", "keycloak"]
+    assert [name for name in launcher.names() if (one := launcher.record(name)) and launcher.process(one)] == [
+        "gateway",
+        "keycloak",
+    ]
+
+
+def test_a_part_that_a_signal_stopped_is_not_ready(launcher: Launcher, part: Parts, until: Until) -> None:
+    """Though what shows its readiness is there: a file, or a port at which the kernel connects."""
+    kafka = part("kafka")
+    bring_up([kafka], ready=(), launcher=launcher, observer=NullObserver())
+    assert missing_of(kafka, launcher) == ""
+
+    launcher.suspend("kafka")
+
+    until(lambda: missing_of(kafka, launcher) == "stopped by a signal (SIGSTOP)")
+    launcher.resume("kafka")
+    until(lambda: missing_of(kafka, launcher) == "")
 
 
 def test_a_part_that_never_gets_ready(launcher: Launcher, part: Parts) -> None:

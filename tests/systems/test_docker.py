@@ -122,7 +122,7 @@ def test_every_state_of_the_fault_table_can_be_told(
 
     found = docker.state(PROMETHEUS)
 
-    assert (found.status, found.exit_code, found.oom_killed, found.health) == expected
+    assert (found.status, found.exit_code, found.out_of_memory, found.health) == expected
     assert found.restart_count == 3
 
 

@@ -188,6 +188,27 @@ def test_alertmanagers_that_alerts_are_sent_to(real: tuple[Prometheus, Path]) ->
     assert (found.active, found.dropped) == (("http://127.0.0.1:1/api/v2/alerts",), ())
 
 
+def test_an_expression_in_its_normal_form(real: tuple[Prometheus, Path]) -> None:
+    """As the rules API writes it; one that does not parse is an error of the query."""
+    assert real[0].normal_form("up{job='gone'}==0") == 'up{job="gone"} == 0'
+    with pytest.raises(AnswerError) as caught:
+        real[0].normal_form("up{")
+    assert caught.value.code == "bad_data"
+
+
+def test_a_prometheus_that_is_too_old_for_normal_forms(server: ScriptedServer) -> None:
+    server.routes["GET /api/v1/format_query"] = Reply(404, b"404 page not found")
+
+    assert scripted(server).normal_form("up==0") is None
+
+
+def test_an_expression_that_fails_on_the_data_of_now(real: tuple[Prometheus, Path]) -> None:
+    """It parses, so Prometheus loads a rule with it; the query API refuses it as the group's evaluation would."""
+    with pytest.raises(AnswerError, match="many-to-many matching not allowed") as caught:
+        real[0].query("up * on () up")
+    assert caught.value.code == "execution"
+
+
 def test_failed_reload_is_an_answer_and_stays_visible(real: tuple[Prometheus, Path]) -> None:
     """Ready stays 200 on a broken rules file: only the reload's own answer and metric tell."""
     client, folder = real

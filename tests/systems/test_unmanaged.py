@@ -40,7 +40,7 @@ def test_what_cannot_be_known_is_an_error_that_names_the_setting() -> None:
 def test_a_service_neither_runs_nor_has_ended() -> None:
     state = runtime_with().state(SINK)
 
-    assert (state.status, state.is_running, state.has_ended, state.started_at) == ("unknown", False, False, None)
+    assert (state.status, state.is_running, state.is_stopped, state.started_at) == ("unknown", False, False, None)
 
 
 def test_a_log_that_a_setting_names_is_read(tmp_path: Path) -> None:

@@ -2,31 +2,40 @@
 
 Ready, loaded, served are three different things: `/-/ready` stays 200 after a failed reload, and Grafana's
 `/api/health` speaks of its database only. So the proof is what `/api/dashboards/uid/UID` and `/api/v1/rules` answer.
+A rule that has just been loaded is not evaluated yet (loaded_rules): what the query API says of its expression is.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from runbook.commands.apply.loaded_rules import InGroup, answer_now, as_wanted, as_written, of_file, told
 from runbook.files.compare import differing_fields
 from runbook.files.dashboard_file import panel_id
 from runbook.files.desired import WantedPanels
 from runbook.files.file_change import FileChange
 from runbook.files.needed_fields import unmet
-from runbook.files.served_difference import GroupedRule, loaded_rules_difference, served_panels_difference
-from runbook.files.wanted_rule import Rule, WantedRule, differing_rule_fields
+from runbook.files.rules_file import GROUP, groups_of
+from runbook.files.served_difference import (
+    GroupedRule,
+    loaded_rules_difference,
+    served_panels_difference,
+    touched_rules,
+)
+from runbook.files.wanted_rule import WantedRule
+from runbook.model import Evidence
 from runbook.settings import Target
 from runbook.systems.grafana.client import Grafana
 from runbook.systems.http import answer_s
 from runbook.systems.prometheus.client import Prometheus
-from runbook.systems.prometheus.records import Rule as LoadedRule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Served:
-    """Whether the wanted state is served now, and what was seen."""
+    """Whether the wanted state is served now, and what was seen; `also` is seen elsewhere than at the proof's `url`."""
 
     is_served: bool
     saw: str
+    also: tuple[Evidence, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,16 +58,16 @@ def panels_proof(target: Target, panels: WantedPanels, timeout_s: float) -> Proo
     )
 
 
-def rules_proof(target: Target, rules: tuple[WantedRule, ...], timeout_s: float, *, evaluated: bool = True) -> Proof:
-    """Prometheus has loaded the wanted rules, in whatever group, and has `evaluated` them with health ok.
+def rules_proof(target: Target, rules: tuple[WantedRule, ...], change: FileChange, timeout_s: float) -> Proof:
+    """Prometheus has loaded the wanted rules in the groups where the changed file has them, and can evaluate them.
 
-    Right after a start the health is "unknown".
+    That their group has evaluated them, health ok, is not waited for: it takes up to the group's interval.
     """
     return Proof(
         step="loaded by Prometheus",
         what="Prometheus loading the alert rule",
         url=_rules_url(target),
-        look=lambda: _rules_loaded(target, rules, timeout_s, evaluated=evaluated),
+        look=lambda: _rules_loaded(target, rules, change, timeout_s),
     )
 
 
@@ -100,21 +109,28 @@ def _panels_served(target: Target, wanted: WantedPanels, timeout_s: float) -> Se
     return Served(is_served=True, saw=f"version {dashboard.version} with panels {ids} as intended")
 
 
-def _rules_loaded(target: Target, wanted: tuple[WantedRule, ...], timeout_s: float, *, evaluated: bool) -> Served:
-    loaded = [rule for group in Prometheus(target.prometheus, answer_s(timeout_s)).rules() for rule in group.rules]
-    for one in wanted:
-        named = [rule for rule in loaded if rule.name == one.rule.alert]
-        if not named:
-            return Served(is_served=False, saw=f"{one.rule.alert} is not loaded, {len(loaded)} other rules are")
-        same = [rule for rule in named if not differing_rule_fields(_as_written(rule), one.rule)]
-        if not same:
-            differing = ", ".join(differing_rule_fields(_as_written(named[0]), one.rule))
-            return Served(is_served=False, saw=f"{one.rule.alert} is loaded with other {differing}")
-        if evaluated and same[0].health != "ok":
-            saw = f"{one.rule.alert} is loaded with health {same[0].health!r} {same[0].last_error}"
-            return Served(is_served=False, saw=saw.rstrip())
-    health = " with health ok" if evaluated else ""
-    return Served(is_served=True, saw=f"{', '.join(one.rule.alert for one in wanted)} loaded{health}")
+def _rules_loaded(target: Target, wanted: tuple[WantedRule, ...], change: FileChange, timeout_s: float) -> Served:
+    prometheus = Prometheus(target.prometheus, answer_s(timeout_s))
+    groups = of_file(prometheus.rules(), target)
+    places = [
+        (one.rule, group)
+        for one in wanted
+        for group in groups_of(change.after, one.rule.alert, change.path) or (GROUP,)
+    ]
+    found = [as_wanted(groups, rule, group, prometheus.normal_form) for rule, group in places]
+    wrong = [one for one in found if isinstance(one, str)]
+    if wrong:
+        return Served(is_served=False, saw=wrong[0])
+    return _answering(prometheus, [one for one in found if isinstance(one, InGroup)], target)
+
+
+def _answering(prometheus: Prometheus, loaded: Sequence[InGroup], target: Target) -> Served:
+    """Put the expressions of loaded rules to the query API. Raises RunbookError where one cannot be evaluated."""
+    answers = tuple(answer_now(prometheus, one.rule, target) for one in loaded)
+    saw = "; ".join(
+        f"{told(one)}; its expression answers {answer.saw}" for one, answer in zip(loaded, answers, strict=True)
+    )
+    return Served(is_served=True, saw=saw, also=answers)
 
 
 def _dashboard_file_served(target: Target, change: FileChange, timeout_s: float) -> Served:
@@ -128,19 +144,19 @@ def _dashboard_file_served(target: Target, change: FileChange, timeout_s: float)
 
 
 def _rules_file_loaded(target: Target, change: FileChange, timeout_s: float) -> Served:
-    groups = Prometheus(target.prometheus, answer_s(timeout_s)).rules()
-    mine = [group for group in groups if group.file == target.prometheus.rules_inside] or groups
-    loaded = [GroupedRule(group=group.name, rule=_as_written(rule)) for group in mine for rule in group.rules]
-    wrong = loaded_rules_difference(loaded, change)
-    saw = wrong or f"all rules of the file are loaded, what was changed as before ({len(loaded)} rules)"
-    return Served(is_served=not wrong, saw=saw)
+    prometheus = Prometheus(target.prometheus, answer_s(timeout_s))
+    loaded = [InGroup(group=group, rule=rule) for group in of_file(prometheus.rules(), target) for rule in group.rules]
+    wrong = loaded_rules_difference(map(_grouped, loaded), change, prometheus.normal_form)
+    if wrong:
+        return Served(is_served=False, saw=wrong)
+    touched = touched_rules(change)
+    back = _answering(prometheus, [one for one in loaded if _grouped(one).name in touched], target)
+    saw = f"all rules of the file are loaded, what was changed as before ({len(loaded)} rules)"
+    return Served(is_served=True, saw="; ".join(filter(None, (saw, back.saw))), also=back.also)
 
 
-def _as_written(rule: LoadedRule) -> Rule:
-    """A loaded rule as it would be written."""
-    return Rule(
-        alert=rule.name, expr=rule.query, for_s=rule.duration_s, labels=rule.labels, annotations=rule.annotations
-    )
+def _grouped(one: InGroup) -> GroupedRule:
+    return GroupedRule(group=one.group.name, rule=as_written(one.rule))
 
 
 def _dashboard_url(target: Target) -> str:

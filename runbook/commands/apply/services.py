@@ -12,7 +12,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Final
 
-from runbook.commands.apply.proofs import Proof
+from runbook.commands.apply.proofs import Proof, Served
 from runbook.commands.task_run import StepOutput
 from runbook.errors import AnswerError, RunbookError, UnreachableError
 from runbook.files.file_change import Kind
@@ -101,17 +101,17 @@ class Services:
         Raises WaitError when the time is over, or when the service has exited meanwhile.
         """
 
-        def probe() -> str | Pending | Impossible:
+        def probe() -> Served | Pending | Impossible:
             try:
                 served = proof.look()
             except RunbookError as error:
                 return self._silent(service, error)
-            return served.saw if served.is_served else Pending(served.saw)
+            return served if served.is_served else Pending(served.saw)
 
         fix = f"{self.runtime.log_command(service)}, then {inv('troubleshoot')}"
-        saw = wait_until(probe, what=proof.what, deadline_s=self.timeout_s, where=proof.url, fix=fix, every_s=0.2)
-        evidence = (Evidence(source=f"GET {proof.url}", saw=saw),)
-        return StepOutput(value=None, outcome="ok", reason=saw, evidence=evidence)
+        served = wait_until(probe, what=proof.what, deadline_s=self.timeout_s, where=proof.url, fix=fix, every_s=0.2)
+        evidence = (Evidence(source=f"GET {proof.url}", saw=served.saw), *served.also)
+        return StepOutput(value=None, outcome="ok", reason=served.saw, evidence=evidence)
 
     def _silent(self, service: Service, error: RunbookError) -> Pending | Impossible:
         """A service that does not answer may be starting; one that has exited will not come."""

@@ -13,13 +13,18 @@ from runbook.settings import LOCAL
 
 
 def demo(context: RunContext, options: DemoOptions) -> RunResult:
-    """Start the local stack, carry out the runbook on it, and stop it; one that was up before is used, and left up."""
-    was_up = bool(stack.status(context.directory))
+    """Start the local stack, carry out the runbook on it, and stop it.
+
+    One that was up before is used, and left up. So is one of which a service does not come up: its log is there, and
+    the next `stack.up` starts what is missing.
+    """
+    stays, is_up = options.keep or bool(stack.status(context.directory)), False
     try:
         TaskRun("demo", context).step("local stack", 0, lambda: _up(context))
+        is_up = True
         return run_all(context, options.of_run)
     finally:
-        if options.keep or was_up:
+        if stays or (not is_up and stack.status(context.directory)):
             commands = ", ".join((inv("troubleshoot", target=LOCAL), inv("stack.status"), inv("stack.down")))
             context.screen.says(f"the local stack stays up as target {LOCAL}: {commands}")
         else:

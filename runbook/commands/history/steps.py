@@ -24,7 +24,7 @@ def history(context: RunContext, options: HistoryOptions) -> HistoryResult:
         broken = sum(run.record == "broken" for run in runs)
         newest = f"the newest {len(runs)} of " if len(runs) < len(run_logs) else ""
         damaged = f", {broken} of them damaged" if broken else ""
-        reason = f"runs in {context.state_dir}: {newest}{len(run_logs)}{damaged}"
+        reason = f"runs on every target in {context.state_dir}: {newest}{len(run_logs)}{damaged}"
         return StepOutput(value=runs, outcome="ok", reason=reason)
 
     runs = task_run.step("history", 0, read)

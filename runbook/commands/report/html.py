@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runbook.commands.report.timeline import Timeline, timeline
+from runbook.errors import UsageError
 from runbook.private_paths import private_file
 from runbook.runs.run_log import RunEvent, RunLog
-from runbook.wording import moment, span, visible
+from runbook.wording import moment, pasteable, span, visible
 
 if TYPE_CHECKING:
     import jinja2
@@ -62,11 +63,17 @@ def write_report(run_log: RunLog, destination: Path) -> Path:
     """Write the report of a run and return where it is: `destination`, or a file named by the run in that folder.
 
     Beside the log only its owner can read it; elsewhere the umask decides, as a report is made to be passed on. Raises
-    RunbookError if the record was altered after it was written.
+    RunbookError if the record was altered after it was written, UsageError where the folder is missing: none is made,
+    since a mistyped path would hide the report.
     """
     page = page_of(run_log)
     path = destination / f"report-{run_log.run_id}.html" if destination.is_dir() else destination
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.parent.is_dir():
+        raise UsageError(
+            f"There is no folder {path.parent}; the report was not written",
+            where="option --output",
+            fix=f"mkdir -p {pasteable(path.parent)}, or another --output",
+        )
     if destination == run_log.folder:
         with private_file(path, 0):
             pass

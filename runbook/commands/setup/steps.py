@@ -4,12 +4,13 @@ The plan that `--dry-run` prints is the object that apply executes. What does no
 old bytes are put back, read again, and proven to be served. An interrupt is undone in the same way.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
 from runbook.commands.apply.by_hand import services_of
 from runbook.commands.apply.proofs import Proof, panels_proof, rules_proof
+from runbook.commands.apply.rules_reach import refuse_unread
 from runbook.commands.apply.services import Services, reload_plan
 from runbook.commands.apply.steps import Apply, recover_files
 from runbook.commands.run_context import RunContext
@@ -17,7 +18,7 @@ from runbook.commands.setup.options import SetupOptions
 from runbook.commands.setup.result import SetupResult
 from runbook.commands.task_run import StepOutput, TaskRun
 from runbook.errors import DocumentError, ExitCode, RunbookError
-from runbook.files.compare import Datasource, datasource_among
+from runbook.files.compare import Datasource, Source, datasource_among
 from runbook.files.desired import WantedPanels, wanted_panels, wanted_rules
 from runbook.files.file_change import FileChange, Kind
 from runbook.files.file_discovery import Files, found_files
@@ -31,6 +32,7 @@ from runbook.locks import files_lock
 from runbook.model import Evidence
 from runbook.settings import Target
 from runbook.systems.grafana.client import Grafana
+from runbook.systems.grafana.settings import GrafanaSettings
 from runbook.systems.http import answer_s
 from runbook.systems.runtime import Runtime, Service
 from runbook.wording import counted, pasteable
@@ -112,7 +114,7 @@ def setup(context: RunContext, options: SetupOptions) -> SetupResult:
                 return replace(task_run.result(SetupResult, "pending", ExitCode.CHANGES_PENDING), diff=plan.diff)
             if not screen.confirm(_question(plan, target)):
                 return replace(task_run.declined(SetupResult), diff=plan.diff)
-            proofs = _proofs(services, plan.wanted) if options.restart else {}
+            proofs = _proofs(services, plan) if options.restart else {}
             Apply(task_run, services, plan.changes, readers=plan.readers, proofs=proofs).run()
     except RunbookError as error:
         return replace(task_run.failure(SetupResult, error), diff=plan.diff if plan else None)
@@ -127,20 +129,22 @@ def _files(target: Target, options: SetupOptions, runtime: Runtime) -> StepOutpu
 
 
 def _wanted(target: Target, options: SetupOptions) -> StepOutput[Wanted]:
-    """Ask Grafana for the uid of the datasource, unless it was given; without a restart Grafana may be away."""
+    """Ask Grafana for the datasource, also where its uid was given; without a restart Grafana may be away."""
     settings = target.grafana
-    datasource = Datasource(name=settings.datasource)
     given = options.datasource_uid or settings.datasource_uid
-    if given:
-        datasource, reason = Datasource(uid=given, name=settings.datasource), f"uid {given}, as set"
+    place = "--datasource-uid" if options.datasource_uid else settings.place_of("datasource_uid")
+    try:
+        sources = Grafana(settings, answer_s(options.timeout_s)).datasources()
+    except RunbookError as error:
+        if options.restart and not given:
+            raise
+        datasource = Datasource(uid=given or "", name=settings.datasource)
+        reason = f"uid {given}, as set" if given else "its default is used"
+        reason += f"; not checked, for Grafana did not say: {error.seen}"
     else:
-        try:
-            datasource = _asked_datasource(target, options.timeout_s)
-            reason = f"{settings.datasource} has uid {datasource.uid} in this Grafana"
-        except RunbookError as error:
-            if options.restart:
-                raise
-            reason = f"its default is used, for Grafana did not say: {error.seen}"
+        source = _of_uid(given, sources, settings, place) if given else _of_name(sources, settings)
+        datasource = datasource_among(source, sources)
+        reason = f"{source.name} has uid {source.uid} in this Grafana"
     wanted = Wanted(
         panels=wanted_panels(datasource, verbatim=options.verbatim, reset=options.reset_panels),
         rules=wanted_rules(with_absent_alert=options.with_absent_alert),
@@ -148,17 +152,28 @@ def _wanted(target: Target, options: SetupOptions) -> StepOutput[Wanted]:
     return StepOutput(value=wanted, outcome="ok", reason=reason)
 
 
-def _asked_datasource(target: Target, timeout_s: float) -> Datasource:
-    settings = target.grafana
-    sources = Grafana(settings, answer_s(timeout_s)).datasources()
+def _of_name(sources: Sequence[Source], settings: GrafanaSettings) -> Source:
     for source in sources:
         if source.name == settings.datasource:
-            return datasource_among(source, sources)
+            return source
     names = ", ".join(source.name for source in sources) or "none"
     raise RunbookError(
         f"Grafana has no datasource {settings.datasource!r}; it has: {names}",
         where=f"{settings.url}/api/datasources",
         fix=f"set {settings.place_of('datasource')} to the name of the one for Prometheus, or provision it",
+    )
+
+
+def _of_uid(uid: str, sources: Sequence[Source], settings: GrafanaSettings, place: str) -> Source:
+    """Return the datasource of the uid that `place` sets. Raises RunbookError, before anything is written."""
+    for source in sources:
+        if source.uid == uid:
+            return source
+    known = ", ".join(f"{source.uid} ({source.name})" for source in sources) or "none"
+    raise RunbookError(
+        f"Grafana has no datasource with uid {uid!r}; it has: {known}",
+        where=f"{settings.url}/api/datasources",
+        fix=f"give {place} one of these uids, or leave it out: then the datasource {settings.datasource!r} is taken",
     )
 
 
@@ -202,12 +217,14 @@ def _plan(planned: SetupPlan, options: SetupOptions, services: Services) -> Step
         if not (change.is_empty or options.dry_run):
             refuse_unwritable(change.path)
     if options.restart:
-        for proof, change in zip(_states(services, planned.wanted), planned.changes, strict=True):
+        for proof, change in zip(_proofs(services, planned).values(), planned.changes, strict=True):
             served = proof.look()
             evidence.append(Evidence(source=f"GET {proof.url}", saw=served.saw))
             if change.kind and not (change.is_empty and served.is_served):
                 needed.append(change.kind)
     readers = {kind: services.found(kind) for kind in needed}
+    if "rules" in needed:
+        refuse_unread(services.target, services.runtime, planned.rules.path, options.timeout_s)
     plan = replace(planned, readers=readers, reload=reload_plan(services, readers))
     if plan.is_empty:
         reason = "; ".join(change.reason for change in plan.changes)
@@ -215,18 +232,12 @@ def _plan(planned: SetupPlan, options: SetupOptions, services: Services) -> Step
     return StepOutput(value=plan, outcome="ok", reason=f"to do: {plan}", evidence=tuple(evidence))
 
 
-def _states(services: Services, wanted: Wanted) -> tuple[Proof, Proof]:
-    """What is served before; a rule that is loaded and was not evaluated yet needs no reload."""
-    target, timeout_s = services.target, services.timeout_s
-    return panels_proof(target, wanted.panels, timeout_s), rules_proof(target, wanted.rules, timeout_s, evaluated=False)
-
-
-def _proofs(services: Services, wanted: Wanted) -> dict[Kind, Proof]:
-    """What must be served afterwards."""
+def _proofs(services: Services, plan: SetupPlan) -> dict[Kind, Proof]:
+    """What must be served afterwards; where it is already, nothing needs to be read again."""
     target, timeout_s = services.target, services.timeout_s
     return {
-        "dashboard": panels_proof(target, wanted.panels, timeout_s),
-        "rules": rules_proof(target, wanted.rules, timeout_s),
+        "dashboard": panels_proof(target, plan.wanted.panels, timeout_s),
+        "rules": rules_proof(target, plan.wanted.rules, plan.rules, timeout_s),
     }
 
 

@@ -15,6 +15,7 @@ from runbook.model import ServiceStatus
 from runbook.settings import DOCKER, LOCAL
 from runbook.systems.docker.location import engine_location
 from runbook.systems.runtime_settings import RuntimeSettings
+from runbook.wording import counted
 
 SCRAPE_NOTE = "scrape and evaluation every 2 s here, 10 s in a real installation"
 
@@ -22,24 +23,31 @@ Services = tuple[ServiceStatus, ...] | None
 
 
 def up(context: RunContext, options: UpOptions) -> StackResult:
-    """Start the stack, or what is missing of it."""
-    return _carried_out("stack.up", context, lambda: (_containers_up if options.docker else _up)(context, options))
+    """Start the stack, or what is missing of it; where a service does not come up, the others run on and are shown."""
+    result = _carried_out("stack.up", context, lambda: (_containers_up if options.docker else _up)(context, options))
+    if result.exit_code != ExitCode.PROBLEM:
+        return result
+    return replace(result, parts=(docker_stack if options.docker else stack).status(context.directory) or None)
 
 
 def down(context: RunContext, options: StackOptions) -> StackResult:
-    """End everything that belongs to the stack."""
+    """End everything that belongs to the stack; what somebody has changed of its files is kept and named."""
 
     def work() -> StepOutput[Services]:
-        has_run = (docker_stack if options.docker else stack).down(context.directory, context.screen)
-        what = "container" if options.docker else "process"
-        reason = f"no {what} of the stack is left"
-        return StepOutput(value=None, outcome="changed" if has_run else "unchanged", reason=reason)
+        end = (docker_stack if options.docker else stack).down(context.directory, context.screen)
+        reason = f"no {'container' if options.docker else 'process'} of the stack is left"
+        if end.kept:
+            reason += f"; {counted(len(end.kept), 'file')} that differed from what stack.up wrote kept"
+        evidence = tuple(one.evidence for one in end.kept)
+        return StepOutput(
+            value=None, outcome="changed" if end.has_run else "unchanged", reason=reason, evidence=evidence
+        )
 
     return _carried_out("stack.down", context, work)
 
 
 def status(context: RunContext, options: StackOptions) -> StackResult:
-    """Show every service; exit code 1 when one of them does not run, or is missing."""
+    """Show every service; exit code 1 when one of them does not run, is not ready, or is missing."""
 
     def work() -> StepOutput[Services]:
         services = (docker_stack if options.docker else stack).status(context.directory)
@@ -49,9 +57,12 @@ def status(context: RunContext, options: StackOptions) -> StackResult:
         running = {service.name for service in services if service.running}
         wanted = docker_stack.services(context.directory) if options.docker else [one.name for one in services]
         down = [name for name in wanted if name not in running]
-        reason = f"not running: {', '.join(down)}" if down else f"{len(services)} services run"
+        silent = [] if options.docker else [name for name in stack.missing(context.directory) if name in running]
+        named = {"not running": down, "not ready": silent}
+        problems = [f"{what}: {', '.join(names)}" for what, names in named.items() if names]
+        reason = "; ".join(problems) or f"{len(services)} services run"
         reason += f"; {engine_location(RuntimeSettings()).where}" if options.docker else ""
-        return StepOutput(value=services, outcome="failed" if down else "ok", reason=reason)
+        return StepOutput(value=services, outcome="failed" if problems else "ok", reason=reason)
 
     return _carried_out("stack.status", context, work)
 

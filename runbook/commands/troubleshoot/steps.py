@@ -4,6 +4,7 @@ Changes nothing, unless it was asked to send a probe.
 """
 
 from dataclasses import replace
+from datetime import timedelta
 
 from runbook.commands.apply.steps import warn_of_unfinished
 from runbook.commands.run_context import RunContext
@@ -15,7 +16,7 @@ from runbook.commands.troubleshoot.result import TroubleshootResult
 from runbook.diagnosis.catalogue import graph_of
 from runbook.diagnosis.checks.gateway import newest_traffic
 from runbook.diagnosis.engine import Examined
-from runbook.diagnosis.facts import Facts
+from runbook.diagnosis.facts import Facts, utc_now
 from runbook.diagnosis.verdict import verdict
 from runbook.errors import ExitCode, RunbookError
 from runbook.model import Evidence, StepOutcome, Verdict
@@ -46,10 +47,11 @@ def troubleshoot(context: RunContext, options: TroubleshootOptions) -> Troublesh
     task_run = TaskRun("troubleshoot", context)
     facts = Facts(
         context.target,
-        context.runtime,
+        context.runtime.at_one_look(),
         state_dir=context.state_dir,
         timeout_s=min(_READING_S, deadline_s),
         waiting_s=_WAITING * deadline_s,
+        since=utc_now() - timedelta(seconds=options.since_s) if options.since_s else None,
     )
     try:
         examined, judged, also = task_run.step("hops", _STEP, lambda: _examined(facts, options.hop, deadline_s))

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from runbook.diagnosis.answers import WRONG_ANSWER, after, answer_checks, but_answers, not_ready, silent
 from runbook.diagnosis.check import Check, Finding, Ok, broken
 from runbook.diagnosis.checks.rules import loaded_rule
+from runbook.diagnosis.container_checks import server_checks, stops
 from runbook.diagnosis.fact_cache import Fact
 from runbook.diagnosis.facts import Facts, saw
-from runbook.diagnosis.reach import port_check
 from runbook.errors import AnswerError, ProtocolError, RunbookError, UnreachableError
+from runbook.invocation import inv
 from runbook.model import Evidence
 from runbook.names import ALERT
 from runbook.systems.alertmanager.client import Alertmanager, Silence
@@ -59,10 +60,15 @@ def _is_heard(facts: Facts) -> Finding:
     matching = [one for one in active if one.matches(labels)]
     if not matching:
         return Ok((saw(where, f"{len(active)} active, none matches {ALERT}"),))
-    last = max(matching, key=lambda one: one.ends_at)
-    until = f"{last.ends_at:%Y-%m-%d %H:%M} UTC"
-    seen = saw(where, f"silence {last.id} until {until} by {last.author}: {last.comment}")
-    return broken(seen, until=until, by=last.author, id=last.id)
+    every = sorted(matching, key=lambda one: one.ends_at, reverse=True)
+    seen = (saw(where, f"silence {one.id} until {_minute(one)} by {one.author}: {one.comment}") for one in every)
+    authors = " and ".join(dict.fromkeys(one.author for one in every))
+    fix = ", then ".join(inv(f"unsilence --silence {one.id}") for one in every)
+    return broken(*seen, until=_minute(every[0]), by=authors, fix=fix)
+
+
+def _minute(silence: Silence) -> str:
+    return f"{silence.ends_at:%Y-%m-%d %H:%M} UTC"
 
 
 def _labels(facts: Facts) -> Mapping[str, str]:
@@ -76,7 +82,7 @@ def _labels(facts: Facts) -> Mapping[str, str]:
 
 
 CHECKS = (
-    port_check(
+    *server_checks(
         "alertmanager",
         "Alertmanager",
         lambda facts: facts.target.alertmanager.as_service,
@@ -91,7 +97,7 @@ CHECKS = (
         sign="refused, timed out, its name does not resolve, or not ready by its own words",
         fix="{start}",
         needs=("DOCKER_DOWN",),
-        unless=("alertmanager.PORT_UNPUBLISHED",),
+        unless=(*stops("alertmanager"), "alertmanager.PORT_UNPUBLISHED"),
         run=_answers,
     ),
     *answer_checks("alertmanager", _ready, (WRONG_ANSWER,), needs="M_DOWN"),
@@ -111,7 +117,7 @@ CHECKS = (
         claim="No silence matches the alert",
         diagnosis=f"{ALERT} is silenced until {{until}} by {{by}}",
         sign="an active silence matches the labels of the alert",
-        fix="{inv:unsilence --silence {id}}",
+        fix="{fix}",
         needs=("alertmanager.WRONG_ANSWER",),
         run=_is_heard,
     ),

@@ -1,15 +1,23 @@
 """Hop apexflow: what creates leads and jobs, asked through the gateway."""
 
+import re
+from http import HTTPStatus
 from typing import Final
 
 from runbook.diagnosis.check import Check, Finding, Ok, broken
 from runbook.diagnosis.checks.gateway import UPSTREAM, probe, probe_seen, unauthenticated_answer
-from runbook.diagnosis.container_checks import container_checks
+from runbook.diagnosis.container_checks import container_checks, stops
 from runbook.diagnosis.facts import Facts, saw
-from runbook.diagnosis.service_state import state_evidence
+from runbook.diagnosis.reach import is_here, networks_apart
+from runbook.diagnosis.service_state import complaints, state_evidence
 from runbook.errors import RunbookError, UnreachableError
 from runbook.invocation import inv
 from runbook.model import Evidence
+from runbook.systems.addresses import is_loopback
+from runbook.systems.runtime import Service
+
+_ADDRESS: Final = re.compile(r"(?<![\w:.-])((?:[A-Za-z][\w.-]*|\d+(?:\.\d+){3})):(?!53\b)(\d{2,5})(?!:?\d)")
+_UNRESOLVED: Final = re.compile(r"no such host|not known|name resolution", re.IGNORECASE)
 
 _BY_APEXFLOW: Final = "The gateway gets no answer from ApexFlow"
 _BY_EITHER: Final = "The edge proxy gets no answer from the gateway, or the gateway gets none from ApexFlow"
@@ -19,7 +27,7 @@ _ITS_OWN: Final = frozenset({"", "not_found", "invalid", "bad_request", "duplica
 def _answer(facts: Facts) -> Evidence:
     answer = probe(facts)
     seen = probe_seen(facts, answer)
-    if not answer.is_json or answer.code not in _ITS_OWN:
+    if not answer.is_json or answer.code not in _ITS_OWN or answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         raise RunbookError(seen.saw, where=seen.source, fix=inv("troubleshoot"))
     return seen
 
@@ -30,34 +38,74 @@ def _is_reached(facts: Facts) -> Finding:
     except UnreachableError as error:
         if error.reason != "timeout":
             raise
-        return _not_reached(facts, saw(error.where, error.seen))
+        return _unreached(facts, saw(error.where, error.seen))
     seen = probe_seen(facts, answer)
-    return _not_reached(facts, seen) if answer.status in UPSTREAM else Ok((seen,))
+    return _unreached(facts, seen) if answer.status in UPSTREAM else Ok((seen,))
 
 
-def _not_reached(facts: Facts, seen: Evidence) -> Finding:
-    """Show beside it what a request without a token is answered: that the gateway itself runs, if it refuses it."""
-    service, without = facts.target.apexflow.as_service, unauthenticated_answer(facts)
-    others = (saw("the same without a token", without.saw), *state_evidence(facts, service))
-    start, log = facts.start_command(service), facts.log_command(service)
+def _unreached(facts: Facts, seen: Evidence) -> Finding:
+    """Say what the gateway tried: a start of ApexFlow changes nothing where it asks at another address.
+
+    What a request without a token is answered shows whether the gateway itself runs: it refuses that one alone.
+    """
+    gateway, apexflow = facts.target.gateway.as_service, facts.target.apexflow.as_service
+    without = unauthenticated_answer(facts)
     is_of_gateway = without.is_json or without.status not in UPSTREAM
+    told = _BY_APEXFLOW if is_of_gateway else _BY_EITHER
+    asked = seen, saw("the same without a token", without.saw)
+    apart = networks_apart(facts, gateway, apexflow)
+    if apart:
+        return broken(*asked, *apart.evidence, told=told, fix=apart.fix)
+    evidence = *asked, *state_evidence(facts, apexflow)
+    start = facts.start_command(apexflow)
     if not is_of_gateway:
-        start = f"{facts.start_command(facts.target.gateway.as_service)}, then {start}"
-    return broken(seen, *others, told=_BY_APEXFLOW if is_of_gateway else _BY_EITHER, start=start, log=log)
+        start = f"{facts.start_command(gateway)}, then {start}"
+    tried = _tried(facts)
+    if tried is None:
+        return broken(*evidence, told=told, fix=start)
+    line, host, port = tried
+    said = saw(f"log of {gateway.name}", line)
+    if _leads_nowhere(facts, apexflow, line, host, int(port)):
+        fix = f"correct the gateway's address of {apexflow.name}, then {facts.recreate_command(gateway)}"
+    else:
+        fix = f"{start}; if that changes nothing, correct {host}:{port} in the gateway"
+    return broken(*evidence, said, told=told, fix=fix)
+
+
+def _tried(facts: Facts) -> tuple[str, str, str] | None:
+    """Return the gateway's last complaint of a connection, with host and port; None if it names none."""
+    for line in reversed(complaints(facts, facts.target.gateway.as_service)):
+        found = _ADDRESS.search(line)
+        if found:
+            return line, found[1], found[2]
+    return None
+
+
+def _leads_nowhere(facts: Facts, service: Service, line: str, host: str, port: int) -> bool:
+    """Say whether an address cannot be that of a service that runs: nobody has the name, or it has no such port."""
+    if is_loopback(host):
+        return all(one.host_port != port for one in facts.published(service))
+    return host not in {service.name, service.container} and bool(_UNRESOLVED.search(line))
 
 
 CHECKS = (
-    *container_checks("apexflow", "ApexFlow", lambda facts: facts.target.apexflow.as_service, _answer),
+    *container_checks(
+        "apexflow",
+        "ApexFlow",
+        lambda facts: facts.target.apexflow.as_service,
+        _answer,
+        is_here=lambda facts: is_here(facts, facts.target.gateway.url),
+    ),
     Check(
         code="GW_UPSTREAM",
         hop="apexflow",
         claim="The gateway reaches ApexFlow",
         diagnosis="{told}",
-        sign="502, 503, 504 or no answer in time with a token, and ApexFlow has not exited; the edge proxy's own words "
-        "without a token, too, may mean the gateway as well",
-        fix="{start}; if it stays so, {log}, and the address that the gateway has of ApexFlow",
+        sign="502, 503, 504 or no answer in time with a token, and neither ApexFlow nor its database has exited; the "
+        "gateway's log says what it tried; the edge proxy's own words without a token, too, may mean the gateway",
+        fix="{fix}",
         needs=("TOKEN_TENANT", "GW_LIMIT", "apexflow.CTR_EXITED"),
-        unless=("TOKEN_ISS", "TOKEN_TIME", "GW_AUTH"),
+        unless=("TOKEN_ISS", "TOKEN_TIME", "GW_AUTH", *stops("database")),
         run=_is_reached,
     ),
 )

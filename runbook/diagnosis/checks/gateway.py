@@ -10,10 +10,13 @@ from typing import Final
 
 from runbook.diagnosis.answers import WRONG_ANSWER, after, but_answers, is_known_to_run, met_by, silent
 from runbook.diagnosis.check import Check, Finding, Ok, broken
+from runbook.diagnosis.container_checks import container_checks, stops
 from runbook.diagnosis.fact_cache import Fact
 from runbook.diagnosis.facts import Facts, saw
-from runbook.diagnosis.service_state import down, is_known_to_have_ended
+from runbook.diagnosis.reach import is_here
+from runbook.diagnosis.service_state import down
 from runbook.errors import ProtocolError, RunbookError, UnreachableError
+from runbook.invocation import inv
 from runbook.model import Evidence
 from runbook.runs.run_history import NewestRun, holds, newest_run
 from runbook.runs.run_log import TRAFFIC, RunEvent
@@ -31,6 +34,7 @@ _TOKEN_REFUSALS: Final = frozenset({"unauthorized", "forbidden", "audience", "ke
 """What the gateway says of a token, besides its issuer and its times."""
 _ELSEWHERE: Final = frozenset({"page", "redirect"})
 _LIMITED: Final = frozenset({"limited"})
+_OF_A_PROXY: Final = frozenset({"no_route", "proxy_login"}) | _ELSEWHERE | _LIMITED
 
 
 @Fact
@@ -72,15 +76,22 @@ def _answers(facts: Facts) -> Finding:
     return Ok((seen,))
 
 
+def _heard(facts: Facts) -> Evidence:
+    """Return that the gateway answered. The edge proxy answers in its place where it is not there."""
+    answer = unauthenticated_answer(facts)
+    seen = probe_seen(facts, answer)
+    if answer.status in UPSTREAM or answer.code in _OF_A_PROXY:
+        raise RunbookError(seen.saw, where=seen.source, fix=inv("troubleshoot"))
+    return seen
+
+
 def _is_answered_for(facts: Facts, answer: ProbeAnswer) -> bool:
-    """Say whether the edge proxy answers for a gateway that does not: it has ended, or ApexFlow runs behind it.
+    """Say whether the edge proxy answers for a gateway that does not, by 502 in its own words while ApexFlow runs.
 
     A gateway refuses a request without a token by itself, whether ApexFlow runs or not.
     """
-    is_upstream = answer.status in UPSTREAM
-    if (answer.is_proxy_404 or is_upstream) and is_known_to_have_ended(facts, facts.target.gateway.as_service):
-        return True
-    return is_upstream and not answer.is_json and is_known_to_run(facts, facts.target.apexflow.as_service)
+    is_upstream = answer.status in UPSTREAM and not answer.is_json
+    return is_upstream and is_known_to_run(facts, facts.target.apexflow.as_service)
 
 
 @but_answers
@@ -160,15 +171,23 @@ def probe_seen(facts: Facts, answer: ProbeAnswer) -> Evidence:
 
 
 CHECKS = (
+    *container_checks(
+        "gateway",
+        "The gateway",
+        lambda facts: facts.target.gateway.as_service,
+        _heard,
+        is_here=lambda facts: is_here(facts, facts.target.gateway.url),
+    ),
     Check(
         code="GW_DOWN",
         hop="gateway",
         claim="The gateway answers",
         diagnosis="The gateway {state}",
-        sign="refused, timed out or not resolved; or the edge proxy answers 404 or 502 for a gateway that has exited, "
-        "or 502 in its own words while ApexFlow runs",
+        sign="refused, timed out or not resolved, and neither it nor the edge proxy has exited; or 502 in the edge "
+        "proxy's own words while ApexFlow runs",
         fix="{start}",
         needs=("DOCKER_DOWN",),
+        unless=(*stops("proxy"), *stops("gateway")),
         run=_answers,
     ),
     Check(

@@ -6,10 +6,11 @@ from typing import Final
 
 from runbook.diagnosis.answers import WRONG_ANSWER, Told, after, answer_checks, but_answers, not_ready, silent
 from runbook.diagnosis.check import Check, Finding, NotChecked, Ok, broken
+from runbook.diagnosis.container_checks import server_checks, stops
 from runbook.diagnosis.fact_cache import Fact
 from runbook.diagnosis.facts import Facts, saw
 from runbook.diagnosis.files import dashboard_file, our_panels, panel_ids
-from runbook.diagnosis.reach import network_check, network_finding, port_check
+from runbook.diagnosis.reach import network_check, network_finding
 from runbook.errors import FOREIGN, AnswerError, DocumentError, UnreachableError
 from runbook.files.compare import datasource_among
 from runbook.files.desired import wanted_panels
@@ -218,7 +219,7 @@ _ANSWERS: Final = (
 )
 
 CHECKS = (
-    port_check("grafana", "Grafana", _grafana, lambda facts: facts.target.grafana.url, Facts.grafana_health),
+    *server_checks("grafana", "Grafana", _grafana, lambda facts: facts.target.grafana.url, Facts.grafana_health),
     Check(
         code="F_DOWN",
         hop="grafana",
@@ -227,7 +228,7 @@ CHECKS = (
         sign="refused, timed out, its name does not resolve, or its health is not ok by its own words",
         fix="{start}",
         needs=("DOCKER_DOWN",),
-        unless=("grafana.PORT_UNPUBLISHED",),
+        unless=(*stops("grafana"), "grafana.PORT_UNPUBLISHED"),
         run=_answers,
     ),
     *answer_checks("grafana", _lets_in, _ANSWERS, needs="F_DOWN"),

@@ -3,9 +3,9 @@
 from runbook.diagnosis import boundaries
 from runbook.diagnosis.boundary_checks import boundary_check
 from runbook.diagnosis.check import Check, Finding, Ok
+from runbook.diagnosis.container_checks import server_checks, stops
 from runbook.diagnosis.fact_cache import Fact
 from runbook.diagnosis.facts import Facts, saw
-from runbook.diagnosis.reach import port_check
 from runbook.diagnosis.service_state import down
 from runbook.errors import UnreachableError
 from runbook.systems.kafka.client import Kafka
@@ -33,7 +33,7 @@ def _bootstrap(facts: Facts) -> str:
 
 
 CHECKS = (
-    port_check("kafka", "The Kafka broker", lambda facts: facts.target.kafka.as_service, _bootstrap, cluster),
+    *server_checks("kafka", "The Kafka broker", lambda facts: facts.target.kafka.as_service, _bootstrap, cluster),
     Check(
         code="Q_DOWN",
         hop="kafka",
@@ -42,7 +42,7 @@ CHECKS = (
         sign="no metadata from any bootstrap address",
         fix="{start}",
         needs=("DOCKER_DOWN",),
-        unless=("kafka.PORT_UNPUBLISHED",),
+        unless=(*stops("kafka"), "kafka.PORT_UNPUBLISHED"),
         run=_answers,
     ),
     boundary_check(

@@ -16,9 +16,9 @@ from runbook.diagnosis.answers import (
     silent,
 )
 from runbook.diagnosis.check import Check, Finding, Ok, broken
+from runbook.diagnosis.container_checks import server_checks, stops
 from runbook.diagnosis.fact_cache import Fact
 from runbook.diagnosis.facts import Facts, saw
-from runbook.diagnosis.reach import port_check
 from runbook.errors import RunbookError, UnreachableError
 from runbook.model import Evidence
 from runbook.systems.http_answer import shortened
@@ -199,7 +199,7 @@ _ANSWERS: Final = (
 )
 
 CHECKS = (
-    port_check(
+    *server_checks(
         "keycloak",
         "Keycloak",
         lambda facts: facts.target.keycloak.as_service,
@@ -214,7 +214,7 @@ CHECKS = (
         sign="refused, timed out, its name does not resolve, or 503 on the realm's page",
         fix="{start}",
         needs=("DOCKER_DOWN",),
-        unless=("keycloak.PORT_UNPUBLISHED",),
+        unless=(*stops("keycloak"), "keycloak.PORT_UNPUBLISHED"),
         run=_answers,
     ),
     Check(

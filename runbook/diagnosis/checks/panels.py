@@ -1,12 +1,14 @@
 """Hop panels: what is on the screen, and whether an empty panel is a fault or just a quiet hour."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from difflib import get_close_matches
 from typing import Final
 
 from runbook.diagnosis import boundaries
 from runbook.diagnosis.boundary_checks import boundary_check
 from runbook.diagnosis.check import Check, Finding, NotChecked, Ok, broken
+from runbook.diagnosis.checks import kafka
 from runbook.diagnosis.fact_cache import Fact
 from runbook.diagnosis.facts import Facts, saw
 from runbook.invocation import inv
@@ -16,19 +18,21 @@ from runbook.systems.prometheus.records import Series
 
 PANEL_20: Final = f"sum by (topic) (rate({COUNTER}[5m]))"
 _WINDOW_S: Final = 300.0
+_ALIKE: Final = 0.93
 _WINDOW: Final = timedelta(seconds=_WINDOW_S)
 
 
 @Fact
 def rates(facts: Facts) -> Mapping[str, float]:
     """Return what panel 20 shows: events a second by topic, after the newest events if they show soon enough."""
-    newest, needs = facts.topics().newest, shown_after(facts)
+    newest = facts.topics().newest
 
     def look() -> tuple[Mapping[str, float], bool]:
         samples = facts.ask_prometheus(lambda prometheus: prometheus.query(PANEL_20))
         found = {sample.labels.get("topic", ""): sample.value for sample in samples}
-        young = [topic for topic, at in newest.items() if at is not None and facts.now() - at < needs]
-        return found, all(found.get(topic, 0.0) > 0 for topic in young)
+        blind = [topic for topic, at in newest.items() if at is not None and not found.get(topic, 0.0) > 0]
+        raw = _series_now(facts) if blind else ()
+        return found, all(_is_due(facts, topic, raw) for topic in blind)
 
     return facts.until(look)
 
@@ -36,6 +40,10 @@ def rates(facts: Facts) -> Mapping[str, float]:
 @Fact
 def series(facts: Facts) -> tuple[Series, ...]:
     """Return the counter's raw samples of the panel's window."""
+    return _series_now(facts)
+
+
+def _series_now(facts: Facts) -> tuple[Series, ...]:
     return facts.ask_prometheus(lambda one: one.samples(COUNTER, window_s=_WINDOW_S))
 
 
@@ -59,8 +67,7 @@ def _events_come(facts: Facts) -> Finding:
     topics, seen = facts.topics(), _newest_seen(facts)
     absent = sorted(set(topics.newest) - {topic for topic, _ in topics.end_offsets})
     if absent:
-        fix = f"{inv('traffic')}: the first lead and job create them, where topics are created by use"
-        return NotChecked(f"There is no topic {' and no topic '.join(absent)}", where=seen.source, fix=fix)
+        return _without_topics(facts, absent)
     if _within(facts, _WINDOW, topics.newest.values()):
         return Ok((seen,))
     if unread(facts):
@@ -73,6 +80,19 @@ def _events_come(facts: Facts) -> Finding:
     return Ok((seen, flat), explains=True)
 
 
+def _without_topics(facts: Facts, absent: Sequence[str]) -> Finding:
+    """Where topics are created by use, they come with the first event; unless the events are in one of another name."""
+    said = f"there is no topic {' and no topic '.join(absent)}"
+    source = f"topics of Kafka at {facts.target.kafka.bootstrap}"
+    others = [one for one in kafka.cluster(facts).topics if one not in facts.topics().newest]
+    alike = [near for one in absent for near in get_close_matches(one, others, n=1, cutoff=_ALIKE)]
+    if not alike:
+        return Ok((saw(source, f"{said}: no event was ever produced"),), is_exercised=False)
+    names = ", ".join(alike)
+    places = " or ".join(facts.target.kafka.place_of(name) for name in ("lead_topic", "job_topic"))
+    return NotChecked(f"{said}, but there is {names}", where=source, fix=f"set {places}, if that is where events go")
+
+
 def _panels_move(facts: Facts) -> Finding:
     shown, newest, needs = rates(facts), facts.topics().newest, shown_after(facts)
     text = ", ".join(f"{topic} {rate:.4g}/s" for topic, rate in sorted(shown.items()))
@@ -81,13 +101,23 @@ def _panels_move(facts: Facts) -> Finding:
     blind = [topic for topic in recent if not shown.get(topic, 0.0) > 0]
     if not blind:
         return Ok((seen, _newest_seen(facts)))
-    if unread(facts) or _within(facts, needs, [newest[topic] for topic in blind]):
+    on_their_way = [topic for topic in blind if not _is_due(facts, topic, series(facts))]
+    if on_their_way == blind:
+        few = saw(f"raw samples of {COUNTER}", f"too few since the newest events of {', '.join(blind)}")
+        return Ok((seen, _newest_seen(facts), few), is_exercised=False)
+    if unread(facts):
         return NotChecked(
-            f"events of {', '.join(blind)} are on their way, {unread(facts)} of them not read by the sink",
+            f"{unread(facts)} events of {', '.join(blind)} are not read by the sink",
             where=_newest_seen(facts).source,
             fix=f"{inv('troubleshoot')}, in half a minute",
         )
-    return _blind(facts, blind[0], seen)
+    return _blind(facts, next(topic for topic in blind if topic not in on_their_way), seen)
+
+
+def _is_due(facts: Facts, topic: str, raw: Iterable[Series]) -> bool:
+    """Whether the panel had the time that it needs since the topic's newest event, and the two samples of a series."""
+    counts = {len(one.samples) for one in raw if one.labels.get("topic") == topic}
+    return not _within(facts, shown_after(facts), [facts.topics().newest[topic]]) and counts != {1}
 
 
 def _blind(facts: Facts, topic: str, seen: Evidence) -> Finding:

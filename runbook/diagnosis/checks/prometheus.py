@@ -8,10 +8,11 @@ from runbook.diagnosis import boundaries
 from runbook.diagnosis.answers import OF_TLS, WRONG_ANSWER, Told, after, answer_checks, but_answers, silent
 from runbook.diagnosis.boundary_checks import boundary_check
 from runbook.diagnosis.check import Check, Finding, NotChecked, Ok, broken
-from runbook.diagnosis.checks.rules import file_problem, rewriting
+from runbook.diagnosis.checks.rules import correcting, file_problem
+from runbook.diagnosis.container_checks import server_checks, stops
 from runbook.diagnosis.fact_cache import Fact
 from runbook.diagnosis.facts import Facts, saw
-from runbook.diagnosis.reach import network_check, network_finding, port_check
+from runbook.diagnosis.reach import network_check, network_finding
 from runbook.errors import AnswerError, ProtocolError, RunbookError, UnreachableError
 from runbook.invocation import inv
 from runbook.model import Evidence
@@ -38,12 +39,12 @@ def _answers(facts: Facts) -> Finding:
 
 def _down(facts: Facts, error: UnreachableError) -> Finding:
     """A start with a broken rules file ends Prometheus at once: whoever starts it again must mend the file first."""
-    mine, problem = facts.target.prometheus, file_problem(facts)
+    mine, rules = facts.target.prometheus, _broken_rules(facts)
     found = silent(facts, mine.as_service, error, address=mine.place_of("url"))
-    if problem is None:
+    if rules is None:
         return found
-    cause = saw(problem.source, f"{problem.saw}: Prometheus will not start with it")
-    start = f"{rewriting(facts, problem.source)}, then {facts.start_command(mine.as_service)}"
+    cause, first = rules
+    start = f"{first}, then {facts.start_command(mine.as_service)}"
     return broken(*found.evidence, cause, **{**found.fields, "start": start})
 
 
@@ -93,6 +94,15 @@ def _with_prefix(facts: Facts, refused: AnswerError | ProtocolError) -> AnswerEr
         code=refused.code,
         body=refused.body,
     )
+
+
+def _broken_rules(facts: Facts) -> tuple[Evidence, str] | None:
+    """Return the rules file that keeps Prometheus from starting, and how it gets valid again."""
+    problem = file_problem(facts)
+    if problem is None:
+        return None
+    cause = saw(problem.source, f"{problem.saw}: Prometheus will not start with it")
+    return cause, correcting(facts, problem.source)
 
 
 def _has_job(facts: Facts) -> Finding:
@@ -167,8 +177,13 @@ _ANSWERS: Final = (
 )
 
 CHECKS = (
-    port_check(
-        "prometheus", "Prometheus", _prometheus, lambda facts: facts.target.prometheus.url, Facts.prometheus_ready
+    *server_checks(
+        "prometheus",
+        "Prometheus",
+        _prometheus,
+        lambda facts: facts.target.prometheus.url,
+        Facts.prometheus_ready,
+        cause=_broken_rules,
     ),
     Check(
         code="P_DOWN",
@@ -178,7 +193,7 @@ CHECKS = (
         sign="refused, timed out, or its name does not resolve",
         fix="{start}",
         needs=("DOCKER_DOWN",),
-        unless=("prometheus.PORT_UNPUBLISHED",),
+        unless=(*stops("prometheus"), "prometheus.PORT_UNPUBLISHED"),
         run=_answers,
     ),
     Check(

@@ -5,7 +5,6 @@ makes a new one: inside stays the old file, a reload reads it and reports succes
 file by its name again (measured with engine 20.10: the engine binds the mounts anew at every start).
 """
 
-from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
 from runbook.diagnosis.check import Check, Finding, NotChecked, Ok, broken
@@ -17,6 +16,8 @@ from runbook.files.rules_validity import holds_alert, rules_problem
 from runbook.invocation import inv
 from runbook.model import Evidence
 from runbook.names import ALERT
+from runbook.runs.run_history import is_change, newest_run
+from runbook.runs.run_log import REPLACES, digest
 from runbook.systems.prometheus.client import Prometheus
 from runbook.systems.prometheus.records import Rule, RuleGroup
 from runbook.wording import fingerprint
@@ -57,7 +58,8 @@ def _blamed(facts: Facts, where: str, flag: Evidence) -> Finding:
     name = PurePosixPath(mine.rules_inside).name
     lines = [line.text for line in facts.log(mine.as_service) if name in line.text and "err" in line.text]
     if lines:
-        return broken(flag, saw(f"log of {mine.service}", lines[-1]), fix=rewriting(facts, where))
+        fix = f"{_reloading(facts)}: the file parses now; if that is refused, {rewriting(facts, where)}"
+        return broken(flag, saw(f"log of {mine.service}", lines[-1]), fix=fix)
     return NotChecked(
         "the last reload failed, and not because of the rules file",
         where=flag.source,
@@ -75,11 +77,38 @@ def file_problem(facts: Facts) -> Evidence | None:
     return saw(file.where, problem) if problem else None
 
 
+@Fact
+def edited_since(facts: Facts) -> bool:
+    """Say whether the rules file is another one than the last setup that wrote it has left: a rollback is refused."""
+    content = rules_file(facts).content
+    events = newest_run(facts.state_dir, is_change, target=facts.target.name).events
+    left = [event.data["after"] for event in events if event.kind == REPLACES and event.data.get("kind") == "rules"]
+    return bool(left) and left[-1] != digest(content)
+
+
 def rewriting(facts: Facts, where: str) -> str:
-    """Return how the rules file gets valid again: a rollback helps only where a setup has written it."""
-    by_hand = f"correct {where}, then {inv('setup')}"
+    """Return how the rules file gets valid again: a rollback helps where a setup has written it, and nobody since."""
     run_id = facts.last_setup()
-    return f"{inv('rollback')}: as before run {run_id}; or {by_hand}" if run_id else by_hand
+    if not run_id:
+        return f"correct {where}, then {inv('setup')}"
+    by_hand = f"correct {where}, then {_reloading(facts)}"
+    if edited_since(facts):
+        rollback = f"{inv(f'rollback --run {run_id} --force')}, then {inv('setup')}"
+        return f"{by_hand}; or, to give up what was changed since run {run_id}: {rollback}"
+    return f"{inv('rollback')}: as before run {run_id}; or {by_hand}"
+
+
+def _reloading(facts: Facts) -> str:
+    """Return what lets Prometheus read the file; a setup that finds nothing to write reloads nothing."""
+    return f"curl -X POST {facts.target.prometheus.url}/-/reload"
+
+
+def correcting(facts: Facts, where: str) -> str:
+    """Return the same while Prometheus does not run: a setup would be refused, a start reads the file."""
+    run_id = facts.last_setup()
+    if not run_id or edited_since(facts):
+        return f"correct {where}"
+    return f"{inv('rollback')}: as before run {run_id}; or correct {where}"
 
 
 def _is_listed(facts: Facts) -> Finding:
@@ -87,11 +116,11 @@ def _is_listed(facts: Facts) -> Finding:
     rule = loaded_rule(facts)
     if rule is not None:
         return Ok((_rule_seen(facts, rule),))
-    file, listed = rules_file(facts), facts.config().rule_files
+    file, config = rules_file(facts), facts.config()
     if not holds_alert(file.content):
         return NotChecked(f"no rule {ALERT} in it: setup has not been applied", where=file.where, fix=inv("setup"))
-    seen = saw(f"GET {mine.url}/api/v1/status/config", f"rule_files: {', '.join(listed) or 'none'}")
-    if not any(_names(pattern, mine.rules_inside) for pattern in listed):
+    seen = saw(f"GET {mine.url}/api/v1/status/config", f"rule_files: {', '.join(config.rule_files) or 'none'}")
+    if not config.lists(mine.rules_inside):
         return broken(saw(file.where, f"holds {ALERT}"), seen, path=mine.rules_inside, url=mine.url)
     where = f"GET {mine.url}/api/v1/rules"
     mounted = _mounted(facts)
@@ -158,13 +187,6 @@ def _rule_seen(facts: Facts, rule: Rule) -> Evidence:
     error = f', lastError "{rule.last_error}"' if rule.last_error else ""
     text = f"{ALERT}: health {rule.health}, state {rule.state}{error}"
     return saw(f"GET {facts.target.prometheus.url}/api/v1/rules", text)
-
-
-def _names(pattern: str, path: str) -> bool:
-    """Say whether an entry of rule_files means the file; a relative one is taken by its name."""
-    if pattern.startswith("/"):
-        return fnmatchcase(path, pattern)
-    return fnmatchcase(PurePosixPath(path).name, PurePosixPath(pattern).name)
 
 
 def _word(reloaded: bool | None) -> str:

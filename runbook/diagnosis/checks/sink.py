@@ -4,15 +4,16 @@ from datetime import timedelta
 from typing import Final
 
 from runbook.diagnosis.check import Check, Finding, NotChecked, Ok, broken
-from runbook.diagnosis.container_checks import container_checks
+from runbook.diagnosis.container_checks import server_checks
 from runbook.diagnosis.fact_cache import Fact
 from runbook.diagnosis.facts import Facts, saw
-from runbook.diagnosis.reach import are_apart, joining, lost_finding, network_check, port_check
+from runbook.diagnosis.reach import are_apart, joining, lost_finding, network_check
 from runbook.errors import AnswerError, ProtocolError, UnreachableError
 from runbook.model import Evidence
 from runbook.systems.kafka.client import Kafka
 from runbook.systems.kafka.records import GroupFacts
 from runbook.systems.runtime import Service
+from runbook.systems.sink.client import SinkPage
 
 _LISTENS: Final = "Listening to topics"
 _TIME_TO_JOIN: Final = timedelta(seconds=60)
@@ -22,6 +23,23 @@ _TIME_TO_JOIN: Final = timedelta(seconds=60)
 def group(facts: Facts) -> GroupFacts | None:
     """Return the sink's group; None when the broker cannot say."""
     return facts.ask_kafka(Kafka.group)
+
+
+@Fact
+def read_meanwhile(facts: Facts) -> tuple[float, float]:
+    """Return how far the sink's page says that it has read, and how far once it reads on, if that is soon enough."""
+    before = _read(facts.page())
+
+    def look() -> tuple[float, bool]:
+        now = _read(facts.page_now())
+        return now, now > before
+
+    return before, facts.until(look)
+
+
+def _read(page: SinkPage) -> float:
+    """Return the sum of its positions; an older sink shows none, and counts."""
+    return float(sum(page.next_offsets.values())) or sum(page.counters.values()) + sum(page.rejected.values())
 
 
 def _answer(facts: Facts) -> Evidence:
@@ -40,7 +58,7 @@ def _is_on_a_network(facts: Facts) -> Finding:
 
 
 def _listens(facts: Facts) -> Finding:
-    """Proven by a member of the group, by having read everything, or by the start-up line: any one of them."""
+    """Proven by a member of the group, by having read everything, by the line of this start, or by reading on."""
     members = group(facts)
     if members is not None:
         seen = saw(f"group {facts.target.kafka.group}", f"{members.state}, {len(members.members)} members")
@@ -70,9 +88,14 @@ def _started_listening(facts: Facts, unread: int) -> Finding:
     lines = [line.text for line in facts.log(sink) if _LISTENS in line.text]
     if lines:
         return Ok((saw(f"log of {sink.name}", lines[-1]),))
+    before, now = read_meanwhile(facts)
+    page = f"GET {facts.target.sink.metrics_url}"
+    if now > before:
+        return Ok((saw(page, f"{before:g} events read, {now:g} a moment later"),))
     return NotChecked(
-        f"{unread} events are not read, and no line 'CRM Events Sink started. {_LISTENS}' in its last lines",
-        where=f"log of {sink.name}",
+        f"{unread} events are not read, none is read meanwhile, and no line 'CRM Events Sink started. {_LISTENS}' "
+        "is among the last ones of this start",
+        where=page,
         fix=facts.log_command(sink),
     )
 
@@ -82,9 +105,10 @@ def _sink(facts: Facts) -> Service:
 
 
 CHECKS = (
-    *container_checks("sink", "The sink", _sink, _answer),
+    *server_checks(
+        "sink", "The sink", _sink, lambda facts: facts.target.sink.metrics_url, Facts.page, "sink.WRONG_NETWORK"
+    ),
     network_check("sink", "The sink is on a network", _is_on_a_network, "sink.CTR_EXITED"),
-    port_check("sink", "The sink", _sink, lambda facts: facts.target.sink.metrics_url, Facts.page, "sink.CTR_EXITED"),
     Check(
         code="Q_ZOMBIE",
         hop="sink",

@@ -1,7 +1,7 @@
-"""Prometheus is killed."""
+"""Prometheus runs and answers nobody."""
 
 from runbook.local_stack.fault_injector import FaultInjector
 
 
 def inject(injector: FaultInjector) -> str:
-    return injector.kill("prometheus")
+    return injector.open_no_port("prometheus")

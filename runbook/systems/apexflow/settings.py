@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from runbook.systems.runtime import Service
-from runbook.systems.settings_group import ServiceGroup
+from runbook.systems.settings_group import ServiceGroup, service_of
 
 
 class ApexflowSettings(ServiceGroup):
@@ -17,8 +17,4 @@ class ApexflowSettings(ServiceGroup):
     @property
     def database(self) -> Service:
         """Return its database as the runtime is asked for it."""
-        return Service(
-            name=self.database_service,
-            container=self.database_container,
-            setting=self.place_of("database_container"),
-        )
+        return service_of(self, "database_")

@@ -1,7 +1,8 @@
 """Docker: the runtime of a live installation, through the Docker SDK."""
 
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from datetime import datetime
 from http import HTTPStatus
 from math import ceil
@@ -10,19 +11,21 @@ from typing import Final, TypeVar
 import msgspec
 
 from runbook.errors import AnswerError
+from runbook.systems.docker.asked_once import AskedOnce
 from runbook.systems.docker.engine import Engine
 from runbook.systems.docker.files import file_inside
 from runbook.systems.docker.logs import log_lines
 from runbook.systems.docker.rights import RESTART
-from runbook.systems.docker.wire import Inspected, Listed, engine_host, matching, nearest
+from runbook.systems.docker.wire import ENDED, Inspected, Listed, engine_host, matching, nearest
 from runbook.systems.gotime import moment
+from runbook.systems.http_answer import EXCERPT_CHARACTERS
 from runbook.systems.runtime import LogLine, Mount, PublishedPort, Service, ServiceState
 from runbook.systems.runtime_settings import RuntimeSettings
 
 T = TypeVar("T")
 
 _START: Final = {"paused": "unpause", "running": "restart", "restarting": "restart"}
-_ENDED: Final = frozenset({"exited", "dead", "restarting"})
+_GONE: Final = frozenset({"dead", "removing"})
 
 
 class DockerRuntime:
@@ -37,6 +40,13 @@ class DockerRuntime:
     def __init__(self, settings: RuntimeSettings, timeout_s: float = 10) -> None:
         """Find out where the engine is; nothing is connected to. Raises UsageError as `engine_location` does."""
         self._engine = Engine(settings, timeout_s)
+        self._listed: Callable[[], list[Listed]] = self._list
+
+    def at_one_look(self) -> "DockerRuntime":
+        """Return the same for one look at all services: the containers are listed once, and inspected every time."""
+        same = copy(self)
+        same._listed = AskedOnce(self._list)  # noqa: SLF001 - of our own class
+        return same
 
     def state(self, service: Service) -> ServiceState:
         """Return the container's state; a missing one is a state, with the nearest names."""
@@ -51,10 +61,12 @@ class DockerRuntime:
             name=found.name,
             found=True,
             status=inspected.status,
-            exit_code=state.exit_code if inspected.status in _ENDED else None,
+            exit_code=state.exit_code if inspected.status in ENDED else None,
             started_at=moment(state.started_at),
             restart_count=inspected.restart_count,
-            oom_killed=state.oom_killed,
+            error=" ".join(state.error.split())[:EXCERPT_CHARACTERS],
+            out_of_memory=inspected.is_out_of_memory,
+            memory_limit=inspected.memory_limit,
             health=state.health.status.replace("none", "") if state.health else "",
             probe_said=probe.said if probe else "",
             probe_is_missing=probe is not None and probe.is_missing,
@@ -78,6 +90,12 @@ class DockerRuntime:
     def log(self, service: Service, *, since: datetime | None = None, tail: int | None = None) -> tuple[LogLine, ...]:
         """Return its lines since a time (UTC), or the last `tail` ones, stdout and stderr in the engine's order."""
         return tuple(log_lines(self._engine, self._found(service), since=since, tail=tail))
+
+    def log_of_start(self, service: Service, *, tail: int) -> tuple[LogLine, ...]:
+        """Return the last `tail` lines since the container was started the last time; none if it never was."""
+        found = self._found(service)
+        since = self._inspected(found).newest_start
+        return tuple(log_lines(self._engine, found, since=since, tail=tail)) if since else ()
 
     def follow(self, service: Service, *, since: datetime | None = None) -> Iterator[LogLine]:
         """Yield its lines as they come, until the caller stops or the container ends."""
@@ -113,7 +131,18 @@ class DockerRuntime:
         found = self._meant(self._listed(), service)
         if found is None:
             return self._creating(service)
-        return f"{self._engine.program} {_START.get(found.state, 'start')} {found.name}"
+        program, inspected = self._engine.program, self._inspected(found)
+        if inspected.status in _GONE:
+            return f"{program} rm --force {found.name}, then {self._creating(service)}"
+        start = f"{program} {_START.get(inspected.own_status, 'start')} {found.name}"
+        if not (inspected.is_out_of_memory and inspected.memory_limit):
+            return start
+        limit = 2 * inspected.memory_limit
+        return f"{program} update --memory {limit} --memory-swap {2 * limit} {found.name}, then {start}"
+
+    def recreate_command(self, service: Service) -> str:
+        """Return the command that creates its container again; it ends the one that is there."""
+        return self._creating(service, "--force-recreate ")
 
     def log_command(self, service: Service) -> str:
         """Return the command that shows its last lines."""
@@ -124,7 +153,7 @@ class DockerRuntime:
         """Close the connections to the engine."""
         self._engine.close()
 
-    def _listed(self) -> list[Listed]:
+    def _list(self) -> list[Listed]:
         with self._engine.asking("list of containers") as client:
             return self._read(client.containers(all=True), list[Listed])
 
@@ -168,5 +197,10 @@ class DockerRuntime:
             fix = f"{self._engine.program} version"
             raise AnswerError(seen, where=self._engine.where, fix=fix, status=200, code="shape") from None
 
-    def _creating(self, service: Service) -> str:
-        return f"{self._engine.program} compose up -d {service.name}"
+    def _creating(self, service: Service, options: str = "") -> str:
+        """Return what creates it, in its own project, or in the only one there is if its container is gone."""
+        listed = self._listed()
+        own = [one.compose for one in matching(listed, service)]
+        found = set(own or filter(None, (one.compose for one in listed)))
+        project = f"{found.pop()} " if len(found) == 1 and any(found) else ""
+        return f"{self._engine.program} compose {project}up -d {options}{service.name}"

@@ -29,13 +29,13 @@ _LINE: Final = re.compile(r"(\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d)) ?(.*)",
 def log_lines(
     engine: Engine, container: Listed, *, since: datetime | None, tail: int | None = None, follow: bool = False
 ) -> Iterator[LogLine]:
-    """Yield its lines since a time, or the last `tail` ones; with `follow` also those to come, until it ends.
+    """Yield its lines since a time, the last `tail` of them; with `follow` also those to come, until it ends.
 
     Podman's own `tail` mixes up lines that were written in pieces, and loses some (4.3): all of the last hour are read
     from it, and the whole log if these are too few.
     """
     if tail and engine.is_podman:
-        yield from _last(engine, container, tail)
+        yield from _last(engine, container, tail, since)
         return
     wanted: dict[str, Any] = {"stdout": 1, "stderr": 1, "timestamps": 1, "follow": int(follow)}
     wanted |= {"tail": "all" if tail is None else tail} | ({} if since is None else {"since": since.timestamp()})
@@ -47,11 +47,12 @@ def log_lines(
             yield from _lines(_as_written(answer) if has_terminal else _frames(answer))
 
 
-def _last(engine: Engine, container: Listed, tail: int) -> Iterator[LogLine]:
+def _last(engine: Engine, container: Listed, tail: int, since: datetime | None) -> Iterator[LogLine]:
     found: deque[LogLine] = deque(maxlen=tail)
-    for since in (datetime.now(UTC) - _RECENT, None):
+    recent = datetime.now(UTC) - _RECENT
+    for begin in (recent if since is None else max(since, recent), since):
         found.clear()
-        found.extend(log_lines(engine, container, since=since))
+        found.extend(log_lines(engine, container, since=begin))
         if len(found) == tail:
             break
     yield from found

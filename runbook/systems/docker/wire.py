@@ -3,14 +3,18 @@
 import struct
 import tarfile
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from difflib import get_close_matches
 from io import BytesIO
+from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
 
+from runbook.shell import quoted
 from runbook.systems.addresses import is_loopback
+from runbook.systems.gotime import moment
 from runbook.systems.http_answer import EXCERPT_CHARACTERS
 from runbook.systems.runtime import PublishedPort, Service
 
@@ -26,6 +30,10 @@ _NOT_RUN: Final = frozenset({-1, 126, 127})
 FRAME: Final = struct.Struct(">BxxxL")
 """What precedes each piece of output: the stream that it belongs to, and its length."""
 _LIVE: Final = frozenset({"running", "paused"})
+_SIGKILLED: Final = 137
+_NOTED_LATE: Final = timedelta(seconds=1)
+ENDED: Final = frozenset({"exited", "dead", "restarting"})
+"""The states that have an exit code."""
 _PODMAN_STATES: Final = {"configured": "created", "initialized": "created", "stopped": "exited", "stopping": "running"}
 """Podman's own words, in Docker's; each lasts a moment, but for a container that was prepared and never started."""
 
@@ -58,6 +66,15 @@ class Listed(_Wire):
         return _PODMAN_STATES.get(self.told_state, self.told_state)
 
     @property
+    def compose(self) -> str:
+        """What is typed for its project after `compose`: the project's name and files, where they are written on it."""
+        project, files = self._of_compose("project"), self._of_compose("project.config_files")
+        folder = self._of_compose("project.working_dir")
+        paths = [_within(folder, one) for one in files.split(",") if one]
+        options = [("--project-name", project), *(("--file", one) for one in paths)] if paths else []
+        return " ".join(f"{option} {quoted(value)}" for option, value in options if value)
+
+    @property
     def service(self) -> str:
         """The service of Docker Compose that it runs, or nothing; what `docker compose run` starts is none."""
         is_one_off = (self.labels or {}).get(_ONE_OFF_LABEL, "").lower() == "true"
@@ -73,6 +90,12 @@ class Listed(_Wire):
         """Return what Docker Compose, else podman-compose, has written on it."""
         found = ((self.labels or {}).get(f"{program}.{what}") for program in _COMPOSE)
         return next(filter(None, found), "")
+
+
+def _within(folder: str, path: str) -> str:
+    """Return a path of the host that compose was called on, which may be another system's than this one."""
+    kind = PureWindowsPath if "\\" in folder or PureWindowsPath(path).drive else PurePosixPath
+    return str(kind(folder, path))
 
 
 class _Probe(_Wire):
@@ -105,6 +128,8 @@ class _State(_Wire):
     exit_code: int
     started_at: str
     oom_killed: bool = msgspec.field(name="OOMKilled")
+    finished_at: str = ""
+    error: str = ""
     health: _Health | None = None
 
 
@@ -137,6 +162,10 @@ class _Networks(_Wire):
         )
 
 
+class _HostConfig(_Wire):
+    memory: int = 0
+
+
 class Inspected(_Wire):
     """A container as its inspection has it."""
 
@@ -144,13 +173,45 @@ class Inspected(_Wire):
     restart_count: int
     mounts: list[_Mounted]
     network_settings: _Networks
+    host_config: _HostConfig = msgspec.field(default_factory=_HostConfig)
 
     @property
     def status(self) -> str:
         """Its state, in Docker's words. One that Podman starts over and over is stopped between two starts."""
         if self.state.status == "stopped" and self.restart_count:
             return "restarting"
+        return self.own_status
+
+    @property
+    def own_status(self) -> str:
+        """Its state at this moment, in Docker's words: what is typed fits that."""
         return _PODMAN_STATES.get(self.state.status, self.state.status)
+
+    @property
+    def is_out_of_memory(self) -> bool:
+        """Whether it ended because of its use of memory: the kernel ends with SIGKILL.
+
+        The engine's mark alone is no proof: a child may have been killed, or an earlier start (measured with 20.10).
+        """
+        return self.status in ENDED and self.state.oom_killed and self.state.exit_code == _SIGKILLED
+
+    @property
+    def memory_limit(self) -> int:
+        """The bytes that it may use; 0 is no limit of its own."""
+        return self.host_config.memory
+
+    @property
+    def newest_start(self) -> datetime | None:
+        """When its newest start began to write; None if it never started.
+
+        The engine notes a start when the program runs already: its first lines can be older. The end of the start
+        before, which a running container keeps, is the exact border.
+        """
+        started, ended = moment(self.state.started_at), moment(self.state.finished_at)
+        if started is None:
+            return None
+        earliest = started - _NOTED_LATE
+        return max(earliest, ended) if ended and ended < started else earliest
 
     @property
     def published(self) -> tuple[PublishedPort, ...]:

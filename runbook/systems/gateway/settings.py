@@ -5,7 +5,8 @@ from typing import Annotated
 from pydantic import Field
 
 from runbook.systems.http_settings import HttpSettings
-from runbook.systems.settings_group import plain_address
+from runbook.systems.runtime import Service
+from runbook.systems.settings_group import plain_address, service_of
 
 _TOKEN_INSTEAD = plain_address("holds a user, a password or a query: leave them out, a request carries the token only")
 
@@ -19,3 +20,10 @@ class GatewaySettings(HttpSettings):
     host: str = Field("apexflow.aetherlink.local", description="Host header that routes to the gateway")
     service: str = Field("gateway", description="compose service")
     container: str = Field("aether-gateway", description="container name")
+    proxy_service: str = Field("traefik", description="compose service of the edge proxy")
+    proxy_container: str = Field("aether-traefik", description="container name of the edge proxy")
+
+    @property
+    def proxy(self) -> Service:
+        """Return the edge proxy as the runtime is asked for it."""
+        return service_of(self, "proxy_")

@@ -10,7 +10,7 @@ import psutil
 from runbook.errors import RunbookError, UnreachableError
 from runbook.invocation import inv
 from runbook.platforms import utc
-from runbook.shell import end_process, show_end
+from runbook.shell import end_process, resume_process, show_end
 from runbook.systems.log_file import follow_log, read_log
 from runbook.systems.processes.launcher import Launcher, ProcessRecord
 from runbook.systems.runtime import LogLine, Mount, PublishedPort, Service, ServiceState
@@ -24,6 +24,10 @@ class ProcessRuntime:
     def __init__(self, stack_dir: Path) -> None:
         """Take the stack's folder (`.stack`); nothing is read before the first question."""
         self._launcher = Launcher(stack_dir)
+
+    def at_one_look(self) -> "ProcessRuntime":
+        """Return the same: a look at a process costs nothing."""
+        return self
 
     def state(self, service: Service) -> ServiceState:
         """Return its state: "running", "paused" (SIGSTOP), or "exited" with the code that its shell noted."""
@@ -55,6 +59,11 @@ class ProcessRuntime:
         """Return its lines, each with the time that it carries itself, if any; see `read_log`."""
         self._names()
         return read_log(self._launcher.log_file(service.name), since=since, tail=tail)
+
+    def log_of_start(self, service: Service, *, tail: int) -> tuple[LogLine, ...]:
+        """Return the last `tail` lines that it has written since it was started the last time."""
+        record = self._found(service)
+        return read_log(self._launcher.log_file(service.name), tail=tail, begin=record.log_begins)
 
     def follow(self, service: Service, *, since: datetime | None = None) -> Iterator[LogLine]:
         """Yield its lines as they come, over restarts too, until the caller stops or the stack is gone."""
@@ -98,11 +107,18 @@ class ProcessRuntime:
         return "localhost"
 
     def start_command(self, service: Service) -> str:
-        """Return the command that starts what is down; one that runs has to be ended before."""
+        """Return the command that starts what is down and resumes what is suspended; what runs is ended before."""
         record = self._launcher.record(service.name)
-        if record is None or self._status(record) != "running":
+        status = self._status(record) if record else "exited"
+        if record is None or status == "exited":
             return inv(_UP)
+        if status == "paused" and resume_process(record.pid):
+            return resume_process(record.pid)
         return f"{end_process(record.pid)}, then {inv(_UP)}"
+
+    def recreate_command(self, service: Service) -> str:
+        """Return the command that starts it again: it is always started with the settings of the stack."""
+        return self.start_command(service)
 
     def log_command(self, service: Service) -> str:
         """Return the command that shows its last lines."""

@@ -27,6 +27,11 @@ _OWNER_ONLY = 0o600
 _KILL_DEADLINE_S = 5.0
 _LOOK_EVERY_S = 0.02
 _LOOKS = 3
+STOPPED = "stopped by a signal (SIGSTOP)"
+_HALTED = {
+    psutil.STATUS_STOPPED: STOPPED,
+    psutil.STATUS_ZOMBIE: "a zombie: its main thread has ended",
+}
 _NOTE_S = 0.2  # the shell notes the exit code a moment after the end
 # Linux counts a start time from a boot time in whole seconds, which moves by one when the clock is corrected.
 # An id is not given out again within two seconds of its first use: 32,768 others come first.
@@ -59,13 +64,17 @@ class Launch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessRecord:
-    """A process that was started: `started_at` in seconds since the epoch (0: it was gone at once), `number` from 1."""
+    """A process that was started: `started_at` in seconds since the epoch (0: it was gone at once), `number` from 1.
+
+    `log_begins` is the size in bytes that its log had before.
+    """
 
     name: str
     launch: Launch
     pid: int
     started_at: float
     number: int
+    log_begins: int = 0
 
 
 class Launcher:
@@ -98,12 +107,15 @@ class Launcher:
             Path(launch.announced_by).unlink(missing_ok=True)
         before = self.record(name)
         number = before.number + 1 if before else 1
+        log_begins = self._log_size(name)
         pid = _kept(
             [str(self.log_file(name)), str(self._exit_file(name, number)), *launch.command],
             directory=launch.directory,
             environment={**launch.environment, **_read(launch.environment_files), MARKER: str(self.root)},
         )
-        record = ProcessRecord(name=name, launch=launch, pid=pid, started_at=_started_at(pid), number=number)
+        record = ProcessRecord(
+            name=name, launch=launch, pid=pid, started_at=_started_at(pid), number=number, log_begins=log_begins
+        )
         write_private(self._record_file(name), msgspec.json.encode(record))
         return record
 
@@ -140,11 +152,28 @@ class Launcher:
 
     def suspend(self, name: str) -> None:
         """Stop it until it is resumed or ended: SIGSTOP. On Windows, so does what the launcher of a venv started."""
+        for process in self._with_its_program(name):
+            process.suspend()
+
+    def resume(self, name: str) -> None:
+        """Let it run on: SIGCONT."""
+        for process in self._with_its_program(name):
+            process.resume()
+
+    def halted(self, record: ProcessRecord) -> str:
+        """Say why a process that is there cannot work: STOPPED, or a zombie with threads; nothing if it can."""
+        process = self.process(record)
+        try:
+            return _HALTED.get(process.status(), "") if process else ""
+        except psutil.NoSuchProcess:
+            return ""
+
+    def _with_its_program(self, name: str) -> tuple[psutil.Process, ...]:
         record = self.record(name)
         process = self.process(record) if record else None
-        if process:
-            for one in (process, *(() if platforms.has_shell() else process.children(recursive=True))):
-                one.suspend()
+        if process is None:
+            return ()
+        return (process, *(() if platforms.has_shell() else process.children(recursive=True)))
 
     def stop_strays(self, *, timeout_s: float) -> bool:
         """End every process of this user that carries the folder's path, recorded or not; tell if there was one.
@@ -159,6 +188,12 @@ class Launcher:
             has_found = True
             _end(strays, timeout_s)
         return has_found
+
+    def _log_size(self, name: str) -> int:
+        try:
+            return self.log_file(name).stat().st_size
+        except FileNotFoundError:
+            return 0
 
     def _noted_exit(self, record: ProcessRecord) -> int | Pending:
         try:

@@ -95,6 +95,11 @@ class Prometheus:
                 if item.value is not None
             )
 
+    def normal_form(self, expr: str) -> str | None:
+        """Return an expression as Prometheus itself writes it, broken over lines if it is long; None before 2.39."""
+        answer = self._http.get("/api/v1/format_query", {"query": expr})
+        return None if answer.status == HTTPStatus.NOT_FOUND else data_of(answer, str)
+
     def samples(self, selector: str, *, window_s: float, at: datetime | None = None) -> tuple[Series, ...]:
         """Return the raw samples of the last `window_s` seconds, by a range selector.
 

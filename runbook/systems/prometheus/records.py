@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from fnmatch import fnmatchcase
+from pathlib import PurePosixPath
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,6 +16,10 @@ class LoadedConfig:
     jobs: tuple[str, ...]
     scrape_interval_s: float
     has_alertmanagers: bool
+
+    def lists(self, path: str) -> bool:
+        """Whether an entry of rule_files means the file; a relative one is taken by its name."""
+        return any(_means(pattern, path) for pattern in self.rule_files)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,3 +121,9 @@ class PrometheusRuntime:
     reload_succeeded: bool
     config_loaded_at: datetime | None
     working_dir: str
+
+
+def _means(pattern: str, path: str) -> bool:
+    if pattern.startswith("/"):
+        return fnmatchcase(path, pattern)
+    return fnmatchcase(PurePosixPath(path).name, PurePosixPath(pattern).name)

@@ -27,6 +27,10 @@ class UnmanagedRuntime:
         self._where = where
         self._log_setting = log_setting
 
+    def at_one_look(self) -> "UnmanagedRuntime":
+        """Return the same: nothing is listed."""
+        return self
+
     def state(self, service: Service) -> ServiceState:
         """Return that nothing is known of it."""
         return ServiceState(name=service.name, found=True, status=UNKNOWN)
@@ -44,6 +48,10 @@ class UnmanagedRuntime:
         path = self._log(service)
         with _readable(path):
             return read_log(path, since=since, tail=tail)
+
+    def log_of_start(self, service: Service, *, tail: int) -> tuple[LogLine, ...]:
+        """Return its last lines: nothing tells when it was started. Raises RunbookError as `log` does."""
+        return self.log(service, tail=tail)
 
     def follow(self, service: Service, *, since: datetime | None = None) -> Iterator[LogLine]:
         """Yield the lines of its log file as they come. Raises RunbookError as `log` does."""
@@ -79,6 +87,10 @@ class UnmanagedRuntime:
     def start_command(self, service: Service) -> str:
         """Return what its operator has to do."""
         return f"restart {service.name}, as it is started where it runs"
+
+    def recreate_command(self, service: Service) -> str:
+        """Return what its operator has to do."""
+        return self.start_command(service)
 
     def log_command(self, service: Service) -> str:
         """Return how its last lines are read."""

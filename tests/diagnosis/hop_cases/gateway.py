@@ -5,8 +5,10 @@ from runbook.systems.gateway.client import ProbeAnswer
 from tests.diagnosis.cases import (
     DUPLICATE,
     Case,
+    container_cases,
 )
 from tests.diagnosis.recorded import (
+    GATEWAY,
     Change,
     answered,
     given,
@@ -16,6 +18,8 @@ from tests.diagnosis.recorded import (
     unspoken,
 )
 
+PROXY_ANSWERS = given(gateway.unauthenticated_answer, probe(502)) | given(gateway.probe, probe(502))
+
 
 def both(answer: ProbeAnswer) -> Change:
     """Return that a request is answered the same without a token and with one."""
@@ -23,6 +27,7 @@ def both(answer: ProbeAnswer) -> Change:
 
 
 CASES = (
+    *container_cases("gateway", GATEWAY, PROXY_ANSWERS, gateway.unauthenticated_answer),
     Case(
         hop="gateway",
         code="GW_DOWN",

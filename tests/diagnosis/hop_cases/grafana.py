@@ -5,17 +5,19 @@ from runbook.diagnosis.checks import grafana
 from runbook.diagnosis.facts import Facts
 from runbook.errors import AnswerError
 from runbook.systems.grafana.client import DatasourceHealth, GrafanaHealth
-from tests.diagnosis.cases import NO_STATE, ODD, SILENT_SOURCE, Case, file, port_case
+from tests.diagnosis.cases import NO_STATE, ODD, SILENT_SOURCE, Case, container_cases, file, port_case
 from tests.diagnosis.recorded import (
     DASHBOARD_BEFORE,
     GRAFANA,
     answered,
     given,
     refused,
+    silent,
     unspoken,
 )
 
 CASES = (
+    *container_cases("grafana", GRAFANA, silent(Facts.grafana_health, grafana.dashboard), Facts.grafana_health),
     port_case("grafana", GRAFANA, Facts.grafana_health, grafana.dashboard),
     Case(
         hop="grafana",

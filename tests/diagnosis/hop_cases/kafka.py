@@ -5,6 +5,7 @@ from runbook.diagnosis import boundaries
 from runbook.diagnosis.checks import kafka
 from tests.diagnosis.cases import (
     Case,
+    container_cases,
     port_case,
 )
 from tests.diagnosis.recorded import (
@@ -13,9 +14,11 @@ from tests.diagnosis.recorded import (
     crossed,
     given,
     refused,
+    silent,
 )
 
 CASES = (
+    *container_cases("kafka", KAFKA, silent(kafka.cluster), kafka.cluster),
     port_case("kafka", KAFKA, kafka.cluster),
     Case(hop="kafka", code="Q_DOWN", broken=given(kafka.cluster, refused()), unseen=given(kafka.cluster, answered(0))),
     Case(

@@ -3,7 +3,7 @@
 from runbook.diagnosis.checks import keycloak
 from runbook.diagnosis.facts import Facts
 from runbook.systems.keycloak.client import RealmAnswer
-from tests.diagnosis.cases import ODD, Case, port_case
+from tests.diagnosis.cases import ODD, Case, container_cases, port_case
 from tests.diagnosis.recorded import (
     KEYCLOAK,
     answered,
@@ -15,6 +15,7 @@ from tests.diagnosis.recorded import (
 )
 
 CASES = (
+    *container_cases("keycloak", KEYCLOAK, silent(Facts.realm, Facts.token), Facts.realm),
     port_case("keycloak", KEYCLOAK, Facts.realm, Facts.token),
     Case(
         hop="keycloak",

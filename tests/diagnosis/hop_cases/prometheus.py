@@ -4,7 +4,7 @@ from runbook.conservation.boundary import Boundary
 from runbook.diagnosis import boundaries
 from runbook.diagnosis.checks import prometheus
 from runbook.diagnosis.facts import Facts
-from tests.diagnosis.cases import LOOKUP, NO_STATE, NOT_READY, ODD, Case, port_case
+from tests.diagnosis.cases import LOOKUP, NO_STATE, NOT_READY, ODD, Case, container_cases, port_case
 from tests.diagnosis.recorded import (
     PROMETHEUS,
     answered,
@@ -18,6 +18,7 @@ from tests.diagnosis.recorded import (
 )
 
 CASES = (
+    *container_cases("prometheus", PROMETHEUS, silent(Facts.prometheus_ready), Facts.prometheus_ready),
     port_case("prometheus", PROMETHEUS, Facts.prometheus_ready),
     Case(
         hop="prometheus",

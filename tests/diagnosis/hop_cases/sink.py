@@ -5,7 +5,7 @@ from dataclasses import replace
 from runbook.diagnosis.checks import sink
 from runbook.diagnosis.facts import Facts
 from runbook.systems.kafka.records import GroupFacts
-from tests.diagnosis.cases import NO_STATE, Case, container_cases, exited, port_case
+from tests.diagnosis.cases import NO_STATE, Case, container_cases, port_case
 from tests.diagnosis.recorded import (
     SINK,
     given,
@@ -31,20 +31,14 @@ CASES = (
         says="none",
         fix="docker network connect aether crm-events-sink",
     ),
-    Case(
-        hop="sink",
-        code="CTR_EXITED",
-        broken=exited(SINK) | given(Facts.page, refused()) | given(Facts.targets, (scrape("down"),)),
-        unseen=(given(Facts.state, NO_STATE, SINK) | given(Facts.page, refused())),
-        says="exit code 137",
-        fix="docker start aether-crm-events-sink",
-    ),
-    *container_cases("sink", SINK, given(Facts.page, refused())),
+    *container_cases("sink", SINK, given(Facts.page, refused()) | given(Facts.targets, (scrape("down"),))),
     Case(
         hop="sink",
         code="Q_ZOMBIE",
         broken=given(sink.group, GroupFacts(state="empty", members=())),
-        unseen=(given(sink.group, None) | given(Facts.topics, topics(unread=3))),
+        unseen=(
+            given(sink.group, None) | given(Facts.topics, topics(unread=3)) | given(sink.read_meanwhile, (7.0, 7.0))
+        ),
         says="0 members",
         fix="docker restart aether-crm-events-sink",
     ),

@@ -1,0 +1,244 @@
+"""Kafka to sink: what Kafka holds between two positions of the sink is what it counted and rejected."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from runbook.conservation.arithmetic import kafka_to_sink, unread
+from runbook.conservation.boundary import Boundary, Flow, added
+from runbook.conservation.segments import Segment, passed, segments, trusted
+from runbook.conservation.snapshot import Snapshot, snapshot_of_page
+from runbook.conservation.traffic_run import TrafficRun
+from runbook.diagnosis.boundaries.scraped_counts import sink_prometheus
+from runbook.diagnosis.boundaries.unowned import Unowned, carried, starts_of, uncounted, unowned_partitions
+from runbook.diagnosis.boundaries.weaker import counts_without_positions
+from runbook.diagnosis.boundaries.window import (
+    MOST_OFFSETS,
+    Scrapes,
+    events_between,
+    instances,
+    newest_run,
+    remembered,
+    starts_and_ends,
+    topics_of,
+)
+from runbook.diagnosis.fact_cache import Fact
+from runbook.diagnosis.facts import Facts
+from runbook.errors import RunbookError
+from runbook.systems.kafka.client import Kafka
+from runbook.systems.kafka.records import CrmEvent, Position
+
+NAME = "Kafka to sink"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Past:
+    """What is known of where the sink was: `why` it is not, or `quiet` where there was nothing to know."""
+
+    segments: tuple[Segment, ...] = ()
+    why: str = ""
+    quiet: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@Fact
+def kafka_sink(facts: Facts) -> Boundary:
+    """Return Kafka to sink, from the newest traffic run, or the oldest scrape that is remembered, to the page now."""
+    with suppress(RunbookError):  # said below, if it is needed; the page must be newer than what is remembered
+        remembered(facts)
+    page = snapshot_of_page(facts.page_now())
+    topics = topics_of(facts, page)
+    starts, ends = starts_and_ends(facts, topics)
+    if not ends:
+        return Boundary(name=NAME, quiet=f"Kafka has no topic {' and no topic '.join(topics)} yet")
+    if not page.positions and not page.journal:
+        return counts_without_positions(facts, page, starts)
+    page, late = _caught_up(facts, page, ends)
+    unowned = unowned_partitions(facts, page, ends)
+    if unowned.why or not (page.positions or unowned.ends):
+        why = unowned.why or "the sink shows no positions: it has no partitions yet"
+        return Boundary(name=NAME, until=page.at, why=why)
+    _, ends = starts_and_ends(facts, topics)
+    past = _held(_past(facts, page, starts, unowned), ends)
+    if not past.segments and not late:
+        return Boundary(name=NAME, until=page.at, why=past.why, quiet=past.quiet, notes=past.notes)
+    events = _events(facts, past.segments)
+    counted = (flow for one in past.segments for flow in kafka_to_sink(one, events))
+    flows = added([*counted, *map(_not_counted, late)])
+    return Boundary(
+        name=NAME,
+        flows=flows,
+        since=min((one.before.at for one in past.segments), default=None),
+        until=page.at,
+        places=_places(flows, past.segments, events, late),
+        notes=(*unowned.notes, *past.notes),
+    )
+
+
+def _past(facts: Facts, page: Snapshot, starts: Mapping[Position, int], unowned: Unowned) -> _Past:
+    """Return the segments up to the page: since the newest traffic run, where its record holds the page of then.
+
+    Else from Prometheus's memory, which is only as good as what reaches it.
+    """
+    is_alone = _is_alone(facts)
+    page = page.with_positions(unowned.ends) if is_alone else page
+    recorded = _recorded(facts, page, unowned)
+    if recorded and _is_kept(recorded, starts) and _distance(recorded, page) <= MOST_OFFSETS:
+        found, _ = segments([recorded, page], is_alone=is_alone, spans_rebalances=is_alone)
+        if found:
+            return _Past(segments=found)
+    try:
+        reaches = sink_prometheus(facts)
+        remembered(facts)
+    except RunbookError as error:
+        return _Past(why=f"the past of the sink is known by Prometheus alone: {error.seen}")
+    if reaches.outcome != "ok":
+        return _Past(why=f"the past of the sink is known by Prometheus alone, and {reaches.why or 'that differs'}")
+    return _remembered(facts, page, starts, unowned)
+
+
+def _recorded(facts: Facts, page: Snapshot, unowned: Unowned) -> Snapshot | None:
+    """Return the sink's page of before the newest run.
+
+    Partitions that were not there yet began at 0; of those that nobody owns, what came since the run counts.
+    """
+    run = newest_run(facts)
+    if (
+        run is None
+        or run.baseline.page is None
+        or run.baseline.end_offsets is None
+        or _is_another_log(facts, run, page)
+    ):
+        return None
+    ends = {(one.topic, one.partition): one.offset for one in run.baseline.end_offsets}
+    new = {place: 0 for place in page.partitions if place not in ends}
+    return run.baseline.page.with_positions(new | {place: ends[place] for place in unowned.ends if place in ends})
+
+
+def _is_another_log(facts: Facts, run: TrafficRun, page: Snapshot) -> bool:
+    """Whether the topics of now are not those of the run: another cluster, or positions that were passed once."""
+    cluster_id = facts.ask_kafka(Kafka.metadata).cluster_id
+    if run.baseline.cluster_id and cluster_id and run.baseline.cluster_id != cluster_id:
+        return True
+    scrapes: Scrapes = {}
+    with suppress(RunbookError):
+        scrapes = remembered(facts)
+    now = {(one.topic, one.partition): one.offset for one in page.positions}
+    passed_once = (each for of_it in scrapes.values() for one in of_it for each in one.positions)
+    return any(each.offset > now.get((each.topic, each.partition), each.offset) for each in passed_once)
+
+
+def _held(past: _Past, ends: Mapping[Position, int]) -> _Past:
+    """Leave out segments that end behind what Kafka holds: its log was lost, or the topic was made again since."""
+    held = tuple(
+        one for one in past.segments if all(end <= ends.get(place, 0) for place, (_, end) in passed(one).items())
+    )
+    if len(held) == len(past.segments):
+        return past
+    quiet = "" if held else "Kafka holds less than the sink has passed: its topics were made again since"
+    return replace(past, segments=held, quiet=quiet)
+
+
+def _is_alone(facts: Facts) -> bool:
+    """Whether Prometheus knows one instance of the sink only; if it cannot say, it may have company."""
+    with suppress(RunbookError):
+        return len(instances(facts)) == 1
+    return False
+
+
+def _remembered(facts: Facts, page: Snapshot, starts: Mapping[Position, int], unowned: Unowned) -> _Past:
+    """Return the segments of every instance, the page's own up to the page."""
+    scrapes, is_alone = remembered(facts), _is_alone(facts)
+    found: list[Segment] = []
+    notes: list[str] = []
+    is_own_missing = True
+    for snapshots in scrapes.values():
+        kept = [one for one in trusted(snapshots) if one.positions and _is_kept(one, starts)]
+        if kept and is_alone and unowned.ends:
+            kept = list(carried(kept, starts_of(facts, unowned, starts, since=kept[0].at)))
+        kept, said = _newest_slice(kept)
+        if kept and is_own_missing and kept[-1].partitions == page.partitions:
+            kept, is_own_missing = [*kept, page], False
+        more, gaps = segments(kept, is_alone=is_alone, spans_rebalances=is_alone)
+        found += more
+        notes += [*said, *gaps]
+    if unowned.ends and not is_alone:
+        found.append(uncounted(facts, unowned, starts, scrapes, page))
+    quiet = "" if found else "Prometheus remembers no earlier position of this sink"
+    return _Past(segments=tuple(found), quiet=quiet, notes=tuple(notes))
+
+
+def _is_kept(snapshot: Snapshot, starts: Mapping[Position, int]) -> bool:
+    """Whether Kafka still holds what came after a snapshot."""
+    return all(one.offset >= starts.get((one.topic, one.partition), 0) for one in snapshot.positions)
+
+
+def _newest_slice(snapshots: Sequence[Snapshot]) -> tuple[list[Snapshot], list[str]]:
+    """Leave out the oldest snapshots where more than MOST_OFFSETS lie between them and the newest, and say so."""
+    kept = [one for one in snapshots if _distance(one, snapshots[-1]) <= MOST_OFFSETS]
+    said = f"only the newest {MOST_OFFSETS:,} offsets were read, since {kept[0].at:%H:%M:%S} UTC" if kept else ""
+    return kept, [said] if len(kept) < len(snapshots) else []
+
+
+def _distance(before: Snapshot, after: Snapshot) -> int:
+    return sum(abs(end - start) for start, end in passed(Segment(before=before, after=after)).values())
+
+
+def _caught_up(facts: Facts, page: Snapshot, ends: Mapping[Position, int]) -> tuple[Snapshot, tuple[CrmEvent, ...]]:
+    """Wait until the sink has passed what Kafka held at the start; return its page then, and what it has not passed."""
+
+    def look() -> tuple[Snapshot, bool]:
+        now = snapshot_of_page(facts.page_now())
+        return now, bool(now.positions) and (now.partitions != page.partitions or not _behind(now, ends))
+
+    now = facts.until(look) if _behind(page, ends) or not page.positions else page
+    behind = _behind(now, ends)
+    between = {place: (max(start, end - MOST_OFFSETS), end) for place, (start, end) in behind.items()}
+    return now, unread(now, ends, events_between(facts, between))
+
+
+def _behind(page: Snapshot, ends: Mapping[Position, int]) -> dict[Position, tuple[int, int]]:
+    return {
+        (one.topic, one.partition): (one.offset, end)
+        for one in page.positions
+        if one.offset < (end := ends.get((one.topic, one.partition), 0))
+    }
+
+
+def _not_counted(event: CrmEvent) -> Flow:
+    return Flow(topic=event.topic, tenant_id=event.content.tenant_id, entered=1, left=0)
+
+
+def _events(facts: Facts, chosen: Sequence[Segment]) -> tuple[CrmEvent, ...]:
+    between: dict[Position, tuple[int, int]] = {}
+    for segment in chosen:
+        for place, (start, end) in passed(segment).items():
+            known = between.get(place, (start, end))
+            between[place] = (min(start, known[0]), max(end, known[1]))
+    return events_between(facts, between)
+
+
+def _places(
+    flows: Iterable[Flow], chosen: Sequence[Segment], events: Sequence[CrmEvent], late: Sequence[CrmEvent]
+) -> tuple[str, ...]:
+    """Say where what is missing was: offset by offset where nothing of a tenant was counted, else between which."""
+    wrong = [flow for flow in flows if flow.difference]
+    gone = {(flow.topic, flow.tenant_id) for flow in wrong if not flow.left}
+    ranges = [passed(one) for one in chosen]
+    passed_by = [
+        one
+        for one in events
+        if (one.topic, one.content.tenant_id) in gone
+        and any(
+            start <= one.offset < end
+            for start, end in (each.get((one.topic, one.partition), (0, 0)) for each in ranges)
+        )
+    ]
+    exact = tuple(f"{one.topic}/{one.partition}@{one.offset}" for one in (*passed_by, *late))
+    counted = {flow.topic for flow in wrong if flow.left}
+    return exact + tuple(
+        f"{topic}/{partition}@{start}-{end - 1}"
+        for each in ranges
+        for (topic, partition), (start, end) in sorted(each.items())
+        if topic in counted and end > start
+    )

@@ -1,0 +1,146 @@
+"""Prometheus to Grafana: the panels' own queries return through Grafana what Prometheus itself answers."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+from math import gcd
+from typing import Any, Final
+
+from runbook.conservation.arithmetic import prometheus_to_grafana
+from runbook.conservation.boundary import Boundary, added
+from runbook.diagnosis.boundaries.window import clock_ahead
+from runbook.diagnosis.checks import grafana as grafana_hop
+from runbook.diagnosis.fact_cache import Fact
+from runbook.diagnosis.facts import Facts
+from runbook.errors import RunbookError
+from runbook.files.compare import Datasource
+from runbook.files.desired import wanted_panels
+from runbook.files.our_panels import present
+from runbook.systems.grafana.client import Frame
+from runbook.systems.prometheus.records import Series
+
+_NAME: Final = "Prometheus to Grafana"
+_PANELS: Final = (20, 21)
+_WINDOW: Final = timedelta(minutes=5)
+_TWO: Final = 2
+_STEPS: Final = "steps"
+_ALWAYS: Final = "vector(1)"
+"""Has a value at every step: it tells at which times Grafana asks, where the panels have too few points for that."""
+
+_STEP_MS: Final = 15_000
+_MS: Final = timedelta(milliseconds=1)
+_TOP: Final = re.compile(r"\s*topk\((\d+),")
+
+_Asked = Mapping[str, Sequence[Series]]
+"""What Prometheus answered to each panel's query."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shown:
+    """What Grafana returned, and at which times it asked; none where it returned nothing at all."""
+
+    frames: tuple[Frame, ...]
+    times: tuple[datetime, ...]
+
+
+@Fact
+def prometheus_grafana(facts: Facts) -> Boundary:
+    """Return the points of panel 20's and 21's queries, put to both with the same start, end and step.
+
+    Samples come while both are asked. So where they differ, both are asked again, and of Prometheus's two answers
+    only the points that stayed are held against what Grafana returned between them.
+    """
+    expressions = _expressions(facts)
+    uid = grafana_hop.datasource(facts).uid
+    is_due = _has_new_events(facts)
+
+    def look() -> tuple[Boundary, bool]:
+        end = (facts.now() + clock_ahead(facts)).replace(microsecond=0)
+        shown = _shown(facts, expressions, uid, end)
+        asked = _asked(facts, expressions, shown.times, end)
+        found = _boundary(expressions, asked, shown, end)
+        if found.outcome == "failed":
+            shown = _shown(facts, expressions, uid, end)
+            again = _asked(facts, expressions, shown.times, end)
+            found = _boundary(expressions, asked, shown, end, again=again)
+        return found, found.is_exercised or not is_due
+
+    return facts.until(look)
+
+
+def _has_new_events(facts: Facts) -> bool:
+    """Whether an event is so young that its points may be about to come."""
+    try:
+        newest = facts.topics().newest.values()
+    except RunbookError:
+        return False
+    return any(at is not None and facts.now() - at < _WINDOW for at in newest)
+
+
+def _expressions(facts: Facts) -> dict[str, str]:
+    """Return the panels' expressions; where they have variables, which only a browser fills in, those of setup."""
+    served = grafana_hop.dashboard(facts)
+    wanted = {one["id"]: one for one in wanted_panels(Datasource()).panels}
+    found = present(served.panels if served else (), wanted.values())
+    own = {number: _expression(found.get(number, {})) for number in _PANELS}
+    return {
+        f"panel{number}": expr if expr and "$" not in expr else _expression(wanted[number])
+        for number, expr in own.items()
+    }
+
+
+def _expression(panel: Mapping[str, Any]) -> str:
+    return next((str(one.get("expr", "")) for one in panel.get("targets", ())), "")
+
+
+def _shown(facts: Facts, expressions: Mapping[str, str], uid: str, end: datetime) -> _Shown:
+    frames = _returned(facts, expressions, uid, end)
+    times = sorted({at for one in frames for at in one.times})
+    if len(times) < _TWO:
+        times = sorted({at for one in _returned(facts, {_STEPS: _ALWAYS}, uid, end) for at in one.times})
+    return _Shown(frames=frames, times=tuple(times))
+
+
+def _returned(facts: Facts, expressions: Mapping[str, str], uid: str, end: datetime) -> tuple[Frame, ...]:
+    queries = [
+        {"refId": name, "expr": expr, "range": True, "instant": False, "format": "time_series"}
+        for name, expr in expressions.items()
+    ]
+    return facts.ask_grafana(lambda one: one.query(queries, datasource_uid=uid, start=end - _WINDOW, end=end))
+
+
+def _asked(facts: Facts, expressions: Mapping[str, str], times: Sequence[datetime], end: datetime) -> _Asked:
+    """Ask Prometheus at the very times at which Grafana asks it, whether it has returned a point for them or not."""
+    step = timedelta(milliseconds=gcd(*(round((b - a) / _MS) for a, b in pairwise(times))) or _STEP_MS)
+    one = times[0] if times else end
+    first, last = one - (one - end + _WINDOW) // step * step, one + (end - one) // step * step
+    return facts.ask_prometheus(
+        lambda prometheus: {
+            name: prometheus.range(expr, start=first, end=last, step_s=step.total_seconds())
+            for name, expr in expressions.items()
+        }
+    )
+
+
+def _boundary(
+    expressions: Mapping[str, str], asked: _Asked, shown: _Shown, end: datetime, *, again: _Asked | None = None
+) -> Boundary:
+    flows = [
+        flow
+        for name, expr in expressions.items()
+        for flow in prometheus_to_grafana(
+            asked[name],
+            [one for one in shown.frames if one.ref_id == name],
+            again=again[name] if again else None,
+            at_most=_at_most(expr),
+        )
+    ]
+    notes = ("points of the queries of panels 20 and 21",)
+    return Boundary(name=_NAME, flows=added(flows), since=end - _WINDOW, until=end, notes=notes)
+
+
+def _at_most(expr: str) -> int | None:
+    found = _TOP.match(expr)
+    return int(found[1]) if found else None
