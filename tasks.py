@@ -67,7 +67,7 @@ def traffic(context: "RunContext", options: TrafficOptions) -> "CommandResult":
 
 @command(VerifyOptions)
 def verify(context: "RunContext", options: VerifyOptions) -> "CommandResult":
-    """Check the five success criteria and follow each created lead and job through every hop (steps 5-6)."""
+    """Check the five success criteria, and follow created leads and jobs, or real traffic, through every hop (5-6)."""
     from runbook.commands.verify.steps import verify
 
     return verify(context, options)

@@ -27,7 +27,7 @@ from runbook.commands.run_context import RunContext
 from runbook.commands.traffic.options import TrafficOptions
 from runbook.commands.traffic.steps import traffic
 from runbook.commands.verify.events import events_since
-from runbook.conservation.ledger import events_of
+from runbook.conservation.own_events import events_of
 from runbook.conservation.traffic_run import traffic_run
 from runbook.errors import RunbookError
 from runbook.local_stack import stack

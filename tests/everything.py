@@ -10,6 +10,7 @@ from runbook.commands.history.result import PastRun
 from runbook.commands.init.result import FoundSetting, SettingInForce
 from runbook.commands.metrics.result import QueryAnswer
 from runbook.commands.silence.result import Silenced
+from runbook.commands.verify.result import JudgedBoundary
 from runbook.model import CheckResult, CommandResult, Criterion, Ledger, Line, Problem, ServiceStatus, Verdict
 
 VIEWS = tuple(import_module(f"runbook.commands.{name}.view").views for name in (
@@ -24,6 +25,7 @@ class Everything(CommandResult):
     diff: str | None = None
     ledger: Ledger | None = None
     criteria: tuple[Criterion, ...] | None = None
+    boundaries: tuple[JudgedBoundary, ...] | None = None
     verdict: Verdict | None = None
     also: tuple[Verdict, ...] | None = None
     checks: tuple[CheckResult, ...] | None = None

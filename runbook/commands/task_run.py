@@ -19,12 +19,26 @@ R = TypeVar("R", bound=CommandResult)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepOutput(Generic[T]):
-    """What a step's work came to: its value for the next steps, and what the operator reads."""
+    """What a step's work came to: its value for the next steps, and what the operator reads.
+
+    `fix` is what to do next where the outcome is "failed" or "not_checked".
+    """
 
     value: T
     outcome: StepOutcome
     reason: str
     evidence: tuple[Evidence, ...] = ()
+    fix: str = ""
+
+    @property
+    def is_unproven(self) -> bool:
+        """Whether it failed, or could not be checked."""
+        return self.outcome in {"failed", "not_checked"}
+
+    @property
+    def told(self) -> str:
+        """The reason, with the fix where there is one to be done."""
+        return f"{self.reason}. Fix: {self.fix}" if self.fix and self.is_unproven else self.reason
 
 
 class TaskRun:
@@ -35,6 +49,8 @@ class TaskRun:
         self.task = task
         self.context = context
         self.steps: list[StepResult] = []
+        self.unproven: dict[str, tuple[StepOutcome, Problem]] = {}
+        """By step: what it has looked at and not proven, and what to do about it."""
         self._started_at = datetime.now(UTC)
         self._began = time.monotonic()
 
@@ -51,9 +67,11 @@ class TaskRun:
             with suppress(RunbookError):  # a record that is full must not hide what failed
                 self._end(failed, began)
             raise
+        if done.fix and done.is_unproven:
+            where = done.evidence[0].source if done.evidence else name
+            self.unproven[name] = (done.outcome, Problem(seen=done.reason, where=where, fix=done.fix))
         self._end(
-            StepResult(step=name, number=number, outcome=done.outcome, reason=done.reason, evidence=done.evidence),
-            began,
+            StepResult(step=name, number=number, outcome=done.outcome, reason=done.told, evidence=done.evidence), began
         )
         return done.value
 
@@ -65,12 +83,18 @@ class TaskRun:
                 done = work()
             except RunbookError as error:
                 seen = Evidence(source=error.where, saw=error.seen)
-                return StepOutput(
-                    value=None, outcome="not_checked", reason=f"{error.seen}. Fix: {error.fix}", evidence=(seen,)
-                )
-            return StepOutput(value=done.value, outcome=done.outcome, reason=done.reason, evidence=done.evidence)
+                return StepOutput(value=None, outcome="not_checked", reason=error.seen, evidence=(seen,), fix=error.fix)
+            return StepOutput(
+                value=done.value, outcome=done.outcome, reason=done.reason, evidence=done.evidence, fix=done.fix
+            )
 
         return self.step(name, number, looked)
+
+    @property
+    def first_unproven(self) -> Problem | None:
+        """The first step that failed, else the first that could not be checked."""
+        found = sorted(self.unproven.values(), key=lambda one: one[0] != "failed")
+        return found[0][1] if found else None
 
     def _end(self, result: StepResult, began: float) -> None:
         warned = self.context.untold_warnings()

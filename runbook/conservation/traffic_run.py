@@ -16,6 +16,10 @@ from runbook.runs.run_history import holds, newest_run, open_run
 from runbook.runs.run_log import TRAFFIC, RunEvent
 
 
+class NothingSentError(RunbookError):
+    """No run of the target created anything: there is nothing to prove."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Baseline:
     """What stood before the first request. None where it could not be read: those sums stay not checked.
@@ -73,14 +77,14 @@ class TrafficRun:
 def traffic_run(state_dir: Path, *, target: str, run_id: str | None) -> TrafficRun:
     """Return the traffic run `run_id`, or the newest one on the target that created something.
 
-    Raises RunbookError when there is none: then there is nothing to prove.
+    Raises NothingSentError when there is none: then there is nothing to prove.
     """
     if run_id:
         run_log = open_run(state_dir, run_id, target=target)
         return _traffic_run(run_id, run_log.events(), folder=run_log.folder)
     newest = newest_run(state_dir, _is_operators, target=target)
     if newest.run_log is None:
-        raise RunbookError(
+        raise NothingSentError(
             f"There is no traffic run on target {target!r} yet",
             where="; ".join((str(state_dir / "runs"), *map(str, newest.passed_over))),
             fix=f"{inv('traffic')}, then {inv('verify')}",
@@ -107,8 +111,8 @@ def _has_created(events: Sequence[RunEvent]) -> bool:
     return _is_operators(events) and any(event.kind == "created" for event in events)
 
 
-def _created_nothing(run_id: str, folder: Path) -> RunbookError:
-    return RunbookError(
+def _created_nothing(run_id: str, folder: Path) -> NothingSentError:
+    return NothingSentError(
         f"Run {run_id} created no lead and no job: there is nothing to prove",
         where=str(folder),
         fix=f"{inv('traffic')}, then {inv('verify')}",

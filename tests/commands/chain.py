@@ -66,9 +66,12 @@ class Chain:
         runtime: Runtime | None = None,
         observer: Observer | None = None,
         timeout_s: float = 30,
+        passive: bool = False,
+        since_s: int | None = None,
     ) -> VerifyResult:
         context = self._context("verify", target=target, runtime=runtime, observer=observer)
-        return checked(verify(context, VerifyOptions(run_id=run_id, timeout_s=timeout_s)))
+        options = VerifyOptions(run_id=run_id, timeout_s=timeout_s, passive=passive, since_s=since_s)
+        return checked(verify(context, options))
 
     def _context(
         self,

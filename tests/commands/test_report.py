@@ -15,6 +15,7 @@ from runbook.commands.report.options import ReportOptions
 from runbook.commands.report.steps import report
 from runbook.commands.report.timeline import WIDTH, timeline
 from runbook.commands.run_context import RunContext
+from runbook.commands.verify.result import JudgedBoundary, JudgedFlow
 from runbook.console import document
 from runbook.errors import RunbookError, UsageError
 from runbook.model import (
@@ -70,6 +71,18 @@ def result(label: str = "Grafana Event Test 1") -> Everything:
         exit_code=1,
         steps=(StepResult(step=label, number=5, outcome="failed", reason=label, evidence=seen),),
         criteria=(Criterion(number=1, claim=label, outcome="not_checked", evidence=seen),),
+        boundaries=(
+            JudgedBoundary(
+                name=label,
+                outcome="failed",
+                is_exercised=True,
+                reason=label,
+                since=SENT,
+                until=SENT,
+                flows=(JudgedFlow(topic=label, tenant_id=label, entered=17, left=12),),
+                notes=(label,),
+            ),
+        ),
         ledger=Ledger(
             run_id=label,
             rows=(LedgerRow(created=created, hops=hops),),
@@ -131,7 +144,8 @@ def test_a_whole_run(run_log: RunLog, tmp_path: Path) -> None:
 
     for words in (
         "run on live: failed",
-        "0 of 1 success criteria met, 0 of 1 leads and jobs proven",
+        "0 of 1 success criteria met, 0 of 1 boundaries that were crossed closed, 0 of 1 leads and jobs proven",
+        "17 12",
         "Ledger: 0 of 1 proven",
         "12 ms",
         "1 of 2 parts are real",

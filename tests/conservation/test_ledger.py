@@ -13,15 +13,13 @@ from hypothesis import strategies as st
 from runbook.conservation.ledger import (
     Received,
     counter_sight,
-    events_of,
     kafka_sight,
     log_sights,
     panel_sight,
     received_lines,
-    run_sums,
-    sums_without_positions,
-    unread_sums,
 )
+from runbook.conservation.own_events import events_of
+from runbook.conservation.run_sums import run_sums, sums_without_positions, unread_sums
 from runbook.conservation.snapshot import Count, Position, Snapshot
 from runbook.model import Created, HopSight, LedgerSum
 from runbook.systems.grafana.client import Frame
@@ -55,9 +53,11 @@ def created(number: int, *, topic: str = LEADS, tenant: str = "acme") -> Created
     )
 
 
-def snapshot(counts: Counter[tuple[str, str]], positions: dict[tuple[str, int], int]) -> Snapshot:
+def snapshot(
+    counts: Counter[tuple[str, str]], positions: dict[tuple[str, int], int], *, at: datetime = AT + timedelta(minutes=1)
+) -> Snapshot:
     return Snapshot(
-        at=AT,
+        at=at,
         counts=tuple(Count(topic=t, tenant_id=n, value=v) for (t, n), v in counts.items()),
         positions=tuple(Position(topic=t, partition=p, offset=o) for (t, p), o in positions.items()),
     )
@@ -189,7 +189,9 @@ def test_a_sink_without_positions_is_never_accused_of_too_much() -> None:
     outcomes = [
         sums_without_positions(
             [created(4), created(6)], events, source="sink", before=old[0], after=after, end_offsets=ends
-        )[0].outcome
+        )
+        .sums[0]
+        .outcome
         for after in old[1:]
     ]
 
@@ -266,6 +268,83 @@ def test_an_event_is_ours_by_topic_id_tenant_and_type() -> None:
     assert events_of([created(7)], others) == {}
 
 
+def takes_ids_alone(ours: list[Created], events: list[CrmEvent]) -> dict[tuple[str, int], CrmEvent]:
+    """Decide as once: the first event with id, tenant and type is ours."""
+    return {(one.topic, one.content.entity_id or 0): one for one in reversed(events)} if ours else {}
+
+
+@pytest.mark.parametrize(
+    ("ours", "raw", "is_late"),
+    [
+        ("grafana1+run-2@test.com", b'{"email": "grafana1+run-1@test.com"}', False),
+        ("grafana1+run-2@test.com", b"{}", True),
+        ("", b'{"email": "grafana1+run-1@test.com"}', True),
+    ],
+    ids=["another e-mail", "older, without an e-mail", "older, and our e-mail is not known"],
+)
+def test_an_event_of_another_run_with_our_id_is_not_ours(ours: str, raw: bytes, *, is_late: bool) -> None:
+    """ApexFlow's ids begin at 1 again with an empty database."""
+    lead = replace(created(7), label=ours, sent_at=AT + timedelta(hours=is_late))
+    theirs = replace(event(7, offset=3), raw=raw)
+    own = replace(event(7, offset=9), raw=b'{"email": "Grafana1+run-2@test.com"}', at=AT + timedelta(hours=1))
+
+    assert events_of([lead], [theirs, own]) == {(LEADS, 7): own}
+    assert takes_ids_alone([lead], [theirs, own]) == {(LEADS, 7): theirs}
+
+
+def test_a_foreign_event_with_our_id_is_counted_as_others() -> None:
+    lead = replace(created(7), label="ours@test.com")
+    events = [replace(event(7, offset=number), raw=b'{"email": "%s"}' % mail) for number, mail in enumerate(MAILS)]
+    chain = [snapshot(Counter(), {(LEADS, 0): 0}), snapshot(Counter({(LEADS, "acme"): 2}), {(LEADS, 0): 2})]
+
+    (total,) = run_sums([lead], events, [chain], source="sink").sums
+
+    assert (total.ours, total.others, total.delta) == (1, 1, 2)
+
+
+MAILS = (b"theirs@test.com", b"ours@test.com")
+
+
+def test_a_reading_from_before_an_event_says_nothing_of_it() -> None:
+    """The sink died before the next scrape: what it had counted by then is not known, and is not lost."""
+    before = snapshot(Counter({(LEADS, "acme"): 3}), {(LEADS, 0): 3}, at=AT - timedelta(minutes=1))
+    old = snapshot(Counter({(LEADS, "acme"): 4}), {(LEADS, 0): 4}, at=AT)
+    new = replace(old, at=AT + timedelta(minutes=1))
+
+    stale, fresh = (run_sums(BUSY.ours, BUSY.events, [[before, one]], source="sink") for one in (old, new))
+
+    assert [one.outcome for one in stale.sums] == ["not_checked"]
+    assert stale.may_close
+    assert "from before 2 of the events" in stale.late[0]
+    assert [one.outcome for one in fresh.sums] == ["failed"], "a younger one says that they are missing"
+
+
+def test_an_old_reading_of_a_sink_without_positions_says_nothing_either() -> None:
+    before, old = (snapshot(Counter({(LEADS, "acme"): 3}), {}, at=AT - timedelta(minutes=number)) for number in (2, 1))
+
+    found, later = (
+        sums_without_positions([created(4)], [event(4)], source="P", before=before, after=after, end_offsets=())
+        for after in (old, replace(old, at=AT + timedelta(minutes=1)))
+    )
+
+    assert [one.outcome for one in found.sums] == ["not_checked"]
+    assert found.may_close
+    assert [one.outcome for one in later.sums] == ["failed"]
+
+
+def test_a_tenant_that_is_counted_as_the_overflow_is_not_checked() -> None:
+    chain = [
+        snapshot(Counter(), {(LEADS, 0): 0}),
+        snapshot(Counter({(LEADS, "__overflow__"): 1}), {(LEADS, 0): 1}),
+    ]
+
+    found = run_sums([created(1)], [event(1)], [chain], source="sink")
+
+    assert [one.outcome for one in found.sums] == ["not_checked"]
+    assert not found.may_close
+    assert "counted as __overflow__" in found.notes[0]
+
+
 def test_an_event_that_was_sent_twice_is_the_first_of_them() -> None:
     first, second = event(7, offset=3), event(7, offset=9)
 
@@ -280,7 +359,7 @@ def line(milliseconds: int, *, tenant: str = "acme", kind: str = "lead.created")
 def test_each_event_gets_a_line_of_its_own_in_time() -> None:
     sights = log_sights([event(2, offset=20), event(1, offset=10)], [line(25), line(15)])
 
-    assert {key[1]: sight.saw for key, sight in sights.items()} == {1: "line at 15", 2: "line at 25"}
+    assert {place[2]: sight.saw for place, sight in sights.items()} == {10: "line at 15", 20: "line at 25"}
 
 
 @pytest.mark.parametrize(
@@ -294,15 +373,15 @@ def test_each_event_gets_a_line_of_its_own_in_time() -> None:
     ids=["none", "older than the event", "of another tenant", "of another type"],
 )
 def test_a_line_that_does_not_fit_is_no_proof(lines: list[Received]) -> None:
-    assert log_sights([event(1)], lines)[LEADS, 1].outcome == "failed"
+    assert log_sights([event(1)], lines)[LEADS, 0, 0].outcome == "failed"
 
 
 def test_a_line_of_others_does_not_stand_for_ours() -> None:
     """Two events, one line: with the other's event among them, one of the two is missing; without, ours seems told."""
     ours, other = event(2, offset=20), event(1, offset=10)
 
-    assert log_sights([ours, other], [line(12)])[LEADS, 2].outcome == "failed"
-    assert log_sights([ours], [line(22)])[LEADS, 2].outcome == "ok"
+    assert log_sights([ours, other], [line(12)])[LEADS, 0, 20].outcome == "failed"
+    assert log_sights([ours], [line(22)])[LEADS, 0, 20].outcome == "ok"
 
 
 @given(st.permutations(range(12)), st.integers(0, 12))
@@ -394,3 +473,28 @@ def test_a_panel_is_not_called_blind_when_prometheus_did_not_get_it() -> None:
     sight = panel_sight(event(1), [frame((5, 0.0))], sampled("failed", None))
 
     assert (sight.outcome, sight.saw) == ("failed", f"{LEADS}: no point above zero")
+
+
+@pytest.mark.parametrize("outcome", ["failed", "not_checked"])
+def test_a_point_without_a_sample_of_the_event_proves_nothing(outcome: str) -> None:
+    """The line is above zero by others' events, and this one was never counted."""
+    sight = panel_sight(event(1), [frame((5, 0.4))], sampled(outcome, None))
+
+    assert sight.outcome == "not_checked"
+    assert sight.at is None
+
+
+def test_a_scrape_that_had_passed_the_event_is_its_sample_although_the_sum_is_open() -> None:
+    passed_at = AT + timedelta(seconds=4)
+
+    sight = panel_sight(event(1), [frame((3, 0.4), (5, 0.5))], sampled("not_checked", None), sampled_at=passed_at)
+
+    assert (sight.outcome, sight.at) == ("ok", AT + timedelta(seconds=5))
+    blind = panel_sight(event(1), [frame((3, 0.4))], sampled("not_checked", None), sampled_at=passed_at)
+    assert blind.outcome == "not_checked"
+
+
+def test_a_column_that_could_not_be_read_says_why() -> None:
+    sight = counter_sight("counter", event(1), [total(None)], at=AT, why="the sink's page refused the connection")
+
+    assert (sight.outcome, sight.saw) == ("not_checked", "the sink's page refused the connection")

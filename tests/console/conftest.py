@@ -8,6 +8,7 @@ from runbook.commands.history.result import PastRun
 from runbook.commands.init.result import FoundSetting, SettingInForce
 from runbook.commands.metrics.result import QueryAnswer, SeriesValue
 from runbook.commands.silence.result import Silenced
+from runbook.commands.verify.result import JudgedBoundary, JudgedFlow
 from runbook.model import (
     CheckResult,
     Created,
@@ -129,6 +130,25 @@ def failing() -> Everything:
             fix="correct the target of job crm-events-sink in prometheus.yml, then curl -X POST :9090/-/reload",
         ),
         also=(Verdict(outcome="fault", code="M_DOWN", claim="Alertmanager is down", fix="start it"),),
+        boundaries=(
+            JudgedBoundary(
+                name="Kafka to sink",
+                outcome="failed",
+                is_exercised=True,
+                reason="17 in, 12 out, 5 missing at apexflow.leads.created/0@3",
+                since=SENT,
+                until=SENT + timedelta(minutes=15),
+                flows=(
+                    JudgedFlow(topic="apexflow.jobs.created", tenant_id="acme", entered=2, left=2),
+                    JudgedFlow(topic="apexflow.leads.created", tenant_id="acme", entered=15, left=10),
+                ),
+                notes=("only the newest 50,000 offsets were read, since 19:48:51 UTC",),
+            ),
+            JudgedBoundary(
+                name="sink to Prometheus", outcome="not_checked", is_exercised=False, reason="Prometheus is starting"
+            ),
+            JudgedBoundary(name="Prometheus to Grafana", outcome="ok", is_exercised=False, reason="nothing crossed it"),
+        ),
         checks=(
             CheckResult(code="D_UP", hop="runtime", claim="every container runs", status="ok"),
             CheckResult(code="P_UP", hop="prometheus", claim="Prometheus is ready", status="ok"),

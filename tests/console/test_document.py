@@ -17,6 +17,7 @@ from runbook.commands.history.result import PastRun
 from runbook.commands.init.result import FoundSetting, SettingInForce
 from runbook.commands.metrics.result import QueryAnswer, SeriesValue
 from runbook.commands.silence.result import Silenced
+from runbook.commands.verify.result import JudgedBoundary, JudgedFlow
 from runbook.console import document, json_text, schema
 from runbook.errors import ExitCode
 from tests.everything import Everything
@@ -28,6 +29,8 @@ RECORDS = {
     "step": model.StepResult,
     "error": model.Problem,
     "criterion": model.Criterion,
+    "flow": JudgedFlow,
+    "boundary": JudgedBoundary,
     "hop": model.HopSight,
     "sum": model.LedgerSum,
     "check": model.CheckResult,
@@ -188,6 +191,7 @@ _RESULTS = st.builds(
     steps=st.tuples(_STEPS),
     ledger=st.none() | _LEDGERS,
     criteria=st.none() | st.tuples(st.builds(model.Criterion, number=st.integers(1, 5))),
+    boundaries=st.none() | st.tuples(st.builds(JudgedBoundary, since=st.none() | _TIMES, until=st.none() | _TIMES)),
     runs=st.none() | st.tuples(st.builds(PastRun, started_at=st.none() | _TIMES, duration_s=st.none() | _SPANS)),
     answers=st.none() | st.tuples(st.builds(QueryAnswer, series=st.tuples(_SERIES))),
     silences=st.none() | st.tuples(st.builds(Silenced, ends_at=_TIMES)),

@@ -29,6 +29,7 @@ class Page:
     results: tuple[Document, ...]
     final: Document | None
     criteria: tuple[Document, ...]
+    boundaries: tuple[Document, ...]
     ledger: Document | None
     timeline: Timeline | None
     verdicts: tuple[Document, ...]
@@ -42,11 +43,15 @@ class Page:
 
     @property
     def summary(self) -> str:
-        """The run in one line: criteria met and entities proven, as far as it got to either."""
+        """The run in one line: criteria met, boundaries closed and entities proven, as far as it got to each."""
         parts = []
         if self.criteria:
             met = sum(item["outcome"] == "ok" for item in self.criteria)
             parts.append(f"{met} of {len(self.criteria)} success criteria met")
+        if self.boundaries:
+            crossed = [item for item in self.boundaries if item["is_exercised"]]
+            closed = sum(item["outcome"] == "ok" for item in crossed)
+            parts.append(f"{closed} of {len(crossed)} boundaries that were crossed closed")
         if self.ledger:
             parts.append(f"{self.ledger['proven']} of {self.ledger['total']} leads and jobs proven{self._reach}")
         return ", ".join(parts)
@@ -96,6 +101,7 @@ def page_of(run_log: RunLog) -> Page:
         results=results,
         final=results[-1] if results else None,
         criteria=tuple(_last(results, "criteria") or ()),
+        boundaries=tuple(_last(results, "boundaries") or ()),
         ledger=ledger,
         timeline=timeline(ledger["rows"]) if ledger else None,
         verdicts=((verdict,) if verdict else ()) + tuple(_last(results, "also") or ()),

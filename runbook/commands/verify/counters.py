@@ -3,17 +3,14 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 from runbook.commands.task_run import StepOutput
-from runbook.commands.verify.events import EVERY_S, EventsSeen, events_since, sink_service
-from runbook.conservation.ledger import CLOCK_TOLERANCE, Key, RunSums, run_sums, sums_without_positions, unread_sums
-from runbook.conservation.snapshot import (
-    POSITION,
-    Snapshot,
-    sampled_snapshot,
-    sampled_snapshots,
-    snapshot_of_page,
-)
+from runbook.commands.verify.events import EVERY_S, EventsSeen, events_since
+from runbook.conservation.own_events import CLOCK_TOLERANCE, Key
+from runbook.conservation.run_sums import RunSums, run_sums, sums_without_positions, unread_sums
+from runbook.conservation.segments import restarted
+from runbook.conservation.snapshot import POSITION, Snapshot, sampled_snapshots, snapshot_of_page
 from runbook.conservation.traffic_run import TrafficRun
 from runbook.errors import RunbookError
 from runbook.invocation import inv
@@ -74,27 +71,28 @@ def prometheus_counts(
     prometheus = Prometheus(target.prometheus, answer_s(timeout_s))
     job = target.prometheus.job
 
-    def read() -> Chains:
-        """Return the scrapes of every instance, from the last one before the run on; else the samples that are there.
+    end = sent.ended_at + _COUNTED_WITHIN
 
-        Samples without positions are compared with those that the baseline had.
+    def read() -> Chains:
+        """Return the scrapes of every instance, from the last one before the run on.
+
+        Those of a sink without positions begin with what the baseline had.
         """
-        end = min(datetime.now(UTC), sent.ended_at + _COUNTED_WITHIN)
-        window_s = (end - sent.baseline.at + _SCRAPED_WITHIN).total_seconds()
-        scrapes = sampled_snapshots(prometheus, job=job, window_s=window_s, at=end)
-        chains = [_since(sent.baseline.at, one) for one in scrapes.values()]
-        if any(one.positions for chain in chains for one in chain):
-            return chains
-        newest = sampled_snapshot(prometheus, job=job)
-        if newest is None:
+        until = min(datetime.now(UTC), end)
+        window_s = (until - sent.baseline.at + _SCRAPED_WITHIN).total_seconds()
+        scrapes = sampled_snapshots(prometheus, job=job, window_s=window_s, at=until)
+        if not scrapes:
             raise RunbookError(
-                f"Prometheus holds no fresh sample of job {job}",
+                f"Prometheus holds no sample of job {job} from the time of the run",
                 where=f"{target.prometheus.url}/api/v1/query",
                 fix=inv("troubleshoot --hop prometheus"),
             )
-        return [[sent.baseline.sampled, newest] if sent.baseline.sampled else [newest]]
+        chains = [_since(sent.baseline.at, one) for one in scrapes.values()]
+        if any(one.positions for chain in chains for one in chain) or len(chains) > 1 or not sent.baseline.sampled:
+            return chains
+        return [[sent.baseline.sampled, *(one for one in chains[0] if one.at > sent.baseline.at)]]
 
-    closing = _Closing(target=target, sent=sent, runtime=runtime, timeout_s=timeout_s)
+    closing = _Closing(target=target, sent=sent, runtime=runtime, timeout_s=timeout_s, reads_until=end)
     counts = closing.counts("Prometheus", read, events)
     first = _first_scrapes(prometheus, job, sent, events) if events else {}
     source = f'GET {target.prometheus.url}/api/v1/query {{job="{job}"}}'
@@ -102,60 +100,88 @@ def prometheus_counts(
 
 
 def _since(at: datetime, scrapes: Sequence[Snapshot]) -> Sequence[Snapshot]:
-    """Return the scrapes from the last one with positions before a time on."""
-    before = [number for number, one in enumerate(scrapes) if one.positions and one.at <= at]
+    """Return the scrapes from the last one before a time on; of a sink with positions, from the last that shows any."""
+    has_positions = any(one.positions for one in scrapes)
+    before = [number for number, one in enumerate(scrapes) if one.at <= at and (one.positions or not has_positions)]
     return scrapes[before[-1] if before else 0 :]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Closing:
-    """Reads a counter until every event of the run is counted and every sum closes, or the time is over."""
+    """Reads a counter until every event of the run is counted and every sum closes, or the time is over.
+
+    What is read ends at `reads_until`, if that is given: after that nothing changes.
+    """
 
     target: Target
     sent: TrafficRun
     runtime: Runtime
     timeout_s: float
+    reads_until: datetime | None = None
 
     def counts(self, source: str, read: Callable[[], Chains], events: EventsSeen | None) -> CountsSeen:
         def look() -> tuple[CountsSeen, bool]:
             chains = read()
             found = self._closed(source, chains, events)
             at = max(chain[-1].at for chain in chains)
-            return CountsSeen(sums=found.sums, notes=found.notes, at=at), found.is_closed or not self._can_close(found)
+            notes = (*found.notes, *found.late)
+            is_over = found.is_closed or not found.may_close or self._has_ended()
+            return CountsSeen(sums=found.sums, notes=notes, at=at), is_over
 
-        return watch(look, deadline_s=self.timeout_s, every_s=EVERY_S)[0]
+        is_past = self.reads_until is not None and datetime.now(UTC) > self.reads_until
+        return watch(look, deadline_s=0 if is_past else self.timeout_s, every_s=EVERY_S)[0]
 
     def _closed(self, source: str, chains: Chains, events: EventsSeen | None) -> RunSums:
         created = self.sent.created
         if events is None:
-            return RunSums(sums=unread_sums(source, created), notes=("the events in Kafka could not be read",))
+            return self._unread(source, "the events in Kafka could not be read")
         if any(one.positions for chain in chains for one in chain):
             return run_sums(created, self._events_of(chains, events), chains, source=source)
-        if all(len(chain) == 1 for chain in chains):
-            return RunSums(sums=unread_sums(source, created), notes=("it was not read before the run",))
-        restarted_at = self._restarted_at()
-        if restarted_at is not None:
-            note = f"the sink, which shows no positions, was restarted at {moment(restarted_at)}"
-            return RunSums(sums=unread_sums(source, created), notes=(note,))
-        (before, *_, after) = chains[0]
+        why = self._why_not_without_positions(chains)
+        if why:
+            return self._unread(source, why)
+        before, after = chains[0][0], chains[0][-1]
         ends = self.sent.baseline.end_offsets or ()
-        return RunSums(
-            sums=sums_without_positions(
-                created, events.every, source=source, before=before, after=after, end_offsets=ends
-            )
+        return sums_without_positions(
+            created, events.every, source=source, before=before, after=after, end_offsets=ends
         )
 
-    def _can_close(self, found: RunSums) -> bool:
-        """Whether waiting may help: what was not read before, or lies behind a restart, never comes."""
-        return not found.notes or any(one.outcome == "failed" for one in found.sums)
+    def _unread(self, source: str, why: str) -> RunSums:
+        return RunSums(sums=unread_sums(source, self.sent.created), notes=(why,))
+
+    def _why_not_without_positions(self, chains: Chains) -> str:
+        """Return why the counters of a sink that shows no positions cannot be compared; empty if they can."""
+        if len(chains) > 1:
+            return f"{len(chains)} instances of the sink show no positions: which events each has read is not known"
+        (chain,) = chains
+        first_sent = min(one.sent_at for one in self.sent.created)
+        if self.sent.baseline.end_offsets is None or chain[0].at > first_sent:
+            return "it was not read before the run"
+        if len(chain) == 1:
+            return "" if chain[0] is self.sent.baseline.sampled else "it was not read before the run"
+        restarted_at = self._restarted_at()
+        if restarted_at and None in {chain[0].started_s, chain[-1].started_s}:
+            return f"the sink, which shows no positions, was restarted at {moment(restarted_at)}"
+        for before, after in pairwise(chain):
+            why = restarted(before, after)
+            if why:
+                return f"{why} before {moment(after.at)}, and it shows no positions"
+        return ""
 
     def _restarted_at(self) -> datetime | None:
         """Return when the sink was started, if that was after the baseline."""
         try:
-            started_at = self.runtime.state(sink_service(self.target)).started_at
+            started_at = self.runtime.state(self.target.sink.as_service).started_at
         except RunbookError:
             return None
         return started_at if started_at and started_at > self.sent.baseline.at else None
+
+    def _has_ended(self) -> bool:
+        """Whether the sink is known to have ended: it counts no more."""
+        try:
+            return self.runtime.state(self.target.sink.as_service).is_stopped
+        except RunbookError:
+            return False
 
     def _events_of(self, chains: Chains, events: EventsSeen) -> tuple[CrmEvent, ...]:
         """Return every event between the first and the newest positions; Kafka was read for a part of that, maybe."""
@@ -199,10 +225,13 @@ def _counted(seen: CountsSeen, source: str) -> StepOutput[CountsSeen]:
     )
     notes = tuple(Evidence(source=source, saw=note) for note in seen.notes)
     evidence = (Evidence(source=source, saw=saw), *notes)
-    if "not_checked" in outcomes and "failed" not in outcomes:
+    if "failed" in outcomes:
+        return StepOutput(value=seen, outcome="failed", reason=saw, evidence=evidence, fix=inv("troubleshoot"))
+    if "not_checked" in outcomes:
         why = "; ".join(seen.notes) or saw
-        return StepOutput(value=seen, outcome="not_checked", reason=f"not checked: {why}", evidence=evidence)
-    return StepOutput(value=seen, outcome="failed" if "failed" in outcomes else "ok", reason=saw, evidence=evidence)
+        fix = f"{inv('traffic')}, then {inv('verify')}"
+        return StepOutput(value=seen, outcome="not_checked", reason=why, evidence=evidence, fix=fix)
+    return StepOutput(value=seen, outcome="ok", reason=saw, evidence=evidence)
 
 
 def _shown(figure: int | None) -> str:

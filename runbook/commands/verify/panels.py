@@ -1,6 +1,6 @@
 """The look at panels 20 and 21, through Grafana and by their own queries."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,7 +8,8 @@ from typing import Any
 from runbook.commands.task_run import StepOutput
 from runbook.commands.verify.counters import CountsSeen
 from runbook.commands.verify.events import EVERY_S, EventsSeen, looked
-from runbook.conservation.ledger import CLOCK_TOLERANCE, first_point, produced_at
+from runbook.conservation.ledger import first_point
+from runbook.conservation.own_events import CLOCK_TOLERANCE, produced_at
 from runbook.conservation.traffic_run import TrafficRun
 from runbook.errors import RunbookError
 from runbook.files.compare import Datasource, datasource_among
@@ -56,31 +57,58 @@ class PanelsSeen:
 def panels_seen(
     target: Target, sent: TrafficRun, events: EventsSeen | None, samples: CountsSeen | None, timeout_s: float
 ) -> StepOutput[PanelsSeen]:
-    """Ask Grafana for panels 20 and 21 by their own served queries until they show the run.
+    """Ask Grafana for panels 20 and 21 as they were at the time of the run until they show it.
 
-    A point counts from the scrape on that held the last event of its topic: what came before is others' traffic.
+    Later the window of 5 minutes is empty. A point counts from the scrape on that held the last event of its topic:
+    what came before is others' traffic. Where Prometheus does not account for the events, nothing is waited for.
+    """
+    since = _scraped_by(events, samples)
+    last = max((sent.ended_at, *(samples.first_at.values() if samples else ())))
+    end = last + _PANEL_WINDOW - _MARGIN
+    is_over = datetime.now(UTC) > end or samples is None or any(one.outcome == "failed" for one in samples.sums)
+    return panels_between(
+        target,
+        start=sent.started_at - _MARGIN,
+        end=lambda: min(datetime.now(UTC), end),
+        since=since,
+        tenants=sent.tenants,
+        timeout_s=0 if is_over else timeout_s,
+    )
+
+
+def panels_between(
+    target: Target,
+    *,
+    start: datetime,
+    end: Callable[[], datetime],
+    since: Mapping[str, datetime],
+    tenants: Collection[str],
+    timeout_s: float,
+) -> StepOutput[PanelsSeen]:
+    """Ask Grafana for panels 20 and 21 by their own served queries, until both show what is owed.
+
+    That is a point above zero of each topic `since` a time, and of each tenant.
     """
     grafana = Grafana(target.grafana, answer_s(timeout_s))
     source = _datasource(grafana, target)
     served, lacks = _served_panels(grafana, target, source)
-    uid = source.uid
-    since = _scraped_by(events, samples)
+
+    def asked(number: int) -> tuple[PanelFrame, ...]:
+        targets = [{**one, "intervalMs": 1000, "maxDataPoints": 1000} for one in served[number].get("targets", [])]
+        return grafana.query(targets, datasource_uid=source.uid, start=start, end=end())
 
     def look() -> tuple[PanelsSeen, bool]:
-        seen = PanelsSeen(
-            by_topic=_asked(grafana, uid, served[BY_TOPIC], sent),
-            top_tenants=_asked(grafana, uid, served[TOP_TENANTS], sent),
-            lacking=lacks,
-        )
+        seen = PanelsSeen(by_topic=asked(BY_TOPIC), top_tenants=asked(TOP_TENANTS), lacking=lacks)
         has_topics = all(first_point(seen.by_topic, topic, since=at) for topic, at in since.items())
-        has_tenants = all(seen.rate_of_tenant(name) > 0 for name in sent.tenants)
+        has_tenants = all(seen.rate_of_tenant(name) > 0 for name in tenants)
         return seen, has_topics and (has_tenants or seen.is_full_of_others)
 
     seen, is_complete = watch(look, deadline_s=timeout_s, every_s=EVERY_S)
     by_topic = ", ".join(f"{topic} {seen.rate_of_topic(topic):.4g}/s" for topic in sorted(since))
-    by_tenant = ", ".join(f"{name} {seen.rate_of_tenant(name):.4g}/s" for name in sorted(sent.tenants))
-    saw = f"panel 20: {by_topic or 'no topic of this run'}; panel 21: {by_tenant}"
-    return looked(seen, is_complete, saw, source=f"POST {target.grafana.url}/api/ds/query")
+    by_tenant = ", ".join(f"{name} {seen.rate_of_tenant(name):.4g}/s" for name in sorted(tenants))
+    saw = f"panel 20: {by_topic or 'no topic is owed a line'}; panel 21: {by_tenant or 'no tenant is owed a line'}"
+    source_url = f"POST {target.grafana.url}/api/ds/query"
+    return looked(seen, is_complete, saw, source=source_url, fix=inv("troubleshoot"))
 
 
 def _scraped_by(events: EventsSeen | None, samples: CountsSeen | None) -> dict[str, datetime]:
@@ -121,13 +149,6 @@ def _datasource(grafana: Grafana, target: Target) -> Datasource:
             fix=f"provision it, or set {settings.place_of('datasource')} to its name",
         )
     return datasource_among(found[0], sources)
-
-
-def _asked(grafana: Grafana, uid: str, panel: Mapping[str, Any], sent: TrafficRun) -> tuple[PanelFrame, ...]:
-    """Ask for a panel as it was at the time of the run: later its window of 5 minutes is empty."""
-    end = min(datetime.now(UTC), sent.ended_at + _PANEL_WINDOW - _MARGIN)
-    targets = [{**one, "intervalMs": 1000, "maxDataPoints": 1000} for one in panel.get("targets", [])]
-    return grafana.query(targets, datasource_uid=uid, start=sent.started_at - _MARGIN, end=end)
 
 
 def _highest(frames: tuple[PanelFrame, ...], label: str, wanted: str) -> float:

@@ -1,0 +1,111 @@
+"""The look at the sink's log: a line for every event of the run, or why there can be none."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+
+from runbook.commands.task_run import StepOutput
+from runbook.commands.verify.events import EVERY_S, EventsSeen
+from runbook.conservation.ledger import Received, log_sights, received_lines
+from runbook.conservation.own_events import CLOCK_TOLERANCE, place_of
+from runbook.conservation.traffic_run import TrafficRun
+from runbook.errors import RunbookError
+from runbook.invocation import inv
+from runbook.model import Evidence, Sight
+from runbook.settings import Target
+from runbook.systems.runtime import Runtime
+from runbook.waiting import watch
+from runbook.wording import counted, moment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinesSeen:
+    """The sink's lines on the events of a run. `why` is not empty where a line may be missing without a fault."""
+
+    lines: tuple[Received, ...]
+    why: str = ""
+    begins_at: datetime | None = None
+    """From when on the log has lines, where that was looked for."""
+
+    def tells_of(self, at: datetime | None) -> bool:
+        """Whether a line on an event of that time must be in the log."""
+        return not self.why or (at is not None and self.begins_at is not None and at > self.begins_at)
+
+
+def log_since(sent: TrafficRun) -> datetime:
+    """Return the time from which lines of the log can tell of events of the run."""
+    return sent.started_at - CLOCK_TOLERANCE
+
+
+def sink_lines(
+    target: Target, sent: TrafficRun, events: EventsSeen | None, runtime: Runtime, timeout_s: float
+) -> StepOutput[LinesSeen]:
+    """Find the sink's line for every event of the run; without the events, as many lines as there should be.
+
+    What Kafka does not hold, and what a sink that has ended did not write, is not waited for.
+    """
+    service, since = target.sink.as_service, log_since(sent)
+    wanted = len(sent.created)
+
+    def look() -> tuple[tuple[Received, ...], bool]:
+        lines = received_lines(runtime.log(service, since=since))
+        own = tuple(line for line in lines if line.tenant_id in sent.tenants and line.at >= since)
+        if events is None:
+            return own, len(own) >= wanted or _has_ended(runtime, target)
+        return own, not _without_line(events, own, since) or _has_ended(runtime, target)
+
+    lines, _ = watch(look, deadline_s=timeout_s, every_s=EVERY_S)
+    missing = max(0, wanted - len(lines)) if events is None else len(_without_line(events, lines, since))
+    missing += 0 if events is None else wanted - len(events.own)
+    saw = f"{counted(len(lines), 'line')} for {counted(wanted, 'event')}" + (
+        f", first: {lines[0].text}" if lines else ""
+    )
+    seen = LinesSeen(lines=lines)
+    if missing:
+        why, begins_at = why_incomplete(runtime, target, since=sent.started_at)
+        seen = LinesSeen(lines=lines, why=why, begins_at=begins_at)
+    return lines_output(seen, bool(missing), saw, source=runtime.log_command(service))
+
+
+def lines_output(seen: LinesSeen, is_missing: bool, saw: str, *, source: str) -> StepOutput[LinesSeen]:
+    """Return the end of the look at the log."""
+    evidence = (Evidence(source=source, saw=f"{saw}; {seen.why}" if seen.why else saw),)
+    if not is_missing:
+        return StepOutput(value=seen, outcome="ok", reason=saw, evidence=evidence)
+    outcome: Sight = "not_checked" if seen.why else "failed"
+    fix = f"{inv('traffic')}, then {inv('verify')} while the log still holds the lines"
+    if not seen.why:
+        fix = f"{source}: the sink writes such a line unless SINK_LOG_EVENTS is none; else {inv('troubleshoot')}"
+    reason = f"{saw}; {seen.why}" if seen.why else saw
+    return StepOutput(value=seen, outcome=outcome, reason=reason, evidence=evidence, fix=fix)
+
+
+def why_incomplete(runtime: Runtime, target: Target, *, since: datetime) -> tuple[str, datetime | None]:
+    """Return why the log need not hold every line since a time, and from when on it does; empty where it must."""
+    service = target.sink.as_service
+    lines = runtime.log(service)
+    started_at = None
+    with suppress(RunbookError):
+        started_at = runtime.state(service).started_at
+    is_younger = started_at is not None and started_at > since
+    cause = f"the sink was started at {moment(started_at)}" if started_at and is_younger else "it was rotated"
+    if not lines:
+        return (f"the log is empty: {cause}", started_at) if is_younger else ("", None)
+    begins_at = lines[0].at
+    if begins_at is None or begins_at <= since:  # a line without a time is the beginning of a file that is never cut
+        return "", None
+    return f"the log begins at {moment(begins_at)}, after {moment(since)}: {cause}", begins_at
+
+
+def _without_line(events: EventsSeen, lines: Sequence[Received], since: datetime) -> list[tuple[str, int]]:
+    sights = log_sights(events.since(since), lines)
+    return [key for key, event in events.own.items() if sights[place_of(event)].outcome != "ok"]
+
+
+def _has_ended(runtime: Runtime, target: Target) -> bool:
+    """Whether the sink is known to have ended: it writes and counts no more."""
+    try:
+        return runtime.state(target.sink.as_service).is_stopped
+    except RunbookError:
+        return False

@@ -1,0 +1,177 @@
+"""What the looks of verify decide: an alert rule that is not evaluated yet, and a log that lacks lines."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from runbook.commands.verify.alert import alert_seen
+from runbook.commands.verify.criteria import Seen, judged
+from runbook.commands.verify.events import EventsSeen
+from runbook.commands.verify.followed import followed
+from runbook.commands.verify.panels import PanelsSeen
+from runbook.commands.verify.sink_log import LinesSeen, sink_lines
+from runbook.conservation.traffic_run import Baseline, TrafficRun
+from runbook.model import Created
+from runbook.names import ALERT
+from runbook.settings import Target
+from runbook.systems.kafka.content import Content
+from runbook.systems.kafka.records import CrmEvent
+from runbook.systems.prometheus.records import Rule, RuleGroup
+from runbook.systems.runtime import LogLine, Service, ServiceState
+
+AT = datetime(2025, 11, 3, 19, 48, 51, tzinfo=UTC)
+INTERVAL_S = 30.0
+LEADS = "apexflow.leads.created"
+TARGET = Target.from_tables("x", {}, source="test")
+
+
+def group(health: str, *, state: str = "inactive", name: str = ALERT) -> RuleGroup:
+    rule = Rule(
+        name=name,
+        type="alerting",
+        query="up == 0",
+        duration_s=60,
+        labels={},
+        annotations={},
+        health=health,
+        last_error="many-to-many" if health == "err" else "",
+        last_evaluation=None,
+        state=state,
+        alerts=(),
+    )
+    return RuleGroup(name="crm-events", file="rules.yml", interval_s=INTERVAL_S, rules=(rule,))
+
+
+@pytest.mark.parametrize(
+    ("found", "after_s", "expected", "says"),
+    [
+        (group("ok"), 0, "ok", "health ok"),
+        (group("unknown"), 0, "not_checked", "its first evaluation is due by 2025-11-03 19:49:26 UTC"),
+        (group("unknown"), 34, "not_checked", "not evaluated yet"),
+        (group("unknown"), 36, "failed", "not evaluated, though that was due by 2025-11-03 19:49:26 UTC"),
+        (group("err"), 0, "failed", "many-to-many"),
+        (group("ok", state="firing"), 0, "failed", "state firing"),
+        (group("ok", name="Another"), 0, "failed", "in none of the loaded groups"),
+    ],
+    ids=["evaluated", "just loaded", "still due", "overdue", "evaluation failed", "firing", "not loaded"],
+)
+def test_a_rule_is_proven_once_it_was_evaluated(found: RuleGroup, after_s: float, expected: str, says: str) -> None:
+    """Loaded alone is no proof; and no failure before the evaluation is due."""
+    seen = alert_seen([found], since=AT, now=AT + timedelta(seconds=after_s))
+
+    assert seen.outcome == expected
+    assert says in seen.saw
+    assert bool(seen.fix) == (expected != "ok"), "each ending that is not ok has a fix"
+    (criterion,) = judged(TARGET, Seen(alert=seen))[2:3]
+    assert criterion.outcome == expected
+
+
+@dataclass(frozen=True)
+class Logs:
+    """A runtime that knows a log and a start, and nothing else."""
+
+    lines: Sequence[LogLine] = ()
+    started_at: datetime | None = None
+    status: str = "running"
+
+    def log(self, _: Service, *, since: datetime | None = None) -> tuple[LogLine, ...]:
+        return tuple(one for one in self.lines if since is None or one.at is None or one.at >= since)
+
+    def state(self, service: Service) -> ServiceState:
+        return ServiceState(name=service.name, found=True, status=self.status, started_at=self.started_at)
+
+    def log_command(self, service: Service) -> str:
+        return f"docker logs {service.container}"
+
+
+SENT = TrafficRun(
+    run_id="r",
+    wanted=1,
+    created=(
+        Created(
+            kind="lead", id=1, tenant_id="acme", topic=LEADS, label="", sent_at=AT, answered_at=AT, status=200
+        ),
+    ),
+    baseline=Baseline(at=AT, page=None, sampled=None, end_offsets=None),
+    started_at=AT,
+)  # fmt: skip
+CONTENT = Content(entity_id=1, tenant_id="acme", event_type="lead.created")
+EVENT = CrmEvent(topic=LEADS, partition=0, offset=0, key="", at=AT, content=CONTENT, raw=b"{}")
+EVENTS = EventsSeen(every=(EVENT,), own={(LEADS, 1): EVENT})
+
+
+def line(seconds: float, text: str = "counting") -> LogLine:
+    return LogLine(text=text, at=AT + timedelta(seconds=seconds))
+
+
+RECEIVED = line(1, "[2025-11-03T19:48:52] Received lead.created for tenant acme")
+
+
+@pytest.mark.parametrize(
+    ("runtime", "expected", "says"),
+    [
+        (Logs([line(-60), RECEIVED]), "ok", "1 line for 1 event"),
+        (Logs([line(-60)]), "failed", "0 lines for 1 event"),
+        (Logs([LogLine(text="started")]), "failed", "0 lines for 1 event"),
+        (Logs([line(9)]), "not_checked", "the log begins at 2025-11-03 19:49:00 UTC, after 2025-11-03 19:48:51 UTC"),
+        (Logs([line(9)], AT + timedelta(seconds=8)), "not_checked", "the sink was started at 2025-11-03 19:48:59 UTC"),
+        (Logs([], AT + timedelta(seconds=8)), "not_checked", "the log is empty: the sink was started at"),
+        (Logs([], AT - timedelta(hours=1)), "failed", "0 lines for 1 event"),
+    ],
+    ids=["a line", "no line", "a file from its beginning", "rotated", "made again", "empty anew", "empty for long"],
+)
+def test_a_missing_line_is_a_failure_unless_the_log_begins_later(runtime: Any, expected: str, says: str) -> None:  # noqa: ANN401 - plays a runtime
+    done = sink_lines(TARGET, SENT, EVENTS, runtime, timeout_s=0)
+
+    assert done.outcome == expected
+    assert says in done.reason
+    assert bool(done.fix) == (expected != "ok")
+    seen = Seen(events=EVENTS, lines=done.value)
+    (row,) = followed(SENT, seen).rows
+    assert {hop.hop: hop.outcome for hop in row.hops}["sink log"] == expected
+    assert judged(TARGET, seen)[4].outcome == expected
+
+
+def test_a_line_on_an_event_from_after_the_logs_beginning_must_be_there() -> None:
+    """Two events, the log begins between them: of the first nothing is known, the second one's line is missing."""
+    late = replace(EVENT, offset=1, at=AT + timedelta(seconds=20), content=replace(CONTENT, entity_id=2))
+    seen = LinesSeen(lines=(), why="the log begins later", begins_at=AT + timedelta(seconds=9))
+
+    assert [seen.tells_of(one.at) for one in (EVENT, late)] == [False, True]
+
+
+def test_the_lines_of_a_sink_that_has_ended_are_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They cannot come any more; a control shows that a running one is waited for."""
+    looks: list[str] = []
+
+    class Counted(Logs):
+        def log(self, service: Service, *, since: datetime | None = None) -> tuple[LogLine, ...]:
+            if since is not None:
+                looks.append(self.status)
+            return super().log(service, since=since)
+
+    ticks = iter(range(1000))
+    monkeypatch.setattr("runbook.waiting.SystemClock.now", lambda _: float(next(ticks)))
+    monkeypatch.setattr("runbook.waiting.SystemClock.pause", lambda *_: None)
+    for status in ("exited", "running"):
+        sink_lines(TARGET, SENT, EVENTS, Counted([line(-60)], None, status), timeout_s=3)  # type: ignore[arg-type]
+
+    assert looks.count("exited") == 1
+    assert looks.count("running") > 1
+
+
+def test_a_panel_owes_nothing_on_a_topic_without_an_event() -> None:
+    """Nothing on either topic: not checked, with the reason; without one it is a failure."""
+    panels = PanelsSeen(by_topic=(), top_tenants=())
+    topics = (TARGET.kafka.lead_topic, TARGET.kafka.job_topic)
+    quiet = {topic: f"no event of {topic}" for topic in topics}
+
+    none = judged(TARGET, Seen(panels=panels, quiet=quiet))[:2]
+    some = judged(TARGET, Seen(panels=panels, quiet={topics[0]: quiet[topics[0]]}))[:2]
+
+    assert [one.outcome for one in none] == ["not_checked"] * 2
+    assert all(quiet[topics[0]] in one.evidence[0].saw for one in none)
+    assert [one.outcome for one in some] == ["failed"] * 2
