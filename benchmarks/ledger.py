@@ -153,7 +153,7 @@ def _accounted(leads: int, target: Target, state_dir: Path, layout: Layout, *, c
     """Follow each lead from the API's answer to its row."""
     run_sent = traffic_run(state_dir, target=LOCAL, run_id=None)
     events, _ = events_since(target, run_sent, _READ_S)
-    own = events_of(run_sent.created, events)
+    own = {key: of_it[0] for key, of_it in events_of(run_sent.created, events).items()}
     with _journal(layout) as reader:
         received = [((row.topic, row.partition, row.offset), row.received_at) for row in reader.messages()]
     rows = Counter(place for place, _ in received)

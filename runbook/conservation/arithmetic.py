@@ -130,23 +130,25 @@ def unread(page: Snapshot, ends: Mapping[Position, int], events: Iterable[CrmEve
 def api_to_kafka(created: Sequence[Created], events: Iterable[CrmEvent]) -> Boundary:
     """Return what the API created against its events: each must be there once, with its tenant and its type.
 
-    What is there again is a flow of its own, so that it cannot stand for what is missing.
+    An id that the API answered twice needs two events. What is there again is a flow of its own, so that it cannot
+    stand for what is missing.
     """
     wanted = {(one.topic, one.tenant_id, one.id): one for one in created}
+    asked = Counter((one.topic, one.tenant_id, one.id) for one in created)
     found: dict[tuple[str, str, int], list[CrmEvent]] = {key: [] for key in wanted}
     for event in events:
         key = (event.topic, event.content.tenant_id, -1 if event.content.entity_id is None else event.content.entity_id)
         if key in found and event.content.event_type == f"{wanted[key].kind}.created":
             found[key].append(event)
-    wrong = [(wanted[key], seen) for key, seen in found.items() if len(seen) != 1]
+    wrong = [(wanted[key], seen) for key, seen in found.items() if len(seen) != asked[key]]
     once = [
-        Flow(topic=topic, tenant_id=tenant, entered=1, left=min(1, len(seen)))
-        for (topic, tenant, _), seen in found.items()
+        Flow(topic=key[0], tenant_id=key[1], entered=asked[key], left=min(asked[key], len(seen)))
+        for key, seen in found.items()
     ]
     again = [
-        Flow(topic=topic, tenant_id=f"{tenant}, again", entered=0, left=len(seen) - 1)
-        for (topic, tenant, _), seen in found.items()
-        if len(seen) > 1
+        Flow(topic=key[0], tenant_id=f"{key[1]}, again", entered=0, left=len(seen) - asked[key])
+        for key, seen in found.items()
+        if len(seen) > asked[key]
     ]
     return Boundary(
         name="API to Kafka",

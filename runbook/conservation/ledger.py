@@ -47,11 +47,14 @@ def api_sight(entity: Created) -> HopSight:
     return HopSight(hop="api", outcome="ok", saw=f"HTTP {entity.status} id={entity.id}", at=entity.answered_at)
 
 
-def kafka_sight(event: CrmEvent | None) -> HopSight:
-    """Return where the event lies in Kafka, and the broker's time for it."""
-    if event is None:
+def kafka_sight(found: Sequence[CrmEvent]) -> HopSight:
+    """Return where the entity's event lies in Kafka, and the broker's time for it; it must be there once."""
+    if not found:
         return HopSight(hop="kafka", outcome="failed", saw="no event with this id between the offsets of the run")
-    return HopSight(hop="kafka", outcome="ok", saw=f"{event.topic}/{event.partition}@{event.offset}", at=event.at)
+    places = ", ".join(f"{one.topic}/{one.partition}@{one.offset}" for one in found)
+    if len(found) > 1:
+        return HopSight(hop="kafka", outcome="failed", saw=f"{len(found)} events: {places}", at=found[0].at)
+    return HopSight(hop="kafka", outcome="ok", saw=places, at=found[0].at)
 
 
 def log_sights(events: Iterable[CrmEvent], lines: Sequence[Received]) -> dict[Place, HopSight]:

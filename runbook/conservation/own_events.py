@@ -29,19 +29,19 @@ class _Labels(msgspec.Struct, gc=False):
 _decoder = msgspec.json.Decoder(_Labels)
 
 
-def events_of(created: Sequence[Created], events: Iterable[CrmEvent]) -> dict[Key, CrmEvent]:
-    """Return the event of each entity, by topic and id; an entity without one is missing.
+def events_of(created: Sequence[Created], events: Iterable[CrmEvent]) -> dict[Key, list[CrmEvent]]:
+    """Return the events of each entity, by topic and id: none is missing, more than one has been produced again.
 
     ApexFlow's ids begin at 1 again when its database is emptied, so an event of another run may have the id, the
     tenant and the type of ours. The e-mail or title tells them apart; where the event has none, it must not be older
     than the request, as far as clocks agree.
     """
     wanted = {(entity.topic, entity.id): entity for entity in created}
-    found: dict[Key, CrmEvent] = {}
+    found: dict[Key, list[CrmEvent]] = {}
     for event in events:
         key = (event.topic, -1 if event.content.entity_id is None else event.content.entity_id)
         if key in wanted and _is_event_of(event, wanted[key]):
-            found.setdefault(key, event)
+            found.setdefault(key, []).append(event)
     return found
 
 

@@ -41,21 +41,28 @@ class RunSums:
 
 
 def run_sums(
-    created: Sequence[Created], events: Iterable[CrmEvent], chains: Sequence[Sequence[Snapshot]], *, source: str
+    created: Sequence[Created],
+    events: Iterable[CrmEvent],
+    chains: Sequence[Sequence[Snapshot]],
+    *,
+    source: str,
+    is_alone: bool = True,
+    spans_rebalances: bool = False,
 ) -> RunSums:
     """Return one sum per series of this run: ours + others in Kafka, against what the counters grew by.
 
     Each chain holds the snapshots of one instance, from before the run to now. Where a chain breaks (the counters began
     at 0, partitions moved), what was passed between its two ends is neither counted nor lost: a series of which one of
     ours lies there is not checked. One of ours that was not passed is missing in the delta, if a snapshot from after
-    it says so; an older one says nothing of it.
+    it says so; an older one says nothing of it. `is_alone` and
+    `spans_rebalances` are those of `segments`.
     """
     every = tuple(events)
-    cut = [segments(chain, is_alone=len(chains) == 1) for chain in chains]
+    cut = [segments(chain, is_alone=is_alone, spans_rebalances=spans_rebalances) for chain in chains]
     found = [segment for segments_, _ in cut for segment in segments_]
     ranges = [passed(segment) for segment in found]
     latest = _latest(chains)
-    own = {place_of(event) for event in events_of(created, every).values()}
+    own = {place_of(one) for of_it in events_of(created, every).values() for one in of_it}
     ours: Counter[Series] = Counter()
     others: Counter[Series] = Counter()
     unseen: set[Series] = set()
@@ -149,7 +156,7 @@ def sums_without_positions(
     it, if the newest reading is older than one of the events.
     """
     every = tuple(events)
-    own = {place_of(event) for event in events_of(created, every).values()}
+    own = {place_of(one) for of_it in events_of(created, every).values() for one in of_it}
     starts = {(place.topic, place.partition): place.offset for place in end_offsets}
     counted = [one for one in every if one.offset >= starts.get((one.topic, one.partition), 0)]
     series = [(one.topic, one.content.tenant_id) for one in counted]

@@ -3,7 +3,7 @@
 Counters and positions of one snapshot belong together. Snapshots of different scrapes or instances are never mixed.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -12,6 +12,8 @@ from runbook.systems.kafka.records import Position
 
 KEEPS_TOTALS = "sqlite"
 """The journal from which a sink restores its counters."""
+
+_REBALANCED = "the sink's partitions changed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,20 +40,29 @@ def segments(
     for before, after in pairwise(usable):
         broken = restarted(before, after, is_alone=is_alone)
         if not broken and not spans_rebalances and _is_rebalanced(before, after):
-            broken = "the sink's partitions changed"
+            broken = _REBALANCED
         if broken:
-            notes.append(f"between {before.at:%H:%M:%S} and {after.at:%H:%M:%S} UTC {broken}: not checked")
+            notes.append(_between(before, after, broken))
             runs.append([after])
         else:
             runs[-1].append(after)
-    found = (_segment(run) for run in runs if len(run) > 1)
-    return tuple(one for one in found if one), tuple(notes)
+    pieces = [list(_pieces(run)) for run in runs]
+    for of_run in pieces:
+        notes += [_between(one[-1], other[0], _REBALANCED) for one, other in pairwise(of_run)]
+    found = (Segment(before=one[0], after=one[-1]) for of_run in pieces for one in of_run if len(one) > 1)
+    return tuple(found), tuple(notes)
 
 
-def _segment(run: Sequence[Snapshot]) -> Segment | None:
-    """Return the longest one with the same partitions at both ends."""
-    begin = next(one for one in run if one.partitions == run[-1].partitions)
-    return Segment(before=begin, after=run[-1]) if begin is not run[-1] else None
+def _pieces(run: Sequence[Snapshot]) -> Iterator[Sequence[Snapshot]]:
+    """Yield the longest pieces with the same partitions at both ends."""
+    while run:
+        end = max(number for number, one in enumerate(run) if one.partitions == run[0].partitions) + 1
+        yield run[:end]
+        run = run[end:]
+
+
+def _between(before: Snapshot, after: Snapshot, broken: str) -> str:
+    return f"between {before.at:%H:%M:%S} and {after.at:%H:%M:%S} UTC {broken}: not checked"
 
 
 def _is_rebalanced(before: Snapshot, after: Snapshot) -> bool:

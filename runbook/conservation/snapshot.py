@@ -8,7 +8,7 @@ the same holds for its samples.
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from math import isfinite
 
@@ -58,7 +58,8 @@ class Snapshot:
 
     `started_s` is when its process began (Unix time; None: not told); with the journal "sqlite" the counters go on
     where the process before had left them. `assignments` is how often its partitions were set: they may have changed
-    and changed back between two scrapes (None: not told).
+    and changed back between two scrapes (None: not told). `lost` are the offsets, by topic, that Kafka deleted before
+    they were counted.
     """
 
     at: datetime
@@ -68,6 +69,7 @@ class Snapshot:
     started_s: float | None = None
     journal: str = ""
     assignments: float | None = None
+    lost: Mapping[str, float] = field(default_factory=dict)
 
     def count(self, topic: str, tenant_id: str) -> float:
         """Return the counter of a series; one that does not exist yet has counted nothing."""
@@ -122,6 +124,7 @@ def snapshot_of_page(page: SinkPage) -> Snapshot:
         started_s=page.started_s,
         journal=page.journal,
         assignments=page.assignments,
+        lost=dict(page.lost),
     )
 
 

@@ -100,7 +100,7 @@ SENT = TrafficRun(
 )  # fmt: skip
 CONTENT = Content(entity_id=1, tenant_id="acme", event_type="lead.created")
 EVENT = CrmEvent(topic=LEADS, partition=0, offset=0, key="", at=AT, content=CONTENT, raw=b"{}")
-EVENTS = EventsSeen(every=(EVENT,), own={(LEADS, 1): EVENT})
+EVENTS = EventsSeen(every=(EVENT,), found={(LEADS, 1): [EVENT]})
 
 
 def line(seconds: float, text: str = "counting") -> LogLine:

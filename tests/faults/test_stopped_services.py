@@ -62,5 +62,6 @@ def test_a_prometheus_that_ends_at_its_start_is_told_with_the_file_that_it_ends_
     assert named(result) == ("fault", "CTR_EXITED", [])
     assert result.verdict is not None
     assert "will not start with it" in str(result.verdict.evidence)
-    assert "rollback" in result.verdict.fix
+    assert "correct " in result.verdict.fix
+    assert "crm-events-rules.yml" in result.verdict.fix
     ready.mend()

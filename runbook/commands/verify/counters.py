@@ -1,6 +1,7 @@
 """The looks at the sink's counters, on its own page and in Prometheus: they account for every event, exactly."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -49,17 +50,27 @@ class CountsSeen:
 def sink_counts(
     target: Target, sent: TrafficRun, events: EventsSeen | None, runtime: Runtime, timeout_s: float
 ) -> StepOutput[CountsSeen]:
-    """Read the sink's page until its counters account for every event since the baseline."""
+    """Read the sink's page until its counters account for every event since the baseline.
+
+    A page that has forgotten the run, because the sink was restarted, is known by its scrapes of before.
+    """
     sink = Sink(target.sink, answer_s(timeout_s))
     pages: list[SinkPage] = []
+    scraped = tuple(_instances(target, sent, timeout_s).values())
+    is_only = len(scraped) == 1
 
     def read() -> Chains:
         pages[:] = [sink.page()]
-        page = snapshot_of_page(pages[0])
-        return [[sent.baseline.page, page] if sent.baseline.page else [page]]
+        page, before = snapshot_of_page(pages[0]), sent.baseline.page
+        if before is None:
+            return [[page]]
+        known = (
+            [one for one in scraped[0] if before.at < one.at < page.at] if is_only and restarted(before, page) else []
+        )
+        return [[before, *known, page]]
 
     source = f"GET {target.sink.metrics_url}"
-    closing = _Closing(target=target, sent=sent, runtime=runtime, timeout_s=timeout_s)
+    closing = _Closing(target=target, sent=sent, runtime=runtime, timeout_s=timeout_s, instances=len(scraped))
     counts = closing.counts("sink", read, events)
     return _counted(replace(counts, page=pages[0]), source)
 
@@ -99,6 +110,15 @@ def prometheus_counts(
     return _counted(replace(counts, first_at=first), source)
 
 
+def _instances(target: Target, sent: TrafficRun, timeout_s: float) -> Mapping[str, Sequence[Snapshot]]:
+    """Return the scrapes of each instance of the sink since the run began; none where Prometheus cannot say."""
+    window_s = (datetime.now(UTC) - sent.baseline.at + _SCRAPED_WITHIN).total_seconds()
+    with suppress(RunbookError):
+        prometheus = Prometheus(target.prometheus, answer_s(timeout_s))
+        return sampled_snapshots(prometheus, job=target.prometheus.job, window_s=window_s)
+    return {}
+
+
 def _since(at: datetime, scrapes: Sequence[Snapshot]) -> Sequence[Snapshot]:
     """Return the scrapes from the last one before a time on; of a sink with positions, from the last that shows any."""
     has_positions = any(one.positions for one in scrapes)
@@ -110,7 +130,8 @@ def _since(at: datetime, scrapes: Sequence[Snapshot]) -> Sequence[Snapshot]:
 class _Closing:
     """Reads a counter until every event of the run is counted and every sum closes, or the time is over.
 
-    What is read ends at `reads_until`, if that is given: after that nothing changes.
+    What is read ends at `reads_until`, if that is given: after that nothing changes. `instances` are those of the sink
+    that Prometheus has seen since the run began, 0 where it cannot say; None: those that are read.
     """
 
     target: Target
@@ -118,6 +139,7 @@ class _Closing:
     runtime: Runtime
     timeout_s: float
     reads_until: datetime | None = None
+    instances: int | None = None
 
     def counts(self, source: str, read: Callable[[], Chains], events: EventsSeen | None) -> CountsSeen:
         def look() -> tuple[CountsSeen, bool]:
@@ -136,7 +158,15 @@ class _Closing:
         if events is None:
             return self._unread(source, "the events in Kafka could not be read")
         if any(one.positions for chain in chains for one in chain):
-            return run_sums(created, self._events_of(chains, events), chains, source=source)
+            instances = len(chains) if self.instances is None else self.instances
+            return run_sums(
+                created,
+                self._events_of(chains, events),
+                chains,
+                source=source,
+                is_alone=instances <= 1,
+                spans_rebalances=instances == 1,
+            )
         why = self._why_not_without_positions(chains)
         if why:
             return self._unread(source, why)

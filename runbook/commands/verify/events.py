@@ -4,7 +4,7 @@ A look waits until it is complete, its time is over or nothing more can come, an
 it cannot read at all it raises, and the frame notes the hop as not checked.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, TypeVar
@@ -27,12 +27,17 @@ EVERY_S: Final = 0.2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventsSeen:
-    """All events since the baseline, and by topic and id those of the run."""
+    """All events since the baseline, and by topic and id those of the run: more than one was produced again."""
 
     every: tuple[CrmEvent, ...]
-    own: dict[Key, CrmEvent]
+    found: Mapping[Key, Sequence[CrmEvent]]
     first: dict[Position, int] = field(default_factory=dict)
     """The offset from which each partition was read."""
+
+    @property
+    def own(self) -> dict[Key, CrmEvent]:
+        """The first event of each entity."""
+        return {key: of_it[0] for key, of_it in self.found.items()}
 
     def since(self, at: datetime) -> tuple[CrmEvent, ...]:
         """Return the events of others since a time, by the broker's clock, and all of the run."""
@@ -69,15 +74,18 @@ def kafka_events(target: Target, sent: TrafficRun, timeout_s: float) -> StepOutp
 
     def look() -> tuple[EventsSeen, bool]:
         every, first = events_since(target, sent, timeout_s)
-        own = events_of(sent.created, every)
-        return EventsSeen(every=every, own=own, first=first), len(own) == len(sent.created)
+        found = events_of(sent.created, every)
+        return EventsSeen(every=every, found=found, first=first), len(found) == len(sent.created)
 
     seen, is_complete = watch(look, deadline_s=timeout_s, every_s=EVERY_S)
+    again = sum(map(len, seen.found.values())) - len(seen.found)
     saw = (
-        f"{len(seen.own)} of {len(sent.created)} events of this run, "
-        f"{len(seen.every) - len(seen.own)} other events since its baseline"
+        f"{len(seen.found)} of {len(sent.created)} events of this run, {f'{again} more of them, ' if again else ''}"
+        f"{len(seen.every) - len(seen.found) - again} other events since its baseline"
     )
-    return looked(seen, is_complete, saw, source=f"Kafka at {target.kafka.bootstrap}", fix=inv("troubleshoot"))
+    return looked(
+        seen, is_complete and not again, saw, source=f"Kafka at {target.kafka.bootstrap}", fix=inv("troubleshoot")
+    )
 
 
 def events_since(

@@ -28,7 +28,7 @@ def followed(sent: TrafficRun, seen: Seen) -> Ledger:
         read_at = min((one for one in (seen.counts and seen.counts.at, at) if one), default=None)
         hops: tuple[HopSight, ...] = (
             api_sight(entity),
-            kafka_sight(event) if seen.events else _not_read(seen, "kafka", "Kafka"),
+            kafka_sight(seen.events.found.get(key, ())) if seen.events else _not_read(seen, "kafka", "Kafka"),
             _log_sight(seen, event, logged),
             counter_sight("counter", event, by_sink, at=read_at, why=seen.unread.get("sink metrics", "")),
             sampled,

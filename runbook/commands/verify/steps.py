@@ -19,6 +19,7 @@ from runbook.commands.verify.followed import followed
 from runbook.commands.verify.options import VerifyOptions
 from runbook.commands.verify.panels import panels_seen
 from runbook.commands.verify.passive import passive_result
+from runbook.commands.verify.reached import Reached
 from runbook.commands.verify.result import VerifyResult
 from runbook.commands.verify.sink_log import sink_lines
 from runbook.conservation.traffic_run import NothingSentError, TrafficRun, traffic_run
@@ -107,12 +108,26 @@ def _refuse_another_stack(target: Target, sent: TrafficRun) -> None:
 def _proven(context: RunContext, options: VerifyOptions, task_run: TaskRun, sent: TrafficRun) -> VerifyResult:
     """Follow the run through every hop."""
     target, runtime, timeout_s = context.target, context.runtime, options.timeout_s
-    events = task_run.look("Kafka", 5, lambda: kafka_events(target, sent, timeout_s))
+    reached = Reached(runtime, timeout_s)
+    sink, prometheus = target.sink.as_service, target.prometheus.as_service
+    events = task_run.look(
+        "Kafka", 5, lambda: reached.look(target.kafka.as_service, lambda: kafka_events(target, sent, timeout_s))
+    )
     lines = task_run.look("sink log", 5, lambda: sink_lines(target, sent, events, runtime, timeout_s))
-    counts = task_run.look("sink metrics", 5, lambda: sink_counts(target, sent, events, runtime, timeout_s))
-    samples = task_run.look("Prometheus", 6, lambda: prometheus_counts(target, sent, events, runtime, timeout_s))
-    panels = task_run.look("panels", 6, lambda: panels_seen(target, sent, events, samples, timeout_s))
-    alert = task_run.look("alert rule", 2, lambda: alert_rule(target, timeout_s))
+    counts = task_run.look(
+        "sink metrics", 5, lambda: reached.look(sink, lambda: sink_counts(target, sent, events, runtime, timeout_s))
+    )
+    samples = task_run.look(
+        "Prometheus",
+        6,
+        lambda: reached.look(prometheus, lambda: prometheus_counts(target, sent, events, runtime, timeout_s)),
+    )
+    panels = task_run.look(
+        "panels",
+        6,
+        lambda: reached.look(target.grafana.as_service, lambda: panels_seen(target, sent, events, samples, timeout_s)),
+    )
+    alert = task_run.look("alert rule", 2, lambda: reached.look(prometheus, lambda: alert_rule(target, timeout_s)))
     seen = Seen(
         events=events,
         lines=lines,

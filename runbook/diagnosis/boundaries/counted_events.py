@@ -14,6 +14,7 @@ from runbook.diagnosis.boundaries.unowned import Unowned, carried, starts_of, un
 from runbook.diagnosis.boundaries.weaker import counts_without_positions
 from runbook.diagnosis.boundaries.window import (
     MOST_OFFSETS,
+    WINDOW,
     Scrapes,
     events_between,
     instances,
@@ -60,11 +61,12 @@ def kafka_sink(facts: Facts) -> Boundary:
         return Boundary(name=NAME, until=page.at, why=why)
     _, ends = starts_and_ends(facts, topics)
     past = _held(_past(facts, page, starts, unowned), ends)
-    if not past.segments and not late:
+    lost = _lost(facts, page)
+    if not past.segments and not late and not lost:
         return Boundary(name=NAME, until=page.at, why=past.why, quiet=past.quiet, notes=past.notes)
     events = _events(facts, past.segments)
     counted = (flow for one in past.segments for flow in kafka_to_sink(one, events))
-    flows = added([*counted, *map(_not_counted, late)])
+    flows = added([*counted, *lost, *map(_not_counted, late)])
     return Boundary(
         name=NAME,
         flows=flows,
@@ -113,6 +115,18 @@ def _recorded(facts: Facts, page: Snapshot, unowned: Unowned) -> Snapshot | None
     ends = {(one.topic, one.partition): one.offset for one in run.baseline.end_offsets}
     new = {place: 0 for place in page.partitions if place not in ends}
     return run.baseline.page.with_positions(new | {place: ends[place] for place in unowned.ends if place in ends})
+
+
+def _lost(facts: Facts, page: Snapshot) -> tuple[Flow, ...]:
+    """Return what Kafka deleted before the sink had counted it: since the newest run, or since its start."""
+    run = newest_run(facts)
+    recorded = run.baseline.page if run else None
+    before = recorded.lost if recorded and recorded.started_s == page.started_s else {}
+    young = (facts.since or facts.now() - WINDOW).timestamp()
+    if not before and (page.started_s or 0.0) < (run.started_at.timestamp() if run else young):
+        return ()  # since when it is lost is not known
+    gone = {topic: round(value - before.get(topic, 0.0)) for topic, value in page.lost.items()}
+    return tuple(Flow(topic=topic, tenant_id="", entered=count, left=0) for topic, count in gone.items() if count > 0)
 
 
 def _is_another_log(facts: Facts, run: TrafficRun, page: Snapshot) -> bool:

@@ -42,8 +42,9 @@ def unowned_partitions(facts: Facts, page: Snapshot, ends: Mapping[Position, int
     def look() -> tuple[tuple[frozenset[Position], str], bool]:
         scrapes = fresh(facts, remembered_now(facts))
         last = [telling(of_it)[-_LOOKS:] for of_it in scrapes.values()]
-        owned = snapshot_of_page(facts.page_now()).partitions.union(*(one.partitions for two in last for one in two))
-        left, why = lacking - owned, "" if is_old and not page.positions else _unsettled(last)
+        others = last if len(last) > 1 else ()  # the only instance is that of the page
+        owned = snapshot_of_page(facts.page_now()).partitions.union(*(one.partitions for two in others for one in two))
+        left, why = lacking - owned, "" if is_old and not page.positions else _unsettled(last, page)
         return (frozenset(left), why), not left or not why
 
     left, why = facts.until(look)
@@ -86,11 +87,13 @@ def uncounted(
     return Segment(before=before, after=Snapshot(at=page.at, counts=(), positions=()).with_positions(unowned.ends))
 
 
-def _unsettled(last: Sequence[Sequence[Snapshot]]) -> str:
+def _unsettled(last: Sequence[Sequence[Snapshot]], page: Snapshot) -> str:
     if not any(one.positions for two in last for one in two):
         return "Prometheus holds no fresh scrape with positions"
     if any(len(two) < _LOOKS or two[0].assignments != two[-1].assignments for two in last):
         return "partitions were set a moment ago"
+    if not any(two[-1].started_s == page.started_s for two in last):
+        return "Prometheus holds no two scrapes of this process"
     return ""
 
 

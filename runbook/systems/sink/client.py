@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 
 _INGESTED: Final = "crm_events_ingested_total"
 _REJECTED: Final = "crm_events_rejected_total"
+_LOST: Final = "crm_events_lost_total"
 _NEXT_OFFSET: Final = "crm_events_next_offset"
 _STARTED: Final = "process_start_time_seconds"
 _BUILD: Final = "crm_events_sink_build_info"
 _ASSIGNMENTS: Final = "crm_events_assignments_total"
-_NAMES: Final = (_INGESTED, _REJECTED, _NEXT_OFFSET, _STARTED, _BUILD, _ASSIGNMENTS)
+_NAMES: Final = (_INGESTED, _REJECTED, _LOST, _NEXT_OFFSET, _STARTED, _BUILD, _ASSIGNMENTS)
 _MOST_SERIES: Final = 200_000
 _MOST_IN_LINE: Final = 65_536
 _LABELS: Final = 2  # of each of the sink's series
@@ -37,6 +38,7 @@ class SinkPage:
     False when no series of the ingested counter is there. `at` is when the page had arrived. `started_s` is when the
     process began (Unix time; None: not told), `journal` its kind: with "sqlite" the totals outlive the process.
     `assignments` is how often its partitions were set (None: not told), `took_s` how long the page took, in seconds.
+    `lost` are, by topic, the offsets that Kafka deleted before it had counted them.
     """
 
     counters: Mapping[tuple[str, str], float]
@@ -48,6 +50,7 @@ class SinkPage:
     started_s: float | None = None
     journal: str = ""
     assignments: float | None = None
+    lost: Mapping[str, float] = field(default_factory=dict)
     took_s: float = field(default=0.0, compare=False)
 
 
@@ -114,6 +117,7 @@ class Sink:
                 started_s=next((one.value for one in samples[_STARTED]), None),
                 journal=next((one.labels.get("journal", "") for one in samples[_BUILD]), ""),
                 assignments=next((one.value for one in samples[_ASSIGNMENTS]), None),
+                lost={one.labels["topic"]: one.value for one in samples[_LOST]},
                 took_s=answer.took_s,
             )
         except KeyError as error:

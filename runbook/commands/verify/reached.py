@@ -1,0 +1,50 @@
+"""A system that does not answer is waited for: it may be starting again."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final, TypeVar
+
+from runbook.errors import RunbookError, UnreachableError
+from runbook.systems.runtime import Runtime, Service
+from runbook.waiting import watch
+
+T = TypeVar("T")
+
+_EVERY_S: Final = 0.5
+_RESTART_S: Final = 10.0
+"""So long a service that has ended may take to be started again."""
+
+
+class Reached:
+    """Looks at systems that may be away for a moment. One that stayed away once is not waited for again."""
+
+    def __init__(self, runtime: Runtime, timeout_s: float) -> None:
+        """Keep who knows which service has ended, and how long each look may wait."""
+        self._runtime = runtime
+        self._timeout_s = timeout_s
+        self._away: set[str] = set()
+
+    def look(self, service: Service, work: Callable[[], T]) -> T:
+        """Return what `work` returns. Raises UnreachableError when the time is over and nobody answers still."""
+        began = datetime.now(UTC)
+
+        def once() -> tuple[T | UnreachableError, bool]:
+            try:
+                return work(), True
+            except UnreachableError as error:
+                return error, self._is_away(service, (datetime.now(UTC) - began).total_seconds())
+
+        found, _ = watch(once, deadline_s=self._timeout_s, every_s=_EVERY_S)
+        if isinstance(found, UnreachableError):
+            self._away.add(service.name)
+            raise found
+        return found
+
+    def _is_away(self, service: Service, waited_s: float) -> bool:
+        return service.name in self._away or (waited_s > _RESTART_S and self._has_ended(service))
+
+    def _has_ended(self, service: Service) -> bool:
+        try:
+            return self._runtime.state(service).is_stopped
+        except RunbookError:
+            return False
