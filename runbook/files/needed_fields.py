@@ -72,6 +72,11 @@ def repairs(found: Any, wanted: Any, path: tuple[str | int, ...] = ()) -> Iterat
         yield Repair(path, wanted)
 
 
+def unspaced(expression: str) -> str:
+    """An expression without its white space: PromQL needs none where these two panels have some."""
+    return "".join(expression.split())
+
+
 def choices(panel: Mapping[str, Any], wanted: Mapping[str, Any]) -> tuple[str, ...]:
     """Where a panel that has what is needed says something else than the wanted one, or more: what somebody chose."""
     return tuple(name for name in _choices((), panel, wanted) if name not in _SAYS_THE_NEEDED)
@@ -117,7 +122,7 @@ def _expression(panel: Fields, wanted: Mapping[str, Any], _: Datasource) -> None
     targets, needed = panel.get("targets"), wanted["targets"]
     if not isinstance(targets, list) or not targets or not isinstance(targets[0], dict):
         panel["targets"] = deepcopy(needed)
-    elif str(targets[0].get("expr")).split() != needed[0]["expr"].split():
+    elif unspaced(str(targets[0].get("expr"))) != unspaced(needed[0]["expr"]):
         targets[0]["expr"] = needed[0]["expr"]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from runbook.files.dashboard_file import Dashboard, Panel, panel_id
 from runbook.files.desired import WantedPanels
-from runbook.files.needed_fields import choices, unmet
+from runbook.files.needed_fields import choices, unmet, unspaced
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,4 +113,4 @@ def _names(panel: Mapping[str, Any]) -> tuple[object, str]:
     targets = panel.get("targets")
     first = targets[0] if isinstance(targets, list) and targets else None
     expression = first.get("expr") if isinstance(first, dict) else None
-    return panel.get("title"), " ".join(str(expression).split())
+    return panel.get("title"), unspaced(str(expression))

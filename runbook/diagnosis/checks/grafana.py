@@ -22,6 +22,7 @@ from runbook.systems.http_answer import EXCERPT_CHARACTERS, shortened
 from runbook.systems.runtime import Service
 
 NO_DATASOURCE: Final = "no_datasource"
+_QUERY: Final = "targets[0].expr"
 _NEW_PANELS: Final = frozenset({20, 21})
 
 
@@ -175,6 +176,8 @@ def _shows_what_is_needed(facts: Facts) -> Finding:
         return Ok((saw(_where(facts), "panels 20 and 21 have what the success criteria need"),))
     said = "; ".join(f"panel {number}: {', '.join(fields)}" for number, fields in sorted(lacks.items()))
     fix = f"{inv('setup')}: it repairs these fields and keeps what else was changed"
+    if _QUERY in said:  # setup does not take a panel with another query for ours
+        fix = f"{inv('setup --renumber')}: ours gets an id of its own beside the panel with another query"
     if "datasource" in said:
         fix += f"; or set {facts.target.grafana.place_of('datasource_uid')} if that datasource is meant"
     return broken(saw(_where(facts), said), fields=said, fix=fix)

@@ -107,6 +107,14 @@ CASES = (
     Case(
         hop="grafana",
         code="F_DRIFT",
+        broken=given(grafana.lacking_fields, {20: ("targets[0].expr",)}),
+        unseen=given(grafana.lacking_fields, answered(500)),
+        says="panel 20: targets[0].expr",
+        fix="inv setup --renumber: ours gets an id of its own",
+    ),
+    Case(
+        hop="grafana",
+        code="F_DRIFT",
         broken=given(grafana.lacking_fields, {20: ("datasource",)}),
         unseen=given(grafana.lacking_fields, answered(500)),
         says="panel 20: datasource",
