@@ -12,7 +12,7 @@ from typing import Final
 
 from runbook.diagnosis.check import Broken, Check, Finding, Ok, broken
 from runbook.diagnosis.facts import Facts, saw
-from runbook.diagnosis.service_state import down
+from runbook.diagnosis.service_state import down, state_evidence
 from runbook.errors import AnswerError, ProtocolError, RunbookError, UnreachableError
 from runbook.invocation import inv
 from runbook.model import Evidence
@@ -86,21 +86,18 @@ def but_answers(look: Callable[[Facts], Finding]) -> Callable[[Facts], Finding]:
 
 
 def silent(facts: Facts, service: Service, error: UnreachableError, *, address: str) -> Broken:
-    """Return the finding that nobody answers; fills in `{state}` and `{start}`. `address` names the setting."""
+    """Return the finding that nobody answers; fills in `{state}` and `{fix}`. `address` names the setting."""
     found = down(facts, service, saw(error.where, error.seen))
     if error.reason != "dns":
-        return Broken(found.evidence, {**found.fields, "state": "does not answer"})
+        return Broken(found.evidence, {"state": "does not answer", "fix": found.fields["start"]})
     fix = f"correct the host name in {address}, or let this host resolve it"
-    return Broken(found.evidence, {**found.fields, "state": "cannot be found: its name does not resolve", "start": fix})
+    return Broken(found.evidence, {"state": "cannot be found: its name does not resolve", "fix": fix})
 
 
 def not_ready(facts: Facts, service: Service, seen: Evidence) -> Broken:
-    """Return the finding that a service says itself that it does not serve yet; fills in `{state}` and `{start}`."""
-    found = down(facts, service, seen)
-    fields = {**found.fields, "state": "answers that it is not ready"}
-    if is_known_to_run(facts, service):
-        fields["start"] = f"wait a minute, then {inv('troubleshoot')}; {facts.log_command(service)} shows what it does"
-    return Broken(found.evidence, fields)
+    """Return the finding that a service says itself that it does not serve yet; fills in `{state}` and `{fix}`."""
+    fix = f"wait a minute, then {inv('troubleshoot')}; {facts.log_command(service)} shows what it does"
+    return broken(seen, *state_evidence(facts, service), state="answers that it is not ready", fix=fix)
 
 
 def is_known_to_run(facts: Facts, service: Service) -> bool:

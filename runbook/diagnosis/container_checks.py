@@ -1,7 +1,8 @@
 """What the runtime knows of a service that its port cannot tell: missing, paused, starting over and over, ended.
 
 A service that the runtime does not know, or cannot be asked about, is known by its answer: what answers runs, wherever
-that is. So does one that answers while a container of its name is stopped: something else stands in its place.
+that is. So does one that answers while a container of its name is stopped: something else stands in its place. A proxy
+that answers 502, 503 or 504 for it does not.
 """
 
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from typing import Final
 
 from runbook.diagnosis.check import Check, Finding, NotChecked, Ok, broken
 from runbook.diagnosis.facts import Facts, saw
-from runbook.diagnosis.reach import ServiceOf, heard, is_here, port_check
+from runbook.diagnosis.reach import ServiceOf, heard, is_here, port_check, served
 from runbook.diagnosis.service_state import last_words, state_seen
 from runbook.errors import RunbookError
 from runbook.model import Evidence
@@ -53,6 +54,7 @@ def server_checks(
         service,
         lambda facts: heard(facts, url(facts), ask),
         is_here=lambda facts: is_here(facts, url(facts)),
+        in_its_place=lambda facts: served(facts, url(facts), ask),
         cause=cause,
     )
     return (*of_container, port_check(hop, who, service, url, ask, *unless))
@@ -65,18 +67,19 @@ def container_checks(
     answer: Answer,
     *,
     is_here: Callable[[Facts], bool],
+    in_its_place: Answer | None = None,
     cause: Cause = lambda _: None,
 ) -> tuple[Check[Facts], ...]:
     """Return the checks of one service. CTR_EXITED is what other checks of the flow need; none needs CTR_UNHEALTHY.
 
     `answer` raises RunbookError where the service is silent. `is_here` says whether a silent one that the runtime does
-    not know ought to be there, by more than a default name.
+    not know ought to be there, by more than a default name. `in_its_place` is the `answer` that clears a stopped one.
     """
 
     def judged(test: Callable[[ServiceState], bool], fix: "Fix") -> Callable[[Facts], Finding]:
         def run(facts: Facts) -> Finding:
             one = service(facts)
-            found = _stopped(facts, one, answer, test)
+            found = _stopped(facts, one, answer, in_its_place or answer, test)
             return _told(facts, one, found, fix, cause) if isinstance(found, ServiceState) else found
 
         return run
@@ -171,7 +174,7 @@ def _found(facts: Facts, service: Service, answer: Answer, is_here: Callable[[Fa
 
 
 def _stopped(
-    facts: Facts, service: Service, answer: Answer, test: Callable[[ServiceState], bool]
+    facts: Facts, service: Service, answer: Answer, in_its_place: Answer, test: Callable[[ServiceState], bool]
 ) -> Finding | ServiceState:
     """Return the state of a silent service that the test is about, or else the finding that it is not in it."""
     try:
@@ -183,7 +186,7 @@ def _stopped(
         return Ok((seen,))
     if state.status != "restarting":  # one that starts again and again answers now and then
         try:
-            return Ok((seen, answer(facts)))
+            return Ok((seen, in_its_place(facts)))
         except RunbookError:
             pass
     return state

@@ -7,6 +7,7 @@ it is called down, because a start would change nothing: see the codes PORT_UNPU
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -14,9 +15,13 @@ from runbook.diagnosis.check import Broken, Check, Finding, NotChecked, Ok, brok
 from runbook.diagnosis.facts import Facts, saw
 from runbook.diagnosis.service_state import state_seen
 from runbook.errors import AnswerError, ProtocolError, RunbookError, UnreachableError
+from runbook.invocation import inv
 from runbook.model import Evidence
 from runbook.systems.addresses import is_loopback
 from runbook.systems.runtime import PublishedPort, Service
+
+UPSTREAM: Final = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT})
+"""What a proxy answers for a server that does not."""
 
 _HERE: Final = "localhost"
 _HOST_NETWORK: Final = "host"
@@ -42,6 +47,20 @@ def heard(facts: Facts, url: str, ask: Callable[[Facts], object]) -> Evidence:
             raise
         return saw(error.where, error.seen)
     return saw(url, "answers")
+
+
+def served(facts: Facts, url: str, ask: Callable[[Facts], object]) -> Evidence:
+    """Return as `heard`. Raises RunbookError for 502, 503 and 504 too: a proxy answers them for a stopped service."""
+    try:
+        status = getattr(ask(facts), "status", None)
+    except AnswerError as error:
+        status = error.status
+    except ProtocolError:
+        status = None
+    seen = heard(facts, url, ask)
+    if status in UPSTREAM:
+        raise RunbookError(seen.saw, where=seen.source, fix=inv("troubleshoot"))
+    return seen
 
 
 def is_here(facts: Facts, url: str) -> bool:

@@ -259,6 +259,7 @@ HEALTHY: Change = (
     | given(Facts.state, state("grafana"), GRAFANA)
     | given(Facts.networks, frozenset({"aether"}), SINK)
     | given(Facts.networks, frozenset({"aether"}), KAFKA)
+    | given(Facts.networks, frozenset({"aether"}), PROXY)
     | given(Facts.networks, frozenset({"aether"}), GATEWAY)
     | given(Facts.networks, frozenset({"aether"}), APEXFLOW)
     | given(Facts.networks, frozenset({"aether"}), DATABASE)

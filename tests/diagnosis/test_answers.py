@@ -11,7 +11,22 @@ from runbook.systems.grafana.client import GrafanaHealth
 from runbook.systems.http_answer import Readiness
 from runbook.systems.keycloak.client import RealmAnswer
 from tests.diagnosis.cases import NO_RUNTIME, NO_STATE, exited, walk
-from tests.diagnosis.recorded import APEXFLOW, GATEWAY, HEALTHY, Change, Recorded, answered, given, probe, refused
+from tests.diagnosis.recorded import (
+    APEXFLOW,
+    GATEWAY,
+    GRAFANA,
+    HEALTHY,
+    KEYCLOAK,
+    PROMETHEUS,
+    PROXY,
+    Change,
+    Recorded,
+    answered,
+    given,
+    probe,
+    refused,
+    unspoken,
+)
 
 UNKNOWN = UnreachableError("its name crm does not resolve", where="GET http://crm/", fix="look", reason="dns")
 BOTH_502: Change = given(gateway.unauthenticated_answer, probe(502, "Bad Gateway", proxy=True)) | given(
@@ -109,6 +124,41 @@ def test_502_of_the_edge_proxy_before_a_gateway_that_has_exited_is_the_gateway()
 
     assert (judged.code, also) == ("CTR_EXITED", ())
     assert judged.fix.startswith("docker start aether-gateway")
+
+
+def test_502_of_the_edge_proxy_that_shares_no_network_with_the_gateway_is_not_mended_by_a_start() -> None:
+    _, judged, also = walk(BOTH_502, given(Facts.networks, frozenset({"other"}), PROXY))
+
+    assert (judged.code, also) == ("GW_DOWN", ())
+    assert judged.fix == "docker network connect other gateway"
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+def test_a_proxy_does_not_stand_in_place_of_what_has_exited(status: int) -> None:
+    """Its answer says that nobody is behind it: the container is the cause, and the only name of it."""
+    _, judged, also = walk(exited(PROMETHEUS, 1), given(Facts.prometheus_ready, answered(status)))
+    assert (judged.code, judged.fix.partition(";")[0], also) == ("CTR_EXITED", "docker start aether-prom", ())
+
+    page = RealmAnswer(status=status, saw=f"{status} of the proxy")
+    _, judged, also = walk(exited(KEYCLOAK, 1), given(Facts.realm, page) | given(Facts.token, answered(status)))
+    assert (judged.code, judged.fix.partition(";")[0], also) == ("CTR_EXITED", "docker start aether-keycloak", ())
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 429, 500])
+def test_any_other_status_stands_in_place_of_what_has_exited(status: int) -> None:
+    _, judged, _ = walk(exited(GRAFANA, 1), given(Facts.grafana_health, answered(status)))
+
+    assert judged.code == "WRONG_ANSWER"
+
+
+def test_an_error_of_tls_is_an_answer_of_the_edge_proxy() -> None:
+    """Somebody is there: a start of the container of that name changes nothing about a certificate."""
+    expired = unspoken("tls_expired")
+    changes = given(gateway.unauthenticated_answer, expired) | given(gateway.probe, expired)
+
+    _, judged, also = walk(exited(PROXY, 1), changes)
+
+    assert (judged.code, judged.claim, also) == ("WRONG_ANSWER", "met tls_expired", ())
 
 
 def test_502_that_nobody_can_place_blames_neither_alone() -> None:

@@ -5,10 +5,10 @@ from http import HTTPStatus
 from typing import Final
 
 from runbook.diagnosis.check import Check, Finding, Ok, broken
-from runbook.diagnosis.checks.gateway import UPSTREAM, probe, probe_seen, unauthenticated_answer
+from runbook.diagnosis.checks.gateway import probe, probe_seen, unauthenticated_answer
 from runbook.diagnosis.container_checks import container_checks, stops
 from runbook.diagnosis.facts import Facts, saw
-from runbook.diagnosis.reach import is_here, networks_apart
+from runbook.diagnosis.reach import UPSTREAM, is_here, networks_apart
 from runbook.diagnosis.service_state import complaints, state_evidence
 from runbook.errors import RunbookError, UnreachableError
 from runbook.invocation import inv
@@ -21,7 +21,7 @@ _UNRESOLVED: Final = re.compile(r"no such host|not known|name resolution", re.IG
 
 _BY_APEXFLOW: Final = "The gateway gets no answer from ApexFlow"
 _BY_EITHER: Final = "The edge proxy gets no answer from the gateway, or the gateway gets none from ApexFlow"
-_ITS_OWN: Final = frozenset({"", "not_found", "invalid", "bad_request", "duplicate", "server_error"})
+_ITS_OWN: Final = frozenset({"", "not_found", "invalid", "bad_request", "duplicate"})
 
 
 def _answer(facts: Facts) -> Evidence:
@@ -50,26 +50,23 @@ def _unreached(facts: Facts, seen: Evidence) -> Finding:
     """
     gateway, apexflow = facts.target.gateway.as_service, facts.target.apexflow.as_service
     without = unauthenticated_answer(facts)
-    is_of_gateway = without.is_json or without.status not in UPSTREAM
-    told = _BY_APEXFLOW if is_of_gateway else _BY_EITHER
     asked = seen, saw("the same without a token", without.saw)
     apart = networks_apart(facts, gateway, apexflow)
     if apart:
-        return broken(*asked, *apart.evidence, told=told, fix=apart.fix)
+        return broken(*asked, *apart.evidence, told=_BY_APEXFLOW, fix=apart.fix)
     evidence = *asked, *state_evidence(facts, apexflow)
-    start = facts.start_command(apexflow)
-    if not is_of_gateway:
-        start = f"{facts.start_command(gateway)}, then {start}"
-    tried = _tried(facts)
+    start, tried = facts.start_command(apexflow), _tried(facts)
     if tried is None:
-        return broken(*evidence, told=told, fix=start)
+        if without.is_json or without.status not in UPSTREAM:
+            return broken(*evidence, told=_BY_APEXFLOW, fix=start)
+        return broken(*evidence, told=_BY_EITHER, fix=f"{facts.start_command(gateway)}, then {start}")
     line, host, port = tried
     said = saw(f"log of {gateway.name}", line)
     if _leads_nowhere(facts, apexflow, line, host, int(port)):
         fix = f"correct the gateway's address of {apexflow.name}, then {facts.recreate_command(gateway)}"
     else:
         fix = f"{start}; if that changes nothing, correct {host}:{port} in the gateway"
-    return broken(*evidence, said, told=told, fix=fix)
+    return broken(*evidence, said, told=_BY_APEXFLOW, fix=fix)
 
 
 def _tried(facts: Facts) -> tuple[str, str, str] | None:

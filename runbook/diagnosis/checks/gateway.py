@@ -5,7 +5,6 @@ Asked with a job for a lead that cannot exist: the answer comes from ApexFlow an
 
 from collections.abc import Callable
 from contextlib import suppress
-from http import HTTPStatus
 from typing import Final
 
 from runbook.diagnosis.answers import WRONG_ANSWER, after, but_answers, is_known_to_run, met_by, silent
@@ -13,7 +12,7 @@ from runbook.diagnosis.check import Check, Finding, Ok, broken
 from runbook.diagnosis.container_checks import container_checks, stops
 from runbook.diagnosis.fact_cache import Fact
 from runbook.diagnosis.facts import Facts, saw
-from runbook.diagnosis.reach import is_here
+from runbook.diagnosis.reach import UPSTREAM, is_here, networks_apart
 from runbook.diagnosis.service_state import down
 from runbook.errors import ProtocolError, RunbookError, UnreachableError
 from runbook.invocation import inv
@@ -22,7 +21,6 @@ from runbook.runs.run_history import NewestRun, holds, newest_run
 from runbook.runs.run_log import TRAFFIC, RunEvent
 from runbook.systems.gateway.client import ProbeAnswer
 
-UPSTREAM: Final = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT})
 _ITS_LOG: Final = "read the logs of the edge proxy and of the gateway: which rule refuses this host, or what fails"
 _FIXES: Final = {
     "unauthorized": "{log}: its last lines say what is wrong with the token",
@@ -71,9 +69,16 @@ def _answers(facts: Facts) -> Finding:
         return silent(facts, mine.as_service, error, address=mine.place_of("url"))
     seen = probe_seen(facts, answer)
     if _is_answered_for(facts, answer):
-        found = down(facts, mine.as_service, seen)
-        return broken(*found.evidence, **found.fields, state="does not answer the edge proxy")
+        return _lost(facts, seen)
     return Ok((seen,))
+
+
+def _lost(facts: Facts, seen: Evidence) -> Finding:
+    """A start changes nothing where the edge proxy and the gateway share no network."""
+    mine = facts.target.gateway
+    found, apart = down(facts, mine.as_service, seen), networks_apart(facts, mine.proxy, mine.as_service)
+    evidence, fix = (apart.evidence, apart.fix) if apart else ((), found.fields["start"])
+    return broken(*found.evidence, *evidence, state="does not answer the edge proxy", fix=fix)
 
 
 def _heard(facts: Facts) -> Evidence:
@@ -185,7 +190,7 @@ CHECKS = (
         diagnosis="The gateway {state}",
         sign="refused, timed out or not resolved, and neither it nor the edge proxy has exited; or 502 in the edge "
         "proxy's own words while ApexFlow runs",
-        fix="{start}",
+        fix="{fix}",
         needs=("DOCKER_DOWN",),
         unless=(*stops("proxy"), *stops("gateway")),
         run=_answers,

@@ -11,7 +11,6 @@ from runbook.diagnosis.answers import (
     after,
     answer_checks,
     but_answers,
-    is_known_to_run,
     not_ready,
     silent,
 )
@@ -50,22 +49,12 @@ def _answers(facts: Facts) -> Finding:
 
 def _late(facts: Facts, error: UnreachableError) -> Evidence | None:
     """Return what a realm's page that did not come in time was answered later; None: nothing came."""
-    if error.reason != "timeout" or _is_stopped(facts):
+    if error.reason != "timeout":
         return None
     try:
         return _realm_seen(facts, late_realm(facts))
     except RunbookError:
         return None
-
-
-def _is_stopped(facts: Facts) -> bool:
-    """Say whether the runtime sees it in another state than running: who is paused need not be waited for."""
-    service = facts.target.keycloak.as_service
-    try:
-        found = facts.state(service).found
-    except RunbookError:
-        return False
-    return found and not is_known_to_run(facts, service)
 
 
 @but_answers
@@ -212,7 +201,7 @@ CHECKS = (
         claim="Keycloak answers",
         diagnosis="Keycloak {state}",
         sign="refused, timed out, its name does not resolve, or 503 on the realm's page",
-        fix="{start}",
+        fix="{fix}",
         needs=("DOCKER_DOWN",),
         unless=(*stops("keycloak"), "keycloak.PORT_UNPUBLISHED"),
         run=_answers,

@@ -44,8 +44,8 @@ def _down(facts: Facts, error: UnreachableError) -> Finding:
     if rules is None:
         return found
     cause, first = rules
-    start = f"{first}, then {facts.start_command(mine.as_service)}"
-    return broken(*found.evidence, cause, **{**found.fields, "start": start})
+    fix = f"{first}, then {facts.start_command(mine.as_service)}"
+    return broken(*found.evidence, cause, **{**found.fields, "fix": fix})
 
 
 @but_answers
@@ -191,7 +191,7 @@ CHECKS = (
         claim="Prometheus answers",
         diagnosis="Prometheus {state}",
         sign="refused, timed out, or its name does not resolve",
-        fix="{start}",
+        fix="{fix}",
         needs=("DOCKER_DOWN",),
         unless=(*stops("prometheus"), "prometheus.PORT_UNPUBLISHED"),
         run=_answers,

@@ -1,15 +1,15 @@
 """Hop proxy: the edge proxy before the gateway. There may be none, or one elsewhere: it is known by its answer."""
 
-from runbook.diagnosis.checks.gateway import probe_seen, unauthenticated_answer
+from runbook.diagnosis.checks.gateway import unauthenticated_answer
 from runbook.diagnosis.container_checks import container_checks
 from runbook.diagnosis.facts import Facts
-from runbook.diagnosis.reach import is_here, is_published
+from runbook.diagnosis.reach import heard, is_here, is_published
 from runbook.errors import RunbookError
 from runbook.model import Evidence
 
 
 def _heard(facts: Facts) -> Evidence:
-    return probe_seen(facts, unauthenticated_answer(facts))
+    return heard(facts, facts.target.gateway.url, unauthenticated_answer)
 
 
 def _ought_to_be_here(facts: Facts) -> bool:
