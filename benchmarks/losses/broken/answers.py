@@ -1,0 +1,97 @@
+"""A proxy between Grafana and Prometheus: `python -m benchmarks.losses.broken.answers PORT UPSTREAM VARIANT [WORD]`."""
+
+import json
+import sys
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from typing import Any, Final
+from urllib.parse import parse_qs
+
+from runbook.local_stack.fakes.serving import JSON, Request, Response, Server, hold_signals, json_response, wait_for_end
+
+_TIMEOUT_S: Final = 15.0
+
+Series = list[dict[str, Any]]
+Change = Callable[[Series], Series]
+
+
+def _scaled(factor: str) -> Change:
+    def scaled(series: Series) -> Series:
+        for one in series:
+            for name in {"value", "values"} & one.keys():
+                pairs = [one[name]] if name == "value" else one[name]
+                changed = [[moment, f"{float(value) * float(factor):g}"] for moment, value in pairs]
+                one[name] = changed[0] if name == "value" else changed
+        return series
+
+    return scaled
+
+
+VARIANTS: Final[dict[str, Callable[..., Change]]] = {
+    "drops": lambda mark: lambda series: [one for one in series if mark not in json.dumps(one["metric"])],
+    "times": _scaled,
+    "empty": lambda: lambda _: [],
+    "frozen": lambda: lambda series: series,
+    "slow": lambda _: lambda series: series,
+}
+
+
+class Proxy:
+    """Hands every request on, and changes the series of the answers that speak of the sink's counter."""
+
+    def __init__(self, upstream: str, variant: str, arguments: list[str]) -> None:
+        self._upstream, self._variant = upstream.rstrip("/"), variant
+        self._change = VARIANTS[variant](*arguments)
+        self._wait_s = float(arguments[0]) if variant == "slow" else 0.0
+        self._old: dict[str, bytes] = {}
+
+    def __call__(self, request: Request) -> Response:
+        """Return Prometheus's answer, changed."""
+        threading.Event().wait(self._wait_s)
+        query = (parse_qs(request.body.decode()).get("query") or [request.query.get("query", "")])[0]
+        try:
+            status, body = self._answer(request)
+        except urllib.error.URLError as error:
+            return json_response(502, {"status": "error", "error": str(error.reason)})
+        if "crm_events_ingested_total" not in query or status >= http_error:
+            return Response(status=status, body=body, content_type=JSON)
+        if self._variant == "frozen":
+            body = self._old.setdefault(f"{request.path} {query}", _aged(body))
+        document = json.loads(body)
+        document["data"]["result"] = self._change(document["data"]["result"])
+        return json_response(status, document)
+
+    def _answer(self, request: Request) -> tuple[int, bytes]:
+        kind = {"Content-Type": request.headers["content-type"]} if "content-type" in request.headers else {}
+        asked = urllib.request.Request(  # noqa: S310 - the stack's own
+            f"{self._upstream}{request.target}", request.body or None, kind, method=request.method
+        )
+        try:
+            with urllib.request.urlopen(asked, timeout=_TIMEOUT_S) as answer:  # noqa: S310 - see above
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read()
+
+
+http_error: Final = 400
+
+
+def _aged(body: bytes) -> bytes:
+    """Return the answer as it was before anything happened: every value is zero."""
+    document = json.loads(body)
+    document["data"]["result"] = _scaled("0")(document["data"]["result"])
+    return json.dumps(document).encode()
+
+
+def main() -> None:
+    """Serve until SIGTERM."""
+    hold_signals()
+    port, upstream, variant, *arguments = sys.argv[1:]
+    with Server("answers", int(port), Proxy(upstream, variant, arguments)):
+        wait_for_end()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""Events of other producers, well-formed and otherwise."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import count
+from typing import Any, Final
+
+from confluent_kafka import Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+TOPICS: Final = {"leads": "apexflow.leads.created", "jobs": "apexflow.jobs.created"}
+_TYPES: Final = {"apexflow.leads.created": "lead.created", "apexflow.jobs.created": "job.created"}
+_FIRST_ID: Final = 5_000_000
+_WAIT_S: Final = 30.0
+_DEEP: Final = 5_000
+_DIGITS: Final = 4_301
+
+
+def topic_of(name: str) -> str:
+    """Return the topic of a short name."""
+    return TOPICS.get(name, name)
+
+
+def event(topic: str, tenant: object, number: int, **extra: object) -> bytes:
+    """Return the value of an event."""
+    fields = {"id": _FIRST_ID + number, "tenant_id": tenant, "event_type": _TYPES.get(topic, "other.created")}
+    return json.dumps(fields | extra).encode()
+
+
+def _with(field: str) -> Callable[[str, int], bytes]:
+    return lambda topic, number: event(topic, "acme", number)[:-1] + f', "note": {field}}}'.encode()
+
+
+_TENANTS: Final = ("a\nb", "x" * 300, 17, None, 'quo"te', "back\\slash")
+GARBAGE: Final[dict[str, Callable[[str, int], bytes | None]]] = {
+    "null": lambda _, __: None,
+    "empty": lambda _, __: b"",
+    "not-json": lambda _, number: f"not JSON {number}".encode(),
+    "no-tenant": lambda topic, number: json.dumps({"id": number, "event_type": _TYPES[topic]}).encode(),
+    "exponent": _with("1e999"),
+    "digits": _with("9" * _DIGITS),
+    "nested": _with("[" * _DEEP + "]" * _DEEP),
+    "duplicate-keys": lambda topic, number: event(topic, "acme", number)[:-1] + b', "tenant_id": "globex"}',
+    "surrogate": _with('"\\ud800"'),
+    "binary": lambda _, number: b"\xff\xfe\x00" + bytes([number % 256]),
+    "odd-tenants": lambda topic, number: event(topic, _TENANTS[number % len(_TENANTS)], number),
+    "copied-ids": lambda topic, number: event(topic, "globex", number, id=number + 1),
+}
+
+
+class OtherProducer:
+    """Another program that writes to the broker; its ids are its own."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self._bootstrap = bootstrap
+        self._producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 5, "log_level": 0})
+        self._numbers = count()
+
+    def write(self, topic: str, many: int, tenant: Callable[[int], str]) -> None:
+        """Write events, and wait until the broker has them."""
+        for _ in range(many):
+            number = next(self._numbers)
+            self._put(self._producer, topic, event(topic, tenant(number), number), f"other:{number}")
+        self._flush()
+
+    def write_garbage(self, kind: str, topic: str, many: int) -> None:
+        """Write values of a kind."""
+        for number in range(many):
+            self._put(self._producer, topic, GARBAGE[kind](topic, number), f"garbage:{number}")
+        self._flush()
+
+    def write_transactions(self, topic: str, committed: int, aborted: int) -> None:
+        """Write one transaction that is committed, and one that is aborted."""
+        producer = Producer({"bootstrap.servers": self._bootstrap, "transactional.id": "other", "log_level": 0})
+        producer.init_transactions(_WAIT_S)
+        for many, end in ((committed, producer.commit_transaction), (aborted, producer.abort_transaction)):
+            producer.begin_transaction()
+            for _ in range(many):
+                number = next(self._numbers)
+                self._put(producer, topic, event(topic, "acme", number), f"other:{number}")
+            producer.flush(_WAIT_S)
+            end(_WAIT_S)
+
+    def delete_records(self) -> None:
+        """Delete all messages of both topics, as retention does."""
+        admin = AdminClient({"bootstrap.servers": self._bootstrap, "log_level": 0})
+        found = admin.list_topics(timeout=_WAIT_S).topics
+        ends = [TopicPartition(topic, number, -1) for topic in TOPICS.values() for number in found[topic].partitions]
+        for result in admin.delete_records(ends, request_timeout=_WAIT_S).values():
+            result.result(_WAIT_S)
+
+    @contextmanager
+    def busy(self, per_s: int) -> Iterator[None]:
+        """Write so many events a second until the end of the block; every tenth is a job."""
+        ended = threading.Event()
+
+        def write() -> None:
+            while not ended.wait(1 / per_s):
+                number = next(self._numbers)
+                topic = TOPICS["leads" if number % 10 else "jobs"]
+                self._put(self._producer, topic, event(topic, f"busy-{number % 3}", number), f"other:{number}")
+
+        thread = threading.Thread(target=write, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+            self._flush()
+
+    @staticmethod
+    def _put(producer: Any, topic: str, value: bytes | None, key: str) -> None:  # noqa: ANN401  # librdkafka's
+        while True:
+            try:
+                producer.produce(topic, value, key.encode())
+            except BufferError:
+                producer.poll(0.1)
+            else:
+                producer.poll(0)
+                return
+
+    def _flush(self) -> None:
+        left = self._producer.flush(_WAIT_S)
+        if left:
+            raise RuntimeError(f"{left} events were not delivered")

@@ -1,0 +1,188 @@
+"""The benchmark's own count, at the sources themselves: nothing of the product's arithmetic is in it."""
+
+import json
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from confluent_kafka import Consumer, TopicPartition
+
+from benchmarks.losses.events import TOPICS
+from benchmarks.losses.world import QUERY, World, ask_prometheus, fetched
+
+Counts = Counter[tuple[str, str]]
+"""Events by topic and tenant."""
+
+COUNTER: Final = "crm_events_ingested_total"
+_LONGEST_TENANT: Final = 255
+_WAIT_S: Final = 10.0
+_RANGE_S: Final = 120
+_STEP_S: Final = 5
+_TYPES: Final = {"lead": "lead.created", "job": "job.created"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """What one source has and the next has not; `numbers` are by topic the integers that say it, each of them true."""
+
+    before: Mapping[str, int]
+    after: Mapping[str, int]
+    numbers: Mapping[str, frozenset[int]]
+
+    def __str__(self) -> str:
+        topics = sorted({*self.before, *self.after})
+        totals = "; ".join(
+            f"{topic.removeprefix('apexflow.').removesuffix('.created')} {self.before.get(topic, 0)} in, "
+            f"{self.after.get(topic, 0)} out, {' or '.join(map(str, sorted(self.numbers.get(topic, ())))) or 0} differ"
+            for topic in topics
+        )
+        return totals or "nothing"
+
+
+def difference(kind: str, world: World) -> Difference | None:
+    """Count now between the two sources of an oracle; None where it has none."""
+    return _ORACLES[kind](world) if kind else None
+
+
+def messages(bootstrap: str) -> list[tuple[str, bytes | None]]:
+    """Return topic and value of all messages of both topics."""
+    consumer = Consumer(
+        {"bootstrap.servers": bootstrap, "group.id": "oracle", "enable.auto.commit": False, "log_level": 0}
+    )
+    try:
+        found = consumer.list_topics(timeout=_WAIT_S).topics
+        parts = [TopicPartition(t, number) for t in TOPICS.values() if t in found for number in found[t].partitions]
+        bounds = {(one.topic, one.partition): consumer.get_watermark_offsets(one, timeout=_WAIT_S) for one in parts}
+        left = sum(high - low for low, high in bounds.values())
+        consumer.assign([TopicPartition(t, p, low) for (t, p), (low, _) in bounds.items()])
+        read: list[tuple[str, bytes | None]] = []
+        while left and (batch := consumer.consume(min(left, 1000), _WAIT_S)):
+            mine = [one for one in batch if one.error() is None]
+            read += [(one.topic() or "", one.value()) for one in mine]
+            left -= len(mine)
+        return read
+    finally:
+        consumer.close()
+
+
+def parsed(value: bytes | None) -> dict[str, Any] | None:
+    """Return an event; None for anything else."""
+    try:
+        document = json.loads(value or b"")
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(document, dict) or not isinstance(document.get("event_type"), str):
+        return None
+    tenant = document.get("tenant_id")
+    is_tenant = isinstance(tenant, str) and 0 < len(tenant) <= _LONGEST_TENANT and tenant.isprintable()
+    return document if is_tenant else None
+
+
+def in_kafka(world: World) -> Counts:
+    """Count the events in Kafka."""
+    events = ((topic, parsed(value)) for topic, value in messages(world.bootstrap))
+    return Counter((topic, event["tenant_id"]) for topic, event in events if event)
+
+
+def on_pages(world: World) -> Counts:
+    """Read the counter where the sink itself shows it, without a proxy, and not as a scrape."""
+    counts: Counts = Counter()
+    for url in (world.target.sink.metrics_url, *world.pages):
+        for line in fetched(url).decode().splitlines():
+            if line.startswith(f"{COUNTER}{{"):
+                head, _, value = line.rpartition(" ")
+                labels = dict(pair.split("=", 1) for pair in head[len(COUNTER) + 1 : -1].split(","))
+                counts[labels["topic"].strip('"'), labels["tenant_id"].strip('"')] += int(float(value))
+    return counts
+
+
+def in_prometheus(world: World) -> Counts:
+    """Ask Prometheus for the newest samples of the counter, all series that a sum would add."""
+    result = world.prometheus("query", query=f"sum by (topic, tenant_id) ({COUNTER})")["result"]
+    counts: Counts = Counter()
+    for one in result:
+        counts[one["metric"].get("topic", ""), one["metric"].get("tenant_id", "")] += round(float(one["value"][1]))
+    return counts
+
+
+def _between(before: Callable[[World], Counts], after: Callable[[World], Counts]) -> Callable[[World], Difference]:
+    def compared(world: World) -> Difference:
+        first, second = before(world), after(world)
+        numbers: dict[str, set[int]] = {}
+        for topic in {topic for topic, _ in first | second}:
+            by_tenant = {abs(first[k] - second[k]) for k in first | second if k[0] == topic}
+            net = abs(_of(first, topic) - _of(second, topic))
+            numbers[topic] = ({net} if net else by_tenant | {_moved(first, second, topic)}) - {0}
+            numbers[topic] |= by_tenant - {0}
+        return Difference(before=_totals(first), after=_totals(second), numbers=_frozen(numbers))
+
+    return compared
+
+
+def _of(counts: Counts, topic: str) -> int:
+    return sum(number for (name, _), number in counts.items() if name == topic)
+
+
+def _moved(first: Counts, second: Counts, topic: str) -> int:
+    return sum(max(0, first[key] - second[key]) for key in first if key[0] == topic)
+
+
+def _totals(counts: Counts) -> dict[str, int]:
+    return {topic: _of(counts, topic) for topic in sorted({topic for topic, _ in counts})}
+
+
+def _frozen(numbers: Mapping[str, set[int]]) -> dict[str, frozenset[int]]:
+    return {topic: frozenset(some) for topic, some in numbers.items() if some}
+
+
+def _api_to_kafka(world: World) -> Difference:
+    """Look for the event of each created lead and job: none is missing, two are one too many."""
+    read = [(topic, event) for topic, value in messages(world.bootstrap) if (event := parsed(value))]
+    there = Counter((topic, event.get("id"), event["tenant_id"], event["event_type"]) for topic, event in read)
+    created = Counter(row["topic"] for row in world.created)
+    found: Counter[str] = Counter()
+    numbers: dict[str, set[int]] = {}
+    for topic in created:
+        rows = [row for row in world.created if row["topic"] == topic]
+        times = [there[topic, row["id"], row["tenant_id"], _TYPES[row["kind"]]] for row in rows]
+        found[topic] = sum(times)
+        missing, twice = times.count(0), sum(max(0, one - 1) for one in times)
+        numbers[topic] = {missing, twice, abs(missing - twice)} - {0}
+    return Difference(before=created, after=found, numbers=_frozen(numbers))
+
+
+def _prometheus_to_grafana(world: World) -> Difference:
+    """Put panel 20's query to Prometheus, and the panel's own to where Grafana asks; count the series that differ."""
+    end = time.time()
+    form = {"start": f"{end - _RANGE_S:.0f}", "end": f"{end:.0f}", "step": str(_STEP_S)}
+    own = world.panel()["targets"][0]["expr"]
+    mine = _series(ask_prometheus(world.target.prometheus.url, "query_range", query=QUERY, **form))
+    shown = _series(ask_prometheus(world.asked_by_grafana, "query_range", query=own, **form))
+    differ = {topic for topic in {*mine, *shown} if not _are_alike(mine.get(topic, {}), shown.get(topic, {}))}
+    sizes = [{topic: sum(map(bool, points.values())) for topic, points in side.items()} for side in (mine, shown)]
+    return Difference(
+        before=sizes[0], after=sizes[1], numbers={topic: frozenset({len(differ)}) for topic in sorted(differ)}
+    )
+
+
+def _series(data: Any) -> dict[str, dict[float, float]]:  # noqa: ANN401  # JSON
+    return {
+        one["metric"].get("topic", ""): {float(at): float(value) for at, value in one["values"]}
+        for one in data["result"]
+    }
+
+
+def _are_alike(mine: Mapping[float, float], shown: Mapping[float, float]) -> bool:
+    return mine.keys() == shown.keys() and all(math.isclose(value, shown[at]) for at, value in mine.items())
+
+
+_ORACLES: Final[dict[str, Callable[[World], Difference]]] = {
+    "api-kafka": _api_to_kafka,
+    "kafka-sink": _between(in_kafka, on_pages),
+    "sink-prometheus": _between(on_pages, in_prometheus),
+    "kafka-prometheus": _between(in_kafka, in_prometheus),
+    "prometheus-grafana": _prometheus_to_grafana,
+}

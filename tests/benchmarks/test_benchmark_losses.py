@@ -1,0 +1,110 @@
+"""The list of losses and decoys, how answers are scored, and a sample of both on real stacks."""
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from benchmarks.losses.__main__ import run
+from benchmarks.losses.broken import answers, apexflow, page
+from benchmarks.losses.case import Case, cases, digest, runs_of
+from benchmarks.losses.events import GARBAGE
+from benchmarks.losses.oracle import Difference, parsed
+from benchmarks.losses.report import PAGE
+from benchmarks.losses.score import Answer
+from benchmarks.losses.world import VERBS
+
+SAMPLE = (
+    "outbox-drops-every-third-event",
+    "sink-skips-every-other-job",
+    "prometheus-drops-jobs",
+    "scraped-under-two-names",
+)
+QUIET_SAMPLE = ("one-lead-at-once", "thirty-leads", "a-run-and-then-others", "others-in-this-moment")
+GARBAGE_SAMPLE = ("garbage-null", "garbage-huge-exponent")
+LOSS = Case(name="loss", what="", do=(), boundary=("LOSS_KAFKA_SINK",), names=("Q_TRUE",), oracle="kafka-sink")
+DECOY = Case(name="decoy", what="", do=())
+FIVE = Difference(before={"leads": 9}, after={"leads": 4}, numbers={"leads": frozenset({5})})
+
+
+def named(*names: str) -> list[Case]:
+    by_name = {case.name: case for case in cases()}
+    return [by_name[name] for name in names]
+
+
+def answer(case: Case, outcome: str, code: str, claim: str = "") -> Answer:
+    verdict: dict[str, Any] = {"outcome": outcome, "code": code, "claim": claim, "evidence": []}
+    return Answer(case=case, document={"verdict": verdict}, difference=FIVE)
+
+
+def test_the_list_is_as_large_as_it_must_be_and_sealed() -> None:
+    """At least 40 injections and 60 decoys, each with a name of its own; the page has the hash of the list."""
+    every = cases()
+    assert sum(case.is_injection for case in every) >= 40
+    assert sum(not case.is_injection for case in every) >= 60
+    assert not [name for name, number in Counter(case.name for case in every).items() if number > 1]
+    assert digest() in PAGE.read_text("utf-8")
+
+
+def test_every_step_is_known() -> None:
+    """A misspelt verb or variant would make a case void only after minutes."""
+    steps = [step.split() for case in cases() for step in case.do]
+    assert {words[0] for words in steps} <= VERBS.keys()
+    assert {words[1] for words in steps if words[0] == "apexflow"} <= apexflow.CHANGES.keys()
+    assert {words[1] for words in steps if words[0] == "page"} <= page.VARIANTS.keys()
+    assert {words[1] for words in steps if words[0] == "answers"} <= answers.VARIANTS.keys()
+    assert {words[1] for words in steps if words[0] == "garbage"} <= GARBAGE.keys()
+
+
+def test_only_decoys_share_a_stack() -> None:
+    """What an injection leaves behind must not meet the next case."""
+    assert not [case.name for case in cases() if case.is_injection and case.group]
+    assert len(cases()) == sum(map(len, runs_of(cases())))
+
+
+@pytest.mark.parametrize(
+    ("outcome", "code", "claim", "score"),
+    [
+        ("fault", "LOSS_KAFKA_SINK", "9 in, 4 out, 5 missing", "right"),
+        ("fault", "LOSS_KAFKA_SINK", "9 in, 5 out, 4 missing", "wrong integer"),
+        ("fault", "LOSS_API_KAFKA", "9 in, 4 out, 5 missing", "wrong boundary"),
+        ("fault", "Q_DOWN", "", "wrong name"),
+        ("fault", "Q_TRUE", "", "right"),
+        ("healthy", "", "", "healthy"),
+        ("inconclusive", "LOSS_KAFKA_SINK", "9 in, 4 out, 5 missing", "inconclusive"),
+    ],
+)
+def test_an_injection_is_right_by_boundary_and_integer(outcome: str, code: str, claim: str, score: str) -> None:
+    assert score == answer(LOSS, outcome, code, claim).score
+
+
+@pytest.mark.parametrize(
+    ("outcome", "code", "score"),
+    [
+        ("healthy", "", "quiet"),
+        ("healthy", "A_IDLE", "quiet"),
+        ("fault", "LOSS_KAFKA_SINK", "named"),
+        ("inconclusive", "", "inconclusive"),
+    ],
+)
+def test_a_decoy_is_right_when_nothing_is_named(outcome: str, code: str, score: str) -> None:
+    assert score == answer(DECOY, outcome, code).score
+
+
+@pytest.mark.parametrize("kind", ["null", "empty", "not-json", "no-tenant", "nested", "binary"])
+def test_the_oracle_takes_no_garbage_for_an_event(kind: str) -> None:
+    assert not [number for number in range(6) if parsed(GARBAGE[kind]("apexflow.leads.created", number))]
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize("name", SAMPLE)
+def test_a_loss_is_found_at_its_boundary_with_its_integer(name: str) -> None:
+    [found] = run(named(name), workers=1, says=lambda _: None)
+    assert (found.score, found.void) == ("right", ""), found.text
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize("names", [QUIET_SAMPLE, GARBAGE_SAMPLE], ids=["quiet", "garbage"])
+def test_a_healthy_system_is_not_called_guilty(names: tuple[str, ...]) -> None:
+    found = run(named(*names), workers=1, says=lambda _: None)
+    assert not [(one.case.name, one.score, one.text, one.void) for one in found if one.score != "quiet"]
