@@ -4,7 +4,6 @@ Each case runs on a local stack; the benchmark counts at the sources what is mis
 result into docs/LOSSES.md.
 """
 
-import json
 import subprocess
 import sys
 import tempfile
@@ -19,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.losses.case import Case, cases, digest, runs_of
-from benchmarks.losses.oracle import difference
+from benchmarks.losses.oracle import difference, sums
 from benchmarks.losses.report import PAGE, figures, page, table
 from benchmarks.losses.score import Answer
 from benchmarks.losses.world import World
@@ -67,12 +66,13 @@ def answered(case: Case, world: World, *, asks: bool = True) -> Answer:
         code, document = world.troubleshoot() if asks else (0, {})
         took_s = time.monotonic() - begun
         counted = difference(case.oracle, world)
+        seen = "" if case.is_injection else sums(world)
     except Exception as error:  # noqa: BLE001 - the case is void, whatever it was
         return Answer(case=case, void=f"{type(error).__name__}: {error}")
     finally:
         world.end_case()
-    void = "nothing was lost" if case.is_injection and not (counted and counted.numbers) else ""
-    return Answer(case=case, exit_code=code, document=document, difference=counted, took_s=took_s, void=void)
+    void = "nothing was lost" if case.is_injection and not (counted and counted.differ) else ""
+    return Answer(case=case, exit_code=code, document=document, difference=counted, sums=seen, took_s=took_s, void=void)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -89,12 +89,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console.print(f"{machine}; list {digest()[:12]}")
 
     def says(answer: Answer) -> None:
-        where = answer.difference or answer.void[:300]
+        where = answer.difference or answer.void[:300] or answer.sums
         console.print(f"{answer.score:15} {answer.case.name}: {answer.outcome} {answer.code} [{where}]", markup=False)
+        if options.keep:
+            with options.keep.open("a", encoding="utf-8") as file:
+                file.write(f"{answer.line()}\n")
 
-    answers = run(chosen, workers=options.workers, says=says, asks=not options.count_only)
-    if options.keep:
-        _keep(answers, options.keep)
+    if options.again:
+        by_name = {case.name: case for case in cases()}
+        kept = {
+            one.case.name: one
+            for line in options.again.open("r", encoding="utf-8")
+            if (one := Answer.of(line, by_name))
+        }
+        answers = [kept[case.name] for case in chosen if case.name in kept]
+    else:
+        answers = run(chosen, workers=options.workers, says=says, asks=not options.count_only)
     console.print(table(answers))
     shown = Table("figure", "value")
     for name, value in figures(answers):
@@ -112,24 +122,10 @@ def _parser() -> Parser:
     parser.add_argument("--count", type=int, help="so many at most")
     parser.add_argument("--workers", type=int, default=1, help="stacks side by side (default: %(default)s)")
     parser.add_argument("--count-only", action="store_true", help="do not ask: show what the benchmark counts")
-    parser.add_argument("--keep", type=Path, metavar="FILE", help="write every document as a line of JSON")
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="append each answer as a line of JSON")
+    parser.add_argument("--again", type=Path, metavar="FILE", help="run nothing: score what --keep has written")
     parser.add_argument("--write", action="store_true", help="write docs/LOSSES.md")
     return parser
-
-
-def _keep(answers: Sequence[Answer], path: Path) -> None:
-    lines = [
-        {
-            "case": one.case.name,
-            "score": one.score,
-            "exit_code": one.exit_code,
-            "counted": str(one.difference),
-            "void": one.void,
-            "document": one.document,
-        }
-        for one in answers
-    ]
-    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
 
 
 def _versions() -> str:

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from confluent_kafka import Consumer, TopicPartition
 
@@ -17,6 +17,7 @@ Counts = Counter[tuple[str, str]]
 """Events by topic and tenant."""
 
 COUNTER: Final = "crm_events_ingested_total"
+_SHOWN: Final = 4
 _LONGEST_TENANT: Final = 255
 _WAIT_S: Final = 10.0
 _RANGE_S: Final = 120
@@ -26,25 +27,54 @@ _TYPES: Final = {"lead": "lead.created", "job": "job.created"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """What one source has and the next has not; `numbers` are by topic the integers that say it, each of them true."""
+    """What two sources hold by topic and tenant.
 
-    before: Mapping[str, int]
-    after: Mapping[str, int]
-    numbers: Mapping[str, frozenset[int]]
+    `differ` has, for each topic and tenant that do not agree, the integers (out less in) that are true of them: where
+    an event is missing and another is there twice, each of the two, and their sum.
+    """
+
+    before: Counts
+    after: Counts
+    differ: Mapping[tuple[str, str], frozenset[int]]
 
     def __str__(self) -> str:
-        topics = sorted({*self.before, *self.after})
-        totals = "; ".join(
-            f"{topic.removeprefix('apexflow.').removesuffix('.created')} {self.before.get(topic, 0)} in, "
-            f"{self.after.get(topic, 0)} out, {' or '.join(map(str, sorted(self.numbers.get(topic, ())))) or 0} differ"
-            for topic in topics
+        keys = sorted(self.differ)
+        shown = "; ".join(
+            f"{_short(topic)} {tenant or '-'} {self.before[topic, tenant]} in, {self.after[topic, tenant]} out"
+            for topic, tenant in keys[:_SHOWN]
         )
-        return totals or "nothing"
+        more = f"; {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else ""
+        return f"{shown}{more} ({self.before.total()} in, {self.after.total()} out)"
+
+    def document(self) -> dict[str, list[Any]]:
+        """Return it as JSON has it."""
+        return {
+            "before": [[*key, number] for key, number in sorted(self.before.items())],
+            "after": [[*key, number] for key, number in sorted(self.after.items())],
+            "differ": [[*key, sorted(numbers)] for key, numbers in sorted(self.differ.items())],
+        }
+
+    @classmethod
+    def of(cls, document: Mapping[str, list[Any]]) -> Self:
+        """Return what `document` has written."""
+        before, after = (Counter({(t, n): count for t, n, count in document[side]}) for side in ("before", "after"))
+        differ = {(topic, tenant): frozenset[int](numbers) for topic, tenant, numbers in document["differ"]}
+        return cls(before=before, after=after, differ=differ)
+
+
+def _short(topic: str) -> str:
+    return topic.removeprefix("apexflow.").removesuffix(".created")
 
 
 def difference(kind: str, world: World) -> Difference | None:
     """Count now between the two sources of an oracle; None where it has none."""
     return _ORACLES[kind](world) if kind else None
+
+
+def sums(world: World) -> str:
+    """Count at all sources now, for the reader who judges what was said of a decoy."""
+    sources = {"Kafka": in_kafka, "page": on_pages, "Prometheus": in_prometheus}
+    return ", ".join(f"{name} {count(world).total()}" for name, count in sources.items())
 
 
 def messages(bootstrap: str) -> list[tuple[str, bytes | None]]:
@@ -111,61 +141,42 @@ def in_prometheus(world: World) -> Counts:
 def _between(before: Callable[[World], Counts], after: Callable[[World], Counts]) -> Callable[[World], Difference]:
     def compared(world: World) -> Difference:
         first, second = before(world), after(world)
-        numbers: dict[str, set[int]] = {}
-        for topic in {topic for topic, _ in first | second}:
-            by_tenant = {abs(first[k] - second[k]) for k in first | second if k[0] == topic}
-            net = abs(_of(first, topic) - _of(second, topic))
-            numbers[topic] = ({net} if net else by_tenant | {_moved(first, second, topic)}) - {0}
-            numbers[topic] |= by_tenant - {0}
-        return Difference(before=_totals(first), after=_totals(second), numbers=_frozen(numbers))
+        differ = {key: frozenset({second[key] - first[key]}) for key in {*first, *second} if second[key] != first[key]}
+        return Difference(before=first, after=second, differ=differ)
 
     return compared
-
-
-def _of(counts: Counts, topic: str) -> int:
-    return sum(number for (name, _), number in counts.items() if name == topic)
-
-
-def _moved(first: Counts, second: Counts, topic: str) -> int:
-    return sum(max(0, first[key] - second[key]) for key in first if key[0] == topic)
-
-
-def _totals(counts: Counts) -> dict[str, int]:
-    return {topic: _of(counts, topic) for topic in sorted({topic for topic, _ in counts})}
-
-
-def _frozen(numbers: Mapping[str, set[int]]) -> dict[str, frozenset[int]]:
-    return {topic: frozenset(some) for topic, some in numbers.items() if some}
 
 
 def _api_to_kafka(world: World) -> Difference:
     """Look for the event of each created lead and job: none is missing, two are one too many."""
     read = [(topic, event) for topic, value in messages(world.bootstrap) if (event := parsed(value))]
     there = Counter((topic, event.get("id"), event["tenant_id"], event["event_type"]) for topic, event in read)
-    created = Counter(row["topic"] for row in world.created)
-    found: Counter[str] = Counter()
-    numbers: dict[str, set[int]] = {}
-    for topic in created:
-        rows = [row for row in world.created if row["topic"] == topic]
-        times = [there[topic, row["id"], row["tenant_id"], _TYPES[row["kind"]]] for row in rows]
-        found[topic] = sum(times)
+    of_tenant = Counter((topic, event["tenant_id"]) for topic, event in read)
+    created = Counter((row["topic"], row["tenant_id"]) for row in world.created)
+    found: Counts = Counter()
+    differ: dict[tuple[str, str], frozenset[int]] = {}
+    for key in created:
+        rows = [row for row in world.created if (row["topic"], row["tenant_id"]) == key]
+        times = [there[row["topic"], row["id"], row["tenant_id"], _TYPES[row["kind"]]] for row in rows]
+        found[key] = sum(times)
         missing, twice = times.count(0), sum(max(0, one - 1) for one in times)
-        numbers[topic] = {missing, twice, abs(missing - twice)} - {0}
-    return Difference(before=created, after=found, numbers=_frozen(numbers))
+        if numbers := {-missing, twice, twice - missing, of_tenant[key] - created[key]} - {0}:
+            differ[key] = frozenset(numbers)
+    return Difference(before=created, after=found, differ=differ)
 
 
 def _prometheus_to_grafana(world: World) -> Difference:
-    """Put panel 20's query to Prometheus, and the panel's own to where Grafana asks; count the series that differ."""
+    """Put panel 20's query to Prometheus, and the panel's own to where Grafana asks; compare the series."""
     end = time.time()
     form = {"start": f"{end - _RANGE_S:.0f}", "end": f"{end:.0f}", "step": str(_STEP_S)}
     own = world.panel()["targets"][0]["expr"]
     mine = _series(ask_prometheus(world.target.prometheus.url, "query_range", query=QUERY, **form))
     shown = _series(ask_prometheus(world.asked_by_grafana, "query_range", query=own, **form))
     differ = {topic for topic in {*mine, *shown} if not _are_alike(mine.get(topic, {}), shown.get(topic, {}))}
-    sizes = [{topic: sum(map(bool, points.values())) for topic, points in side.items()} for side in (mine, shown)]
-    return Difference(
-        before=sizes[0], after=sizes[1], numbers={topic: frozenset({len(differ)}) for topic in sorted(differ)}
-    )
+    points = [
+        Counter({(topic, ""): sum(map(bool, one.values())) for topic, one in side.items()}) for side in (mine, shown)
+    ]
+    return Difference(before=points[0], after=points[1], differ={(topic, ""): frozenset[int]() for topic in differ})
 
 
 def _series(data: Any) -> dict[str, dict[float, float]]:  # noqa: ANN401  # JSON

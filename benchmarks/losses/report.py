@@ -25,8 +25,9 @@ the checks: [cases.toml](../benchmarks/losses/cases.toml), SHA-256
 committed before the first case was run. The benchmark counts at the sources by itself: the API's answers, the messages
 in Kafka, the counter on the sink's own page, Prometheus's newest samples.
 
-- An injection is *right* if the verdict is a fault with the code of its boundary, and one of its amounts is an integer
-  that the benchmark has counted.
+- An injection is *right* if the verdict is a fault with the code of its boundary, and each topic and tenant in its
+  evidence has the difference that the benchmark has counted; at least one that differs must be there. Between
+  Prometheus and Grafana there are rates, and no integer is scored.
 - A decoy is *quiet* if the verdict is healthy. No fault may be named, and at most 5 % may be inconclusive. A
   *true name* is one that the list itself calls true.
 - *Void*: the case did not do what it says, and proves nothing.
@@ -50,6 +51,10 @@ def figures(answers: Sequence[Answer]) -> list[tuple[str, str]]:
             _share([one for one in injections if one.score == "wrong boundary"], injections),
         ),
         ("injections: a wrong cause named", _share(wrong, injections)),
+        (
+            "injections: a second fault named that is not there",
+            _share([one for one in injections if set(one.wrong_names) - {one.code}], injections),
+        ),
         ("injections: called healthy", _share([one for one in injections if one.outcome == "healthy"], injections)),
         ("injections: inconclusive", _share([one for one in injections if one.outcome == "inconclusive"], injections)),
         ("decoys: a fault named", _share([one for one in decoys if one.score == "named"], decoys)),
@@ -66,7 +71,7 @@ def table(answers: Sequence[Answer]) -> Table:
     """Return a row for each case."""
     shown = Table("case", "score", "verdict", "s", "counted by the benchmark")
     for one in answers:
-        counted = str(one.difference) if one.difference else one.void.partition("\n")[0][:80]
+        counted = str(one.difference or one.void.partition("\n")[0][:80] or one.sums)
         shown.add_row(one.case.name, one.score, f"{one.outcome} {one.code}", f"{one.took_s:.1f}", counted)
     return shown
 
@@ -96,7 +101,7 @@ def page(answers: Sequence[Answer], machine: Machine, versions: str) -> str:
 def _miss(one: Answer) -> list[str]:
     said = one.text if len(one.text) <= _LONGEST else f"{one.text[:_LONGEST]} ..."
     expected = " or ".join(one.case.boundary) or "no fault"
-    counted = f" The benchmark counted: {one.difference}." if one.difference else ""
+    counted = f" The benchmark counted: {one.difference or one.sums}." if one.difference or one.sums else ""
     verdict = one.void or f"{one.outcome} {one.code}, exit code {one.exit_code}: {said}"
     shown = verdict.replace("`", "'").replace("\n", " ")
     return [

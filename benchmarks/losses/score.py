@@ -1,9 +1,10 @@
 """What `troubleshoot` said of a case, and whether it was right."""
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from benchmarks.losses.case import Case
 from benchmarks.losses.oracle import Difference
@@ -11,19 +12,39 @@ from benchmarks.losses.oracle import Difference
 QUIET: Final = ("", "A_IDLE")
 """Codes of a healthy verdict: none, and the one that explains why the panels are empty."""
 
-_AMOUNT: Final = re.compile(r"([\d,]+) (?:of [\d,]+ )?(?:events? )?(?:missing|too many|more|twice|less|unread|differ)")
+_PLACE: Final = re.compile(r" to [^,]+, (?P<topic>\S+) (?:(?P<none>of no tenant)|(?P<tenant>.+?)) from ")
+_SIDES: Final = re.compile(r"(?P<before>[\d,]+) in, (?P<after>[\d,]+) out")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What one case came to. `void`: the case itself did not work, or nothing was lost; it says nothing."""
+    """What one case came to. `sums` are all events at each source of a decoy.
+
+    `void`: the case itself did not work, or nothing was lost; it says nothing.
+    """
 
     case: Case
     exit_code: int = -1
     document: Mapping[str, Any] = field(default_factory=dict)
     difference: Difference | None = None
+    sums: str = ""
     took_s: float = 0.0
     void: str = ""
+
+    def line(self) -> str:
+        """Return it as a line of JSON."""
+        fields = {name: getattr(self, name) for name in ("exit_code", "document", "sums", "took_s", "void")}
+        counted = self.difference.document() if self.difference else None
+        return json.dumps({"case": self.case.name, "score": self.score, **fields, "counted": counted})
+
+    @classmethod
+    def of(cls, line: str, by_name: Mapping[str, Case]) -> Self:
+        """Return what `line` has written."""
+        fields = json.loads(line)
+        fields.pop("score")
+        counted = fields.pop("counted")
+        case = by_name[fields.pop("case")]
+        return cls(case=case, difference=Difference.of(counted) if counted else None, **fields)
 
     @property
     def verdict(self) -> Mapping[str, Any]:
@@ -60,21 +81,27 @@ class Answer:
 
     @property
     def is_right_integer(self) -> bool | None:
-        """Whether an amount is one that the oracle has counted; None where a named cause needs no amount.
+        """Whether each topic and tenant that the verdict says anything of is told as the oracle has counted it.
 
-        Panels show rates: between Prometheus and Grafana no events can be counted, and no integer is scored.
+        At least one that differs must be told. None: nothing is scored, because a named cause needs no integer, and
+        panels show rates, so that no events can be counted between Prometheus and Grafana.
         """
-        if self.case.oracle == "prometheus-grafana" or self.code in self.case.names:
+        if self.case.oracle == "prometheus-grafana" or self.code in self.case.names or self.difference is None:
             return None
-        wanted = {
-            number for numbers in (self.difference.numbers if self.difference else {}).values() for number in numbers
-        }
-        return bool(wanted & self.amounts)
+        told, differ = self.told, self.difference.differ
+        is_told = any(told.get(key, 0) in numbers for key, numbers in differ.items())
+        return is_told and all(number in differ.get(key, {0}) for key, number in told.items())
 
     @property
-    def amounts(self) -> set[int]:
-        """The amounts that the verdict names."""
-        return {int(number.replace(",", "")) for number in _AMOUNT.findall(self.text)}
+    def told(self) -> dict[tuple[str, str], int]:
+        """Return out less in, by topic and tenant, as the verdict's evidence has it."""
+        told: dict[tuple[str, str], int] = {}
+        for one in self.verdict.get("evidence") or ():
+            place, sides = _PLACE.search(one["source"]), _SIDES.search(one["saw"])
+            if place and sides:
+                before, after = (int(sides[name].replace(",", "")) for name in ("before", "after"))
+                told[place["topic"], place["tenant"] or ""] = after - before
+        return told
 
     @property
     def wrong_names(self) -> tuple[str, ...]:
