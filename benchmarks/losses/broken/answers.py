@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import parse_qs
 
-from runbook.local_stack.fakes.serving import JSON, Request, Response, Server, hold_signals, json_response, wait_for_end
+from runbook.local_stack.fakes.serving import JSON, Request, Response, Server, json_response
+from runbook.platforms import hold_signals, wait_for_end
 
 _TIMEOUT_S: Final = 15.0
 

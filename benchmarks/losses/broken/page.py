@@ -12,7 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from runbook.local_stack.fakes.serving import Request, Response, Server, hold_signals, text_response, wait_for_end
+from runbook.local_stack.fakes.serving import Request, Response, Server, text_response
+from runbook.platforms import hold_signals, wait_for_end
 
 _TIMEOUT_S: Final = 10.0
 _COUNTER: Final = "crm_events_ingested_total{"
