@@ -111,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         shown.add_row(name, value)
     console.print(shown)
     if options.write:
-        PAGE.write_text(page(answers, machine, _versions()), encoding="utf-8")
+        PAGE.write_text(page(answers, machine, _versions(), options.remark), encoding="utf-8")
     return 0 if all(answer.score in _RIGHT for answer in answers) else 1
 
 
@@ -124,6 +124,7 @@ def _parser() -> Parser:
     parser.add_argument("--count-only", action="store_true", help="do not ask: show what the benchmark counts")
     parser.add_argument("--keep", type=Path, metavar="FILE", help="append each answer as a line of JSON")
     parser.add_argument("--again", type=Path, metavar="FILE", help="run nothing: score what --keep has written")
+    parser.add_argument("--remark", action="append", default=[], help="for docs/LOSSES.md; repeatable")
     parser.add_argument("--write", action="store_true", help="write docs/LOSSES.md")
     return parser
 

@@ -9,14 +9,16 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from confluent_kafka import Consumer, TopicPartition
+from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.losses.events import TOPICS
 from benchmarks.losses.world import QUERY, World, ask_prometheus, fetched
 
 Counts = Counter[tuple[str, str]]
-"""Events by topic and tenant."""
+"""Events by topic and tenant; under no tenant, what is rejected because it is no event."""
 
 COUNTER: Final = "crm_events_ingested_total"
+REJECTED: Final = "crm_events_rejected_total"
 _SHOWN: Final = 4
 _LONGEST_TENANT: Final = 255
 _WAIT_S: Final = 10.0
@@ -112,30 +114,31 @@ def parsed(value: bytes | None) -> dict[str, Any] | None:
 
 
 def in_kafka(world: World) -> Counts:
-    """Count the events in Kafka."""
+    """Count the events in Kafka, and what is none."""
     events = ((topic, parsed(value)) for topic, value in messages(world.bootstrap))
-    return Counter((topic, event["tenant_id"]) for topic, event in events if event)
+    return Counter((topic, event["tenant_id"] if event else "") for topic, event in events)
 
 
 def on_pages(world: World) -> Counts:
-    """Read the counter where the sink itself shows it, without a proxy, and not as a scrape."""
+    """Read the counters where the sink itself shows them, without a proxy, and not as a scrape."""
     counts: Counts = Counter()
     for url in (world.target.sink.metrics_url, *world.pages):
-        for line in fetched(url).decode().splitlines():
-            if line.startswith(f"{COUNTER}{{"):
-                head, _, value = line.rpartition(" ")
-                labels = dict(pair.split("=", 1) for pair in head[len(COUNTER) + 1 : -1].split(","))
-                counts[labels["topic"].strip('"'), labels["tenant_id"].strip('"')] += int(float(value))
-    return counts
+        for family in text_string_to_metric_families(fetched(url).decode()):
+            for sample in family.samples:
+                if sample.name in {COUNTER, REJECTED}:
+                    counts[sample.labels["topic"], sample.labels.get("tenant_id", "")] += int(sample.value)
+    return +counts
 
 
 def in_prometheus(world: World) -> Counts:
-    """Ask Prometheus for the newest samples of the counter, all series that a sum would add."""
-    result = world.prometheus("query", query=f"sum by (topic, tenant_id) ({COUNTER})")["result"]
+    """Ask Prometheus for the newest samples of the counters, all series that a sum would add."""
+    result = world.prometheus("query", query=f'sum by (topic, tenant_id) ({{__name__=~"{COUNTER}|{REJECTED}"}})')[
+        "result"
+    ]
     counts: Counts = Counter()
     for one in result:
         counts[one["metric"].get("topic", ""), one["metric"].get("tenant_id", "")] += round(float(one["value"][1]))
-    return counts
+    return +counts
 
 
 def _between(before: Callable[[World], Counts], after: Callable[[World], Counts]) -> Callable[[World], Difference]:

@@ -76,13 +76,14 @@ def table(answers: Sequence[Answer]) -> Table:
     return shown
 
 
-def page(answers: Sequence[Answer], machine: Machine, versions: str) -> str:
+def page(answers: Sequence[Answer], machine: Machine, versions: str, remarks: Sequence[str] = ()) -> str:
     """Return docs/LOSSES.md."""
     every = cases()
     injections = sum(case.is_injection for case in every)
     lines = [_HEAD.format(injections=injections, decoys=len(every) - injections, digest=digest())]
     lines += [f"## {machine.at}\n", f"{machine}; {versions}.\n", "| figure | of all that were run |", "|---|---|"]
     lines += [f"| {name} | {value} |" for name, value in figures(answers)]
+    lines += ["", "## Remarks", "", *(f"- {remark}" for remark in remarks)] if remarks else []
     misses = [one for one in answers if one.score not in _RIGHT]
     lines += ["", f"## The {len(misses)} that are not right", ""]
     lines += [line for one in misses for line in _miss(one)]
