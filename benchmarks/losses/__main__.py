@@ -6,87 +6,37 @@ result into docs/LOSSES.md.
 
 import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.losses.case import Case, cases, digest, runs_of
-from benchmarks.losses.oracle import difference, sums
-from benchmarks.losses.report import PAGE, figures, page, table
-from benchmarks.losses.score import Answer
-from benchmarks.losses.world import World
+from benchmarks.losses.case import NAMES, cases, digest
+from benchmarks.losses.report import PAGE, figures_by_list, page, table
+from benchmarks.losses.running import run
+from benchmarks.losses.score import RIGHT, Answer
 from benchmarks.measuring.command import Parser
 from benchmarks.measuring.machine import this_machine
 from runbook.local_stack.tools import found_tools
 
 EXIT_CODES: Final = "exit codes: 0 every case is right; 1 one is not; 4 usage"
-_RIGHT: Final = frozenset({"right", "quiet", "true name"})
-
-Says = Callable[[Answer], None]
-
-
-def run(chosen: Sequence[Case], *, workers: int, says: Says, asks: bool = True) -> list[Answer]:
-    """Run the cases, so many stacks side by side; return their answers in the order of the list."""
-    with ThreadPoolExecutor(workers) as pool:
-        done = pool.map(lambda group: list(_on_one_stack(group, says, asks=asks)), runs_of(chosen))
-        by_name = {answer.case.name: answer for answers in done for answer in answers}
-    return [by_name[case.name] for case in chosen]
-
-
-def _on_one_stack(group: Sequence[Case], says: Says, *, asks: bool) -> Iterator[Answer]:
-    with tempfile.TemporaryDirectory(prefix="crm-losses-") as folder:
-        world, problem = World(Path(folder)), ""
-        try:
-            world.up(group[0].up)
-        except Exception as error:  # noqa: BLE001 - told as the reason of every case
-            problem = f"the stack did not come up: {error}"
-        try:
-            for case in group:
-                answer = Answer(case=case, void=problem) if problem else answered(case, world, asks=asks)
-                says(answer)
-                yield answer
-        finally:
-            with suppress(Exception):  # what is left is in a folder of its own, and carries its mark
-                world.down()
-
-
-def answered(case: Case, world: World, *, asks: bool = True) -> Answer:
-    """Carry out a case on a stack, ask, and count."""
-    try:
-        for step in case.do:
-            world.do(step)
-        begun = time.monotonic()
-        code, document = world.troubleshoot() if asks else (0, {})
-        took_s = time.monotonic() - begun
-        counted = difference(case.oracle, world)
-        seen = "" if case.is_injection else sums(world)
-    except Exception as error:  # noqa: BLE001 - the case is void, whatever it was
-        return Answer(case=case, void=f"{type(error).__name__}: {error}")
-    finally:
-        world.end_case()
-    void = "nothing was lost" if case.is_injection and not (counted and counted.differ) else ""
-    return Answer(case=case, exit_code=code, document=document, difference=counted, sums=seen, took_s=took_s, void=void)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run, print the table and the figures, and return the exit code."""
     options = _parser().parse_args(arguments)
     console = Console(highlight=False, width=200)
-    chosen = [case for case in cases() if not options.only or any(word in case.name for word in options.only)]
+    words = options.only or [""]
+    chosen = [case for case in cases(options.list or NAMES) if any(word in case.name for word in words)]
     if options.kind:
         chosen = [case for case in chosen if case.is_injection == (options.kind == "injections")]
     chosen = chosen[: options.count]
     if not chosen:
-        _parser().error("--only fits no case of cases.toml")
+        _parser().error("no case fits --only, --kind, --count and --list")
     machine = this_machine()
-    console.print(f"{machine}; list {digest()[:12]}")
+    console.print(f"{machine}; {', '.join(f'{name} list {digest(name)[:12]}' for name in NAMES)}")
 
     def says(answer: Answer) -> None:
         where = answer.difference or answer.void[:300] or answer.sums
@@ -104,15 +54,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         }
         answers = [kept[case.name] for case in chosen if case.name in kept]
     else:
-        answers = run(chosen, workers=options.workers, says=says, asks=not options.count_only)
+        answers = run(chosen, parallel=options.parallel, says=says, asks=not options.count_only)
     console.print(table(answers))
-    shown = Table("figure", "value")
-    for name, value in figures(answers):
-        shown.add_row(name, value)
+    head, *rows = figures_by_list(answers)
+    shown = Table(*head)
+    for row in rows:
+        shown.add_row(*row)
     console.print(shown)
     if options.write:
         PAGE.write_text(page(answers, machine, _versions(), options.remark), encoding="utf-8")
-    return 0 if all(answer.score in _RIGHT for answer in answers) else 1
+    return 0 if all(answer.score in RIGHT for answer in answers) else 1
 
 
 def _parser() -> Parser:
@@ -120,7 +71,8 @@ def _parser() -> Parser:
     parser.add_argument("--only", action="append", metavar="WORD", help="cases whose name has this word; repeatable")
     parser.add_argument("--kind", choices=("injections", "decoys"), help="only these")
     parser.add_argument("--count", type=int, help="so many at most")
-    parser.add_argument("--workers", type=int, default=1, help="stacks side by side (default: %(default)s)")
+    parser.add_argument("--list", action="append", choices=NAMES, help="only this list; repeatable")
+    parser.add_argument("--parallel", type=int, default=1, help="stacks side by side (default: %(default)s)")
     parser.add_argument("--count-only", action="store_true", help="do not ask: show what the benchmark counts")
     parser.add_argument("--keep", type=Path, metavar="FILE", help="append each answer as a line of JSON")
     parser.add_argument("--again", type=Path, metavar="FILE", help="run nothing: score what --keep has written")

@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, Self
 
-LIST: Final = Path(__file__).with_name("cases.toml")
+LISTS: Final = Path(__file__).with_name("lists")
+NAMES: Final = ("first", "second")
 
 Oracle = Literal["api-kafka", "kafka-sink", "sink-prometheus", "kafka-prometheus", "prometheus-grafana", ""]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One injection, or one decoy, which has no `boundary`. See cases.toml for the meaning of each field."""
+    """One injection, or one decoy, which has no `boundary`. See lists/first.toml for the meaning of each field."""
 
+    of_list: str = ""
     name: str
     what: str
     do: tuple[str, ...]
@@ -31,20 +33,25 @@ class Case:
         return bool(self.boundary)
 
     @classmethod
-    def of(cls, table: dict[str, str | list[str]]) -> Self:
-        """Return the case of a table of the list."""
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in table.items()})  # type: ignore[arg-type]  # the loader's own test checks the names
+    def of(cls, of_list: str, table: dict[str, str | list[str]]) -> Self:
+        """Return the case of a table of a list."""
+        fields = {name: tuple(value) if isinstance(value, list) else value for name, value in table.items()}
+        return cls(of_list=of_list, **fields)  # type: ignore[arg-type]  # the loader's own test checks the names
 
 
-def cases() -> tuple[Case, ...]:
-    """Return all cases in the order of the list."""
-    tables = tomllib.loads(LIST.read_text(encoding="utf-8"))
-    return tuple(Case.of(table) for kind in ("injection", "decoy") for table in tables[kind])
+def cases(names: Sequence[str] = NAMES) -> tuple[Case, ...]:
+    """Return the cases of these lists, each in its order."""
+    tables = [(name, tomllib.loads(_file(name).read_text(encoding="utf-8"))) for name in names]
+    return tuple(Case.of(name, one) for name, table in tables for kind in ("injection", "decoy") for one in table[kind])
 
 
-def digest() -> str:
-    """Return the SHA-256 of the list."""
-    return hashlib.sha256(LIST.read_bytes()).hexdigest()
+def digest(name: str) -> str:
+    """Return the SHA-256 of a list."""
+    return hashlib.sha256(_file(name).read_bytes()).hexdigest()
+
+
+def _file(name: str) -> Path:
+    return LISTS / f"{name}.toml"
 
 
 def runs_of(chosen: Sequence[Case]) -> list[list[Case]]:

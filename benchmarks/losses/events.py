@@ -2,13 +2,12 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
 from typing import Any, Final
 
-from confluent_kafka import Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import Producer
 
 TOPICS: Final = {"leads": "apexflow.leads.created", "jobs": "apexflow.jobs.created"}
 _TYPES: Final = {"apexflow.leads.created": "lead.created", "apexflow.jobs.created": "job.created"}
@@ -16,6 +15,7 @@ _FIRST_ID: Final = 5_000_000
 _WAIT_S: Final = 30.0
 _DEEP: Final = 5_000
 _DIGITS: Final = 4_301
+_LARGE_BYTES: Final = 900_000
 
 
 def topic_of(name: str) -> str:
@@ -34,6 +34,8 @@ def _with(field: str) -> Callable[[str, int], bytes]:
 
 
 _TENANTS: Final = ("a\nb", "x" * 300, 17, None, 'quo"te', "back\\slash")
+_BLANK: Final = ("", " ", "\t")
+_SCALARS: Final = (b"[]", b"[1, 2]", b"17", b"-0.5", b'"text"', b"true", b"null", b'["acme"]')
 GARBAGE: Final[dict[str, Callable[[str, int], bytes | None]]] = {
     "null": lambda _, __: None,
     "empty": lambda _, __: b"",
@@ -47,6 +49,11 @@ GARBAGE: Final[dict[str, Callable[[str, int], bytes | None]]] = {
     "binary": lambda _, number: b"\xff\xfe\x00" + bytes([number % 256]),
     "odd-tenants": lambda topic, number: event(topic, _TENANTS[number % len(_TENANTS)], number),
     "copied-ids": lambda topic, number: event(topic, "globex", number, id=number + 1),
+    "large": lambda _, number: f"no JSON {number} ".encode() * (_LARGE_BYTES // 12),
+    "scalars": lambda _, number: _SCALARS[number % len(_SCALARS)],
+    "bom": lambda topic, number: b"\xef\xbb\xbf" + event(topic, "acme", number),
+    "utf-16": lambda topic, number: event(topic, "acme", number).decode().encode("utf-16"),
+    "blank-tenants": lambda topic, number: event(topic, _BLANK[number % len(_BLANK)], number),
 }
 
 
@@ -63,6 +70,28 @@ class OtherProducer:
         for _ in range(many):
             number = next(self._numbers)
             self._put(self._producer, topic, event(topic, tenant(number), number), f"other:{number}")
+        self._flush()
+
+    def write_extras(self, topic: str, many: int, tenant: str) -> None:
+        """Write events with fields that nobody reads."""
+        for _ in range(many):
+            number = next(self._numbers)
+            value = event(topic, tenant, number, source="import", score=0.5, tags=["a"], extra={"of": [None, True]})
+            self._put(self._producer, topic, value, f"other:{number}")
+        self._flush()
+
+    def write_updates(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Write an event of another type for each lead of a ledger, with its id and its tenant."""
+        for row in rows:
+            value = {"id": row["id"], "tenant_id": row["tenant_id"], "event_type": "lead.updated"}
+            self._put(self._producer, row["topic"], json.dumps(value).encode(), f"update:{row['id']}")
+        self._flush()
+
+    def write_keys(self, topic: str, many: int, keys: int) -> None:
+        """Write events under so many keys."""
+        for _ in range(many):
+            number = next(self._numbers)
+            self._put(self._producer, topic, event(topic, "acme", number), f"same:{number % keys}")
         self._flush()
 
     def write_garbage(self, kind: str, topic: str, many: int) -> None:
@@ -82,14 +111,6 @@ class OtherProducer:
                 self._put(producer, topic, event(topic, "acme", number), f"other:{number}")
             producer.flush(_WAIT_S)
             end(_WAIT_S)
-
-    def delete_records(self) -> None:
-        """Delete all messages of both topics, as retention does."""
-        admin = AdminClient({"bootstrap.servers": self._bootstrap, "log_level": 0})
-        found = admin.list_topics(timeout=_WAIT_S).topics
-        ends = [TopicPartition(topic, number, -1) for topic in TOPICS.values() for number in found[topic].partitions]
-        for result in admin.delete_records(ends, request_timeout=_WAIT_S).values():
-            result.result(_WAIT_S)
 
     @contextmanager
     def busy(self, per_s: int) -> Iterator[None]:

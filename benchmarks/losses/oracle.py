@@ -11,8 +11,10 @@ from typing import Any, Final, Self
 from confluent_kafka import Consumer, TopicPartition
 from prometheus_client.parser import text_string_to_metric_families
 
+from benchmarks.losses.asking import ask_prometheus, fetched
 from benchmarks.losses.events import TOPICS
-from benchmarks.losses.world import QUERY, World, ask_prometheus, fetched
+from benchmarks.losses.showing import QUERY, asked_by_panel, panel
+from benchmarks.losses.world import World
 
 Counts = Counter[tuple[str, str]]
 """Events by topic and tenant; under no tenant, what is rejected because it is no event."""
@@ -113,6 +115,11 @@ def parsed(value: bytes | None) -> dict[str, Any] | None:
     return document if is_tenant else None
 
 
+def created(world: World) -> Counts:
+    """Count what the API has answered."""
+    return Counter((row["topic"], row["tenant_id"]) for row in world.created)
+
+
 def in_kafka(world: World) -> Counts:
     """Count the events in Kafka, and what is none."""
     events = ((topic, parsed(value)) for topic, value in messages(world.bootstrap))
@@ -155,26 +162,28 @@ def _api_to_kafka(world: World) -> Difference:
     read = [(topic, event) for topic, value in messages(world.bootstrap) if (event := parsed(value))]
     there = Counter((topic, event.get("id"), event["tenant_id"], event["event_type"]) for topic, event in read)
     of_tenant = Counter((topic, event["tenant_id"]) for topic, event in read)
-    created = Counter((row["topic"], row["tenant_id"]) for row in world.created)
+    wanted = created(world)
     found: Counts = Counter()
     differ: dict[tuple[str, str], frozenset[int]] = {}
-    for key in created:
+    for key in wanted:
         rows = [row for row in world.created if (row["topic"], row["tenant_id"]) == key]
-        times = [there[row["topic"], row["id"], row["tenant_id"], _TYPES[row["kind"]]] for row in rows]
-        found[key] = sum(times)
-        missing, twice = times.count(0), sum(max(0, one - 1) for one in times)
-        if numbers := {-missing, twice, twice - missing, of_tenant[key] - created[key]} - {0}:
+        named = Counter((row["topic"], row["id"], row["tenant_id"], _TYPES[row["kind"]]) for row in rows)
+        times = {one: there[one] for one in named}
+        found[key] = sum(times.values())
+        missing = sum(max(0, wanted_times - times[one]) for one, wanted_times in named.items())
+        twice = sum(max(0, times[one] - wanted_times) for one, wanted_times in named.items())
+        if numbers := {-missing, twice, twice - missing, of_tenant[key] - wanted[key]} - {0}:
             differ[key] = frozenset(numbers)
-    return Difference(before=created, after=found, differ=differ)
+    return Difference(before=wanted, after=found, differ=differ)
 
 
 def _prometheus_to_grafana(world: World) -> Difference:
     """Put panel 20's query to Prometheus, and the panel's own to where Grafana asks; compare the series."""
     end = time.time()
     form = {"start": f"{end - _RANGE_S:.0f}", "end": f"{end:.0f}", "step": str(_STEP_S)}
-    own = world.panel()["targets"][0]["expr"]
+    own = panel(world)["targets"][0]["expr"]
     mine = _series(ask_prometheus(world.target.prometheus.url, "query_range", query=QUERY, **form))
-    shown = _series(ask_prometheus(world.asked_by_grafana, "query_range", query=own, **form))
+    shown = _series(ask_prometheus(asked_by_panel(world), "query_range", query=own, **form))
     differ = {topic for topic in {*mine, *shown} if not _are_alike(mine.get(topic, {}), shown.get(topic, {}))}
     points = [
         Counter({(topic, ""): sum(map(bool, one.values())) for topic, one in side.items()}) for side in (mine, shown)

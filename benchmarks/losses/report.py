@@ -1,29 +1,34 @@
 """The table of the terminal, and docs/LOSSES.md."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 from rich.table import Table
 
-from benchmarks.losses.case import cases, digest
-from benchmarks.losses.score import Answer
+from benchmarks.losses.case import NAMES, cases, digest
+from benchmarks.losses.score import RIGHT, Answer
 from benchmarks.measuring.machine import Machine
 
 PAGE: Final = Path(__file__).parents[2] / "docs/LOSSES.md"
 _LONGEST: Final = 700
-_RIGHT: Final = frozenset({"right", "quiet", "true name"})
 
 _HEAD: Final = """\
 # Losses that no code names
 
-`inv dev.bench losses` puts {injections} injected losses, duplicates and distortions and {decoys} healthy systems to
-`inv troubleshoot --target local --json`, each on the local stack. The list is data, and was written without a look at
-the checks: [cases.toml](../benchmarks/losses/cases.toml), SHA-256
-`{digest}`,
-committed before the first case was run. The benchmark counts at the sources by itself: the API's answers, the messages
-in Kafka, the counter on the sink's own page, Prometheus's newest samples.
+`inv dev.bench losses` puts injected losses, duplicates and distortions, and healthy systems that look odd, to
+`inv troubleshoot --target local --json`, each on the local stack. The cases are data. Each list was written without a
+look at the checks, and committed before the first of its cases was run; the checks were mended since with the
+knowledge of what the first list had found.
+
+| list | injections | decoys | SHA-256 |
+|---|---|---|---|
+"""
+
+_RULES: Final = """
+The benchmark counts at the sources by itself: the API's answers, the messages in Kafka, the counter on the sink's own
+page, Prometheus's newest samples, the points that each panel's query returns.
 
 - An injection is *right* if the verdict is a fault with the code of its boundary, and each topic and tenant in its
   evidence has the difference that the benchmark has counted; at least one that differs must be there. Between
@@ -33,38 +38,68 @@ in Kafka, the counter on the sink's own page, Prometheus's newest samples.
 - *Void*: the case did not do what it says, and proves nothing.
 """
 
+Counted = Callable[[Answer], bool]
 
-def figures(answers: Sequence[Answer]) -> list[tuple[str, str]]:
-    """Return the figures of a run, and what they are of."""
+
+def _in_injections(counted: Counted) -> Counted:
+    return lambda one: one.case.is_injection and counted(one)
+
+
+def _in_decoys(counted: Counted) -> Counted:
+    return lambda one: not one.case.is_injection and counted(one)
+
+
+_FIGURES: Final[tuple[tuple[str, Counted, Counted], ...]] = (
+    (
+        "injections: right boundary",
+        _in_injections(lambda one: one.is_right_boundary and one.outcome == "fault"),
+        _in_injections(lambda _: True),
+    ),
+    (
+        "injections: right boundary and integer, where one is counted",
+        _in_injections(lambda one: one.is_right_boundary and one.outcome == "fault" and bool(one.is_right_integer)),
+        _in_injections(lambda one: one.is_right_integer is not None),
+    ),
+    (
+        "injections: another boundary",
+        _in_injections(lambda one: one.score == "wrong boundary"),
+        _in_injections(lambda _: True),
+    ),
+    (
+        "injections: a wrong cause named",
+        _in_injections(lambda one: any(not code.startswith("LOSS_") for code in one.wrong_names)),
+        _in_injections(lambda _: True),
+    ),
+    (
+        "injections: a second fault named that is not there",
+        _in_injections(lambda one: bool(set(one.wrong_names) - {one.code})),
+        _in_injections(lambda _: True),
+    ),
+    (
+        "injections: called healthy",
+        _in_injections(lambda one: one.outcome == "healthy"),
+        _in_injections(lambda _: True),
+    ),
+    (
+        "injections: inconclusive",
+        _in_injections(lambda one: one.outcome == "inconclusive"),
+        _in_injections(lambda _: True),
+    ),
+    ("decoys: a fault named", _in_decoys(lambda one: one.score == "named"), _in_decoys(lambda _: True)),
+    ("decoys: inconclusive", _in_decoys(lambda one: one.outcome == "inconclusive"), _in_decoys(lambda _: True)),
+)
+
+
+def figures(answers: Sequence[Answer]) -> Iterator[tuple[str, str]]:
+    """Yield the figures of a run, and what they are of."""
     valid = [one for one in answers if not one.void]
-    injections = [one for one in valid if one.case.is_injection]
-    decoys = [one for one in valid if not one.case.is_injection]
-    counted = [one for one in injections if one.is_right_integer is not None]
-    boundary = [one for one in injections if one.is_right_boundary and one.outcome == "fault"]
-    integer = [one for one in counted if one in boundary and one.is_right_integer]
-    wrong = [one for one in injections if any(not code.startswith("LOSS_") for code in one.wrong_names)]
-    return [
-        ("injections: right boundary", _share(boundary, injections)),
-        ("injections: right boundary and integer, where one is counted", _share(integer, counted)),
-        (
-            "injections: another boundary",
-            _share([one for one in injections if one.score == "wrong boundary"], injections),
-        ),
-        ("injections: a wrong cause named", _share(wrong, injections)),
-        (
-            "injections: a second fault named that is not there",
-            _share([one for one in injections if set(one.wrong_names) - {one.code}], injections),
-        ),
-        ("injections: called healthy", _share([one for one in injections if one.outcome == "healthy"], injections)),
-        ("injections: inconclusive", _share([one for one in injections if one.outcome == "inconclusive"], injections)),
-        ("decoys: a fault named", _share([one for one in decoys if one.score == "named"], decoys)),
-        ("decoys: inconclusive", _share([one for one in decoys if one.outcome == "inconclusive"], decoys)),
-        ("void", _share([one for one in answers if one.void], answers)),
-    ]
+    for name, is_counted, is_of in _FIGURES:
+        yield name, _share(sum(map(is_counted, valid)), sum(map(is_of, valid)))
+    yield "void", _share(len(answers) - len(valid), len(answers))
 
 
-def _share(some: Sequence[Answer], every: Sequence[Answer]) -> str:
-    return f"{len(some)} of {len(every)}" + (f" ({100 * len(some) / len(every):.0f} %)" if every else "")
+def _share(some: int, every: int) -> str:
+    return f"{some} of {every}" + (f" ({100 * some / every:.0f} %)" if every else "")
 
 
 def table(answers: Sequence[Answer]) -> Table:
@@ -76,15 +111,29 @@ def table(answers: Sequence[Answer]) -> Table:
     return shown
 
 
+def figures_by_list(answers: Sequence[Answer]) -> Iterator[tuple[str, ...]]:
+    """Yield rows: the name of a figure, and its value for each list that was run."""
+    columns = [dict(figures(_of_list(answers, name))) for name in _run_lists(answers)]
+    yield ("figure", *(f"{name} list" for name in _run_lists(answers)))
+    for name in columns[0]:
+        yield (name, *(column[name] for column in columns))
+
+
+def _run_lists(answers: Sequence[Answer]) -> list[str]:
+    return [name for name in NAMES if _of_list(answers, name)]
+
+
+def _of_list(answers: Sequence[Answer], name: str) -> list[Answer]:
+    return [one for one in answers if one.case.of_list == name]
+
+
 def page(answers: Sequence[Answer], machine: Machine, versions: str, remarks: Sequence[str] = ()) -> str:
     """Return docs/LOSSES.md."""
-    every = cases()
-    injections = sum(case.is_injection for case in every)
-    lines = [_HEAD.format(injections=injections, decoys=len(every) - injections, digest=digest())]
-    lines += [f"## {machine.at}\n", f"{machine}; {versions}.\n", "| figure | of all that were run |", "|---|---|"]
-    lines += [f"| {name} | {value} |" for name, value in figures(answers)]
+    head, *rows = figures_by_list(answers)
+    lines = [_HEAD + "\n".join(map(_list_row, NAMES)), _RULES, f"## {machine.at}\n", f"{machine}; {versions}.\n"]
+    lines += [_row(head), _row("---" for _ in head), *map(_row, rows)]
     lines += ["", "## Remarks", "", *(f"- {remark}" for remark in remarks)] if remarks else []
-    misses = [one for one in answers if one.score not in _RIGHT]
+    misses = [one for one in answers if one.score not in RIGHT]
     lines += ["", f"## The {len(misses)} that are not right", ""]
     lines += [line for one in misses for line in _miss(one)]
     lines += ["## All cases", "", "| case | expected | score | verdict | s |", "|---|---|---|---|---|"]
@@ -97,6 +146,17 @@ def page(answers: Sequence[Answer], machine: Machine, versions: str, remarks: Se
     return "\n".join(
         [*lines, "", f"{len(answers)} cases: {', '.join(f'{n} {s}' for s, n in scores.most_common())}.", ""]
     )
+
+
+def _list_row(name: str) -> str:
+    every = cases([name])
+    injections = sum(case.is_injection for case in every)
+    link = f"[{name}](../benchmarks/losses/lists/{name}.toml)"
+    return f"| {link} | {injections} | {len(every) - injections} | `{digest(name)}` |"
+
+
+def _row(cells: Sequence[str] | Iterator[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def _miss(one: Answer) -> list[str]:

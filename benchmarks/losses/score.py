@@ -11,6 +11,8 @@ from benchmarks.losses.oracle import Difference
 
 QUIET: Final = ("", "A_IDLE")
 """Codes of a healthy verdict: none, and the one that explains why the panels are empty."""
+RIGHT: Final = frozenset({"right", "quiet", "true name"})
+"""Scores that are no miss."""
 
 _PLACE: Final = re.compile(r" to [^,]+, (?P<topic>\S+) (?:(?P<none>of no tenant)|(?P<tenant>.+?))(?: from .+)?$")
 _SIDES: Final = re.compile(r"(?P<before>[\d,]+) in, (?P<after>[\d,]+) out")

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from benchmarks.losses.__main__ import run
-from benchmarks.losses.broken import answers, apexflow, page
-from benchmarks.losses.case import Case, cases, digest, runs_of
+from benchmarks.losses.broken import answers, apexflow, field_sink, page, sink
+from benchmarks.losses.case import NAMES, Case, cases, digest, runs_of
 from benchmarks.losses.events import GARBAGE
 from benchmarks.losses.oracle import Difference, parsed
 from benchmarks.losses.report import PAGE
+from benchmarks.losses.running import run
 from benchmarks.losses.score import Answer
-from benchmarks.losses.world import VERBS
+from benchmarks.losses.verbs import VERBS
 
 SAMPLE = (
     "outbox-drops-every-third-event",
@@ -39,20 +39,27 @@ def answer(case: Case, outcome: str, code: str, saw: str = "") -> Answer:
     return Answer(case=case, document={"verdict": verdict}, difference=FIVE)
 
 
-def test_the_list_is_as_large_as_it_must_be_and_sealed() -> None:
-    """At least 40 injections and 60 decoys, each with a name of its own; the page has the hash of the list."""
-    every = cases()
+@pytest.mark.parametrize("name", NAMES)
+def test_a_list_is_as_large_as_it_must_be_and_sealed(name: str) -> None:
+    """At least 40 injections and 60 decoys; the page has the hash of the list."""
+    every = cases([name])
     assert sum(case.is_injection for case in every) >= 40
     assert sum(not case.is_injection for case in every) >= 60
-    assert not [name for name, number in Counter(case.name for case in every).items() if number > 1]
-    assert digest() in PAGE.read_text("utf-8")
+    assert digest(name) in PAGE.read_text("utf-8")
+
+
+def test_each_case_has_a_name_of_its_own() -> None:
+    """Answers are kept by the names of their cases."""
+    assert not [name for name, number in Counter(case.name for case in cases()).items() if number > 1]
 
 
 def test_every_step_is_known() -> None:
     """A misspelt verb or variant would make a case void only after minutes."""
     steps = [step.split() for case in cases() for step in case.do]
     assert {words[0] for words in steps} <= VERBS.keys()
-    assert {words[1] for words in steps if words[0] == "apexflow"} <= apexflow.CHANGES.keys()
+    assert {words[1] for words in steps if words[0] == "apexflow"} <= apexflow.VARIANTS
+    assert {words[1] for words in steps if words[0] == "sink"} <= sink.VARIANTS.keys()
+    assert {words[1] for words in steps if words[0] == "field-sink"} <= field_sink.TIMES.keys()
     assert {words[1] for words in steps if words[0] == "page"} <= page.VARIANTS.keys()
     assert {words[1] for words in steps if words[0] == "answers"} <= answers.VARIANTS.keys()
     assert {words[1] for words in steps if words[0] == "garbage"} <= GARBAGE.keys()
@@ -101,14 +108,14 @@ def test_the_oracle_takes_no_garbage_for_an_event(kind: str) -> None:
 @pytest.mark.stack
 @pytest.mark.parametrize("name", SAMPLE)
 def test_a_loss_is_found_at_its_boundary_with_its_integer(name: str) -> None:
-    [found] = run(named(name), workers=1, says=lambda _: None)
+    [found] = run(named(name), parallel=1, says=lambda _: None)
     assert (found.score, found.void) == ("right", ""), found.text
 
 
 @pytest.mark.stack
 @pytest.mark.parametrize("names", [QUIET_SAMPLE, GARBAGE_SAMPLE], ids=["quiet", "garbage"])
 def test_a_healthy_system_is_not_called_guilty(names: tuple[str, ...]) -> None:
-    found = run(named(*names), workers=1, says=lambda _: None)
+    found = run(named(*names), parallel=1, says=lambda _: None)
     assert not [(one.case.name, one.score, one.text, one.void) for one in found if one.score != "quiet"]
 
 

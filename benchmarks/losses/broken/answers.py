@@ -5,6 +5,7 @@ import sys
 import threading
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import parse_qs
@@ -13,26 +14,76 @@ from runbook.local_stack.fakes.serving import JSON, Request, Response, Server, j
 from runbook.platforms import hold_signals, wait_for_end
 
 _TIMEOUT_S: Final = 15.0
+_HTTP_ERROR: Final = 400
+_LEADS: Final = "apexflow.leads.created"
+_JOBS: Final = "apexflow.jobs.created"
 
 Series = list[dict[str, Any]]
 Change = Callable[[Series], Series]
 
 
-def _scaled(factor: str) -> Change:
-    def scaled(series: Series) -> Series:
+Pair = tuple[float, str]
+
+
+def _points(change: Callable[[float, float], Pair | None]) -> Change:
+    """Change each point of each series, a time and a value; None leaves it out."""
+
+    def changed(series: Series) -> Series:
         for one in series:
-            for name in {"value", "values"} & one.keys():
-                pairs = [one[name]] if name == "value" else one[name]
-                changed = [[moment, f"{float(value) * float(factor):g}"] for moment, value in pairs]
-                one[name] = changed[0] if name == "value" else changed
+            if "value" in one:
+                moment, value = one["value"]
+                one["value"] = change(moment, float(value)) or one["value"]
+            else:
+                points = (change(moment, float(value)) for moment, value in one["values"])
+                one["values"] = [point for point in points if point is not None]
         return series
 
-    return scaled
+    return changed
+
+
+def _scaled(factor: str) -> Change:
+    return _points(lambda moment, value: (moment, f"{value * float(factor):g}"))
+
+
+def _thinned(every: str) -> Change:
+    def thinned(series: Series) -> Series:
+        for one in series:
+            one["values"] = one.get("values", [])[:: int(every)]
+        return series
+
+    return lambda series: thinned(series) if series and "values" in series[0] else series
+
+
+def _merged(series: Series) -> Series:
+    """Add all series up, under the topic of leads."""
+    sums: Counter[float] = Counter()
+    for one in series:
+        for moment, value in one.get("values", [one.get("value")]):
+            sums[moment] += float(value)  # type: ignore[assignment]  # a Counter adds any number
+    pairs = [[moment, f"{total:g}"] for moment, total in sorted(sums.items())]
+    name = {"metric": {"topic": _LEADS}}
+    if not pairs:
+        return []
+    return [{**name, "values": pairs} if "values" in series[0] else {**name, "value": pairs[0]}]
+
+
+def _swapped(series: Series) -> Series:
+    other = {_LEADS: _JOBS, _JOBS: _LEADS}
+    for one in series:
+        topic = one["metric"].get("topic")
+        one["metric"]["topic"] = other.get(topic, topic)
+    return series
 
 
 VARIANTS: Final[dict[str, Callable[..., Change]]] = {
+    "plain": lambda: lambda series: series,
     "drops": lambda mark: lambda series: [one for one in series if mark not in json.dumps(one["metric"])],
     "times": _scaled,
+    "caps": lambda most: _points(lambda moment, value: (moment, f"{min(value, float(most)):g}")),
+    "shifts": lambda seconds: _points(lambda moment, value: (moment + float(seconds), f"{value:g}")),
+    "thins": _thinned,
+    "merges": lambda: _merged,
+    "swaps-topics": lambda: _swapped,
     "empty": lambda: lambda _: [],
     "frozen": lambda: lambda series: series,
     "slow": lambda _: lambda series: series,
@@ -56,7 +107,7 @@ class Proxy:
             status, body = self._answer(request)
         except urllib.error.URLError as error:
             return json_response(502, {"status": "error", "error": str(error.reason)})
-        if "crm_events_ingested_total" not in query or status >= http_error:
+        if "crm_events_ingested_total" not in query or status >= _HTTP_ERROR:
             return Response(status=status, body=body, content_type=JSON)
         if self._variant == "frozen":
             body = self._old.setdefault(f"{request.path} {query}", _aged(body))
@@ -74,9 +125,6 @@ class Proxy:
                 return answer.status, answer.read()
         except urllib.error.HTTPError as error:
             return error.code, error.read()
-
-
-http_error: Final = 400
 
 
 def _aged(body: bytes) -> bytes:

@@ -1,9 +1,10 @@
-"""The field's sink without positions, born at zero: `python -m benchmarks.losses.broken.field_sink VARIANT [N]`.
+"""The field's sink without positions, born at zero: `python -m benchmarks.losses.broken.field_sink VARIANT [ARGUMENT]`.
 
-Variants: `honest`; `skips-every N`; `twice-every N`. Its series of tenant acme are there before the first event.
+Its series of tenant acme are there before the first event. Variants: see TIMES; `retenants NAME`: one for all.
 """
 
 import sys
+from collections.abc import Callable
 from itertools import count
 from typing import Any
 
@@ -12,10 +13,19 @@ from runbook.local_stack.fakes import plain_sink
 TOPICS = ("apexflow.leads.created", "apexflow.jobs.created")
 
 
+TIMES: dict[str, Callable[[int, int], int]] = {
+    "honest": lambda _, __: 1,
+    "retenants": lambda _, __: 1,
+    "skips-every": lambda number, every: 0 if number % every == 0 else 1,
+    "twice-every": lambda number, every: 2 if number % every == 0 else 1,
+    "stops-after": lambda number, last: 1 if number <= last else 0,
+}
+
+
 def main() -> None:
     """Break the counting, then be the plain sink."""
-    variant, *rest = sys.argv[1:]
-    every, numbers = int(rest[0]) if rest else 1, count(1)
+    variant, argument = [*sys.argv[1:], ""][:2]
+    times, numbers = TIMES[variant], count(1)
     counter = plain_sink._EVENTS  # noqa: SLF001  # its one counter
     labels = counter.labels
     for topic in TOPICS:
@@ -23,12 +33,10 @@ def main() -> None:
 
     class Counted:
         def __init__(self, topic: Any, tenant_id: Any) -> None:  # noqa: ANN401  # labels
-            self._series = labels(topic=topic, tenant_id=tenant_id)
+            self._series = labels(topic=topic, tenant_id=argument if variant == "retenants" else tenant_id)
 
         def inc(self) -> None:
-            is_nth = next(numbers) % every == 0
-            times = {"skips-every": 1 - is_nth, "twice-every": 1 + is_nth}.get(variant, 1)
-            self._series.inc(times)
+            self._series.inc(times(next(numbers), int(argument) if argument.isdecimal() else 1))
 
     counter.labels = Counted  # type: ignore[method-assign, assignment]  # the broken variant
     plain_sink.main()

@@ -4,10 +4,14 @@ Its page, its journal and its place in the group are the real ones.
 """
 
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
+
+import msgspec
 
 import sink.__main__ as service
 from sink import batches
@@ -23,6 +27,11 @@ Tenants = dict[str, Counter[str]]
 
 TOPICS: Final = {"leads": "apexflow.leads.created", "jobs": "apexflow.jobs.created"}
 _POLL_S: Final = 0.2
+_COUNTER: Final = b"crm_events_ingested_total{"
+_FIELDS: Final = {
+    *("id", "tenant_id", "name", "email", "phone", "source", "status", "assigned_to", "tags", "created_at", "lead_id"),
+    *("title", "description", "event_version", "actor", "event_type", "published_at"),
+}
 
 
 def _counted(change: Callable[[Tenants], Mapping[str, Counter[str]]]) -> None:
@@ -214,6 +223,102 @@ def _freezes_page(seconds: str) -> None:
     Metrics.page = changed  # type: ignore[method-assign]  # the broken variant
 
 
+def _one_batch_behind() -> None:
+    held: list[Tenants] = [{}]
+
+    def change(tenants: Tenants) -> Tenants:
+        held.append(dict(tenants))
+        return held.pop(0)
+
+    _counted(change)
+
+
+def _first_topic() -> None:
+    _counted(
+        lambda tenants: {next(iter(tenants)): sum(tenants.values(), Counter[str]())} if tenants else {},
+    )
+
+
+def _cuts_tenants(length: str) -> None:
+    _counted(
+        lambda tenants: {
+            topic: sum((Counter({name[: int(length)]: n}) for name, n in counts.items()), Counter[str]())
+            for topic, counts in tenants.items()
+        }
+    )
+
+
+def _dedups_by_id() -> None:
+    add, seen = Batch.add, set[Any]()
+
+    def is_new(message: Any) -> bool:  # noqa: ANN401  # librdkafka's
+        number = msgspec.json.decode(message.value())["id"]
+        return number not in seen and not seen.add(number)  # type: ignore[func-returns-value]  # it returns None
+
+    def changed(self: Batch, messages: Sequence[Any], **options: Any) -> None:  # noqa: ANN401  # handed on
+        kept = [message for message in messages if message.error() is not None or is_new(message)]
+        if kept:
+            add(self, kept, **options)
+
+    Batch.add = changed  # type: ignore[method-assign]  # the broken variant
+
+
+def _strict() -> None:
+    """Reject an event with a field that ApexFlow's own do not have."""
+
+    def decode_strictly(value: bytes | None) -> Event | RejectReason:
+        outcome = decode_one(value)
+        if isinstance(outcome, Event) and not msgspec.json.decode(value or b"").keys() <= _FIELDS:
+            return RejectReason.WRONG_TYPE
+        return outcome
+
+    def decode(values: Sequence[bytes | None]) -> DecodedBatch:
+        outcomes = [decode_strictly(value) for value in values]
+        return DecodedBatch(
+            events=[one for one in outcomes if isinstance(one, Event)],
+            rejected={index: one for index, one in enumerate(outcomes) if isinstance(one, RejectReason)},
+        )
+
+    vars(batches)["decode_batch"] = decode
+
+
+def _wraps_at(size: str) -> None:
+    page = Metrics.page
+
+    def wrapped(line: bytes) -> bytes:
+        head, _, value = line.rpartition(b" ")
+        return b"%s %d" % (head, int(float(value)) % int(size)) if line.startswith(_COUNTER) else line
+
+    def changed(self: Metrics, **options: Any) -> MetricsPage:  # noqa: ANN401  # handed on
+        shown = page(self, **options)
+        return replace(shown, body=b"\n".join(map(wrapped, shown.body.split(b"\n"))))
+
+    Metrics.page = changed  # type: ignore[method-assign]  # the broken variant
+
+
+def _clears_every(seconds: str) -> None:
+    page, cleared = Metrics.page, [time.monotonic()]
+
+    def changed(self: Metrics, **options: Any) -> MetricsPage:  # noqa: ANN401  # handed on
+        if time.monotonic() - cleared[0] > float(seconds):
+            cleared[0] = time.monotonic()
+            for series in self._ingested.values():
+                series.value = 0
+        return page(self, **options)
+
+    Metrics.page = changed  # type: ignore[method-assign]  # the broken variant
+
+
+def _dawdles(seconds: str) -> None:
+    count = BatchCounter.count
+
+    def changed(self: BatchCounter, batch: Batch, epochs: Any) -> None:  # noqa: ANN401  # handed on
+        threading.Event().wait(float(seconds))
+        count(self, batch, epochs)
+
+    BatchCounter.count = changed  # type: ignore[method-assign]
+
+
 VARIANTS: Final[dict[str, Callable[..., None]]] = {
     "skips-every": _skips_every,
     "twice-every": _twice_every,
@@ -230,6 +335,14 @@ VARIANTS: Final[dict[str, Callable[..., None]]] = {
     "rejects-every": _rejects_every,
     "counts-garbage": _counts_garbage,
     "freezes-page": _freezes_page,
+    "one-batch-behind": _one_batch_behind,
+    "first-topic": _first_topic,
+    "cuts-tenants": _cuts_tenants,
+    "dedups-by-id": _dedups_by_id,
+    "strict": _strict,
+    "wraps-at": _wraps_at,
+    "clears-every": _clears_every,
+    "dawdles": _dawdles,
     "as-it-is": lambda: None,
 }
 
