@@ -35,6 +35,8 @@ page, Prometheus's newest samples, the points that each panel's query returns.
   Prometheus and Grafana there are rates, and no integer is scored.
 - A decoy is *quiet* if the verdict is healthy. No fault may be named, and at most 5 % may be inconclusive. A
   *true name* is one that the list itself calls true.
+- The fix of a fault is typed where it is a command: no part of the stack may end, no message may be lost, no file of
+  Prometheus or Grafana may change.
 - *Void*: the case did not do what it says, and proves nothing.
 """
 
@@ -86,6 +88,11 @@ _FIGURES: Final[tuple[tuple[str, Counted, Counted], ...]] = (
         _in_injections(lambda _: True),
     ),
     ("decoys: a fault named", _in_decoys(lambda one: one.score == "named"), _in_decoys(lambda _: True)),
+    (
+        "fixes that are commands: nothing worse after",
+        lambda one: one.fix == "not worse",
+        lambda one: bool(one.fix),
+    ),
     ("decoys: inconclusive", _in_decoys(lambda one: one.outcome == "inconclusive"), _in_decoys(lambda _: True)),
 )
 
@@ -133,6 +140,7 @@ def page(answers: Sequence[Answer], machine: Machine, versions: str, remarks: Se
     lines = [_HEAD + "\n".join(map(_list_row, NAMES)), _RULES, f"## {machine.at}\n", f"{machine}; {versions}.\n"]
     lines += [_row(head), _row("---" for _ in head), *map(_row, rows)]
     lines += ["", "## Remarks", "", *(f"- {remark}" for remark in remarks)] if remarks else []
+    lines += [f"- The fix of {one.case.name} {one.fix}." for one in answers if one.fix not in {"", "not worse"}]
     misses = [one for one in answers if one.score not in RIGHT]
     lines += ["", f"## The {len(misses)} that are not right", ""]
     lines += [line for one in misses for line in _miss(one)]

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from benchmarks.losses.case import Case, runs_of
+from benchmarks.losses.fixes import typed
 from benchmarks.losses.oracle import difference, sums
 from benchmarks.losses.score import Answer
 from benchmarks.losses.verbs import carry_out
@@ -43,7 +44,7 @@ def _on_one_stack(group: Sequence[Case], says: Says, *, asks: bool) -> Iterator[
 
 
 def answered(case: Case, world: World, *, asks: bool = True) -> Answer:
-    """Carry out a case on a stack, ask, and count."""
+    """Carry out a case on a stack, ask, count, and type the fix."""
     try:
         for step in case.do:
             carry_out(world, step)
@@ -52,9 +53,20 @@ def answered(case: Case, world: World, *, asks: bool = True) -> Answer:
         took_s = time.monotonic() - begun
         counted = difference(case.oracle, world)
         seen = "" if case.is_injection else sums(world)
+        verdict = document.get("verdict") or {}
+        fix = typed(verdict.get("fix", ""), world) if verdict.get("outcome") == "fault" else ""
     except Exception as error:  # noqa: BLE001 - the case is void, whatever it was
         return Answer(case=case, void=f"{type(error).__name__}: {error}")
     finally:
         world.end_case()
     void = "nothing was lost" if case.is_injection and not (counted and counted.differ) else ""
-    return Answer(case=case, exit_code=code, document=document, difference=counted, sums=seen, took_s=took_s, void=void)
+    return Answer(
+        case=case,
+        exit_code=code,
+        document=document,
+        difference=counted,
+        sums=seen,
+        fix=fix,
+        took_s=took_s,
+        void=void,
+    )

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
@@ -14,13 +14,20 @@ QUIET: Final = ("", "A_IDLE")
 RIGHT: Final = frozenset({"right", "quiet", "true name"})
 """Scores that are no miss."""
 
-_PLACE: Final = re.compile(r" to [^,]+, (?P<topic>\S+) (?:(?P<none>of no tenant)|(?P<tenant>.+?))(?: from .+)?$")
+_PLACE: Final = re.compile(
+    r" to [^,]+, (?P<topic>\S+) (?:(?P<none>of no tenant)|(?P<tenant>.+?))(?:, again)?(?: from .+)?$"
+)
 _SIDES: Final = re.compile(r"(?P<before>[\d,]+) in, (?P<after>[\d,]+) out")
+
+
+def _are_true(rows: Sequence[int], numbers: Collection[int]) -> bool:
+    """Say whether the sum of the rows, or each that is not 0, is one of the numbers."""
+    return sum(rows) in numbers or (any(rows) and all(row in numbers for row in rows if row))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What one case came to. `sums` are all events at each source of a decoy.
+    """What one case came to. `sums` are all events at each source of a decoy; `fix`: see fixes.typed.
 
     `void`: the case itself did not work, or nothing was lost; it says nothing.
     """
@@ -30,12 +37,13 @@ class Answer:
     document: Mapping[str, Any] = field(default_factory=dict)
     difference: Difference | None = None
     sums: str = ""
+    fix: str = ""
     took_s: float = 0.0
     void: str = ""
 
     def line(self) -> str:
         """Return it as a line of JSON."""
-        fields = {name: getattr(self, name) for name in ("exit_code", "document", "sums", "took_s", "void")}
+        fields = {name: getattr(self, name) for name in ("exit_code", "document", "sums", "fix", "took_s", "void")}
         counted = self.difference.document() if self.difference else None
         return json.dumps({"case": self.case.name, "score": self.score, **fields, "counted": counted})
 
@@ -91,18 +99,21 @@ class Answer:
         if self.case.oracle == "prometheus-grafana" or self.code in self.case.names or self.difference is None:
             return None
         told, differ = self.told, self.difference.differ
-        is_told = any(told.get(key, 0) in numbers for key, numbers in differ.items())
-        return is_told and all(number in differ.get(key, {0}) for key, number in told.items())
+        is_told = any(any(rows) and _are_true(rows, differ[key]) for key, rows in told.items() if key in differ)
+        return is_told and all(_are_true(rows, differ.get(key, {0})) for key, rows in told.items())
 
     @property
-    def told(self) -> dict[tuple[str, str], int]:
-        """Return out less in, by topic and tenant, as the verdict's evidence has it."""
-        told: dict[tuple[str, str], int] = {}
+    def told(self) -> dict[tuple[str, str], list[int]]:
+        """Return out less in, row by row of the verdict's evidence, by topic and tenant.
+
+        There are two rows where events are there again: what is missing, and what is too much.
+        """
+        told: dict[tuple[str, str], list[int]] = {}
         for one in self.verdict.get("evidence") or ():
             place, sides = _PLACE.search(one["source"]), _SIDES.search(one["saw"])
             if place and sides:
                 before, after = (int(sides[name].replace(",", "")) for name in ("before", "after"))
-                told[place["topic"], place["tenant"] or ""] = after - before
+                told.setdefault((place["topic"], place["tenant"] or ""), []).append(after - before)
         return told
 
     @property
