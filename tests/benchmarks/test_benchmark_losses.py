@@ -1,6 +1,7 @@
 """The list of losses and decoys, how answers are scored, and a sample of both on real stacks."""
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from benchmarks.losses.broken import answers, apexflow, field_sink, page, sink
 from benchmarks.losses.case import NAMES, Case, cases, digest, runs_of
 from benchmarks.losses.events import GARBAGE
+from benchmarks.losses.fixes import State, command_of
 from benchmarks.losses.oracle import Difference, parsed
 from benchmarks.losses.report import PAGE
 from benchmarks.losses.running import run
@@ -85,6 +87,59 @@ def test_only_decoys_share_a_stack() -> None:
 )
 def test_an_injection_is_right_by_boundary_and_integer(outcome: str, code: str, saw: str, score: str) -> None:
     assert score == answer(LOSS, outcome, code, saw).score
+
+
+@pytest.mark.parametrize(
+    ("rows", "numbers", "score"),
+    [
+        (("5 in, 5 out", "0 in, 2 out"), {2}, "right"),
+        (("5 in, 1 out", "0 in, 4 out"), {-4, 4}, "right"),
+        (("5 in, 1 out", "0 in, 3 out"), {-4, 4}, "wrong integer"),
+        (("5 in, 5 out", "0 in, 0 out"), {0, 3}, "wrong integer"),
+    ],
+)
+def test_what_came_again_is_a_row_of_its_own(rows: tuple[str, str], numbers: set[int], score: str) -> None:
+    """Its sum or each of its rows is true; and a verdict that tells no difference at all has found none."""
+    found = answer(LOSS, "fault", "LOSS_KAFKA_SINK")
+    sources = (
+        "API to Kafka, leads acme from 01:00:35 to 01:00:44 UTC",
+        "API to Kafka, leads acme, again from 01:00:35",
+    )
+    evidence = [{"source": source, "saw": saw} for source, saw in zip(sources, rows, strict=True)]
+    counted = replace(FIVE, differ={KEY: frozenset(numbers)})
+    verdict = {**found.verdict, "evidence": evidence}
+    assert score == replace(found, document={"verdict": verdict}, difference=counted).score
+
+
+@pytest.mark.parametrize(
+    ("fix", "command"),
+    [
+        ("tail -n 50 apexflow.log: its lines since 01:00:35 UTC", "tail -n 50 apexflow.log"),
+        ("./inv traffic --target local: the panels show the next events", "./inv traffic --target local"),
+        ("add the job crm-events-sink to prometheus.yml, then curl -X POST http://127.0.0.1:1/-/reload", ""),
+        ("", ""),
+    ],
+)
+def test_the_command_of_a_fix_is_what_it_begins_with(fix: str, command: str) -> None:
+    assert command == command_of(fix)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"running": frozenset({"kafka"})}, ["crm-events-sink has ended"]),
+        ({"messages": Counter({"leads": 3})}, ["2 messages of leads are gone"]),
+        ({"files": {"prometheus.yml": "b"}}, ["prometheus.yml has changed"]),
+        ({"messages": Counter({"leads": 9})}, []),
+    ],
+)
+def test_a_fix_that_takes_something_away_is_worse(change: dict[str, Any], told: list[str]) -> None:
+    before = State(
+        running=frozenset({"kafka", "crm-events-sink"}),
+        messages=Counter({"leads": 5}),
+        files={"prometheus.yml": "a"},
+    )
+    assert told == before.lost_in(replace(before, **change))
 
 
 @pytest.mark.parametrize(
