@@ -1,9 +1,11 @@
 """Whether a printed fix, typed as it stands, leaves the stack worse than it was."""
 
 import hashlib
+import re
 import subprocess
+import sys
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Self
 
 from benchmarks.losses.oracle import in_kafka
@@ -11,6 +13,8 @@ from benchmarks.losses.world import World
 from runbook.local_stack import stack
 
 _PROGRAMS: Final = frozenset({"tail", "curl", "inv", "./inv", "python", "python3"})
+_OF_THE_PRODUCT: Final = frozenset({"inv", "./inv"})
+_MAY_WRITE: Final = "setup"  # it changes the files that it shows, and nothing else
 _TIMEOUT_S: Final = 120.0
 
 
@@ -43,10 +47,17 @@ class State:
 
 
 def command_of(fix: str) -> str:
-    """Return the command with which a fix begins, up to a colon and a space; empty if it is none."""
-    command, _, _ = fix.partition("\n")[0].partition(": ")
+    """Return the command with which a fix begins, up to a colon or semicolon and a space; empty if it is none."""
+    command = re.split(r"[:;] ", fix.partition("\n")[0])[0]
     program = command.partition(" ")[0]
     return command if program.rpartition("/")[2] in {name.rpartition("/")[2] for name in _PROGRAMS} else ""
+
+
+def _runnable(command: str) -> str:
+    """Return it for a shell that has no `inv` in its path."""
+    program, _, rest = command.partition(" ")
+    yes = " --yes" if rest.startswith(_MAY_WRITE) else ""
+    return f"{sys.executable} -m runbook {rest}{yes}" if program in _OF_THE_PRODUCT else command
 
 
 def typed(fix: str, world: World) -> str:
@@ -56,7 +67,7 @@ def typed(fix: str, world: World) -> str:
         return ""
     before = State.of(world)
     done = subprocess.run(
-        ["/bin/sh", "-c", command],
+        ["/bin/sh", "-c", _runnable(command)],
         cwd=world.directory,
         env=world.environment(),
         stdin=subprocess.DEVNULL,
@@ -64,7 +75,8 @@ def typed(fix: str, world: World) -> str:
         timeout=_TIMEOUT_S,
         check=False,
     )
-    lost = before.lost_in(State.of(world))
+    after = State.of(world)
+    lost = before.lost_in(replace(after, files=before.files) if f" {_MAY_WRITE}" in command else after)
     if lost:
         return f"worse: {command}: {', '.join(lost)}"
     return "not worse" if done.returncode == 0 else f"failed: {command}: exit code {done.returncode}"
