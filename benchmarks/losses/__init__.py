@@ -1,0 +1,1 @@
+"""Losses that no code names, and healthy systems that look odd, put to `troubleshoot`."""

@@ -1,0 +1,179 @@
+"""The list of losses and decoys, how answers are scored, and a sample of both on real stacks."""
+
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from benchmarks.losses.broken import answers, apexflow, field_sink, page, sink
+from benchmarks.losses.case import NAMES, Case, cases, digest, runs_of
+from benchmarks.losses.events import GARBAGE
+from benchmarks.losses.fixes import State, command_of
+from benchmarks.losses.oracle import Difference, parsed
+from benchmarks.losses.report import PAGE
+from benchmarks.losses.running import run
+from benchmarks.losses.score import Answer
+from benchmarks.losses.verbs import VERBS
+
+SAMPLE = (
+    "outbox-drops-every-third-event",
+    "sink-dedups-by-id-alone",
+    "a-proxy-swaps-the-topics",
+    "scraped-under-two-names",
+)
+QUIET_SAMPLE = ("one-lead-at-once", "thirty-leads", "others-in-this-moment")
+OTHERS_SAMPLE = ("updates-of-our-leads", "extra-fields-of-others", "garbage-arrays-and-numbers")
+LOSS = Case(name="loss", what="", do=(), boundary=("LOSS_KAFKA_SINK",), names=("Q_TRUE",), oracle="kafka-sink")
+DECOY = Case(name="decoy", what="", do=())
+KEY = ("leads", "acme")
+FIVE = Difference(before=Counter({KEY: 9}), after=Counter({KEY: 4}), differ={KEY: frozenset({-5})})
+
+
+def named(*names: str) -> list[Case]:
+    by_name = {case.name: case for case in cases()}
+    return [by_name[name] for name in names]
+
+
+def answer(case: Case, outcome: str, code: str, saw: str = "") -> Answer:
+    evidence = [{"source": "Kafka to sink, leads acme from 01:00:35 to 01:00:44 UTC", "saw": saw}]
+    verdict: dict[str, Any] = {"outcome": outcome, "code": code, "evidence": evidence}
+    return Answer(case=case, document={"verdict": verdict}, difference=FIVE)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_list_is_as_large_as_it_must_be_and_sealed(name: str) -> None:
+    """At least 40 injections and 60 decoys; the page has the hash of the list."""
+    every = cases([name])
+    assert sum(case.is_injection for case in every) >= 40
+    assert sum(not case.is_injection for case in every) >= 60
+    assert digest(name) in PAGE.read_text("utf-8")
+
+
+def test_each_case_has_a_name_of_its_own() -> None:
+    """Answers are kept by the names of their cases."""
+    assert not [name for name, number in Counter(case.name for case in cases()).items() if number > 1]
+
+
+def test_every_step_is_known() -> None:
+    """A misspelt verb or variant would make a case void only after minutes."""
+    steps = [step.split() for case in cases() for step in case.do]
+    assert {words[0] for words in steps} <= VERBS.keys()
+    assert {words[1] for words in steps if words[0] == "apexflow"} <= apexflow.VARIANTS
+    assert {words[1] for words in steps if words[0] == "sink"} <= sink.VARIANTS.keys()
+    assert {words[1] for words in steps if words[0] == "field-sink"} <= field_sink.TIMES.keys()
+    assert {words[1] for words in steps if words[0] == "page"} <= page.VARIANTS.keys()
+    assert {words[1] for words in steps if words[0] == "answers"} <= answers.VARIANTS.keys()
+    assert {words[1] for words in steps if words[0] == "garbage"} <= GARBAGE.keys()
+
+
+def test_only_decoys_share_a_stack() -> None:
+    """What an injection leaves behind must not meet the next case."""
+    assert not [case.name for case in cases() if case.is_injection and case.group]
+    assert len(cases()) == sum(map(len, runs_of(cases())))
+
+
+@pytest.mark.parametrize(
+    ("outcome", "code", "saw", "score"),
+    [
+        ("fault", "LOSS_KAFKA_SINK", "9 in, 4 out", "right"),
+        ("fault", "LOSS_KAFKA_SINK", "9 in, 5 out", "wrong integer"),
+        ("fault", "LOSS_API_KAFKA", "9 in, 4 out", "wrong boundary"),
+        ("fault", "Q_DOWN", "", "wrong name"),
+        ("fault", "Q_TRUE", "", "right"),
+        ("healthy", "", "", "healthy"),
+        ("inconclusive", "LOSS_KAFKA_SINK", "9 in, 4 out", "inconclusive"),
+    ],
+)
+def test_an_injection_is_right_by_boundary_and_integer(outcome: str, code: str, saw: str, score: str) -> None:
+    assert score == answer(LOSS, outcome, code, saw).score
+
+
+@pytest.mark.parametrize(
+    ("rows", "numbers", "score"),
+    [
+        (("5 in, 5 out", "0 in, 2 out"), {2}, "right"),
+        (("5 in, 1 out", "0 in, 4 out"), {-4, 4}, "right"),
+        (("5 in, 1 out", "0 in, 3 out"), {-4, 4}, "wrong integer"),
+        (("5 in, 5 out", "0 in, 0 out"), {0, 3}, "wrong integer"),
+    ],
+)
+def test_what_came_again_is_a_row_of_its_own(rows: tuple[str, str], numbers: set[int], score: str) -> None:
+    """Its sum or each of its rows is true; and a verdict that tells no difference at all has found none."""
+    found = answer(LOSS, "fault", "LOSS_KAFKA_SINK")
+    sources = (
+        "API to Kafka, leads acme from 01:00:35 to 01:00:44 UTC",
+        "API to Kafka, leads acme, again from 01:00:35",
+    )
+    evidence = [{"source": source, "saw": saw} for source, saw in zip(sources, rows, strict=True)]
+    counted = replace(FIVE, differ={KEY: frozenset(numbers)})
+    verdict = {**found.verdict, "evidence": evidence}
+    assert score == replace(found, document={"verdict": verdict}, difference=counted).score
+
+
+@pytest.mark.parametrize(
+    ("fix", "command"),
+    [
+        ("tail -n 50 apexflow.log: its lines since 01:00:35 UTC", "tail -n 50 apexflow.log"),
+        ("./inv traffic --target local: the panels show the next events", "./inv traffic --target local"),
+        ("add the job crm-events-sink to prometheus.yml, then curl -X POST http://127.0.0.1:1/-/reload", ""),
+        ("", ""),
+    ],
+)
+def test_the_command_of_a_fix_is_what_it_begins_with(fix: str, command: str) -> None:
+    assert command == command_of(fix)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"running": frozenset({"kafka"})}, ["crm-events-sink has ended"]),
+        ({"messages": Counter({"leads": 3})}, ["2 messages of leads are gone"]),
+        ({"files": {"prometheus.yml": "b"}}, ["prometheus.yml has changed"]),
+        ({"messages": Counter({"leads": 9})}, []),
+    ],
+)
+def test_a_fix_that_takes_something_away_is_worse(change: dict[str, Any], told: list[str]) -> None:
+    before = State(
+        running=frozenset({"kafka", "crm-events-sink"}),
+        messages=Counter({"leads": 5}),
+        files={"prometheus.yml": "a"},
+    )
+    assert told == before.lost_in(replace(before, **change))
+
+
+@pytest.mark.parametrize(
+    ("outcome", "code", "score"),
+    [
+        ("healthy", "", "quiet"),
+        ("healthy", "A_IDLE", "quiet"),
+        ("fault", "LOSS_KAFKA_SINK", "named"),
+        ("inconclusive", "", "inconclusive"),
+    ],
+)
+def test_a_decoy_is_right_when_nothing_is_named(outcome: str, code: str, score: str) -> None:
+    assert score == answer(DECOY, outcome, code).score
+
+
+@pytest.mark.parametrize("kind", ["null", "empty", "not-json", "no-tenant", "nested", "binary"])
+def test_the_oracle_takes_no_garbage_for_an_event(kind: str) -> None:
+    assert not [number for number in range(6) if parsed(GARBAGE[kind]("apexflow.leads.created", number))]
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize("name", SAMPLE)
+def test_a_loss_is_found_at_its_boundary_with_its_integer(name: str) -> None:
+    [found] = run(named(name), parallel=1, says=lambda _: None)
+    assert (found.score, found.void) == ("right", ""), found.text
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize("names", [QUIET_SAMPLE, OTHERS_SAMPLE], ids=["quiet", "others"])
+def test_a_healthy_system_is_not_called_guilty(names: tuple[str, ...]) -> None:
+    found = run(named(*names), parallel=1, says=lambda _: None)
+    assert not [(one.case.name, one.score, one.text, one.void) for one in found if one.score != "quiet"]
+
+
+def test_a_kept_answer_is_scored_again_as_it_was() -> None:
+    before = answer(LOSS, "fault", "LOSS_KAFKA_SINK", "9 in, 4 out")
+    assert before == Answer.of(before.line(), {LOSS.name: LOSS})
