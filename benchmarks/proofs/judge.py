@@ -154,9 +154,9 @@ def _of_a_loss(ended: Ended, truth: Truth) -> Iterator[tuple[Kind, str]]:
 
 def _of_no_loss(ended: Ended, truth: Truth) -> Iterator[tuple[Kind, str]]:
     document = ended.document
-    if error := document.get("error"):
-        if not truth.excuses:
-            yield "false failed", f"exit code {ended.code}: {error['seen'][:300]}"
+    error = document.get("error")
+    if error and not truth.excuses:
+        yield "false failed", f"exit code {ended.code}: {error['seen'][:300]}"
     for place, outcome, text in _places(document):
         hop = _hop(place)
         if outcome == "failed" and place not in truth.may_fail and not (truth.may_fail and place.startswith("step")):

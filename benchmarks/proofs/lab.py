@@ -75,8 +75,7 @@ class Lab:
 
     def rest(self) -> None:
         """Bring back what is away or broken, and wait until everything is counted and scraped."""
-        for thread in self.late:
-            thread.join(_READY_S)
+        self.await_late()
         self.late.clear()
         self._end_strangers()
         self.relay.mend()
@@ -172,7 +171,14 @@ class Lab:
             time.sleep(after_s)
             self.start(name)
 
-        self.late.append(threading.Thread(target=run))
+        self.late.append(threading.Thread(target=run, name=name))
+
+    def await_late(self) -> None:
+        """Wait until what comes back later is back."""
+        for thread in self.late:
+            if thread.ident is not None:
+                thread.join(_READY_S)
+                self.wait_ready(thread.name)
 
     def wait_ready(self, name: str) -> None:
         """Wait until a service answers. Raises WaitError."""

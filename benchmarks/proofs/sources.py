@@ -119,7 +119,7 @@ class Sources:
         return [Sample(at_s=at, positions=by_time[at]) for at in sorted(by_time)]
 
     def first_shown(self, since_s: float, now_s: float) -> Mapping[str, float]:
-        """Return topic -> time of the first point above zero since a moment, by panel 20's own query and steps of 1 s."""
+        """Return topic -> time of the first point above zero since a moment, by panel 20's query in steps of 1 s."""
         document = json.loads(self.dashboard.read_text("utf-8-sig"))
         [panel] = (panel for panel in document["panels"] if panel["id"] == _PANEL)
         answer = requests.get(

@@ -89,6 +89,7 @@ def _examined(lab: Lab, scenario: Scenario, artifacts: Path | None, began: float
             disturb(lab, scenario, step)
     run = runs[-1 if scenario.judged == "newest" else 0]
     ended = _verify(lab, scenario, run)
+    lab.await_late()
     now_s = time.time()
     true = truth(lab, scenario, run, now_s)
     defects = judged(ended, run, true)
