@@ -6,11 +6,12 @@ other producers), asks verify, and compares. A third of the runs truly lose, dou
 """
 
 import argparse
+import re
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from importlib.metadata import version
 from itertools import groupby
 from multiprocessing import get_context
 from pathlib import Path
@@ -23,6 +24,7 @@ from benchmarks.proofs.lab import Lab
 from benchmarks.proofs.scenario import Scenario, scenario
 from benchmarks.proofs.trial import Outcome, examined
 from runbook.errors import RunbookError
+from runbook.local_stack.postgres import found_postgres
 from runbook.local_stack.tools import found_tools
 
 EXIT_CODES: Final = "exit codes: 0 every run was judged rightly; 1 one was not; 3 a program is not here; 4 usage"
@@ -61,9 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"not available: {error}", file=sys.stderr)  # noqa: T201  # a command
         return 3
     machine = this_machine()
-    outcomes = list(_outcomes(options))
+    outcomes = list(_outcomes(options, _postgres()))
     figures = Figures(sorted(outcomes, key=lambda one: (one.scenario.seed, one.scenario.number)))
-    text = "\n".join(figures.lines(machine, f"Prometheus and Alertmanager as found, schema {version('jsonschema')}"))
+    text = "\n".join(figures.lines(machine, _versions(_postgres())))
     print(text, flush=True)  # noqa: T201  # a command
     if options.write:
         before, _, _ = DOCUMENT.read_text("utf-8").partition(_MARK)
@@ -71,9 +73,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0 if figures.is_good else 1
 
 
-def _outcomes(options: argparse.Namespace) -> Iterator[Outcome]:
+def _postgres() -> str:
+    """Return PostgreSQL's version; empty: it is not here, and the runs that need it are left out."""
+    try:
+        return found_postgres().version
+    except RunbookError as error:
+        print(f"runs with PostgreSQL are left out: {error.seen}", file=sys.stderr)  # noqa: T201  # a command
+        return ""
+
+
+def _versions(postgres: str) -> str:
+    said = subprocess.run(
+        [found_tools(lambda _: None).prometheus, "--version"], capture_output=True, encoding="utf-8", check=True
+    )
+    found = re.search(r"version (\S+)", said.stdout + said.stderr)
+    without = "without PostgreSQL: its runs are left out"
+    return f"Prometheus {found[1] if found else '?'}, {f'PostgreSQL {postgres}' if postgres else without}"
+
+
+def _outcomes(options: argparse.Namespace, postgres: str) -> Iterator[Outcome]:
     """Yield the runs of one stack after those of another, in the order in which the stacks end."""
-    wanted = _wanted(options)
+    wanted = [one for one in _wanted(options) if postgres or one.journal != "postgres"]
     groups = [list(runs) for _, runs in groupby(wanted, key=lambda one: (one.seed, one.stack))]
     with ProcessPoolExecutor(options.parallel, mp_context=get_context("spawn")) as pool:
         for done in as_completed([pool.submit(run_stack, runs, options.keep) for runs in groups]):
