@@ -79,7 +79,7 @@ def _second_sink(lab: Lab, _: Random, __: int, *, stays: bool) -> None:
 
 
 def _task(task: str, lab: Lab, _: Random, __: int) -> None:
-    lab.command(task, "--timeout", "5")
+    lab.command(task, "--timeout", "8")
 
 
 DISTURBANCES: Final[Mapping[str, Disturbance]] = {

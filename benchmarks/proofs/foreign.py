@@ -44,7 +44,7 @@ GARBAGE: Final[Sequence[bytes | None]] = (
     f'{{{_BATCH},"name":"\\udc00 {"y" * 3}"}}'.encode(),
     b'{"tenant_id":"acme","tenant_id":"globex","event_type":"lead.created","id":1}',
     b'{"tenant_id":"\\ud800","event_type":"lead.created"}',
-    f'{{{_BATCH},"id":1.0}}'.encode(),
+    f'{{{_BATCH},"id":987654.0}}'.encode(),
     f'{{{_BATCH},"id":"1"}}'.encode(),
     f'{{{_BATCH},"id":true}}'.encode(),
     f"{{{_BATCH}}} trailing".encode(),
@@ -71,6 +71,18 @@ def other_events(chance: Random, amount: int, *, highest_id: int) -> list[tuple[
         body = {"id": chance.randint(low, low + _NEAR), "tenant_id": tenant, "event_type": f"{kind}.created"}
         found.append((topic, json.dumps(body, ensure_ascii=False).encode()))
     return found
+
+
+def decoys(kind: str, number: int) -> list[tuple[str, bytes | None]]:
+    """Return events that resemble the one of an entity of tenant acme, each in all but one thing."""
+    topic = TOPICS[0] if kind == "lead" else TOPICS[1]
+    body = {"id": number, "tenant_id": "acme", "event_type": f"{kind}.created"}
+    differences: Sequence[dict[str, object]] = (
+        {"tenant_id": "globex"},
+        {"id": str(number)},
+        {"id": [number]},
+    )
+    return [(topic, json.dumps({**body, **difference}).encode()) for difference in differences]
 
 
 def produce(bootstrap: str, messages: Sequence[tuple[str, bytes | None]]) -> None:

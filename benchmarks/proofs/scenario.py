@@ -43,7 +43,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """One run. `lost` is the entity (from 1) that the loss is about; `judged` the run that verify is asked about."""
+    """One run. `lost` is the entity (from 1) that the loss is about; `judged` the run that verify is asked about.
+
+    `has_decoys`: another producer sends events that resemble the one that was never produced.
+    """
 
     seed: int
     number: int
@@ -56,6 +59,7 @@ class Scenario:
     loss: Loss
     lost: int
     judged: Literal["newest", "first"]
+    has_decoys: bool
 
     @property
     def name(self) -> str:
@@ -70,6 +74,7 @@ class Scenario:
     def __str__(self) -> str:
         steps = " ".join([*map(str, self.during), "|", *map(str, self.between)])
         loss = f", loss {self.loss} of {self.lost}" if self.loss else ""
+        loss += " with decoys" if self.has_decoys else ""
         return f"{self.name} {self.journal}, {self.leads} leads, {self.jobs} jobs{loss}: {steps}"
 
 
@@ -95,6 +100,7 @@ def scenario(seed: int, number: int) -> Scenario:
         loss=loss,
         lost=chance.randint(2, total) if loss == "sink_stopped" else chance.randint(1, total),
         judged="first" if loss or not has_second else chance.choice(("newest", "first")),
+        has_decoys=loss == "never_produced" and chance.choice((True, False)),
     )
 
 

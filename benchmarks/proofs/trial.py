@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.proofs.disturbances import disturb
+from benchmarks.proofs.foreign import decoys, produce
 from benchmarks.proofs.judge import Defect, judged, reasons
 from benchmarks.proofs.lab import SINK, Ended, Lab
 from benchmarks.proofs.oracle import Run, baseline, broken_place, truth
@@ -82,6 +83,8 @@ def _examined(lab: Lab, scenario: Scenario, artifacts: Path | None, began: float
     runs = [_traffic(lab, scenario, _During(lab, scenario))]
     if scenario.loss == "sink_stopped" and SINK not in lab.away:
         lab.stop(SINK)
+    if scenario.has_decoys:
+        produce(lab.target.kafka.bootstrap, decoys(*_lost(scenario, runs[0])))
     for step in scenario.between:
         if step.name == "second_traffic":
             runs.append(_traffic(lab, scenario, NullObserver(), leads=step.size, jobs=step.size))
@@ -105,6 +108,13 @@ def _examined(lab: Lab, scenario: Scenario, artifacts: Path | None, began: float
     if artifacts and defects:
         _keep(artifacts, outcome, ended, lab)
     return outcome
+
+
+def _lost(scenario: Scenario, run: Run) -> tuple[str, int]:
+    """Return kind and id of the entity that the loss is about: ids are in the order of creation."""
+    _, number = broken_place(scenario)
+    kind = "lead" if scenario.lost <= scenario.leads else "job"
+    return kind, sorted(one for of_kind, one in run.created if of_kind == kind)[number - 1]
 
 
 def _prepare_loss(lab: Lab, scenario: Scenario) -> None:
