@@ -155,8 +155,11 @@ def _of_a_loss(ended: Ended, truth: Truth) -> Iterator[tuple[Kind, str]]:
 def _of_no_loss(ended: Ended, truth: Truth) -> Iterator[tuple[Kind, str]]:
     document = ended.document
     error = document.get("error")
-    if error and not truth.excuses:
-        yield "false failed", f"exit code {ended.code}: {error['seen'][:300]}"
+    outcomes = {outcome for _, outcome, _ in _places(document)}
+    if ended.code not in {_OK, _NOT_CHECKED} and "failed" not in outcomes and not (error and truth.excuses):
+        yield "false failed", f"exit code {ended.code}: {error['seen'][:300] if error else 'nothing has failed'}"
+    if ended.code == _NOT_CHECKED and "not_checked" not in outcomes and not truth.excuses:
+        yield "not checked without need", error["seen"][:300] if error else "nothing is not checked"
     for place, outcome, text in _places(document):
         hop = _hop(place)
         if outcome == "failed" and not _may_fail(place, truth):
@@ -165,9 +168,6 @@ def _of_no_loss(ended: Ended, truth: Truth) -> Iterator[tuple[Kind, str]]:
             yield "not checked without need", f"{place}: {text[:300]}"
         if outcome == "not_checked" and (why := _untrue(text, truth)):
             yield "false reason", f"{place}: {text[:300]} ({why})"
-    outcomes = {outcome for _, outcome, _ in _places(document)}
-    if ended.code == _FAILED and "failed" not in outcomes and not error:
-        yield "false failed", "exit code 1, and nothing has failed"
 
 
 def _may_fail(place: str, truth: Truth) -> bool:
