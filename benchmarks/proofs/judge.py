@@ -110,10 +110,10 @@ def _absurd(document: Mapping[str, Any], truth: Truth) -> Iterator[tuple[Kind, s
     for one in (document.get("ledger") or {}).get("sums", []):
         series = (one["topic"], one["tenant_id"])
         where = f"sum of {one['source']} {series}"
-        expected = truth.ours.get(series, 0)
-        if one["ours"] > expected or (one["outcome"] == "ok" and one["ours"] != expected):
+        expected, copies = truth.ours.get(series, 0), truth.copies.get(series, 0)
+        if one["ours"] > expected + copies or (one["outcome"] == "ok" and one["ours"] < expected):
             yield "absurd", f"{where}: ours is {one['ours']}, Kafka has {expected}"
-        if one["others"] is not None and one["others"] > truth.others.get(series, 0):
+        if one["others"] is not None and one["others"] > truth.others.get(series, 0) + copies:
             yield "absurd", f"{where}: others is {one['others']}, Kafka has {truth.others.get(series, 0)}"
         if one["outcome"] == "ok" and one["ours"] + (one["others"] or 0) != one["delta"]:
             yield "absurd", f"{where}: ok with {one['ours']} + {one['others']} = {one['delta']}"

@@ -46,12 +46,14 @@ class Run:
 class Truth:
     """What is true about a run. `lost` is empty if all of it was produced and counted once; else it says what is not.
 
+    `copies` are events of ours that are there once more: they may be counted as ours or as others.
     `lost_keys` are entities whose event is missing or there twice, `wrong_series` those that were counted wrongly.
     """
 
     events: Mapping[Key, Message] = field(default_factory=dict)
     ours: Mapping[Series, int] = field(default_factory=dict)
     others: Mapping[Series, int] = field(default_factory=dict)
+    copies: Mapping[Series, int] = field(default_factory=dict)
     lost: str = ""
     lost_keys: frozenset[Key] = frozenset()
     wrong_series: frozenset[Series] = frozenset()
@@ -74,9 +76,10 @@ def truth(lab: Lab, scenario: Scenario, run: Run, now_s: float) -> Truth:
     messages = sources.messages(run.baseline.ends, ends)
     own = _own(run, messages)
     found = Truth(events={key: copies[0] for key, copies in own.items()})
-    found.ours = Counter((_TOPIC[kind], _TENANT) for (kind, _), copies in own.items() for _ in copies)
+    found.ours = Counter((_TOPIC[kind], _TENANT) for kind, _ in own)
+    found.copies = Counter((_TOPIC[kind], _TENANT) for (kind, _), copies in own.items() for _ in copies[1:])
     counted = _events(messages)
-    found.others = counted - Counter(found.ours)
+    found.others = counted - Counter(found.ours) - Counter(found.copies)
     _judge_kafka(found, run, own)
     _judge_sink(found, lab, scenario, run, counted)
     _excuse(found, lab, run, messages, now_s)
