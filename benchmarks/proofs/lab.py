@@ -218,6 +218,17 @@ class Lab:
         self.wait_quiet()
         self.deaths.clear()
 
+    def wait_broken(self) -> None:
+        """Wait until the broken sink has made its mistake: one that is ended before has counted right."""
+        wait_until(
+            lambda: bool(self.mark) or Pending("no mistake yet"),
+            what="The mistake of the broken sink",
+            deadline_s=_READY_S,
+            where=str(self.directory),
+            fix="read its log",
+            every_s=0.05,
+        )
+
     # The group
 
     def join(self, *, stays: bool) -> None:

@@ -83,6 +83,8 @@ def _examined(lab: Lab, scenario: Scenario, artifacts: Path | None, began: float
     runs = [_traffic(lab, scenario, _During(lab, scenario))]
     if scenario.loss == "sink_stopped" and SINK not in lab.away:
         lab.stop(SINK)
+    if scenario.loss in BROKEN_SINK:
+        lab.wait_broken()
     if scenario.has_decoys:
         produce(lab.target.kafka.bootstrap, decoys(*_lost(scenario, runs[0])))
     for step in scenario.between:
