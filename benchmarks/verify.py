@@ -6,10 +6,12 @@ other producers), asks verify, and compares. A third of the runs truly lose, dou
 """
 
 import argparse
+import math
 import re
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from itertools import groupby
@@ -32,16 +34,19 @@ DOCUMENT: Final = Path(__file__).parents[1] / "docs" / "PROOFS.md"
 _MARK: Final = "<!-- written by: inv dev.bench verify -->"
 
 
-def run_stack(scenarios: Sequence[Scenario], artifacts: Path | None) -> list[Outcome]:
-    """Carry out the runs of one stack, one after the other; a stack that does not come to rest is made again."""
+def run_stack(scenarios: Sequence[Scenario], artifacts: Path | None, ends_at: float = math.inf) -> list[Outcome]:
+    """Carry out the runs of one stack, one after the other; a stack that does not come to rest is made again.
+
+    After `ends_at` (Unix time) no further run begins.
+    """
     outcomes: list[Outcome] = []
     left = list(scenarios)
-    while left:
+    while left and time.time() < ends_at:
         with tempfile.TemporaryDirectory(prefix="crm-proofs-") as folder:
             lab = Lab(directory=Path(folder), journal=left[0].journal)
             try:
                 lab.up()
-                while left:
+                while left and time.time() < ends_at:
                     outcomes.append(examined(lab, left.pop(0), artifacts))
                     _tell(outcomes[-1])
                     lab.rest()
@@ -94,9 +99,10 @@ def _versions(postgres: str) -> str:
 def _outcomes(options: argparse.Namespace, postgres: str) -> Iterator[Outcome]:
     """Yield the runs of one stack after those of another, in the order in which the stacks end."""
     wanted = [one for one in _wanted(options) if postgres or one.journal != "postgres"]
+    ends_at = time.time() + options.minutes * 60
     groups = [list(runs) for _, runs in groupby(wanted, key=lambda one: (one.seed, one.stack))]
     with ProcessPoolExecutor(options.parallel, mp_context=get_context("spawn")) as pool:
-        for done in as_completed([pool.submit(run_stack, runs, options.keep) for runs in groups]):
+        for done in as_completed([pool.submit(run_stack, runs, options.keep, ends_at) for runs in groups]):
             yield from done.result()
 
 
@@ -130,6 +136,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--only", type=_name, metavar="SEED:NUMBER", help="this run, after those before it on its stack"
     )
     parser.add_argument("--parallel", type=int, default=2, help="stacks side by side (default: %(default)s)")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="begin no run after this time (default: none)")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="where the documents of wrong runs are kept")
     parser.add_argument("--write", action="store_true", help="write the figures into docs/PROOFS.md")
     options = parser.parse_args(arguments)
