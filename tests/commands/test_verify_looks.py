@@ -119,9 +119,19 @@ RECEIVED = line(1, "[2025-11-03T19:48:52] Received lead.created for tenant acme"
         (Logs([line(9)]), "not_checked", "the log begins at 2025-11-03 19:49:00 UTC, after 2025-11-03 19:48:51 UTC"),
         (Logs([line(9)], AT + timedelta(seconds=8)), "not_checked", "the sink was started at 2025-11-03 19:48:59 UTC"),
         (Logs([], AT + timedelta(seconds=8)), "not_checked", "the log is empty: the sink was started at"),
+        (Logs([line(-60)], AT + timedelta(seconds=8)), "not_checked", "one that is killed loses its last lines"),
         (Logs([], AT - timedelta(hours=1)), "failed", "0 lines for 1 event"),
     ],
-    ids=["a line", "no line", "a file from its beginning", "rotated", "made again", "empty anew", "empty for long"],
+    ids=[
+        "a line",
+        "no line",
+        "a file from its beginning",
+        "rotated",
+        "made again",
+        "empty anew",
+        "killed",
+        "empty for long",
+    ],
 )
 def test_a_missing_line_is_a_failure_unless_the_log_begins_later(runtime: Any, expected: str, says: str) -> None:  # noqa: ANN401 - plays a runtime
     done = sink_lines(TARGET, SENT, EVENTS, runtime, timeout_s=0)

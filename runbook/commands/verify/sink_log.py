@@ -82,7 +82,10 @@ def lines_output(seen: LinesSeen, is_missing: bool, saw: str, *, source: str) ->
 
 
 def why_incomplete(runtime: Runtime, target: Target, *, since: datetime) -> tuple[str, datetime | None]:
-    """Return why the log need not hold every line since a time, and from when on it does; empty where it must."""
+    """Return why the log need not hold every line since a time, and from when on it does; empty where it must.
+
+    A sink that is killed writes no more what it has counted last.
+    """
     service = target.sink.as_service
     lines = runtime.log(service)
     started_at = None
@@ -94,7 +97,7 @@ def why_incomplete(runtime: Runtime, target: Target, *, since: datetime) -> tupl
         return (f"the log is empty: {cause}", started_at) if is_younger else ("", None)
     begins_at = lines[0].at
     if begins_at is None or begins_at <= since:  # a line without a time is the beginning of a file that is never cut
-        return "", None
+        return (f"{cause}, and one that is killed loses its last lines", started_at) if is_younger else ("", None)
     return f"the log begins at {moment(begins_at)}, after {moment(since)}: {cause}", begins_at
 
 
