@@ -308,7 +308,12 @@ CASES = (
     Case("Grafana answers HTML", "setup --yes", lambda s: s.system_at("RUNBOOK_GRAFANA_URL", HTML), "Welcome to the"),
     Case("Prometheus answers HTML", "setup --yes", lambda s: s.system_at("RUNBOOK_PROMETHEUS_URL", HTML), "Welcome to"),
     Case("Prometheus answers 200 with an error", "setup --yes", error_body, "TSDB not ready"),
-    Case("Keycloak answers HTML", "traffic", lambda s: s.system_at("RUNBOOK_KEYCLOAK_URL", HTML), "not with JSON"),
+    Case(
+        "Keycloak answers HTML",
+        "traffic",
+        lambda s: s.system_at("RUNBOOK_KEYCLOAK_URL", HTML),
+        "200 HTML page: Welcome",
+    ),
     Case("token no JWT", "traffic", no_jwt, "not a JWT"),
     Case("metrics page of 100 MB", "verify --timeout 1", huge_page, "more than 20,000,000 bytes", 3),
 )
@@ -363,10 +368,11 @@ def test_bad_input(scene: Scene, case: Case) -> None:
 
 
 def problems(document: dict[str, Any]) -> list[dict[str, str]]:
-    """Return the three parts of the error, or those of a hop that could not be looked at."""
-    if "error" in document:
+    """Return the three parts of the error; of a run that was followed, those of the hop that could not be looked at."""
+    hops = [step for step in document["steps"] if step["step"] == "sink metrics"]
+    if not hops:
         return [document["error"]]
-    (step,) = [step for step in document["steps"] if step["step"] == "sink metrics"]
+    (step,) = hops
     seen, _, fix = step["reason"].partition(". Fix: ")
     return [{"seen": seen, "where": step["evidence"][0]["source"], "fix": fix}]
 
