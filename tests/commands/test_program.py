@@ -172,7 +172,7 @@ def test_printed_commands_name_the_target(tmp_path: Path, installed: Installatio
     done = typed("verify --target staging", tmp_path, environment=settings_of(installed))
 
     assert done.returncode == 1
-    assert "inv traffic --target staging" in done.stderr
+    assert "inv setup --target staging" in done.stderr
 
 
 def test_an_unknown_variable_is_named_with_the_nearest_one(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from runbook.conservation.snapshot import Snapshot, sampled_snapshots, seen_inst
 from runbook.conservation.traffic_run import TrafficRun, newest_traffic_run
 from runbook.diagnosis.fact_cache import Fact
 from runbook.diagnosis.facts import Facts
+from runbook.errors import RunbookError
 from runbook.systems.kafka.records import CrmEvent, Position
 
 WINDOW: Final = timedelta(minutes=15)
@@ -53,8 +54,14 @@ def instances(facts: Facts) -> frozenset[str]:
 def clock_ahead(facts: Facts) -> timedelta:
     """Return how far Prometheus's clock is ahead of ours."""
     before = facts.now()
-    (told,) = facts.ask_prometheus(lambda one: one.query("time()"))
-    return told.at - before - (facts.now() - before) / 2
+    told = facts.ask_prometheus(lambda one: one.query("time()"))
+    if not told:
+        raise RunbookError(
+            "Prometheus answered the query time() without a value",
+            where=f"GET {facts.target.prometheus.url}/api/v1/query",
+            fix=f"check that {facts.target.prometheus.place_of('url')} is the address of a Prometheus",
+        )
+    return told[0].at - before - (facts.now() - before) / 2
 
 
 def interval(facts: Facts) -> timedelta:
