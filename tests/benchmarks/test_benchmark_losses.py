@@ -168,6 +168,7 @@ def test_a_loss_is_found_at_its_boundary_with_its_integer(name: str) -> None:
 
 
 @pytest.mark.stack
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("names", [QUIET_SAMPLE, OTHERS_SAMPLE], ids=["quiet", "others"])
 def test_a_healthy_system_is_not_called_guilty(names: tuple[str, ...]) -> None:
     found = run(named(*names), parallel=1, says=lambda _: None)

@@ -240,7 +240,7 @@ def shown(outcomes: list[Outcome]) -> str:
 
 @pytest.mark.stack
 @pytest.mark.outside
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_a_sample_of_runs_is_judged_rightly(record_property: Callable[[str, object], None]) -> None:
     """Twenty of the 300: verify says ok where nothing was lost, and not where something was."""
     try:
@@ -258,7 +258,7 @@ def test_a_sample_of_runs_is_judged_rightly(record_property: Callable[[str, obje
 @pytest.mark.real
 @pytest.mark.stack
 @pytest.mark.outside
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_a_sample_of_runs_with_postgres_is_judged_rightly(record_property: Callable[[str, object], None]) -> None:
     """Ten more with the journal in PostgreSQL, whose sinks begin at 0."""
     try:
