@@ -57,18 +57,21 @@ class Selection:
         return tuple(mark for mark, is_out_ in is_out.items() if is_out_)
 
     def runs(self) -> Iterator[tuple[str, ...]]:
-        """Yield pytest's options, run by run. A Docker engine has room for one installation: its tests go alone."""
+        """Yield pytest's options, run by run.
+
+        A Docker engine has room for one installation, and what wine runs needs all cores for minutes: these go alone.
+        """
         paths = self.only or ("tests",)
         parallel = () if any("::" in one for one in self.only) else _PARALLEL  # it would pass over what is not found
         rest = [f"not {mark}" for mark in self.left_out]
         if self.unit:
             yield ("--unit", *(parallel and _UNIT), *paths)
-        elif self.docker and not self.is_whole:
+        elif (alone := [mark for mark in ("docker", "windows") if getattr(self, mark)]) and not self.is_whole:
             yield ("-m", " and ".join(rest), *paths)
         else:
-            if self.docker:
-                yield ("-m", " and ".join(("docker", *rest)), *paths)
-                rest.append("not docker")
+            if alone:
+                yield ("-m", " and ".join((f"({' or '.join(alone)})", *rest)), *paths)
+            rest += [f"not {mark}" for mark in alone]
             yield ("-m", " and ".join(rest), *parallel, *(_COVERAGE if self.is_whole else ()), *paths)
 
 

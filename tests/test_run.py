@@ -49,11 +49,15 @@ def test_a_run_without_an_engine_is_one_run_of_pytest() -> None:
     ]
 
 
-def test_the_tests_on_an_engine_go_alone_and_first() -> None:
+def test_the_tests_on_an_engine_and_under_wine_go_alone_and_first() -> None:
     first, second = Selection(docker=True, real=True).runs()
-    assert first == ("-m", "docker and not live and not windows", "tests")
+    assert first == ("-m", "(docker) and not live and not windows", "tests")
     assert second[:3] == ("-m", "not live and not windows and not docker", "-n")
     assert "--cov" in second
+
+    first, second = Selection(docker=True, windows=True).runs()
+    assert first == ("-m", "(docker or windows) and not live and not real", "tests")
+    assert second[:3] == ("-m", "not live and not real and not docker and not windows", "-n")
 
 
 @pytest.mark.parametrize(

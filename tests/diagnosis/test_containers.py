@@ -28,6 +28,7 @@ from tests.diagnosis.recorded import (
     HEALTHY,
     KAFKA,
     KEYCLOAK,
+    NOW,
     PROMETHEUS,
     PROXY,
     SINK,
@@ -182,7 +183,7 @@ class OnAnEngine(Recorded):
     )
 
     def __init__(self, answers: Change, runtime: DockerRuntime, target: Target = TARGET) -> None:
-        Facts.__init__(self, target, runtime, state_dir=Path("/nonexistent"), clock=Clock())
+        Facts.__init__(self, target, runtime, state_dir=Path("/nonexistent"), clock=Clock(), now=lambda: NOW)
         self.answers = answers
 
     def once(self, key: Key, read: Any) -> Any:  # noqa: ANN401 - of any fact

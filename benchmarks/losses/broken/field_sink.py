@@ -26,7 +26,7 @@ def main() -> None:
     """Break the counting, then be the plain sink."""
     variant, argument = [*sys.argv[1:], ""][:2]
     times, numbers = TIMES[variant], count(1)
-    counter = plain_sink._EVENTS  # noqa: SLF001  # its one counter
+    counter = plain_sink.events_counter()
     labels = counter.labels
     for topic in TOPICS:
         labels(topic=topic, tenant_id="acme")
@@ -39,7 +39,7 @@ def main() -> None:
             self._series.inc(times(next(numbers), int(argument) if argument.isdecimal() else 1))
 
     counter.labels = Counted  # type: ignore[method-assign, assignment]  # the broken variant
-    plain_sink.main()
+    plain_sink.main(counter)
 
 
 if __name__ == "__main__":

@@ -18,11 +18,16 @@ from runbook.local_stack.fakes.serving import HOST, Request, Response, Route, Se
 NAME = "plain-sink"
 _POLL_S = 0.5
 _SESSION_MS = 3_000
-_EVENTS = Counter("crm_events_ingested", "CRM domain events consumed", ("topic", "tenant_id"))
 
 
-def main() -> None:
+def events_counter() -> Counter:
+    """Make the one counter of the page."""
+    return Counter("crm_events_ingested", "CRM domain events consumed", ("topic", "tenant_id"))
+
+
+def main(counted: Counter | None = None) -> None:
     """Count until SIGTERM; events are committed by the client library's timer."""
+    events = counted or events_counter()
     ended = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
     topics = os.environ["TOPICS"].split(",")
@@ -40,17 +45,17 @@ def main() -> None:
         consumer.subscribe(topics)
         _say(f"CRM Events Sink started. Listening to topics: {topics}")
         while not ended.is_set():
-            _count(consumer)
+            _count(consumer, events)
         consumer.close()
 
 
-def _count(consumer: Consumer) -> None:
+def _count(consumer: Consumer, events: Counter) -> None:
     message = consumer.poll(_POLL_S)
     if message is None or message.error() is not None:
         return
     event = json.loads(message.value() or b"{}")
     tenant = event.get("tenant_id", "unknown")
-    _EVENTS.labels(topic=message.topic(), tenant_id=tenant).inc()
+    events.labels(topic=message.topic(), tenant_id=tenant).inc()
     _say(
         f"[{datetime.now(UTC).replace(tzinfo=None).isoformat()}] Received {event.get('event_type')} for tenant {tenant}"
     )
