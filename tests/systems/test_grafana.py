@@ -2,7 +2,7 @@
 
 import traceback
 from base64 import b64encode
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -128,7 +128,7 @@ def test_health_of_an_unknown_datasource_is_an_error(grafana: Grafana) -> None:
 
 def test_query_asks_as_a_panel_does_and_returns_columns_of_numbers(grafana: Grafana, server: ScriptedServer) -> None:
     fields = [
-        {"name": "Time", "type": "time"},
+        {"name": "Time", "type": "time", "config": {"interval": 10500}},
         {"name": "Value", "type": "number", "labels": {"topic": "t"}, "config": {"displayNameFromDS": "shown"}},
         {"name": "word", "type": "string"},
     ]
@@ -148,6 +148,7 @@ def test_query_asks_as_a_panel_does_and_returns_columns_of_numbers(grafana: Graf
         labels={"topic": "t"},
         times=(START, datetime(2025, 11, 3, 19, 0, 10, 500_000, tzinfo=UTC)),
         values=(0.5, None),
+        step=timedelta(seconds=10.5),
     )
     assert found == (first, Frame(ref_id="B", name="n", labels={}, times=(), values=(7.0,)))
     sent = server.seen[0].json

@@ -102,7 +102,8 @@ def _past(facts: Facts, page: Snapshot, starts: Mapping[Position, int], unowned:
 def _recorded(facts: Facts, page: Snapshot, unowned: Unowned) -> Snapshot | None:
     """Return the sink's page of before the newest run.
 
-    Partitions that were not there yet began at 0; of those that nobody owns, what came since the run counts.
+    Partitions that were not there yet began at 0. Of those that nobody owns, and of those that a sink which is alone
+    has got since, what came since the run counts.
     """
     run = newest_run(facts)
     if (
@@ -113,8 +114,9 @@ def _recorded(facts: Facts, page: Snapshot, unowned: Unowned) -> Snapshot | None
     ):
         return None
     ends = {(one.topic, one.partition): one.offset for one in run.baseline.end_offsets}
+    places = {*page.partitions, *unowned.ends} if _is_alone(facts) and run.baseline.page.positions else unowned.ends
     new = {place: 0 for place in page.partitions if place not in ends}
-    return run.baseline.page.with_positions(new | {place: ends[place] for place in unowned.ends if place in ends})
+    return run.baseline.page.with_positions(new | {place: ends[place] for place in places if place in ends})
 
 
 def _lost(facts: Facts, page: Snapshot) -> tuple[Flow, ...]:

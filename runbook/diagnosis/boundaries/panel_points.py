@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from runbook.conservation.arithmetic import prometheus_to_grafana
 from runbook.conservation.boundary import Boundary, added
-from runbook.diagnosis.boundaries.window import clock_ahead
+from runbook.conservation.pair import COUNTED, SCRAPED, asked_values, is_another, pair_flows, shown_values
+from runbook.diagnosis.boundaries.window import clock_ahead, interval
 from runbook.diagnosis.checks import grafana as grafana_hop
 from runbook.diagnosis.fact_cache import Fact
 from runbook.diagnosis.facts import Facts
@@ -43,6 +44,7 @@ class _Shown:
 
     frames: tuple[Frame, ...]
     times: tuple[datetime, ...]
+    step: timedelta
 
 
 @Fact
@@ -59,12 +61,14 @@ def prometheus_grafana(facts: Facts) -> Boundary:
     def look() -> tuple[Boundary, bool]:
         end = (facts.now() + clock_ahead(facts)).replace(microsecond=0)
         shown = _shown(facts, expressions, uid, end)
-        asked = _asked(facts, expressions, shown.times, end)
+        asked = _asked(facts, expressions, shown, end)
         found = _boundary(expressions, asked, shown, end)
         if found.outcome == "failed":
             shown = _shown(facts, expressions, uid, end)
-            again = _asked(facts, expressions, shown.times, end)
+            again = _asked(facts, expressions, shown, end)
             found = _boundary(expressions, asked, shown, end, again=again)
+        if found.outcome == "failed":
+            found = _of_a_pair(facts, uid, end) or found
         return found, found.is_exercised or not is_due
 
     return facts.until(look)
@@ -97,10 +101,18 @@ def _expression(panel: Mapping[str, Any]) -> str:
 
 def _shown(facts: Facts, expressions: Mapping[str, str], uid: str, end: datetime) -> _Shown:
     frames = _returned(facts, expressions, uid, end)
-    times = sorted({at for one in frames for at in one.times})
-    if len(times) < _TWO:
-        times = sorted({at for one in _returned(facts, {_STEPS: _ALWAYS}, uid, end) for at in one.times})
-    return _Shown(frames=frames, times=tuple(times))
+    asking = frames
+    if len({at for one in frames for at in one.times}) < _TWO:
+        asking = _returned(facts, {_STEPS: _ALWAYS}, uid, end)
+    times = sorted({at for one in asking for at in one.times})
+    return _Shown(frames=frames, times=tuple(times), step=_step(asking, times))
+
+
+def _step(frames: Sequence[Frame], times: Sequence[datetime]) -> timedelta:
+    """Return the step with which Grafana asks: else the one that the points have."""
+    seen = timedelta(milliseconds=gcd(*(round((b - a) / _MS) for a, b in pairwise(times))) or _STEP_MS)
+    told = min((one.step for one in frames if one.step), default=seen)
+    return told if not seen % told else seen
 
 
 def _returned(facts: Facts, expressions: Mapping[str, str], uid: str, end: datetime) -> tuple[Frame, ...]:
@@ -111,10 +123,10 @@ def _returned(facts: Facts, expressions: Mapping[str, str], uid: str, end: datet
     return facts.ask_grafana(lambda one: one.query(queries, datasource_uid=uid, start=end - _WINDOW, end=end))
 
 
-def _asked(facts: Facts, expressions: Mapping[str, str], times: Sequence[datetime], end: datetime) -> _Asked:
+def _asked(facts: Facts, expressions: Mapping[str, str], shown: _Shown, end: datetime) -> _Asked:
     """Ask Prometheus at the very times at which Grafana asks it, whether it has returned a point for them or not."""
-    step = timedelta(milliseconds=gcd(*(round((b - a) / _MS) for a, b in pairwise(times))) or _STEP_MS)
-    one = times[0] if times else end
+    step = shown.step
+    one = shown.times[0] if shown.times else end
     first, last = one - (one - end + _WINDOW) // step * step, one + (end - one) // step * step
     return facts.ask_prometheus(
         lambda prometheus: {
@@ -139,6 +151,21 @@ def _boundary(
     ]
     notes = ("points of the queries of panels 20 and 21",)
     return Boundary(name=_NAME, flows=added(flows), since=end - _WINDOW, until=end, notes=notes)
+
+
+def _of_a_pair(facts: Facts, uid: str, end: datetime) -> Boundary | None:
+    """Return the counters instead of the rates, where Grafana asks another server than we do; else None."""
+    queries = {SCRAPED: SCRAPED, COUNTED: COUNTED}
+    shown = _shown(facts, queries, uid, end)
+    asked = {name: asked_values(series) for name, series in _asked(facts, queries, shown, end).items()}
+    returned = {name: shown_values(one for one in shown.frames if one.ref_id == name) for name in queries}
+    every = interval(facts)
+    until = end - 2 * every
+    if not is_another(asked[SCRAPED], returned[SCRAPED], until=until):
+        return None
+    flows = pair_flows(asked, returned, interval=every, until=until)
+    notes = ("Grafana asks another Prometheus than this tool does: their counters were compared",)
+    return Boundary(name=_NAME, flows=flows, since=end - _WINDOW, until=end, notes=notes)
 
 
 def _at_most(expr: str) -> int | None:

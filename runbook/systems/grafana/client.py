@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -69,13 +69,17 @@ class DatasourceHealth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """One column of numbers that a query answered, with its times. None is no value, NaN or an infinity."""
+    """One column of numbers that a query answered, with its times. None is no value, NaN or an infinity.
+
+    `step` is the time between two points at which Grafana has asked (a member `interval` of the column of times).
+    """
 
     ref_id: str
     name: str
     labels: Mapping[str, str]
     times: tuple[datetime, ...]
     values: tuple[float | None, ...]
+    step: timedelta | None = None
 
 
 class Grafana:
@@ -236,12 +240,13 @@ class _Message(_Wire):
 
 class _FieldConfig(_Wire):
     display_name: str = msgspec.field(default="", name="displayNameFromDS")
+    interval: float = 0  # milliseconds
 
 
 class _Field(_Wire):
     name: str
     type: str = ""
-    labels: dict[str, str] | None = None
+    labels: dict[str, str | None] | None = None
     config: _FieldConfig | None = None
 
 
@@ -298,13 +303,16 @@ def _frames(answer: Answer) -> tuple[Frame, ...]:
 def _numbers(ref_id: str, frame: _Frame) -> list[Frame]:
     columns = list(zip(frame.schema.fields, frame.data.values, strict=False))
     times = next((tuple(_moment(ms) for ms in values) for kind, values in columns if kind.type == "time"), ())
+    steps = (kind.config.interval for kind, _ in columns if kind.type == "time" and kind.config)
+    step = next((timedelta(milliseconds=ms) for ms in steps if ms > 0), None)
     return [
         Frame(
             ref_id=ref_id,
             name=(kind.config and kind.config.display_name) or frame.schema.name or kind.name,
-            labels=kind.labels or {},
+            labels={name: value for name, value in (kind.labels or {}).items() if value is not None},
             times=times,
             values=tuple(map(_number, values)),
+            step=step,
         )
         for kind, values in columns
         if kind.type == "number"

@@ -1,0 +1,107 @@
+"""Grafana asks another Prometheus of a pair: it scrapes the same sinks at other moments, so only counters can agree.
+
+Rates of the two differ for as long as their window holds a step of the counter.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Final
+
+from runbook.conservation.boundary import Flow
+from runbook.names import COUNTER
+from runbook.systems.grafana.client import Frame
+from runbook.systems.prometheus.records import Series
+
+SCRAPED: Final = f"max by (topic, tenant_id) (timestamp({COUNTER}))"
+COUNTED: Final = f"sum by (topic, tenant_id) ({COUNTER})"
+_CLOCKS: Final = timedelta(seconds=1)
+_Key = tuple[str, str]
+_Points = Mapping[int, float]
+"""Value by Unix time in milliseconds."""
+
+_Values = Mapping[_Key, _Points]
+"""By topic and tenant."""
+
+
+def asked_values(series: Iterable[Series]) -> _Values:
+    """Return what Prometheus itself answered."""
+    return {_key(one.labels): {_ms(at): value for at, value in one.samples} for one in series}
+
+
+def shown_values(frames: Iterable[Frame]) -> _Values:
+    """Return what Grafana returned."""
+    return {
+        _key(one.labels): {_ms(at): value for at, value in zip(one.times, one.values, strict=True) if value is not None}
+        for one in frames
+    }
+
+
+def is_another(asked: _Values, shown: _Values, *, until: datetime) -> bool:
+    """Whether the times of the scrapes, up to `until`, are others: no two servers scrape at the same millisecond."""
+
+    def settled(values: _Values) -> set[tuple[_Key, int, float]]:
+        return {(key, at, value) for key, points in values.items() for at, value in points.items() if at <= _ms(until)}
+
+    return bool(settled(shown)) and settled(asked) != settled(shown)
+
+
+def pair_flows(
+    asked: Mapping[str, _Values], shown: Mapping[str, _Values], *, interval: timedelta, until: datetime
+) -> tuple[Flow, ...]:
+    """Return, per topic and tenant, the points of the counter (up to `until`) against those that agree.
+
+    A counter agrees if it lies between those which the server itself holds an interval before and after, and its
+    scrape is as young as the server's own, give or take an interval. `asked` and `shown` are by query.
+    """
+    margin = round((interval + _CLOCKS).total_seconds() * 1000)
+    entered: Counter[_Key] = Counter()
+    left: Counter[_Key] = Counter()
+    for key in asked[COUNTED].keys() | shown[COUNTED].keys():
+        mine, theirs = (each[COUNTED].get(key, {}) for each in (asked, shown))
+        scraped, seen = (each[SCRAPED].get(key, {}) for each in (asked, shown))
+        for at in sorted(at for at in mine.keys() | theirs.keys() if at <= _ms(until)):
+            if _is_edge(mine, theirs, at, margin):
+                continue
+            entered[key] += at in mine
+            left[key] += at in theirs and (
+                at not in mine
+                or (
+                    _between(mine, at, margin, theirs[at])
+                    and abs(seen.get(at, 0.0) - scraped.get(at, 0.0)) <= margin / 1000
+                )
+            )
+    return tuple(Flow(topic=key[0], tenant_id=key[1], entered=entered[key], left=left[key]) for key in sorted(entered))
+
+
+def _is_edge(mine: _Points, theirs: _Points, at: int, margin: int) -> bool:
+    """Whether one of the two has seen the series appear, or vanish, a scrape before the other."""
+    if at in mine and at in theirs:
+        return False
+    lacking, either = theirs if at in mine else mine, {*mine, *theirs}
+    step = min((b - a for a, b in pairwise(sorted(either))), default=margin)
+    return any(_leaves(either, lacking, at, way, margin + step) for way in (step, -step))
+
+
+def _leaves(either: Collection[int], lacking: Collection[int], at: int, step: int, reach: int) -> bool:
+    """Whether a walk from `at` over points that only one has comes to a time that both lack."""
+    steps = 0
+    while at + steps * step in either and at + steps * step not in lacking:
+        steps += 1
+    return at + steps * step not in either and abs(steps * step) <= reach
+
+
+def _between(mine: _Points, at: int, margin: int, value: float) -> bool:
+    before = [mine[other] for other in sorted(mine) if other <= at - margin]
+    after = [mine[other] for other in sorted(mine) if other >= at + margin]
+    around = (*(before[-1:] or [0.0]), mine[at], *(after[:1] or [max(mine.values())]))
+    return min(around) <= value <= max(around)
+
+
+def _key(labels: Mapping[str, str]) -> _Key:
+    return labels.get("topic", ""), labels.get("tenant_id", "")
+
+
+def _ms(at: datetime) -> int:
+    return round(at.timestamp() * 1000)
