@@ -183,9 +183,10 @@ def sums_without_positions(
     return RunSums(sums=tuple(sums), late=_told_late(young, after.at) if is_late else ())
 
 
-def unread_sums(source: str, created: Sequence[Created]) -> tuple[LedgerSum, ...]:
-    """Return the sums of a run whose counters or events could not be read."""
-    size = Counter((entity.topic, entity.tenant_id) for entity in created)
+def unread_sums(source: str, created: Sequence[Created], own: Iterable[CrmEvent] | None) -> tuple[LedgerSum, ...]:
+    """Return the sums of a run whose counters could not be read; `own` are its events in Kafka, None if unknown."""
+    known = created if own is None else own
+    size = Counter((one.topic, one.tenant_id if isinstance(one, Created) else one.content.tenant_id) for one in known)
     return tuple(
         LedgerSum(source=source, topic=topic, tenant_id=tenant, ours=size[topic, tenant], others=None, delta=None)
         for topic, tenant in series_of(created)

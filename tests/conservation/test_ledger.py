@@ -199,10 +199,17 @@ def test_a_sink_without_positions_is_never_accused_of_too_much() -> None:
 
 
 def test_what_was_not_read_is_not_checked() -> None:
-    totals = unread_sums("sink", [created(1), created(2), created(1, topic=JOBS)])
+    every = [created(1), created(2), created(1, topic=JOBS)]
+    totals = unread_sums("sink", every, None)
 
     assert [(total.topic, total.ours, total.outcome) for total in totals] == [
         (JOBS, 1, "not_checked"),
+        (LEADS, 2, "not_checked"),
+    ]
+
+    in_kafka = unread_sums("sink", every, [event(1), event(1, offset=1)])
+    assert [(total.topic, total.ours, total.outcome) for total in in_kafka] == [
+        (JOBS, 0, "not_checked"),
         (LEADS, 2, "not_checked"),
     ]
 

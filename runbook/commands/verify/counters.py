@@ -156,7 +156,8 @@ class _Closing:
     def _closed(self, source: str, chains: Chains, events: EventsSeen | None) -> RunSums:
         created = self.sent.created
         if events is None:
-            return self._unread(source, "the events in Kafka could not be read")
+            why = "the events in Kafka could not be read"
+            return RunSums(sums=unread_sums(source, created, None), notes=(why,))
         if any(one.positions for chain in chains for one in chain):
             instances = len(chains) if self.instances is None else self.instances
             return run_sums(
@@ -169,15 +170,12 @@ class _Closing:
             )
         why = self._why_not_without_positions(chains)
         if why:
-            return self._unread(source, why)
+            return RunSums(sums=unread_sums(source, created, events.ours), notes=(why,))
         before, after = chains[0][0], chains[0][-1]
         ends = self.sent.baseline.end_offsets or ()
         return sums_without_positions(
             created, events.every, source=source, before=before, after=after, end_offsets=ends
         )
-
-    def _unread(self, source: str, why: str) -> RunSums:
-        return RunSums(sums=unread_sums(source, self.sent.created), notes=(why,))
 
     def _why_not_without_positions(self, chains: Chains) -> str:
         """Return why the counters of a sink that shows no positions cannot be compared; empty if they can."""

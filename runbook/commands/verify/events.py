@@ -39,6 +39,11 @@ class EventsSeen:
         """The first event of each entity."""
         return {key: of_it[0] for key, of_it in self.found.items()}
 
+    @property
+    def ours(self) -> tuple[CrmEvent, ...]:
+        """Every event of the run, also those that came again."""
+        return tuple(one for of_it in self.found.values() for one in of_it)
+
     def since(self, at: datetime) -> tuple[CrmEvent, ...]:
         """Return the events of others since a time, by the broker's clock, and all of the run."""
         own = {place_of(event) for event in self.own.values()}

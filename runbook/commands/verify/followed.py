@@ -14,9 +14,10 @@ _NOT_FOUND = "its event was not found in Kafka"
 
 def followed(sent: TrafficRun, seen: Seen) -> Ledger:
     """Return every row through every hop, and the sums of both counters."""
-    by_sink = seen.counts.sums if seen.counts else unread_sums("sink", sent.created)
-    by_prometheus = seen.samples.sums if seen.samples else unread_sums("Prometheus", sent.created)
     own = seen.events.own if seen.events else {}
+    known = seen.events.ours if seen.events else None
+    by_sink = seen.counts.sums if seen.counts else unread_sums("sink", sent.created, known)
+    by_prometheus = seen.samples.sums if seen.samples else unread_sums("Prometheus", sent.created, known)
     logged = _logged(sent, seen)
     sampled_at = seen.samples.first_at if seen.samples else {}
     by_topic = seen.panels.by_topic if seen.panels else None
