@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from runbook.commands.task_run import StepOutput
 from runbook.commands.verify.events import EVERY_S, EventsSeen, events_since
+from runbook.commands.verify.reached import sink_has_ended
 from runbook.conservation.own_events import CLOCK_TOLERANCE, Key
 from runbook.conservation.run_sums import RunSums, run_sums, sums_without_positions, unread_sums
 from runbook.conservation.segments import restarted
@@ -147,7 +148,7 @@ class _Closing:
             found = self._closed(source, chains, events)
             at = max(chain[-1].at for chain in chains)
             notes = (*found.notes, *found.late)
-            is_over = found.is_closed or not found.may_close or self._has_ended()
+            is_over = found.is_closed or not found.may_close or sink_has_ended(self.runtime, self.target)
             return CountsSeen(sums=found.sums, notes=notes, at=at), is_over
 
         is_past = self.reads_until is not None and datetime.now(UTC) > self.reads_until
@@ -203,13 +204,6 @@ class _Closing:
         except RunbookError:
             return None
         return started_at if started_at and started_at > self.sent.baseline.at else None
-
-    def _has_ended(self) -> bool:
-        """Whether the sink is known to have ended: it counts no more."""
-        try:
-            return self.runtime.state(self.target.sink.as_service).is_stopped
-        except RunbookError:
-            return False
 
     def _events_of(self, chains: Chains, events: EventsSeen) -> tuple[CrmEvent, ...]:
         """Return every event between the first and the newest positions; Kafka was read for a part of that, maybe."""

@@ -1,11 +1,14 @@
 """A system that does not answer is waited for: it may be starting again."""
 
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import Final, TypeVar
 
 from runbook.errors import RunbookError, UnreachableError
+from runbook.settings import Target
 from runbook.systems.runtime import Runtime, Service
+from runbook.systems.sink.client import Sink
 from runbook.waiting import watch
 
 T = TypeVar("T")
@@ -13,6 +16,8 @@ T = TypeVar("T")
 _EVERY_S: Final = 0.5
 _RESTART_S: Final = 10.0
 """So long a service that has ended may take to be started again."""
+
+_ANSWER_S: Final = 3.0
 
 
 class Reached:
@@ -41,10 +46,26 @@ class Reached:
         return found
 
     def _is_away(self, service: Service, waited_s: float) -> bool:
-        return service.name in self._away or (waited_s > _RESTART_S and self._has_ended(service))
+        return service.name in self._away or (waited_s > _RESTART_S and has_ended(self._runtime, service))
 
-    def _has_ended(self, service: Service) -> bool:
-        try:
-            return self._runtime.state(service).is_stopped
-        except RunbookError:
-            return False
+
+def has_ended(runtime: Runtime, service: Service) -> bool:
+    """Whether a service is known to have ended."""
+    try:
+        return runtime.state(service).is_stopped
+    except RunbookError:
+        return False
+
+
+def sink_has_ended(runtime: Runtime, target: Target) -> bool:
+    """Whether the sink has ended, so that it writes and counts no more; one that answers may run where nobody sees."""
+    if not has_ended(runtime, target.sink.as_service):
+        return False
+    try:
+        with closing(Sink(target.sink, _ANSWER_S)) as sink:
+            sink.page()
+    except UnreachableError:
+        return True
+    except RunbookError:
+        return False
+    return False

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from runbook.commands.task_run import StepOutput
 from runbook.commands.verify.events import EVERY_S, EventsSeen
+from runbook.commands.verify.reached import sink_has_ended
 from runbook.conservation.ledger import Received, log_sights, received_lines
 from runbook.conservation.own_events import CLOCK_TOLERANCE, place_of
 from runbook.conservation.traffic_run import TrafficRun
@@ -52,8 +53,8 @@ def sink_lines(
         lines = received_lines(runtime.log(service, since=since))
         own = tuple(line for line in lines if line.tenant_id in sent.tenants and line.at >= since)
         if events is None:
-            return own, len(own) >= wanted or _has_ended(runtime, target)
-        return own, not _without_line(events, own, since) or _has_ended(runtime, target)
+            return own, len(own) >= wanted or sink_has_ended(runtime, target)
+        return own, not _without_line(events, own, since) or sink_has_ended(runtime, target)
 
     lines, _ = watch(look, deadline_s=timeout_s, every_s=EVERY_S)
     missing = max(0, wanted - len(lines)) if events is None else len(_without_line(events, lines, since))
@@ -104,11 +105,3 @@ def why_incomplete(runtime: Runtime, target: Target, *, since: datetime) -> tupl
 def _without_line(events: EventsSeen, lines: Sequence[Received], since: datetime) -> list[tuple[str, int]]:
     sights = log_sights(events.since(since), lines)
     return [key for key, event in events.own.items() if sights[place_of(event)].outcome != "ok"]
-
-
-def _has_ended(runtime: Runtime, target: Target) -> bool:
-    """Whether the sink is known to have ended: it writes and counts no more."""
-    try:
-        return runtime.state(target.sink.as_service).is_stopped
-    except RunbookError:
-        return False
