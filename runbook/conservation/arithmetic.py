@@ -5,6 +5,7 @@ Between two snapshots of one process the messages that Kafka holds must be those
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from math import isclose, isfinite
 
@@ -53,6 +54,15 @@ def kafka_to_sink(segment: Segment, events: Iterable[CrmEvent]) -> tuple[Flow, .
         else:  # an older sink does not tell them: nothing can be claimed
             entered.pop((topic, REJECTED_TENANT), None)
     return _flows(entered, left)
+
+
+def counted_from_zero(old: Snapshot, new: Snapshot, surely: Iterable[CrmEvent]) -> tuple[Flow, ...]:
+    """Return what a process that began at 0 must have counted, from the positions of the one before it to its own.
+
+    It may have counted more, which came before the other one ended: so only what is missing differs.
+    """
+    segment = Segment(before=replace(old, counts=(), rejected=()), after=new)
+    return tuple(replace(flow, entered=max(flow.entered, flow.left)) for flow in kafka_to_sink(segment, surely))
 
 
 def sink_to_prometheus(page: Snapshot, sampled: Snapshot, events: Iterable[CrmEvent]) -> tuple[Flow, ...]:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from runbook.conservation.arithmetic import (
     api_to_kafka,
     born,
+    counted_from_zero,
     kafka_to_sink,
     prometheus_to_grafana,
     sink_to_prometheus,
@@ -438,6 +439,35 @@ def test_a_sink_without_positions_is_held_against_what_it_must_and_may_have_coun
         for counted in (4, 5, 6, 7, 8)
     ]
     assert differences == [-1, 0, 0, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("counted", "rejected", "difference"),
+    [
+        (3, 1, 0),
+        (5, 1, 0),  # with two that came before the other process ended
+        (0, 0, -4),  # its group was reset to the end
+        (1, 1, -2),
+    ],
+)
+def test_what_came_while_the_sink_was_down_is_counted_by_its_next_process(
+    counted: int, rejected: int, difference: int
+) -> None:
+    def event(offset: int, content: Content) -> CrmEvent:
+        return CrmEvent(topic=LEADS, partition=0, offset=offset, key="", at=AT, content=content, raw=b"")
+
+    def page(offset: int, count: int, rejected: int) -> Snapshot:
+        return Snapshot(
+            at=AT,
+            counts=(Count(topic=LEADS, tenant_id="acme", value=count),),
+            positions=(Position(topic=LEADS, partition=0, offset=offset),),
+            rejected=(Rejected(topic=LEADS, value=rejected),),
+        )
+
+    lead = Content(tenant_id="acme", event_type="lead.created", entity_id=1)
+    surely = [*(event(offset, lead) for offset in (12, 13, 14)), event(15, Content(rejected="invalid_json"))]
+    flows = counted_from_zero(page(10, 700, 9), page(16, counted, rejected), surely)
+    assert sum(flow.difference for flow in flows) == difference
 
 
 def test_points_that_change_while_both_are_asked_are_not_compared() -> None:

@@ -9,6 +9,7 @@ from runbook.conservation.boundary import Boundary, Flow, added
 from runbook.conservation.segments import Segment, passed, segments, trusted
 from runbook.conservation.snapshot import Snapshot, snapshot_of_page
 from runbook.conservation.traffic_run import TrafficRun
+from runbook.diagnosis.boundaries.after_restart import came_while_down
 from runbook.diagnosis.boundaries.scraped_counts import sink_prometheus
 from runbook.diagnosis.boundaries.unowned import Unowned, carried, starts_of, uncounted, unowned_partitions
 from runbook.diagnosis.boundaries.weaker import counts_without_positions
@@ -34,9 +35,13 @@ NAME = "Kafka to sink"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Past:
-    """What is known of where the sink was: `why` it is not, or `quiet` where there was nothing to know."""
+    """What is known of where the sink was: `why` it is not, or `quiet` where there was nothing to know.
+
+    `flows` are those of a restart, over which no segment goes.
+    """
 
     segments: tuple[Segment, ...] = ()
+    flows: tuple[Flow, ...] = ()
     why: str = ""
     quiet: str = ""
     notes: tuple[str, ...] = ()
@@ -62,11 +67,11 @@ def kafka_sink(facts: Facts) -> Boundary:
     _, ends = starts_and_ends(facts, topics)
     past = _held(_past(facts, page, starts, unowned), ends)
     lost = _lost(facts, page)
-    if not past.segments and not late and not lost:
+    if not past.segments and not late and not lost and not past.flows:
         return Boundary(name=NAME, until=page.at, why=past.why, quiet=past.quiet, notes=past.notes)
     events = _events(facts, past.segments)
     counted = (flow for one in past.segments for flow in kafka_to_sink(one, events))
-    flows = added([*counted, *lost, *map(_not_counted, late)])
+    flows = added([*counted, *lost, *past.flows, *map(_not_counted, late)])
     return Boundary(
         name=NAME,
         flows=flows,
@@ -152,7 +157,7 @@ def _held(past: _Past, ends: Mapping[Position, int]) -> _Past:
     if len(held) == len(past.segments):
         return past
     quiet = "" if held else "Kafka holds less than the sink has passed: its topics were made again since"
-    return replace(past, segments=held, quiet=quiet)
+    return replace(past, segments=held, flows=(), quiet=quiet)
 
 
 def _is_alone(facts: Facts) -> bool:
@@ -180,8 +185,9 @@ def _remembered(facts: Facts, page: Snapshot, starts: Mapping[Position, int], un
         notes += [*said, *gaps]
     if unowned.ends and not is_alone:
         found.append(uncounted(facts, unowned, starts, scrapes, page))
+    flows = came_while_down(facts, scrapes, page, starts)
     quiet = "" if found else "Prometheus remembers no earlier position of this sink"
-    return _Past(segments=tuple(found), quiet=quiet, notes=tuple(notes))
+    return _Past(segments=tuple(found), flows=flows, quiet=quiet, notes=tuple(notes))
 
 
 def _is_kept(snapshot: Snapshot, starts: Mapping[Position, int]) -> bool:
