@@ -11,16 +11,24 @@ from runbook.conservation.arithmetic import counted_from_zero
 from runbook.conservation.boundary import Flow
 from runbook.conservation.segments import KEEPS_TOTALS, Segment, passed
 from runbook.conservation.snapshot import Snapshot
-from runbook.diagnosis.boundaries.window import MOST_OFFSETS, WINDOW, Scrapes, clock_ahead, events_between
+from runbook.diagnosis.boundaries.window import (
+    MOST_OFFSETS,
+    WINDOW,
+    Scrapes,
+    clock_ahead,
+    events_between,
+    interval,
+    newest_run,
+)
 from runbook.diagnosis.facts import Facts
 from runbook.systems.kafka.records import Position
 
 _CLOCKS: Final = timedelta(seconds=2)
-"""Producers' clocks and that of Prometheus may differ by so much."""
+"""Producers' clocks and that of Prometheus may differ by so much, where scrapes are no closer."""
 
 
 def came_while_down(facts: Facts, scrapes: Scrapes, page: Snapshot, starts: Mapping[Position, int]) -> tuple[Flow, ...]:
-    """Return what came after the first failed scrape before the newest start, against what that process counted first."""
+    """Return what came between the last sight of the sink's old process and its new one, against what this counted."""
     if len(scrapes) != 1 or page.journal == KEEPS_TOTALS or page.started_s is None:
         return ()
     (of_it,) = scrapes.values()
@@ -35,18 +43,22 @@ def came_while_down(facts: Facts, scrapes: Scrapes, page: Snapshot, starts: Mapp
     down_at = _down_at(facts, after=old[0].at)
     if down_at is None or not is_kept or sum(end - start for start, end in between.values()) > MOST_OFFSETS:
         return ()
-    surely = [one for one in events_between(facts, between) if one.at is not None and one.at >= down_at + _CLOCKS]
+    surely = [one for one in events_between(facts, between) if one.at is not None and one.at >= down_at]
     return counted_from_zero(old[0], new, surely)
 
 
 def _down_at(facts: Facts, *, after: datetime) -> datetime | None:
-    """Return when a scrape of the sink failed first after that time, by our clock."""
+    """Return since when the sink did not answer, by our clock: to a scrape after that time, or to the newest run."""
     window_s = (facts.now() - (facts.since or facts.now() - WINDOW)).total_seconds()
     query = f'up{{job="{facts.target.prometheus.job}"}}'
-    found = [
+    failed = [
         at
         for one in facts.ask_prometheus(lambda prometheus: prometheus.samples(query, window_s=window_s))
         for at, value in one.samples
         if at > after and not value
     ]
-    return min(found) - clock_ahead(facts) if found else None
+    down = [min(failed) - clock_ahead(facts) + min(_CLOCKS, interval(facts) / 4)] if failed else []
+    run = newest_run(facts)
+    if run and run.baseline.page is None and run.baseline.at > after - clock_ahead(facts):
+        down.append(run.baseline.at)
+    return min(down, default=None)
