@@ -20,6 +20,7 @@ pytestmark = pytest.mark.docker
 
 HERE = Path(__file__).resolve().parent
 NAME_SPACES = ("unshare", "--net", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child")
+SIGNALS = ("env", "--default-signal=HUP,INT,TERM")  # a shell cannot trap what nohup, say, has it ignore
 EMPTY_TABLE = re.compile(r"\*\w+\n(:\w+ ACCEPT \[\d+:\d+\]\n)+COMMIT\n")
 NEEDED = ("unshare", "setpriv", "setsid", "ip", "iptables-nft-save", "iptables-legacy-save")
 
@@ -174,7 +175,7 @@ def runs(tmp_path: Path) -> Runs:
         (tmp_path / "left").touch()
         (tmp_path / "tmp").mkdir()
         done = subprocess.run(
-            (*NAME_SPACES, "sh", "-euc", SCENARIO),
+            (*SIGNALS, *NAME_SPACES, "sh", "-euc", SCENARIO),
             env={
                 "PATH": f"{tmp_path}/bin{os.pathsep}{os.environ['PATH']}",
                 "FOLDER": str(tmp_path),
