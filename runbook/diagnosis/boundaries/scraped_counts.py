@@ -9,11 +9,13 @@ from runbook.conservation.arithmetic import born, sink_to_prometheus, within
 from runbook.conservation.boundary import Boundary, Flow
 from runbook.conservation.segments import Segment, passed, telling
 from runbook.conservation.snapshot import Snapshot, shown_by_target, snapshot_of_page
+from runbook.diagnosis.boundaries.shared_instance import taking_turns
 from runbook.diagnosis.boundaries.window import (
     FRESH_INTERVALS,
     Scrapes,
     clock_ahead,
     events_between,
+    fresh,
     interval,
     remembered_now,
     starts_and_ends,
@@ -37,9 +39,9 @@ def sink_prometheus(facts: Facts) -> Boundary:
     """
     scrapes = remembered_now(facts)
     page = snapshot_of_page(facts.page_now())  # newer than any of the scrapes
-    doubled = _doubled(facts, page)
-    if doubled:
-        return doubled
+    wrong = _doubled(facts, page) or taking_turns(fresh(facts, scrapes), name=_NAME)
+    if wrong:
+        return wrong
     exact = _exact(facts, page, telling(_own(facts, scrapes, page))[-1:])
     if exact and exact.boundary.outcome == "ok" and not exact.late:
         return exact.boundary
