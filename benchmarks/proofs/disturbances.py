@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from functools import partial
 from random import Random
 from typing import Final
@@ -9,11 +10,12 @@ from typing import Final
 from benchmarks.proofs.foreign import garbage, other_events, produce
 from benchmarks.proofs.lab import SINK, Lab
 from benchmarks.proofs.scenario import Scenario, Step
+from runbook.systems.kafka.client import Kafka
+from runbook.waiting import Pending, wait_until
 
 Disturbance = Callable[[Lab, Random, int], None]
 
-_COMMIT_S: Final = 2.5
-"""A sink without a journal commits within a second; a kill before that counts twice, and rightly so."""
+_DEADLINE_S: Final = 20.0
 _TENTH_S: Final = 0.4
 
 
@@ -25,7 +27,7 @@ def disturb(lab: Lab, scenario: Scenario, step: Step) -> None:
 def _restart(name: str, lab: Lab, chance: Random, _: int, *, kill: bool) -> None:
     """Restart at once; every second time wait until it is ready."""
     if kill and name == SINK and lab.journal == "none":
-        time.sleep(_COMMIT_S)
+        _wait_committed(lab)
     lab.stop(name, kill=kill)
     lab.start(name)
     if chance.choice((True, False)):
@@ -36,7 +38,7 @@ def _away(name: str, lab: Lab, chance: Random, size: int) -> None:
     """Let it be away for up to four seconds, and wait until it is ready."""
     kill = chance.choice((True, False))
     if kill and name == SINK and lab.journal == "none":
-        time.sleep(_COMMIT_S)
+        _wait_committed(lab)
     lab.stop(name, kill=kill)
     time.sleep(size * _TENTH_S)
     lab.start(name)
@@ -51,8 +53,33 @@ def _late(name: str, lab: Lab, chance: Random, size: int) -> None:
 
 def _gone(name: str, lab: Lab, _: Random, __: int) -> None:
     """Take it away when Prometheus has had a look."""
-    time.sleep(_COMMIT_S)
+    _wait_scraped(lab)
     lab.stop(name)
+
+
+def _wait_committed(lab: Lab) -> None:
+    """Wait until the sink has committed all: a kill before that counts twice, and rightly so."""
+    kafka, topics = Kafka(lab.target.kafka), (lab.target.kafka.lead_topic, lab.target.kafka.job_topic)
+
+    def committed() -> bool | Pending:
+        found = {place: offset or 0 for place, offset in kafka.committed(topics).items()}
+        return found == kafka.end_offsets(topics) or Pending(f"{found}")
+
+    with closing(kafka):
+        if lab.runs(SINK):
+            wait_until(committed, what="A commit", deadline_s=_DEADLINE_S, where="Kafka", fix="read the sink's log")
+
+
+def _wait_scraped(lab: Lab) -> None:
+    """Wait until Prometheus, if it runs, has looked once more."""
+    began_s = time.time()
+
+    def scraped() -> bool | Pending:
+        found = lab.sources.scraped_s()
+        return found > began_s or Pending(f"the newest is of {found}")
+
+    if lab.runs("prometheus"):
+        wait_until(scraped, what="A scrape", deadline_s=_DEADLINE_S, where="Prometheus", fix="read its log")
 
 
 def _kafka_away(lab: Lab, _: Random, size: int) -> None:

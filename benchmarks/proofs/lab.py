@@ -180,6 +180,10 @@ class Lab:
                 thread.join(_READY_S)
                 self.wait_ready(thread.name)
 
+    def runs(self, name: str) -> bool:
+        """Whether a service runs."""
+        return any(one.running for one in stack.status(self.directory) if one.name == name)
+
     def wait_ready(self, name: str) -> None:
         """Wait until a service answers. Raises WaitError."""
 

@@ -107,6 +107,10 @@ class Sources:
         series = self._query(f'crm_events_next_offset{{job="{_JOB}"}}')
         return {_place(one["metric"]): int(float(one["value"][1])) for one in series}
 
+    def scraped_s(self) -> float:
+        """Return when Prometheus has scraped the sink last (Unix; 0: never). Raises requests.RequestException."""
+        return max((float(one["value"][1]) for one in self._query(f'timestamp(up{{job="{_JOB}"}})')), default=0.0)
+
     def samples(self, since_s: float, now_s: float) -> list[Sample]:
         """Return every scrape with positions since a moment, oldest first. Raises requests.RequestException."""
         series = self._query(
