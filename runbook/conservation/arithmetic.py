@@ -170,6 +170,20 @@ def api_to_kafka(created: Sequence[Created], events: Iterable[CrmEvent]) -> Boun
     )
 
 
+def grown(created: Iterable[Created], before: Snapshot, after: Snapshot) -> tuple[Flow, ...]:
+    """Return what was created against what the counters grew by since before: they may have grown by more."""
+    asked = Counter((one.topic, one.tenant_id) for one in created)
+    return tuple(
+        Flow(
+            topic=key[0],
+            tenant_id=key[1],
+            entered=number,
+            left=min(number, round(after.count(*key) - before.count(*key))),
+        )
+        for key, number in sorted(asked.items())
+    )
+
+
 def _place(created: Created, seen: Collection[CrmEvent]) -> str:
     offsets = ", ".join(f"{one.partition}@{one.offset}" for one in seen)
     return f"{created.kind} {created.id}" + (f" ({created.topic} {offsets})" if offsets else "")

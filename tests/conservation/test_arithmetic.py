@@ -14,6 +14,7 @@ from runbook.conservation.arithmetic import (
     api_to_kafka,
     born,
     counted_from_zero,
+    grown,
     kafka_to_sink,
     prometheus_to_grafana,
     sink_to_prometheus,
@@ -439,6 +440,16 @@ def test_a_sink_without_positions_is_held_against_what_it_must_and_may_have_coun
         for counted in (4, 5, 6, 7, 8)
     ]
     assert differences == [-1, 0, 0, 0, 1]
+
+
+@pytest.mark.parametrize(("grew", "left"), [(0, 0), (2, 2), (3, 3), (9, 3)])
+def test_counters_grow_by_no_less_than_what_was_created(grew: int, left: int) -> None:
+    def page(value: int) -> Snapshot:
+        return Snapshot(at=AT, counts=(Count(topic=LEADS, tenant_id="acme", value=value),), positions=())
+
+    made = [created(number) for number in range(3)]
+    (flow,) = grown(made, page(5), page(5 + grew))
+    assert (flow.entered, flow.left) == (3, left)
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,9 @@ from runbook.diagnosis.boundaries.window import (
     WINDOW,
     Scrapes,
     events_between,
-    instances,
     newest_run,
     remembered,
+    sink_is_alone,
     starts_and_ends,
     topics_of,
 )
@@ -87,7 +87,7 @@ def _past(facts: Facts, page: Snapshot, starts: Mapping[Position, int], unowned:
 
     Else from Prometheus's memory, which is only as good as what reaches it.
     """
-    is_alone = _is_alone(facts)
+    is_alone = sink_is_alone(facts)
     page = page.with_positions(unowned.ends) if is_alone else page
     recorded = _recorded(facts, page, unowned)
     if recorded and _is_kept(recorded, starts) and _distance(recorded, page) <= MOST_OFFSETS:
@@ -119,7 +119,7 @@ def _recorded(facts: Facts, page: Snapshot, unowned: Unowned) -> Snapshot | None
     ):
         return None
     ends = {(one.topic, one.partition): one.offset for one in run.baseline.end_offsets}
-    places = {*page.partitions, *unowned.ends} if _is_alone(facts) and run.baseline.page.positions else unowned.ends
+    places = {*page.partitions, *unowned.ends} if sink_is_alone(facts) and run.baseline.page.positions else unowned.ends
     new = {place: 0 for place in page.partitions if place not in ends}
     return run.baseline.page.with_positions(new | {place: ends[place] for place in places if place in ends})
 
@@ -160,16 +160,9 @@ def _held(past: _Past, ends: Mapping[Position, int]) -> _Past:
     return replace(past, segments=held, flows=(), quiet=quiet)
 
 
-def _is_alone(facts: Facts) -> bool:
-    """Whether Prometheus knows one instance of the sink only; if it cannot say, it may have company."""
-    with suppress(RunbookError):
-        return len(instances(facts)) == 1
-    return False
-
-
 def _remembered(facts: Facts, page: Snapshot, starts: Mapping[Position, int], unowned: Unowned) -> _Past:
     """Return the segments of every instance, the page's own up to the page."""
-    scrapes, is_alone = remembered(facts), _is_alone(facts)
+    scrapes, is_alone = remembered(facts), sink_is_alone(facts)
     found: list[Segment] = []
     notes: list[str] = []
     is_own_missing = True

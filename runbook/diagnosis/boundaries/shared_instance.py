@@ -18,7 +18,7 @@ _LOOKS: Final = 8
 
 
 def taking_turns(scrapes: Scrapes, *, name: str) -> Boundary | None:
-    """Return what several sinks have counted together against a scrape that shows one; None without such an instance."""
+    """Return what several sinks have counted together against a scrape that shows one; None if there are none."""
     for instance, of_it in scrapes.items():
         together = _newest_of_each(of_it[-_LOOKS:])
         for shown in reversed(together):

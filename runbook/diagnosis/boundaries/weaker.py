@@ -25,8 +25,11 @@ from runbook.systems.kafka.records import CrmEvent, Position
 
 _NAME: Final = "Kafka to sink"
 _NOTE: Final = "the sink shows no positions: its counts are held against the times of the events"
-_MARGIN: Final = timedelta(seconds=30)
+_LAG: Final = timedelta(seconds=30)
 """An event that is so much older than a reading may have been counted after it."""
+
+_CLOCKS: Final = timedelta(seconds=2)
+"""An event that is so much younger than a reading was not in it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +54,7 @@ def counts_without_positions(facts: Facts, page: Snapshot, starts: Mapping[Posit
         now = snapshot_of_page(facts.page_now())
         _, later = starts_and_ends(facts, topics_of(facts, page))
         between = {place: (max(starts.get(place, 0), end - MOST_OFFSETS), end) for place, end in later.items()}
-        events = [one for one in events_between(facts, between) if one.at is None or one.at >= since - _MARGIN]
+        events = [one for one in events_between(facts, between) if one.at is None or one.at >= since - _LAG]
         surely = [
             one for one in events if _is_after(one, before) and one.offset < ends.get((one.topic, one.partition), 0)
         ]
@@ -67,7 +70,7 @@ def counts_without_positions(facts: Facts, page: Snapshot, starts: Mapping[Posit
 def _is_after(event: CrmEvent, before: _Before) -> bool:
     if before.ends is not None:
         return event.offset >= before.ends.get((event.topic, event.partition), 0)
-    return event.at is not None and before.at is not None and event.at >= before.at + _MARGIN
+    return event.at is not None and before.at is not None and event.at >= before.at + _CLOCKS
 
 
 def _before(facts: Facts, page: Snapshot) -> _Before:

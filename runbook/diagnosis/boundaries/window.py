@@ -1,6 +1,7 @@
 """How far back the flow is looked at, and what Prometheus remembers of it."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from typing import Final
 
@@ -48,6 +49,13 @@ def instances(facts: Facts) -> frozenset[str]:
     window_s = max(WINDOW.total_seconds(), (facts.now() - run.baseline.at).total_seconds() if run else 0.0)
     job = facts.target.prometheus.job
     return facts.ask_prometheus(lambda one: seen_instances(one, job=job, window_s=window_s))
+
+
+def sink_is_alone(facts: Facts) -> bool:
+    """Whether Prometheus knows one instance of the sink only; if it cannot say, it may have company."""
+    with suppress(RunbookError):
+        return len(instances(facts)) == 1
+    return False
 
 
 @Fact
