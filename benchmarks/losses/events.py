@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
@@ -78,6 +79,20 @@ class OtherProducer:
             number = next(self._numbers)
             value = event(topic, tenant, number, source="import", score=0.5, tags=["a"], extra={"of": [None, True]})
             self._put(self._producer, topic, value, f"other:{number}")
+        self._flush()
+
+    def write_stamped(self, topic: str, many: int, tenant: str, seconds: float) -> None:
+        """Write events whose time is so many seconds from now."""
+        for _ in range(many):
+            number = next(self._numbers)
+            at = int((time.time() + seconds) * 1000)
+            self._producer.produce(topic, event(topic, tenant, number), f"other:{number}", timestamp=at)
+        self._flush()
+
+    def write_again(self, values: Iterable[tuple[str, bytes | None]]) -> None:
+        """Write messages as they were."""
+        for topic, value in values:
+            self._put(self._producer, topic, value, f"again:{next(self._numbers)}")
         self._flush()
 
     def write_updates(self, rows: Iterable[Mapping[str, Any]]) -> None:

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import signal
 import sqlite3
 import sys
 from collections.abc import Callable, Mapping
@@ -12,7 +13,7 @@ from typing import Final
 
 from benchmarks.losses.asking import fetched
 from benchmarks.losses.events import topic_of
-from benchmarks.losses.scraping import retarget
+from benchmarks.losses.scraping import retarget, settle
 from benchmarks.losses.world import CHECKOUT, SINK, World
 from runbook.local_stack.ports import Ports
 from runbook.waiting import Pending
@@ -60,6 +61,13 @@ def _restart(world: World, name: str, *, kill: bool = False) -> None:
     world.start(name)
 
 
+def _blink(world: World, name: str, scrapes: str) -> None:
+    """Stop a part by SIGSTOP for so many scrapes."""
+    world.signal(name, signal.SIGSTOP)
+    settle(world, scrapes)
+    world.signal(name, signal.SIGCONT)
+
+
 def _gone(world: World, name: str) -> None:
     world.wait(lambda: not world.is_running(name) or Pending("it runs"), f"the end of {name}")
 
@@ -90,15 +98,30 @@ def _tear(world: World) -> None:
     world.stop(SINK, kill=True)
 
 
-def _sink_elsewhere(world: World) -> None:
-    """Start a broker beside the stack with the same topics, and lead the sink to it."""
+def _broker_elsewhere(world: World) -> str:
+    """Start a broker beside the stack with the same topics; return its address."""
     file, port = world.directory / "elsewhere", Ports.free().kafka_control
     topics = [word for name in _TOPICS.split(",") for word in ("--topic", f"{name}:{_PARTITIONS}")]
     options = ("--bootstrap-file", str(file), "--control-port", str(port), *topics)
     world.beside("runbook.local_stack.fakes.broker", *options)
     world.wait(lambda: file.exists() or Pending("no address"), "another broker")
+    return file.read_text("ascii").strip()
+
+
+def _sink_elsewhere(world: World) -> None:
+    address = _broker_elsewhere(world)
     world.stop(SINK)
-    world.start(SINK, {"KAFKA_BOOTSTRAP": file.read_text("ascii").strip()})
+    world.start(SINK, {"KAFKA_BOOTSTRAP": address})
+
+
+def _apexflow_elsewhere(world: World) -> None:
+    (world.directory / "apexflow-bootstrap").write_text(_broker_elsewhere(world), "ascii")
+    launch = world.launch_of("apexflow")
+    command = list(launch.command)
+    command[command.index("--bootstrap-file") + 1] = str(world.directory / "apexflow-bootstrap")
+    world.stop("apexflow")
+    world.start_as("apexflow", replace(launch, command=tuple(command)))
+    world.wait_until_ready("apexflow")
 
 
 def _journal(world: World) -> Path:
@@ -141,11 +164,12 @@ def _mirror(world: World, topic: str) -> None:
     world.wait(lambda: "assigned" in world.log_beside(name) or Pending("no partitions"), "a mirror")
 
 
-def _replica(world: World, how: str, group: str = SINK) -> None:
-    """Start a second sink: `scraped` as a target of the sink's job, or `unscraped`."""
+def _replica(world: World, how: str, group: str = SINK, *variant: str) -> None:
+    """Start a second sink: `scraped` as a target of the sink's job, or `unscraped`; as it is, or with a variant."""
     ports = Ports.free()
     variables = _variables_of_a_replica(world, ports) | {"GROUP_ID": group}
-    name = world.program_beside((sys.executable, "-m", "sink"), variables)
+    module = ("benchmarks.losses.broken.sink", *variant) if variant else ("sink",)
+    name = world.program_beside((sys.executable, "-m", *module), variables)
     url = f"http://127.0.0.1:{ports.sink_metrics}/metrics"
     world.wait_for_answer(url)
     world.wait(lambda: bool(_OWNED.search(fetched(url).decode())) or Pending("no partitions"), "a replica")
@@ -175,8 +199,16 @@ def _replica_leaves(world: World) -> None:
     world.stop_beside(world.noted["replica"])
 
 
+def _replica_killed(world: World) -> None:
+    """It stays a target of the sink's job."""
+    world.pages.remove(world.noted["replica page"])
+    world.kill_beside(world.noted["replica"])
+
+
 VERBS: Final[dict[str, Callable[..., None]]] = {
     "apexflow": _apexflow,
+    "apexflow-elsewhere": _apexflow_elsewhere,
+    "blink": _blink,
     "new-kafka": _new_kafka,
     "new-stack": _new_stack,
     "empty-prometheus": _empty_prometheus,
@@ -199,4 +231,5 @@ VERBS: Final[dict[str, Callable[..., None]]] = {
     "mirror": _mirror,
     "replica": _replica,
     "replica-leaves": _replica_leaves,
+    "replica-killed": _replica_killed,
 }

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 import yaml
@@ -148,10 +149,10 @@ def _dead_target(world: World) -> None:
     retarget(world, lambda targets: [*targets, f"127.0.0.1:{Ports.free().sink_metrics}"])
 
 
-def _records(world: World, name: str, *words: str) -> None:
+def add_rule(world: World, name: str, expression: str) -> None:
     """Add a recording rule in a file of its own."""
     path = world.layout.monitoring / "recorded.yml"
-    rule = {"record": name, "expr": " ".join(words)}
+    rule = {"record": name, "expr": expression}
     path.write_text(yaml.safe_dump({"groups": [{"name": "recorded", "interval": "1s", "rules": [rule]}]}), "utf-8")
 
     def changed(document: Document, _: Document) -> None:
@@ -163,15 +164,15 @@ def _records(world: World, name: str, *words: str) -> None:
 # Other Prometheus servers
 
 
-def other_prometheus(world: World, config: dict[str, Any]) -> str:
-    """Start a Prometheus beside the stack; return its host and port."""
+def other_prometheus(world: World, config: dict[str, Any], store: Path | None = None) -> str:
+    """Start a Prometheus beside the stack, with an empty store or this one; return its host and port."""
     port = Ports.free().prometheus
     path = world.directory / f"prometheus-{port}.yml"
     path.write_text(yaml.safe_dump({"global": {"scrape_interval": "2s"}, **config}), "utf-8")
     command = (
         world.launch_of("prometheus").command[0],
         f"--config.file={path}",
-        f"--storage.tsdb.path={world.directory / f'prometheus-{port}'}",
+        f"--storage.tsdb.path={store or world.directory / f'prometheus-{port}'}",
         f"--web.listen-address=127.0.0.1:{port}",
     )
     world.program_beside(command)
@@ -218,6 +219,6 @@ VERBS: Final[dict[str, Callable[..., None]]] = {
     "page": _page,
     "no-page": lambda world: retarget(world, lambda _: world.targets),
     "balancer": _balancer,
-    "records": _records,
+    "records": lambda world, name, *words: add_rule(world, name, " ".join(words)),
     "federate": _federate,
 }

@@ -1,12 +1,14 @@
 """What Grafana asks: its datasources, a proxy before Prometheus, and panel 20."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
+from benchmarks.losses.jobs import double_prometheus, federating_prometheus, selector_of
 from benchmarks.losses.scraping import other_prometheus, prometheus_of_staging, second_prometheus
 from benchmarks.losses.world import Document, World
 from runbook.local_stack.ports import Ports
@@ -91,8 +93,25 @@ def _answers(world: World, variant: str, *arguments: str) -> None:
     _let_grafana_ask(world, f"127.0.0.1:{port}")
 
 
-def _second_datasource(world: World, leads: str, jobs: str) -> None:
-    address = prometheus_of_staging(world, leads, jobs)
+def _copy_of_prometheus(world: World) -> str:
+    """Start a Prometheus with the store as it is now, that scrapes nothing; return its host and port."""
+    store = world.directory / "store-of-before"
+    world.stop("prometheus")
+    shutil.copytree(world.layout.data / "prometheus", store)
+    (store / "lock").unlink(missing_ok=True)
+    world.start("prometheus")
+    return other_prometheus(world, {}, store)
+
+
+def _change_datasource(world: World, settings: str) -> None:
+    wanted = json.loads(settings)
+    document = yaml.safe_load(_datasources(world).read_text("utf-8"))
+    document["datasources"][0].update(wanted)
+    _datasources(world).write_text(yaml.safe_dump(document, sort_keys=False), "utf-8")
+    _restart(world)
+
+
+def _add_datasource(world: World, address: str) -> None:
     document = yaml.safe_load(_datasources(world).read_text("utf-8"))
     new = {"name": _SECOND, "uid": _SECOND_UID, "type": "prometheus", "access": "proxy", "url": f"http://{address}"}
     document["datasources"].append(new)
@@ -102,6 +121,16 @@ def _second_datasource(world: World, leads: str, jobs: str) -> None:
 
 def _datasource_host(world: World, host: str) -> None:
     _let_grafana_ask(world, f"{host}:{asked_by_grafana(world).rpartition(':')[2]}")
+
+
+def _another_dashboard(world: World) -> None:
+    """Add a dashboard with panels of other people beside the runbook's."""
+    document = _dashboard(world)
+    document.update(uid="of-others", title="Of others", id=None)
+    for number, one in enumerate(document["panels"], start=100):
+        one.update(id=number, title=f"Mine {number}")
+    world.layout.dashboard.with_name("of-others.json").write_text(json.dumps(document), "utf-8")
+    _restart(world)
 
 
 def _panel_filter(world: World, tenant: str) -> None:
@@ -143,13 +172,23 @@ def _panel_more(world: World) -> None:
 
 VERBS: Final[dict[str, Callable[..., None]]] = {
     "other-prometheus": _other_prometheus,
+    "grafana-asks-the-pair": lambda world: _let_grafana_ask(world, world.noted["pair"]),
+    "grafana-asks-a-copy": lambda world: _let_grafana_ask(world, _copy_of_prometheus(world)),
+    "grafana-asks-a-double": lambda world: _let_grafana_ask(world, double_prometheus(world)),
+    "grafana-asks-a-federation": lambda world, topic: _let_grafana_ask(
+        world, federating_prometheus(world, selector_of(topic))
+    ),
     "grafana-asks-a-second": lambda world: _let_grafana_ask(world, second_prometheus(world)),
     "answers": _answers,
-    "second-datasource": _second_datasource,
+    "second-datasource": lambda world, *numbers: _add_datasource(world, prometheus_of_staging(world, *numbers)),
+    "twin-datasource": lambda world: _add_datasource(world, asked_by_grafana(world).removeprefix("http://")),
+    "datasource": _change_datasource,
+    "datasource-path": lambda world, path: _let_grafana_ask(world, asked_by_grafana(world)[len("http://") :] + path),
     "datasource-host": _datasource_host,
     "panel-filter": _panel_filter,
     "panel": lambda world, *words: _panel_query(world, " ".join(words)),
     "panel-datasource": _panel_datasource,
     "panel-title": lambda world, *words: _panel_title(world, " ".join(words)),
     "panel-more": _panel_more,
+    "another-dashboard": _another_dashboard,
 }

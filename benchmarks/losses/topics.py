@@ -4,10 +4,18 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from confluent_kafka import Consumer, TopicPartition
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewPartitions
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewPartitions,
+    NewTopic,
+)
 
 from benchmarks.losses.events import TOPICS, topic_of
 from benchmarks.losses.world import World
+from runbook.waiting import Pending
 
 _WAIT_S: Final = 30.0
 _COMPACTION: Final = {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.01", "segment.ms": "1000"}
@@ -35,6 +43,14 @@ def _partitions(world: World, topic: str, many: str) -> None:
     _done(admin.create_partitions([NewPartitions(topic_of(topic), int(many))]).values())
 
 
+def _recreate(world: World, topic: str, partitions: str) -> None:
+    """Delete a topic, and create it again."""
+    admin, name = _admin(world), topic_of(topic)
+    _done(admin.delete_topics([name], request_timeout=_WAIT_S).values())
+    world.wait(lambda: name not in admin.list_topics(timeout=_WAIT_S).topics or Pending("it is there"), "a deletion")
+    _done(admin.create_topics([NewTopic(name, int(partitions), 1)], request_timeout=_WAIT_S).values())
+
+
 def _compacts(world: World, topic: str) -> None:
     entries = [
         ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET) for name, value in _COMPACTION.items()
@@ -60,6 +76,7 @@ def _group_to_the_end(world: World, group: str) -> None:
 VERBS: Final[dict[str, Callable[..., None]]] = {
     "delete-records": _delete_records,
     "partitions": _partitions,
+    "recreate": _recreate,
     "compacts": _compacts,
     "group-to-the-end": _group_to_the_end,
 }

@@ -4,11 +4,12 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from benchmarks.losses import parts, scraping, showing, topics
+from benchmarks.losses import jobs, onlookers, parts, scraping, showing, topics
 from benchmarks.losses.events import OtherProducer, topic_of
-from benchmarks.losses.oracle import created, in_kafka, on_pages
+from benchmarks.losses.oracle import created, in_kafka, messages, on_pages
 from benchmarks.losses.world import World
 from runbook.settings import LOCAL, STATE_DIR
 from runbook.waiting import Pending
@@ -48,6 +49,26 @@ def _ended_traffic(number: signal.Signals) -> Callable[[World, str, str, str], N
             run.wait(_END_S)
 
     return ended
+
+
+def _amid(world: World, leads: str, jobs: str, rate: str, *step: str) -> None:
+    """Carry out a step in the middle of a traffic run."""
+    before = in_kafka(world).total()
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(_traffic, world, leads, jobs, rate)
+        world.wait(lambda: in_kafka(world).total() >= before + _SOME or Pending("few events"), "some events")
+        carry_out(world, " ".join(step))
+        run.result()
+
+
+def _neighbour(world: World, leads: str, jobs: str) -> None:
+    """Bring a stack up in a folder of its own, and have a traffic run there; it stays until the end of the case."""
+    folder = world.directory / "neighbour"
+    folder.mkdir()
+    other = World(folder)
+    world.until_end.callback(other.down)
+    other.up()
+    _traffic(other, leads, jobs)
 
 
 def _command(world: World, name: str, *words: str) -> None:
@@ -91,6 +112,16 @@ def _tenants(world: World, topic: str, many: str, tenants: str) -> None:
     )
 
 
+def _stamped(world: World, topic: str, many: str, tenant: str, seconds: str) -> None:
+    OtherProducer(world.bootstrap).write_stamped(topic_of(topic), int(many), tenant, float(seconds))
+
+
+def _again(world: World, topic: str, many: str) -> None:
+    """Write the first messages of a topic to it once more, as somebody does who replays a backup."""
+    mine = [(name, value) for name, value in messages(world.bootstrap) if name == topic_of(topic)]
+    OtherProducer(world.bootstrap).write_again(mine[: int(many)])
+
+
 def _garbage(world: World, kind: str, topic: str, many: str) -> None:
     OtherProducer(world.bootstrap).write_garbage(kind, topic_of(topic), int(many))
 
@@ -113,6 +144,8 @@ def _transactions(world: World, topic: str, committed: str, aborted: str) -> Non
 
 
 VERBS: Final[dict[str, Callable[..., None]]] = {
+    **jobs.VERBS,
+    **onlookers.VERBS,
     **parts.VERBS,
     **scraping.VERBS,
     **showing.VERBS,
@@ -120,7 +153,9 @@ VERBS: Final[dict[str, Callable[..., None]]] = {
     "traffic": _traffic,
     "interrupted-traffic": _ended_traffic(signal.SIGINT),
     "killed-traffic": _ended_traffic(signal.SIGKILL),
+    "amid": _amid,
     "command": _command,
+    "neighbour": _neighbour,
     "forget-records": lambda world: shutil.rmtree(world.directory / STATE_DIR / "runs"),
     "freeze": lambda world, name: world.signal(name, signal.SIGSTOP),
     "thaw": lambda world, name: world.signal(name, signal.SIGCONT),
@@ -130,6 +165,8 @@ VERBS: Final[dict[str, Callable[..., None]]] = {
     "quiet": lambda world: world.until_end.close(),
     "produce": _produce,
     "tenants": _tenants,
+    "stamped": _stamped,
+    "again": _again,
     "garbage": _garbage,
     "extras": _extras,
     "updates": _updates,

@@ -183,6 +183,10 @@ class World:
         """End a program beside the stack."""
         Launcher(self.directory / "beside").stop([name], timeout_s=_STOP_S)
 
+    def kill_beside(self, name: str) -> None:
+        """End a program beside the stack with SIGKILL."""
+        Launcher(self.directory / "beside").kill(name)
+
     # Waiting
 
     def wait(self, probe: Callable[[], bool | Pending], what: str, deadline_s: float = _READY_S) -> None:

@@ -3,18 +3,21 @@
 import json
 import sys
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 from runbook.local_stack.fakes.serving import JSON, Request, Response, Server, json_response
 from runbook.platforms import hold_signals, wait_for_end
 
 _TIMEOUT_S: Final = 15.0
 _HTTP_ERROR: Final = 400
+_COUNTER: Final = "crm_events_ingested_total"
 _LEADS: Final = "apexflow.leads.created"
 _JOBS: Final = "apexflow.jobs.created"
 
@@ -75,6 +78,45 @@ def _swapped(series: Series) -> Series:
     return series
 
 
+def _at(is_kept: Callable[[float], bool], *, of_now: bool = True) -> Change:
+    """Keep the points of these moments, and the series that have one; the values of one moment only if `of_now`."""
+
+    def changed(series: Series) -> Series:
+        for one in series:
+            if "values" in one:
+                one["values"] = [pair for pair in one["values"] if is_kept(pair[0])]
+        return [one for one in series if one.get("values", of_now)]
+
+    return changed
+
+
+def _stopped() -> Change:
+    """Know nothing of what came after the start, as a replica that gets no more data."""
+    since = time.time()
+    return _at(lambda moment: moment <= since, of_now=False)
+
+
+def _short_names(series: Series) -> Series:
+    for one in series:
+        if "topic" in one["metric"]:
+            one["metric"]["topic"] = one["metric"]["topic"].split(".")[1]
+    return series
+
+
+def _without_label(name: str) -> Change:
+    return lambda series: [{**one, "metric": {k: v for k, v in one["metric"].items() if k != name}} for one in series]
+
+
+def _left(series: Series) -> Series:
+    return series
+
+
+QUERIES: Final[dict[str, Callable[..., Callable[[str], str]]]] = {
+    "asks": lambda old, new: lambda query: query.replace(old, new),
+    "enforces": lambda matcher: lambda query: query.replace(_COUNTER, f"{_COUNTER}{{{matcher}}}"),
+}
+"""What is asked in place of a query; the answer stays as it is."""
+
 VARIANTS: Final[dict[str, Callable[..., Change]]] = {
     "plain": lambda: lambda series: series,
     "drops": lambda mark: lambda series: [one for one in series if mark not in json.dumps(one["metric"])],
@@ -87,6 +129,14 @@ VARIANTS: Final[dict[str, Callable[..., Change]]] = {
     "empty": lambda: lambda _: [],
     "frozen": lambda: lambda series: series,
     "slow": lambda _: lambda series: series,
+    "cuts": lambda seconds: _at(lambda moment: moment <= time.time() - float(seconds)),
+    "gap": lambda old, new: _at(lambda moment: not float(new) <= time.time() - moment <= float(old)),
+    "steps": lambda seconds: _at(lambda moment: moment % float(seconds) < 1),
+    "stopped": _stopped,
+    "plus": lambda number: _points(lambda moment, value: (moment, f"{value + float(number):g}")),
+    "short-names": lambda: _short_names,
+    "without-label": _without_label,
+    **dict.fromkeys(QUERIES, lambda *_: _left),
 }
 
 
@@ -96,6 +146,7 @@ class Proxy:
     def __init__(self, upstream: str, variant: str, arguments: list[str]) -> None:
         self._upstream, self._variant = upstream.rstrip("/"), variant
         self._change = VARIANTS[variant](*arguments)
+        self._query: Callable[[str], str] = QUERIES[variant](*arguments) if variant in QUERIES else str
         self._wait_s = float(arguments[0]) if variant == "slow" else 0.0
         self._old: dict[str, bytes] = {}
 
@@ -104,16 +155,26 @@ class Proxy:
         threading.Event().wait(self._wait_s)
         query = (parse_qs(request.body.decode()).get("query") or [request.query.get("query", "")])[0]
         try:
-            status, body = self._answer(request)
+            status, body = self._answer(self._asked(request))
         except urllib.error.URLError as error:
             return json_response(502, {"status": "error", "error": str(error.reason)})
-        if "crm_events_ingested_total" not in query or status >= _HTTP_ERROR:
+        if _COUNTER not in query or status >= _HTTP_ERROR:
             return Response(status=status, body=body, content_type=JSON)
         if self._variant == "frozen":
             body = self._old.setdefault(f"{request.path} {query}", _aged(body))
         document = json.loads(body)
         document["data"]["result"] = self._change(document["data"]["result"])
         return json_response(status, document)
+
+    def _asked(self, request: Request) -> Request:
+        """Return the request with its query changed, in its body or its address."""
+        if self._variant not in QUERIES:
+            return request
+        url = urlsplit(request.target)
+        texts = [request.body.decode(), url.query]
+        forms = [{name: values[0] for name, values in parse_qs(text).items()} for text in texts]
+        body, query = (urlencode({**f, "query": self._query(f["query"])} if "query" in f else f) for f in forms)
+        return replace(request, body=body.encode(), target=url._replace(query=query).geturl())
 
     def _answer(self, request: Request) -> tuple[int, bytes]:
         kind = {"Content-Type": request.headers["content-type"]} if "content-type" in request.headers else {}

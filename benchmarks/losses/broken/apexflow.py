@@ -1,7 +1,7 @@
 """ApexFlow with a broken or an odd outbox: `python -m benchmarks.losses.broken.apexflow VARIANT [ARGUMENT] -- OPTIONS`.
 
 A variant of CHANGES changes what is sent of an event, one of WAYS how it is sent, one of SERVICES the service itself.
-What the API answers and stores stays right, except for `nothing-stored` and `answers-previous`.
+What the API answers and stores stays right, except for SERVICES, those of broken/api.py among them.
 """
 
 import gzip
@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from confluent_kafka import Producer
 
+from benchmarks.losses.broken import api
 from runbook.local_stack.fakes.apexflow import __main__ as service
 from runbook.local_stack.fakes.apexflow.relay import Relay
 from runbook.local_stack.fakes.apexflow.store import JOBS_TOPIC, Event, Store
@@ -24,6 +25,7 @@ Change = Callable[[int, Event], list[Event]]
 """The number of an event since the start (from 1) and the event, to what is sent of it."""
 
 NAMES: Final = {"leads": "apexflow.leads.created", "jobs": JOBS_TOPIC}
+_OTHER: Final = dict(zip(NAMES.values(), reversed(NAMES.values()), strict=True))
 _INVENTED: Final = 900_000
 _FLUSH_S: Final = 10
 _TEXT: Final = "x" * 40_000
@@ -89,6 +91,38 @@ def _moved(topic: str, to: str) -> Change:
     return _of_topic(topic, lambda event: [replace(event, topic=NAMES.get(to, to))])
 
 
+def _content_of_leads() -> Change:
+    """Send the value of the newest lead in place of each job's."""
+    last: dict[str, Any] = {}
+
+    def change(_: int, event: Event) -> list[Event]:
+        if event.topic != JOBS_TOPIC:
+            last.update(event.value)
+            return [event]
+        return [replace(event, value=dict(last))]
+
+    return change
+
+
+def _packed() -> Change:
+    """Send two events as two lines of one message; the first of a pair waits for the second."""
+    waiting: list[Event] = []
+
+    def change(_: int, event: Event) -> list[Event]:
+        waiting.append(event)
+        if len(waiting) == 1:
+            return []
+        lines = b"\n".join(map(_json, waiting))
+        waiting.clear()
+        return [replace(event, value=Raw(lines))]
+
+    return change
+
+
+def _with_a_tombstone(event: Event) -> list[Event]:
+    return [event, replace(event, value=Raw(None))]
+
+
 def _pretty(event: Event) -> bytes:
     return json.dumps(dict(reversed(event.value.items())), indent=2).encode()
 
@@ -114,6 +148,16 @@ CHANGES: Final[dict[str, Callable[..., Change]]] = {
     "shifts-ids": _shifted,
     "first-again": _first_again,
     "adds-fields": lambda: _each("1", _edited(note=_TEXT, mood="\N{GRINNING FACE}", more={"a": [[{}]]}, score=1e-9)),
+    "no-id": lambda: _each("1", _edited(id=None)),
+    "no-type-every": lambda n: _each(n, _edited(event_type=None)),
+    "id-of-lead": lambda: _of_topic("jobs", lambda event: _edited(id=event.value["lead_id"])(event)),
+    "pads-tenant-every": lambda n: _each(n, lambda event: _edited(tenant_id=f"{event.value['tenant_id']} ")(event)),
+    "lists-tenant": lambda topic: _of_topic(topic, lambda event: _edited(tenant_id=[event.value["tenant_id"]])(event)),
+    "swaps-topics": lambda: lambda _, event: [replace(event, topic=_OTHER[event.topic])],
+    "content-of-leads": _content_of_leads,
+    "packs": _packed,
+    "copies-to": lambda topic: lambda _, event: [event, replace(event, topic=topic)],
+    "with-tombstones": lambda: _each("1", _with_a_tombstone),
     "pretty": lambda: _each("1", _raw(_pretty)),
 }
 
@@ -231,6 +275,7 @@ WAYS: Final[dict[str, Callable[..., Sending]]] = {
     "aborts-every": Aborting,
     "one-partition": lambda: Sending(partition=0),
     "without-keys": lambda: Sending(key=None),
+    "one-key": lambda: Sending(key=b"acme"),
     "with-headers": lambda: Sending(headers=[(f"h{n}", b"x" * n) for n in range(5)]),
     "stamps": _stamped,
     "compresses": lambda: OwnProducer(compression_type="lz4"),
@@ -284,11 +329,25 @@ def _late(seconds: str) -> None:
     Relay._drained = late  # type: ignore[method-assign]  # noqa: SLF001
 
 
+def _forgets_at_the_start() -> None:
+    """Begin with an empty outbox, whatever was left in it."""
+    enter = Relay.__enter__
+
+    def begin(self: Relay) -> Relay:
+        while events := self._store.unsent(1000):
+            self._store.forget([event.row for event in events])
+        return enter(self)
+
+    Relay.__enter__ = begin  # type: ignore[method-assign, assignment]  # the broken variant
+
+
 SERVICES: Final[dict[str, Callable[..., None]]] = {
+    **api.SERVICES,
     "nothing-stored": _store_nothing,
     "answers-previous": _answer_previous,
     "slow": _slow,
     "late": _late,
+    "starts-empty": _forgets_at_the_start,
 }
 VARIANTS: Final = frozenset({*CHANGES, *WAYS, *SERVICES})
 

@@ -1,6 +1,6 @@
 """A proxy before the sink's page: `python -m benchmarks.losses.broken.page PORT UPSTREAM VARIANT [ARGUMENT ...]`.
 
-`fixed FILE` is a page of its own, without an upstream.
+`fixed FILE` is a page of its own, without an upstream; broken/whole_pages.py has the variants that need all lines.
 """
 
 import math
@@ -15,6 +15,7 @@ from itertools import cycle, pairwise
 from pathlib import Path
 from typing import Final
 
+from benchmarks.losses.broken import whole_pages
 from runbook.local_stack.fakes.serving import Request, Response, Server, text_response
 from runbook.platforms import hold_signals, wait_for_end
 
@@ -86,6 +87,7 @@ VARIANTS: Final[dict[str, Callable[..., Lines]]] = {
     "adds-metrics": lambda: _as_it_is,
     "reorders": lambda: lambda text: None if text.startswith("# HELP") else text,
     "slow": lambda _: _as_it_is,
+    **dict.fromkeys(whole_pages.VARIANTS, lambda *_: _as_it_is),
 }
 
 
@@ -95,6 +97,8 @@ class Proxy:
     def __init__(self, upstream: str, variant: str, arguments: list[str]) -> None:
         self._upstreams = cycle([upstream, *(arguments if variant == "alternates" else [])])
         self._variant, self._line = variant, VARIANTS[variant](*arguments)
+        pages = whole_pages.VARIANTS
+        self._all_lines: whole_pages.Page = pages[variant](*arguments) if variant in pages else list
         self._wait_s = float(arguments[0]) if variant == "slow" else 0.0
         self._keep_s = float(arguments[0]) if variant == "caches" else 0.0
         self._kept, self._kept_at = "", -math.inf
@@ -111,6 +115,7 @@ class Proxy:
         except urllib.error.URLError as error:
             return text_response(502, f"{error.reason}\n")
         lines = [line for text in page.splitlines() if (line := self._line(text)) is not None]
+        lines = self._all_lines(lines)
         if self._variant == "reorders":
             lines = _reordered(lines)
         if self._variant == "adds-metrics":

@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 
 import sink.__main__ as service
+from benchmarks.losses.broken import sink_choices
 from sink import batches
 from sink.batch_counter import BatchCounter
 from sink.batches import Batch
@@ -26,6 +27,7 @@ Tenants = dict[str, Counter[str]]
 """Events by topic and tenant."""
 
 TOPICS: Final = {"leads": "apexflow.leads.created", "jobs": "apexflow.jobs.created"}
+_TYPES: Final = {"apexflow.leads.created": "lead.created", "apexflow.jobs.created": "job.created"}
 _POLL_S: Final = 0.2
 _COUNTER: Final = b"crm_events_ingested_total{"
 _FIELDS: Final = {
@@ -309,6 +311,57 @@ def _clears_every(seconds: str) -> None:
     Metrics.page = changed  # type: ignore[method-assign]  # the broken variant
 
 
+def _counts_for_all_too(name: str) -> None:
+    """Count each event for its tenant, and once more for a tenant that stands for all."""
+    _counted(lambda tenants: {t: Counter({**counts, name: counts.total()}) for t, counts in tenants.items()})
+
+
+def _first_tenant() -> None:
+    _counted(
+        lambda tenants: {t: Counter({next(iter(counts)): counts.total()}) for t, counts in tenants.items() if counts}
+    )
+
+
+def _topics_by_type() -> None:
+    _counted(lambda tenants: {_TYPES[topic]: counts for topic, counts in tenants.items()})
+
+
+def _forgets_at_rebalance() -> None:
+    """Hold the counts in memory until the next rebalance, and forget them there; positions are stored at once."""
+    assign, assignments = Membership._on_assign, [0]  # noqa: SLF001  # what is broken
+
+    def changed(self: Membership, *arguments: Any) -> None:  # noqa: ANN401  # handed on
+        assignments[0] += 1
+        assign(self, *arguments)
+
+    Membership._on_assign = changed  # type: ignore[method-assign, assignment]  # noqa: SLF001
+    _counted(lambda tenants: tenants if assignments[0] > 1 else {})
+
+
+def _reads_ahead(events: str) -> None:
+    """Count so many events; then show the positions of what is read, and neither count nor commit it."""
+    fetched, offsets = EventConsumer._fetched, Metrics._offsets  # noqa: SLF001  # what is broken
+    seen, ahead = [0], dict[tuple[str, int], int]()
+
+    def read(self: EventConsumer) -> Batch | None:
+        batch = fetched(self)
+        if batch is None or seen[0] < int(events):
+            seen[0] += sum(batch.ingested().values()) if batch else 0
+            return batch
+        ahead.update(batch.next_offsets)
+        return None
+
+    def shown(self: Metrics, next_offsets: Any) -> Any:  # noqa: ANN401  # families
+        real, self._next_offsets = self._next_offsets, {**self._next_offsets, **ahead}
+        try:
+            return offsets(self, {**next_offsets, **ahead} if next_offsets else {})
+        finally:
+            self._next_offsets = real
+
+    EventConsumer._fetched = read  # type: ignore[method-assign]  # noqa: SLF001
+    Metrics._offsets = shown  # type: ignore[method-assign]  # noqa: SLF001
+
+
 def _dawdles(seconds: str) -> None:
     count = BatchCounter.count
 
@@ -343,6 +396,12 @@ VARIANTS: Final[dict[str, Callable[..., None]]] = {
     "wraps-at": _wraps_at,
     "clears-every": _clears_every,
     "dawdles": _dawdles,
+    "counts-for-all-too": _counts_for_all_too,
+    "first-tenant": _first_tenant,
+    "topics-by-type": _topics_by_type,
+    "forgets-at-rebalance": _forgets_at_rebalance,
+    "reads-ahead": _reads_ahead,
+    **sink_choices.VARIANTS,
     "as-it-is": lambda: None,
 }
 

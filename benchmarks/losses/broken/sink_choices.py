@@ -1,0 +1,69 @@
+"""Rules by which the sink of broken/sink.py leaves messages out, or rejects them, that are events like any other."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from sink import batches
+from sink.batches import Batch
+from sink.decoding import DecodedBatch, Event, RejectReason, decode_one
+
+_MS: Final = 1000
+
+
+def _left_out_unless(is_kept: Callable[[Any], bool]) -> None:
+    """Do not count messages that are not kept; positions move as they should."""
+    add = Batch.add
+
+    def changed(self: Batch, messages: Sequence[Any], **options: Any) -> None:  # noqa: ANN401  # handed on
+        kept = [message for message in messages if message.error() is not None or is_kept(message)]
+        if kept:
+            add(self, kept, **options)
+
+    Batch.add = changed  # type: ignore[method-assign]  # the broken variant
+
+
+def _rejected_unless(is_good: Callable[[bytes], bool]) -> None:
+    """Reject events whose value is not good."""
+
+    def decode_one_more(value: bytes | None) -> Event | RejectReason:
+        outcome = decode_one(value)
+        return outcome if isinstance(outcome, RejectReason) or is_good(value or b"") else RejectReason.WRONG_TYPE
+
+    def decode(values: Sequence[bytes | None]) -> DecodedBatch:
+        outcomes = [decode_one_more(value) for value in values]
+        return DecodedBatch(
+            events=[one for one in outcomes if isinstance(one, Event)],
+            rejected={index: one for index, one in enumerate(outcomes) if isinstance(one, RejectReason)},
+        )
+
+    vars(batches)["decode_batch"] = decode
+
+
+def _each_key_once() -> None:
+    seen: set[Any] = set()
+
+    def is_new(message: Any) -> bool:  # noqa: ANN401  # librdkafka's
+        key = (message.topic(), message.key())
+        return key not in seen and not seen.add(key)  # type: ignore[func-returns-value]  # it returns None
+
+    _left_out_unless(is_new)
+
+
+def _ignores_older(seconds: str) -> None:
+    _left_out_unless(lambda message: message.timestamp()[1] > (time.time() - float(seconds)) * _MS)
+
+
+def _knows_types(*types: str) -> None:
+    _rejected_unless(lambda value: msgspec.json.decode(value)["event_type"] in types)
+
+
+VARIANTS: Final[dict[str, Callable[..., None]]] = {
+    "needs-a-key": lambda: _left_out_unless(lambda message: message.key() is not None),
+    "each-key-once": _each_key_once,
+    "ignores-older": _ignores_older,
+    "knows-types": _knows_types,
+    "at-most-bytes": lambda most: _rejected_unless(lambda value: len(value) <= int(most)),
+}

@@ -1,0 +1,65 @@
+"""What a proxy before the sink's page makes of all its lines together; broken/page.py is the proxy."""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Final
+
+Page = Callable[[list[str]], list[str]]
+
+_COUNTER: Final = "crm_events_ingested_total{"
+
+
+def _counters(lines: list[str]) -> dict[str, float]:
+    """Return name and labels of each series of the counter, and its value."""
+    split = (line.rpartition(" ") for line in lines if line.startswith(_COUNTER))
+    return {series: float(value) for series, _, value in split}
+
+
+def _with_counters(lines: list[str], counters: dict[str, float]) -> list[str]:
+    """Return the page with these series in place of the counter's."""
+    first = next((n for n, line in enumerate(lines) if line.startswith(_COUNTER)), len(lines))
+    rest = [line for line in lines[first:] if not line.startswith(_COUNTER)]
+    return [*lines[:first], *(f"{series} {value:g}" for series, value in counters.items()), *rest]
+
+
+def _without_tenants(lines: list[str]) -> list[str]:
+    """Add the tenants of each topic up, for one tenant `all`."""
+    sums: Counter[str] = Counter()
+    for series, value in _counters(lines).items():
+        topic = series.partition('topic="')[2].partition('"')[0]
+        sums[f'{_COUNTER}tenant_id="all",topic="{topic}"}}'] += int(value)
+    return _with_counters(lines, dict(sums))
+
+
+def _what_came_since() -> Page:
+    """Serve of each series what it has grown since the page before."""
+    before: dict[str, float] = {}
+
+    def changed(lines: list[str]) -> list[str]:
+        now = _counters(lines)
+        grown = {series: value - before.get(series, 0) for series, value in now.items()}
+        before.update(now)
+        return _with_counters(lines, grown)
+
+    return changed
+
+
+def _stamped_once() -> Page:
+    """Give all samples the time of the first page, for ever."""
+    stamp = int(time.time() * 1000)
+    return lambda lines: [line if line.startswith("#") else f"{line} {stamp}" for line in lines]
+
+
+def _as_floats(lines: list[str]) -> list[str]:
+    split = (line.rpartition(" ") if line.startswith(_COUNTER) else ("", "", line) for line in lines)
+    return [f"{series} {float(value):e}" if series else value for series, _, value in split]
+
+
+VARIANTS: Final[dict[str, Callable[..., Page]]] = {
+    "first-lines": lambda many: lambda lines: lines[: int(many)],
+    "adds-tenants-up": lambda: _without_tenants,
+    "what-came-since": _what_came_since,
+    "stamps-once": _stamped_once,
+    "floats": lambda: _as_floats,
+}
