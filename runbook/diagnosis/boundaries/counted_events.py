@@ -90,18 +90,25 @@ def _past(facts: Facts, page: Snapshot, starts: Mapping[Position, int], unowned:
     is_alone = sink_is_alone(facts)
     page = page.with_positions(unowned.ends) if is_alone else page
     recorded = _recorded(facts, page, unowned)
+    own: tuple[Segment, ...] = ()
     if recorded and _is_kept(recorded, starts) and _distance(recorded, page) <= MOST_OFFSETS:
-        found, _ = segments([recorded, page], is_alone=is_alone, spans_rebalances=is_alone)
-        if found:
-            return _Past(segments=found)
+        own, _ = segments([recorded, page], is_alone=is_alone, spans_rebalances=is_alone)
+    if own and is_alone:
+        return _Past(segments=own)
     try:
         reaches = sink_prometheus(facts)
         remembered(facts)
     except RunbookError as error:
-        return _Past(why=f"the past of the sink is known by Prometheus alone: {error.seen}")
+        return _known_by_prometheus(own, error.seen)
     if reaches.outcome != "ok":
-        return _Past(why=f"the past of the sink is known by Prometheus alone, and {reaches.why or 'that differs'}")
-    return _remembered(facts, page, starts, unowned)
+        return _known_by_prometheus(own, reaches.why or "that differs")
+    return _remembered(facts, page, starts, unowned, own)
+
+
+def _known_by_prometheus(own: tuple[Segment, ...], why: str) -> _Past:
+    if own:
+        return _Past(segments=own, notes=(f"other instances of the sink are known by Prometheus alone, and {why}",))
+    return _Past(why=f"the past of the sink is known by Prometheus alone, and {why}")
 
 
 def _recorded(facts: Facts, page: Snapshot, unowned: Unowned) -> Snapshot | None:
@@ -160,13 +167,17 @@ def _held(past: _Past, ends: Mapping[Position, int]) -> _Past:
     return replace(past, segments=held, flows=(), quiet=quiet)
 
 
-def _remembered(facts: Facts, page: Snapshot, starts: Mapping[Position, int], unowned: Unowned) -> _Past:
-    """Return the segments of every instance, the page's own up to the page."""
+def _remembered(
+    facts: Facts, page: Snapshot, starts: Mapping[Position, int], unowned: Unowned, own: Sequence[Segment]
+) -> _Past:
+    """Return the segments of every instance, the page's own up to the page: those that are known already, if any."""
     scrapes, is_alone = remembered(facts), sink_is_alone(facts)
-    found: list[Segment] = []
+    found = list(own)
     notes: list[str] = []
-    is_own_missing = True
+    is_own_missing = not own
     for snapshots in scrapes.values():
+        if own and snapshots[-1].started_s == page.started_s:
+            continue
         kept = [one for one in trusted(snapshots) if one.positions and _is_kept(one, starts)]
         if kept and is_alone and unowned.ends:
             kept = list(carried(kept, starts_of(facts, unowned, starts, since=kept[0].at)))
