@@ -160,8 +160,8 @@ def seen_instances(prometheus: Prometheus, *, job: str, window_s: float) -> froz
     return frozenset(one.labels.get("instance", "") for one in prometheus.query(query))
 
 
-def shown_by_target(prometheus: Prometheus, *, since: datetime) -> Mapping[str, Snapshot]:
-    """Return counts and positions of every target (`job at instance`) that was scraped since a time, whatever its job.
+def shown_by_target(prometheus: Prometheus, *, since: datetime) -> Mapping[tuple[str, str], Snapshot]:
+    """Return, by job and instance, counts and positions of every target that was scraped since a time, of any job.
 
     A panel adds them all up. Prometheus shows a target that was removed for five minutes: hence the time.
     """
@@ -173,8 +173,8 @@ def shown_by_target(prometheus: Prometheus, *, since: datetime) -> Mapping[str, 
         return {name: _snapshot(since, [one for one in samples if _target_of(one) == name]) for name in sorted(targets)}
 
 
-def _target_of(sample: Sample) -> str:
-    return f"{sample.labels.get('job', '')} at {sample.labels.get('instance', '')}"
+def _target_of(sample: Sample) -> tuple[str, str]:
+    return sample.labels.get("job", ""), sample.labels.get("instance", "")
 
 
 def snapshots_of(series: Iterable[Series]) -> Mapping[str, tuple[Snapshot, ...]]:

@@ -26,6 +26,9 @@ from runbook.diagnosis.facts import Facts
 from runbook.systems.prometheus.client import Prometheus
 
 _NAME: Final = "sink to Prometheus"
+_Shown = Mapping[tuple[str, str], Snapshot]
+"""What the targets show, by job and instance."""
+
 _LATE: Final = timedelta(seconds=2)
 """An event that was in Kafka so long before a scrape should be in it."""
 
@@ -147,7 +150,7 @@ def _doubled(facts: Facts, page: Snapshot) -> Boundary | None:
     if not _overlapping(shown, page):
         return None
 
-    def look() -> tuple[Mapping[str, Snapshot], bool]:
+    def look() -> tuple[_Shown, bool]:
         now = facts.ask_prometheus(lambda one: shown_by_target(one, since=page.at + clock_ahead(facts)))
         return now, len(now) >= len(shown) or not _overlapping(shown, snapshot_of_page(facts.page_now()))
 
@@ -164,15 +167,19 @@ def _doubled(facts: Facts, page: Snapshot) -> Boundary | None:
         )
         for topic, tenant in series
     )
-    return Boundary(name=_NAME, flows=tuple(flows), until=page.at, places=tuple(now))
+    return Boundary(
+        name=_NAME, flows=tuple(flows), until=page.at, places=tuple(f"{job} at {instance}" for job, instance in now)
+    )
 
 
-def _overlapping(shown: Mapping[str, Snapshot], page: Snapshot) -> Mapping[str, Snapshot]:
-    """Return the targets that show partitions of the page, or without any its very counts; none if only one does."""
+def _overlapping(shown: _Shown, page: Snapshot) -> _Shown:
+    """Return the targets that show the page's sink: by its partitions, its very counts, or one address in two jobs."""
     counted = {one for one in page.counts if one.value}
     found = {
         name: one
         for name, one in shown.items()
         if one.partitions & page.partitions or (counted and not one.positions and {*one.counts} >= counted)
     }
+    addresses = {instance for _, instance in found}
+    found |= {name: one for name, one in shown.items() if name[1] in addresses and one.series & page.series}
     return found if len(found) > 1 else {}
