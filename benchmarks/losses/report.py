@@ -19,8 +19,8 @@ _HEAD: Final = """\
 
 `inv dev.bench losses` puts injected losses, duplicates and distortions, and healthy systems that look odd, to
 `inv troubleshoot --target local --json`, each on the local stack. The cases are data. Each list was written without a
-look at the checks, and committed before the first of its cases was run; the checks were mended since with the
-knowledge of what the first list had found.
+look at the checks, and committed before the first of its cases was put to them; the checks were mended since with the
+knowledge of what the lists before had found.
 
 | list | injections | decoys | SHA-256 |
 |---|---|---|---|

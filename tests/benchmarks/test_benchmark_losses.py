@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.losses.broken import answers, apexflow, field_sink, page, sink
+from benchmarks.losses.broken import answers, apexflow, field_sink, page, sink, whole_pages
 from benchmarks.losses.case import NAMES, Case, cases, digest, runs_of
 from benchmarks.losses.events import GARBAGE
 from benchmarks.losses.fixes import State, command_of
@@ -58,9 +58,11 @@ def test_each_case_has_a_name_of_its_own() -> None:
 def test_every_step_is_known() -> None:
     """A misspelt verb or variant would make a case void only after minutes."""
     steps = [step.split() for case in cases() for step in case.do]
+    steps += [words[4:] for words in steps if words[0] == "amid"]
     assert {words[0] for words in steps} <= VERBS.keys()
     assert {words[1] for words in steps if words[0] == "apexflow"} <= apexflow.VARIANTS
     assert {words[1] for words in steps if words[0] == "sink"} <= sink.VARIANTS.keys()
+    assert {words[3] for words in steps if words[0] == "replica" and words[3:]} <= sink.VARIANTS.keys()
     assert {words[1] for words in steps if words[0] == "field-sink"} <= field_sink.TIMES.keys()
     assert {words[1] for words in steps if words[0] == "page"} <= page.VARIANTS.keys()
     assert {words[1] for words in steps if words[0] == "answers"} <= answers.VARIANTS.keys()
@@ -158,6 +160,40 @@ def test_a_decoy_is_right_when_nothing_is_named(outcome: str, code: str, score: 
 @pytest.mark.parametrize("kind", ["null", "empty", "not-json", "no-tenant", "nested", "binary"])
 def test_the_oracle_takes_no_garbage_for_an_event(kind: str) -> None:
     assert not [number for number in range(6) if parsed(GARBAGE[kind]("apexflow.leads.created", number))]
+
+
+COUNTER = "crm_events_ingested_total"
+TWO_TENANTS = [
+    f"# TYPE {COUNTER} counter",
+    f'{COUNTER}{{tenant_id="acme",topic="leads"}} 5',
+    f'{COUNTER}{{tenant_id="globex",topic="leads"}} 2',
+    "crm_events_tenants 2",
+]
+
+
+def test_a_whole_page_is_changed_in_its_counters_only() -> None:
+    """Sums and growth are of the counter; what stands around it stays where it was."""
+    first, *_, last = TWO_TENANTS
+    summed = [first, f'{COUNTER}{{tenant_id="all",topic="leads"}} 7', last]
+    assert summed == whole_pages.VARIANTS["adds-tenants-up"]()(TWO_TENANTS)
+    since = whole_pages.VARIANTS["what-came-since"]()
+    assert since(TWO_TENANTS) == TWO_TENANTS
+    assert [first, *(line[:-1] + "0" for line in TWO_TENANTS[1:3]), last] == since(TWO_TENANTS)
+
+
+@pytest.mark.parametrize(
+    ("variant", "words", "moments"),
+    [("steps", ["30"], [0, 30, 60]), ("cuts", ["0"], [0, 15, 30, 45, 60]), ("stopped", [], [0, 15, 30, 45, 60])],
+)
+def test_answers_keep_the_points_of_some_moments(variant: str, words: list[str], moments: list[int]) -> None:
+    series = [{"metric": {}, "values": [(moment, "1") for moment in range(0, 75, 15)]}]
+    [kept] = answers.VARIANTS[variant](*words)(series)
+    assert moments == [moment for moment, _ in kept["values"]]
+
+
+def test_a_series_without_a_point_that_is_kept_is_left_out() -> None:
+    """Prometheus itself answers no series that is empty."""
+    assert not answers.VARIANTS["steps"]("30")([{"metric": {}, "values": [(7, "1")]}])
 
 
 @pytest.mark.stack
