@@ -123,6 +123,7 @@ def _recorded(facts: Facts, page: Snapshot, unowned: Unowned) -> Snapshot | None
         or run.baseline.page is None
         or run.baseline.end_offsets is None
         or _is_another_log(facts, run, page)
+        or _began_at_zero(facts, run.baseline.page, page)
     ):
         return None
     ends = {(one.topic, one.partition): one.offset for one in run.baseline.end_offsets}
@@ -154,6 +155,16 @@ def _is_another_log(facts: Facts, run: TrafficRun, page: Snapshot) -> bool:
     now = {(one.topic, one.partition): one.offset for one in page.positions}
     passed_once = (each for of_it in scrapes.values() for one in of_it for each in one.positions)
     return any(each.offset > now.get((each.topic, each.partition), each.offset) for each in passed_once)
+
+
+def _began_at_zero(facts: Facts, recorded: Snapshot, page: Snapshot) -> bool:
+    """Whether Prometheus has seen higher counters since: another process goes on with another journal."""
+    if recorded.started_s == page.started_s:
+        return False
+    with suppress(RunbookError):
+        seen = (one for of_it in remembered(facts).values() for one in of_it if one.at > recorded.at)
+        return any(count.value > page.value_of(count) for one in seen for count in one.counts)
+    return False
 
 
 def _held(past: _Past, ends: Mapping[Position, int]) -> _Past:
