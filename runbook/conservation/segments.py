@@ -93,11 +93,11 @@ def trusted(snapshots: Sequence[Snapshot]) -> tuple[Snapshot, ...]:
     A counter never vanishes while its process lives, and the sink shows a new one at 0 once. A scrape that lacks a
     series which is above 0 in the next one, or has one that is not in a later one, was changed on its way: by a
     relabelling rule, say. Nothing can be learned from it about the sink, nor from those of a process before it that
-    has not handed its counters on.
+    has not handed its counters on: it kept none, or the next one has another journal.
     """
     kept = list(snapshots[-1:])
     for one, later in reversed(list(pairwise(snapshots))):
-        if one.started_s != later.started_s and later.journal != KEEPS_TOTALS:
+        if one.started_s != later.started_s and (later.journal != KEEPS_TOTALS or not one.series <= kept[0].series):
             break
         if one.series <= kept[0].series <= one.series | later.at_zero:
             kept.insert(0, one)

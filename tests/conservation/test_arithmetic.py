@@ -158,6 +158,20 @@ def renamed(snapshot: Snapshot, topic: str) -> Snapshot:
     )
 
 
+def test_a_process_with_another_journal_says_nothing_of_the_one_before() -> None:
+    """Its series began anew: what the other one showed was not changed on its way."""
+    place, acme = (LEADS, 0), (LEADS, "acme")
+    first = [
+        replace(one, started_s=1.0, journal="sqlite")
+        for one in (snapshot({}, {place: 0}), snapshot({acme: 7}, {place: 7}))
+    ]
+    new = replace(snapshot({}, {place: 7}), started_s=2.0, journal="sqlite")
+    same = replace(snapshot({acme: 7}, {place: 7}), started_s=2.0, journal="sqlite")
+
+    assert trusted([*first, new]) == (new,)
+    assert trusted([*first, same]) == (first[1], same)
+
+
 @pytest.mark.parametrize("change", [dropped, renamed])
 def test_what_was_whole_before_and_after_is_kept(change: Callable[[Snapshot, str], Snapshot]) -> None:
     """Also where a series is born within."""
