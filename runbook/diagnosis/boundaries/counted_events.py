@@ -158,13 +158,18 @@ def _is_another_log(facts: Facts, run: TrafficRun, page: Snapshot) -> bool:
 
 
 def _began_at_zero(facts: Facts, recorded: Snapshot, page: Snapshot) -> bool:
-    """Whether Prometheus has seen higher counters since: another process goes on with another journal."""
+    """Whether another process goes on with another journal: its counters are lower than those that were scraped before.
+
+    They are no higher then than what came since. Else the journal has lost counts.
+    """
     if recorded.started_s == page.started_s:
         return False
+    scrapes: Scrapes = {}
     with suppress(RunbookError):
-        seen = (one for of_it in remembered(facts).values() for one in of_it if one.at > recorded.at)
-        return any(count.value > page.value_of(count) for one in seen for count in one.counts)
-    return False
+        scrapes = remembered(facts)
+    seen = [one for of_it in scrapes.values() for one in of_it if one.at > recorded.at and one.positions]
+    higher = [(one, count) for one in seen for count in one.counts if count.value > page.value_of(count)]
+    return bool(higher) and all(page.value_of(count) <= _distance(one, page) for one, count in higher)
 
 
 def _held(past: _Past, ends: Mapping[Position, int]) -> _Past:

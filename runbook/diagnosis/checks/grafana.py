@@ -11,6 +11,7 @@ from runbook.diagnosis.fact_cache import Fact
 from runbook.diagnosis.facts import Facts, saw
 from runbook.diagnosis.files import dashboard_file, our_panels, panel_ids
 from runbook.diagnosis.reach import network_check, network_finding
+from runbook.diagnosis.same_queries import with_wanted_queries
 from runbook.errors import FOREIGN, AnswerError, DocumentError, UnreachableError
 from runbook.files.compare import datasource_among
 from runbook.files.desired import wanted_panels
@@ -49,7 +50,8 @@ def lacking_fields(facts: Facts) -> Mapping[int, tuple[str, ...]]:
     """Return, by panel, the fields in which it is served otherwise than the success criteria need it."""
     served = _served(facts)
     source = datasource_among(datasource(facts), _sources(facts)).by_variables(served.templating if served else None)
-    return lacking(served.panels if served else (), wanted_panels(source))
+    wanted = wanted_panels(source)
+    return lacking(with_wanted_queries(facts, served.panels if served else (), wanted.panels), wanted)
 
 
 @Fact
