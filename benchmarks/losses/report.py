@@ -1,5 +1,6 @@
 """The table of the terminal, and docs/LOSSES.md."""
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from benchmarks.measuring.machine import Machine
 PAGE: Final = Path(__file__).parents[2] / "docs/LOSSES.md"
 _LONGEST: Final = 700
 
+_FOLDER: Final = re.compile(r"\S*/crm-losses-\w+")
 _HEAD: Final = """\
 # Losses that no code names
 
@@ -172,7 +174,7 @@ def _miss(one: Answer) -> list[str]:
     expected = " or ".join(one.case.boundary) or "no fault"
     counted = f" The benchmark counted: {one.difference or one.sums}." if one.difference or one.sums else ""
     verdict = one.void or f"{one.outcome} {one.code}, exit code {one.exit_code}: {said}"
-    shown = verdict.replace("`", "'").replace("\n", " ")
+    shown = _FOLDER.sub("the stack", verdict.replace("`", "'").replace("\n", " "))
     return [
         f"- **{one.case.name}** ({one.score}): {one.case.what}. Expected: {expected}.{counted} Verdict: `{shown}`",
         "",
