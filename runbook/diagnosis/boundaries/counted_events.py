@@ -8,15 +8,14 @@ from runbook.conservation.arithmetic import kafka_to_sink, unread
 from runbook.conservation.boundary import Boundary, Flow, added
 from runbook.conservation.segments import Segment, passed, segments, trusted
 from runbook.conservation.snapshot import Snapshot, snapshot_of_page
-from runbook.conservation.traffic_run import TrafficRun
 from runbook.diagnosis.boundaries.after_restart import came_while_down
+from runbook.diagnosis.boundaries.recorded_page import distance, recorded_page
 from runbook.diagnosis.boundaries.scraped_counts import sink_prometheus
 from runbook.diagnosis.boundaries.unowned import Unowned, carried, starts_of, uncounted, unowned_partitions
 from runbook.diagnosis.boundaries.weaker import counts_without_positions
 from runbook.diagnosis.boundaries.window import (
     MOST_OFFSETS,
     WINDOW,
-    Scrapes,
     events_between,
     newest_run,
     remembered,
@@ -27,7 +26,6 @@ from runbook.diagnosis.boundaries.window import (
 from runbook.diagnosis.fact_cache import Fact
 from runbook.diagnosis.facts import Facts
 from runbook.errors import RunbookError
-from runbook.systems.kafka.client import Kafka
 from runbook.systems.kafka.records import CrmEvent, Position
 
 NAME = "Kafka to sink"
@@ -89,9 +87,9 @@ def _past(facts: Facts, page: Snapshot, starts: Mapping[Position, int], unowned:
     """
     is_alone = sink_is_alone(facts)
     page = page.with_positions(unowned.ends) if is_alone else page
-    recorded = _recorded(facts, page, unowned)
+    recorded = recorded_page(facts, page, unowned)
     own: tuple[Segment, ...] = ()
-    if recorded and _is_kept(recorded, starts) and _distance(recorded, page) <= MOST_OFFSETS:
+    if recorded and _is_kept(recorded, starts) and distance(recorded, page) <= MOST_OFFSETS:
         own, _ = segments([recorded, page], is_alone=is_alone, spans_rebalances=is_alone)
     if own and is_alone:
         return _Past(segments=own)
@@ -111,27 +109,6 @@ def _known_by_prometheus(own: tuple[Segment, ...], why: str) -> _Past:
     return _Past(why=f"the past of the sink is known by Prometheus alone, and {why}")
 
 
-def _recorded(facts: Facts, page: Snapshot, unowned: Unowned) -> Snapshot | None:
-    """Return the sink's page of before the newest run.
-
-    Partitions that were not there yet began at 0. Of those that nobody owns, and of those that a sink which is alone
-    has got since, what came since the run counts.
-    """
-    run = newest_run(facts)
-    if (
-        run is None
-        or run.baseline.page is None
-        or run.baseline.end_offsets is None
-        or _is_another_log(facts, run, page)
-        or _began_at_zero(facts, run.baseline.page, page)
-    ):
-        return None
-    ends = {(one.topic, one.partition): one.offset for one in run.baseline.end_offsets}
-    places = {*page.partitions, *unowned.ends} if sink_is_alone(facts) and run.baseline.page.positions else unowned.ends
-    new = {place: 0 for place in page.partitions if place not in ends}
-    return run.baseline.page.with_positions(new | {place: ends[place] for place in places if place in ends})
-
-
 def _lost(facts: Facts, page: Snapshot) -> tuple[Flow, ...]:
     """Return what Kafka deleted before the sink had counted it: since the newest run, or since its start."""
     run = newest_run(facts)
@@ -142,34 +119,6 @@ def _lost(facts: Facts, page: Snapshot) -> tuple[Flow, ...]:
         return ()  # since when it is lost is not known
     gone = {topic: round(value - before.get(topic, 0.0)) for topic, value in page.lost.items()}
     return tuple(Flow(topic=topic, tenant_id="", entered=count, left=0) for topic, count in gone.items() if count > 0)
-
-
-def _is_another_log(facts: Facts, run: TrafficRun, page: Snapshot) -> bool:
-    """Whether the topics of now are not those of the run: another cluster, or positions that were passed once."""
-    cluster_id = facts.ask_kafka(Kafka.metadata).cluster_id
-    if run.baseline.cluster_id and cluster_id and run.baseline.cluster_id != cluster_id:
-        return True
-    scrapes: Scrapes = {}
-    with suppress(RunbookError):
-        scrapes = remembered(facts)
-    now = {(one.topic, one.partition): one.offset for one in page.positions}
-    passed_once = (each for of_it in scrapes.values() for one in of_it for each in one.positions)
-    return any(each.offset > now.get((each.topic, each.partition), each.offset) for each in passed_once)
-
-
-def _began_at_zero(facts: Facts, recorded: Snapshot, page: Snapshot) -> bool:
-    """Whether another process goes on with another journal: its counters are lower than those that were scraped before.
-
-    They are no higher then than what came since. Else the journal has lost counts.
-    """
-    if recorded.started_s == page.started_s:
-        return False
-    scrapes: Scrapes = {}
-    with suppress(RunbookError):
-        scrapes = remembered(facts)
-    seen = [one for of_it in scrapes.values() for one in of_it if one.at > recorded.at and one.positions]
-    higher = [(one, count) for one in seen for count in one.counts if count.value > page.value_of(count)]
-    return bool(higher) and all(page.value_of(count) <= _distance(one, page) for one, count in higher)
 
 
 def _held(past: _Past, ends: Mapping[Position, int]) -> _Past:
@@ -217,13 +166,9 @@ def _is_kept(snapshot: Snapshot, starts: Mapping[Position, int]) -> bool:
 
 def _newest_slice(snapshots: Sequence[Snapshot]) -> tuple[list[Snapshot], list[str]]:
     """Leave out the oldest snapshots where more than MOST_OFFSETS lie between them and the newest, and say so."""
-    kept = [one for one in snapshots if _distance(one, snapshots[-1]) <= MOST_OFFSETS]
+    kept = [one for one in snapshots if distance(one, snapshots[-1]) <= MOST_OFFSETS]
     said = f"only the newest {MOST_OFFSETS:,} offsets were read, since {kept[0].at:%H:%M:%S} UTC" if kept else ""
     return kept, [said] if len(kept) < len(snapshots) else []
-
-
-def _distance(before: Snapshot, after: Snapshot) -> int:
-    return sum(abs(end - start) for start, end in passed(Segment(before=before, after=after)).values())
 
 
 def _caught_up(facts: Facts, page: Snapshot, ends: Mapping[Position, int]) -> tuple[Snapshot, tuple[CrmEvent, ...]]:
