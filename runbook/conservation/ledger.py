@@ -4,7 +4,7 @@ import re
 from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from runbook.conservation.own_events import CLOCK_TOLERANCE, Place, place_of, produced_at
 from runbook.model import Created, HopSight, LedgerSum
@@ -61,17 +61,27 @@ def log_sights(events: Iterable[CrmEvent], lines: Sequence[Received]) -> dict[Pl
     """Return the sink's line for each event: per type and tenant, the next line not older than the event.
 
     The line names no id, so each line is given to one event only, both in the order of time. Events of others belong
-    among `events`: else one of their lines would stand for an event of ours that the sink never told of.
+    among `events`: else one of their lines would stand for an event of ours that the sink never told of. Only where
+    that leaves an event without a line may its line be a little older, as the clocks may differ: it could as well be
+    that of an event from before.
     """
+    every = sorted(events, key=produced_at)
+    sights = _paired(every, lines, timedelta())
+    if all(one.outcome == "ok" for one in sights.values()):
+        return sights
+    return _paired(every, lines, CLOCK_TOLERANCE)
+
+
+def _paired(events: Iterable[CrmEvent], lines: Sequence[Received], tolerance: timedelta) -> dict[Place, HopSight]:
     free: defaultdict[tuple[str, str], deque[Received]] = defaultdict(deque)
     for line in sorted(lines, key=lambda line: line.at):
         free[line.event_type, line.tenant_id].append(line)
-    return {place_of(event): _log_sight(event, free[_told(event)]) for event in sorted(events, key=produced_at)}
+    return {place_of(event): _log_sight(event, free[_told(event)], tolerance) for event in events}
 
 
-def _log_sight(event: CrmEvent, free: deque[Received]) -> HopSight:
+def _log_sight(event: CrmEvent, free: deque[Received], tolerance: timedelta) -> HopSight:
     """Take the next line that is not older than the event; older ones are nobody's, as later events are younger."""
-    while free and free[0].at < produced_at(event) - CLOCK_TOLERANCE:
+    while free and free[0].at < produced_at(event) - tolerance:
         free.popleft()
     if not free:
         event_type, tenant = _told(event)

@@ -393,6 +393,17 @@ def test_a_line_of_others_does_not_stand_for_ours() -> None:
     assert log_sights([ours], [line(22)])[LEADS, 0, 20].outcome == "ok"
 
 
+def test_a_line_of_an_event_from_before_is_left_where_each_event_has_a_later_one() -> None:
+    """Where one has none, the clocks may differ: then its line may be a little older."""
+    events = [event(1, offset=100), event(2, offset=200)]
+
+    told = log_sights(events, [line(10), line(20), line(105), line(205)])
+    assert [sight.saw for sight in told.values()] == ["line at 105", "line at 205"]
+
+    behind = log_sights(events, [line(70), line(170)])
+    assert [sight.saw for sight in behind.values()] == ["line at 70", "line at 170"]
+
+
 @given(st.permutations(range(12)), st.integers(0, 12))
 def test_as_many_events_are_told_of_as_there_are_lines(order: list[int], count: int) -> None:
     events = [event(number, offset=number) for number in order]
