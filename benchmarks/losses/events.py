@@ -1,6 +1,7 @@
 """Events of other producers, well-formed and otherwise."""
 
 import json
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -35,6 +36,8 @@ def _with(field: str) -> Callable[[str, int], bytes]:
 
 
 _TENANTS: Final = ("a\nb", "x" * 300, 17, None, 'quo"te', "back\\slash")
+_IDS: Final = (None, "17", 1.5, -3, 2**70, True, [1], {"id": 1})
+_AFTER: Final = (b"x", b"{}", b",", b" // a comment", b"]")
 _BLANK: Final = ("", " ", "\t")
 _SCALARS: Final = (b"[]", b"[1, 2]", b"17", b"-0.5", b'"text"', b"true", b"null", b'["acme"]')
 GARBAGE: Final[dict[str, Callable[[str, int], bytes | None]]] = {
@@ -54,6 +57,11 @@ GARBAGE: Final[dict[str, Callable[[str, int], bytes | None]]] = {
     "scalars": lambda _, number: _SCALARS[number % len(_SCALARS)],
     "bom": lambda topic, number: b"\xef\xbb\xbf" + event(topic, "acme", number),
     "utf-16": lambda topic, number: event(topic, "acme", number).decode().encode("utf-16"),
+    "escapes": lambda topic, number: event(topic, "acme", number).replace(b"acme", rb"\u0061\u0063me"),
+    "odd-ids": lambda topic, number: event(topic, "acme", number, id=_IDS[number % len(_IDS)]),
+    "trailing": lambda topic, number: event(topic, "acme", number) + _AFTER[number % len(_AFTER)],
+    "nan": lambda topic, number: event(topic, "acme", number, score=(math.nan, math.inf)[number % 2]),
+    "spaces": lambda topic, number: b" \r\n\t" + event(topic, "acme", number) + b"\r\n ",
     "blank-tenants": lambda topic, number: event(topic, _BLANK[number % len(_BLANK)], number),
 }
 

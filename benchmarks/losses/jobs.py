@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from benchmarks.losses.events import topic_of
 from benchmarks.losses.scraping import add_rule, other_prometheus, reconfigure, second_prometheus
@@ -56,6 +57,23 @@ def double_prometheus(world: World) -> str:
     return other_prometheus(world, {"scrape_configs": jobs})
 
 
+def scraping_prometheus(world: World, target: str = "") -> str:
+    """Start a Prometheus that scrapes this as the sink, or else the stack's own one alone; return its host and port."""
+    targets = [target or urlsplit(world.target.sink.metrics_url).netloc]
+    return other_prometheus(world, {"scrape_configs": [{"job_name": SINK, "static_configs": [{"targets": targets}]}]})
+
+
+def _federate_too(world: World) -> None:
+    """Let another job take the counter from a second Prometheus, which scrapes the sink, too."""
+    job = {
+        "job_name": "of-the-other-prometheus",
+        "metrics_path": "/federate",
+        "params": {"match[]": [_COUNTER]},
+        "static_configs": [{"targets": [second_prometheus(world)]}],
+    }
+    reconfigure(world, lambda document, _: document["scrape_configs"].append(job))
+
+
 def federating_prometheus(world: World, selector: str) -> str:
     """Start a Prometheus that takes what the selector selects from the stack's own; return its host and port."""
     job = {
@@ -78,5 +96,6 @@ VERBS: Final[dict[str, Callable[..., None]]] = {
     "no-targets": _no_targets,
     "targets-from-a-file": _targets_from_a_file,
     "recorded-instead": _recorded_instead,
+    "federate-too": _federate_too,
     "pair": lambda world: world.noted.update(pair=second_prometheus(world)),
 }

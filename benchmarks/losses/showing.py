@@ -5,11 +5,12 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import yaml
 
-from benchmarks.losses.jobs import double_prometheus, federating_prometheus, selector_of
-from benchmarks.losses.scraping import other_prometheus, prometheus_of_staging, second_prometheus
+from benchmarks.losses.jobs import double_prometheus, federating_prometheus, scraping_prometheus, selector_of
+from benchmarks.losses.scraping import other_prometheus, page_of, prometheus_of_staging, second_prometheus
 from benchmarks.losses.world import Document, World
 from runbook.local_stack.ports import Ports
 
@@ -179,6 +180,11 @@ VERBS: Final[dict[str, Callable[..., None]]] = {
         world, federating_prometheus(world, selector_of(topic))
     ),
     "grafana-asks-a-second": lambda world: _let_grafana_ask(world, second_prometheus(world)),
+    "grafana-asks-one-of-one-sink": lambda world: _let_grafana_ask(world, scraping_prometheus(world)),
+    "grafana-asks-one-behind": lambda world, *page: _let_grafana_ask(
+        world, scraping_prometheus(world, page_of(world, *page))
+    ),
+    "grafana-asks-prometheus": lambda world: _let_grafana_ask(world, urlsplit(world.target.prometheus.url).netloc),
     "answers": _answers,
     "second-datasource": lambda world, *numbers: _add_datasource(world, prometheus_of_staging(world, *numbers)),
     "twin-datasource": lambda world: _add_datasource(world, asked_by_grafana(world).removeprefix("http://")),
@@ -189,6 +195,8 @@ VERBS: Final[dict[str, Callable[..., None]]] = {
     "panel": lambda world, *words: _panel_query(world, " ".join(words)),
     "panel-datasource": _panel_datasource,
     "panel-title": lambda world, *words: _panel_title(world, " ".join(words)),
+    "panel-settings": lambda world, settings: _change_panel(world, lambda one: one.update(json.loads(settings))),
+    "dashboard": lambda world, settings: _change_panels(world, lambda document: document.update(json.loads(settings))),
     "panel-more": _panel_more,
     "another-dashboard": _another_dashboard,
 }

@@ -1,13 +1,16 @@
 """The words of the lists. Those of commands and of other producers are here; each other module has its own."""
 
+import json
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from benchmarks.losses import jobs, onlookers, parts, scraping, showing, topics
+from benchmarks.losses.asking import fetched
 from benchmarks.losses.events import OtherProducer, topic_of
 from benchmarks.losses.oracle import created, in_kafka, messages, on_pages
 from benchmarks.losses.world import World
@@ -33,6 +36,23 @@ def _traffic(world: World, leads: str, jobs: str, rate: str = "") -> None:
     if len(rows) != int(leads) + int(jobs):
         raise RuntimeError(f"traffic: exit code {code}, {len(rows)} rows: {document.get('problem')}")
     world.created += rows
+
+
+def _failed_traffic(world: World, leads: str, jobs: str) -> None:
+    """A traffic run that creates nothing, because ApexFlow is down."""
+    code, _ = world.command("traffic", "--target", LOCAL, "--yes", "--leads", leads, "--jobs", jobs)
+    if not code:
+        raise RuntimeError("traffic did not fail")
+
+
+def _customers(world: World, leads: str, tenant: str) -> None:
+    """Create leads as the gateway does for others than this tool."""
+    options = world.launch_of("apexflow").command
+    url = f"http://127.0.0.1:{options[options.index('--port') + 1]}/leads"
+    headers = {"x-tenant-id": tenant, "content-type": "application/json"}
+    for number in range(int(leads)):
+        lead = {"name": f"Customer {number}", "email": f"{time.time_ns()}@{tenant}.example"}
+        fetched(url, headers=headers, data=json.dumps(lead).encode())
 
 
 def _ended_traffic(number: signal.Signals) -> Callable[[World, str, str, str], None]:
@@ -153,6 +173,8 @@ VERBS: Final[dict[str, Callable[..., None]]] = {
     "traffic": _traffic,
     "interrupted-traffic": _ended_traffic(signal.SIGINT),
     "killed-traffic": _ended_traffic(signal.SIGKILL),
+    "failed-traffic": _failed_traffic,
+    "customers": _customers,
     "amid": _amid,
     "command": _command,
     "neighbour": _neighbour,

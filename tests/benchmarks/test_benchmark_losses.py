@@ -15,6 +15,7 @@ from benchmarks.losses.report import PAGE
 from benchmarks.losses.running import run
 from benchmarks.losses.score import Answer
 from benchmarks.losses.verbs import VERBS
+from runbook.local_stack.fakes.apexflow.store import Event
 
 SAMPLE = (
     "outbox-drops-every-third-event",
@@ -194,6 +195,56 @@ def test_answers_keep_the_points_of_some_moments(variant: str, words: list[str],
 def test_a_series_without_a_point_that_is_kept_is_left_out() -> None:
     """Prometheus itself answers no series that is empty."""
     assert not answers.VARIANTS["steps"]("30")([{"metric": {}, "values": [(7, "1")]}])
+
+
+def test_a_page_that_is_written_otherwise_says_the_same() -> None:
+    """The order of labels, spaces and lines that come twice change no value."""
+    _, acme, globex, _ = TWO_TENANTS
+    assert acme.replace('tenant_id="acme",topic="leads"', 'topic="leads",tenant_id="acme"') in _page_of("topic-first")
+    assert acme.replace('tenant_id="acme",topic="leads"', ' tenant_id="acme" , topic="leads" ') in _page_of("roomy")
+    assert [acme, acme, globex, globex] == [line for line in _page_of("twice") if line.startswith(f"{COUNTER}{{")]
+
+
+def _page_of(variant: str) -> list[str]:
+    return whole_pages.VARIANTS[variant]()(TWO_TENANTS)
+
+
+def test_a_page_that_has_learned_its_series_serves_no_new_one() -> None:
+    learned = whole_pages.VARIANTS["learned"]()
+    before = [line for line in TWO_TENANTS if "globex" not in line]
+    assert before == learned(before)
+    assert before == learned(TWO_TENANTS)
+
+
+def test_stairs_keep_the_moments_and_the_first_value_of_each_span() -> None:
+    series = [{"metric": {}, "values": [(moment, str(moment)) for moment in range(0, 75, 15)]}]
+    [changed] = answers.VARIANTS["stairs"]("30")(series)
+    assert changed["values"] == [(0, "0"), (15, "0"), (30, "30"), (45, "30"), (60, "60")]
+
+
+@pytest.mark.parametrize(
+    ("event", "sent"),
+    [
+        (1, {"id": 1, "tenant_id": "acme"}),
+        (2, {"id": 1, "tenant_id": "acme"}),
+        (3, {"id": 2, "tenant_id": "acme"}),
+    ],
+)
+def test_an_outbox_that_is_one_behind_doubles_the_first_event_and_loses_the_last(
+    event: int, sent: dict[str, Any]
+) -> None:
+    change = apexflow.CHANGES["one-behind"]()
+    events = [
+        Event(row=number, topic="leads", key="", value={"id": number, "tenant_id": "acme"}) for number in range(1, 4)
+    ]
+    assert sent == [change(one.row, one)[0].value for one in events][event - 1]
+
+
+def test_escapes_and_spaces_leave_an_event_what_it_is() -> None:
+    for kind in ("escapes", "spaces"):
+        event = parsed(GARBAGE[kind]("apexflow.leads.created", 1))
+        assert event is not None
+        assert event["tenant_id"] == "acme"
 
 
 @pytest.mark.stack

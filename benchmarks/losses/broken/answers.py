@@ -107,6 +107,23 @@ def _without_label(name: str) -> Change:
     return lambda series: [{**one, "metric": {k: v for k, v in one["metric"].items() if k != name}} for one in series]
 
 
+def _stairs(seconds: str) -> Change:
+    """Give all points of such a span the value of its first, as a store does that keeps one of them."""
+
+    def changed(series: Series) -> Series:
+        for one in series:
+            held: dict[float, str] = {}
+            if "values" in one:
+                one["values"] = [(at, held.setdefault(at // float(seconds), value)) for at, value in one["values"]]
+        return series
+
+    return changed
+
+
+def _with_label(name: str, value: str) -> Change:
+    return lambda series: [{**one, "metric": {**one["metric"], name: value}} for one in series]
+
+
 def _left(series: Series) -> Series:
     return series
 
@@ -116,6 +133,27 @@ QUERIES: Final[dict[str, Callable[..., Callable[[str], str]]]] = {
     "enforces": lambda matcher: lambda query: query.replace(_COUNTER, f"{_COUNTER}{{{matcher}}}"),
 }
 """What is asked in place of a query; the answer stays as it is."""
+
+Form = dict[str, str]
+
+
+def _aligned(form: Form) -> Form:
+    """Begin and end at a multiple of the step, as a front end does that keeps answers."""
+    if "step" not in form:
+        return form
+    step = float(form["step"].removesuffix("s"))
+    return {**form, **{name: f"{float(form[name]) // step * step:.3f}" for name in ("start", "end")}}
+
+
+def _form_of(variant: str, arguments: list[str]) -> Callable[[Form], Form] | None:
+    """Return what becomes of the form that is asked by; None: nothing."""
+    if variant == "aligns":
+        return _aligned
+    if variant not in QUERIES:
+        return None
+    change = QUERIES[variant](*arguments)
+    return lambda form: {**form, "query": change(form["query"])} if "query" in form else form
+
 
 VARIANTS: Final[dict[str, Callable[..., Change]]] = {
     "plain": lambda: lambda series: series,
@@ -136,6 +174,12 @@ VARIANTS: Final[dict[str, Callable[..., Change]]] = {
     "plus": lambda number: _points(lambda moment, value: (moment, f"{value + float(number):g}")),
     "short-names": lambda: _short_names,
     "without-label": _without_label,
+    "with-label": _with_label,
+    "rounds": lambda digits: _points(lambda moment, value: (moment, f"{value:.{int(digits)}f}")),
+    "stairs": _stairs,
+    "digits": lambda: _points(lambda moment, value: (moment, f"{value:.17e}")),
+    "reversed": lambda: lambda series: series[::-1],
+    "aligns": lambda: _left,
     **dict.fromkeys(QUERIES, lambda *_: _left),
 }
 
@@ -146,7 +190,7 @@ class Proxy:
     def __init__(self, upstream: str, variant: str, arguments: list[str]) -> None:
         self._upstream, self._variant = upstream.rstrip("/"), variant
         self._change = VARIANTS[variant](*arguments)
-        self._query: Callable[[str], str] = QUERIES[variant](*arguments) if variant in QUERIES else str
+        self._form = _form_of(variant, arguments)
         self._wait_s = float(arguments[0]) if variant == "slow" else 0.0
         self._old: dict[str, bytes] = {}
 
@@ -167,13 +211,13 @@ class Proxy:
         return json_response(status, document)
 
     def _asked(self, request: Request) -> Request:
-        """Return the request with its query changed, in its body or its address."""
-        if self._variant not in QUERIES:
+        """Return the request with its form changed, in its body or its address."""
+        if self._form is None:
             return request
         url = urlsplit(request.target)
         texts = [request.body.decode(), url.query]
         forms = [{name: values[0] for name, values in parse_qs(text).items()} for text in texts]
-        body, query = (urlencode({**f, "query": self._query(f["query"])} if "query" in f else f) for f in forms)
+        body, query = (urlencode(self._form(form)) for form in forms)
         return replace(request, body=body.encode(), target=url._replace(query=query).geturl())
 
     def _answer(self, request: Request) -> tuple[int, bytes]:

@@ -1,7 +1,8 @@
 """ApexFlow with a broken or an odd outbox: `python -m benchmarks.losses.broken.apexflow VARIANT [ARGUMENT] -- OPTIONS`.
 
 A variant of CHANGES changes what is sent of an event, one of WAYS how it is sent, one of SERVICES the service itself.
-What the API answers and stores stays right, except for SERVICES, those of broken/api.py among them.
+What the API answers and stores stays right, except for SERVICES, those of broken/api.py among them; more of CHANGES and
+SERVICES are in broken/relays.py.
 """
 
 import gzip
@@ -16,7 +17,7 @@ from typing import Any, Final
 
 from confluent_kafka import Producer
 
-from benchmarks.losses.broken import api
+from benchmarks.losses.broken import api, relays
 from runbook.local_stack.fakes.apexflow import __main__ as service
 from runbook.local_stack.fakes.apexflow.relay import Relay
 from runbook.local_stack.fakes.apexflow.store import JOBS_TOPIC, Event, Store
@@ -127,6 +128,13 @@ def _pretty(event: Event) -> bytes:
     return json.dumps(dict(reversed(event.value.items())), indent=2).encode()
 
 
+def _escaped(event: Event) -> bytes:
+    """Return the same JSON with each letter of the tenant as an escape."""
+    tenant = event.value["tenant_id"]
+    escapes = "".join(f"\\u{ord(letter):04x}" for letter in tenant)
+    return _json(event).replace(f'"{tenant}"'.encode(), f'"{escapes}"'.encode())
+
+
 CHANGES: Final[dict[str, Callable[..., Change]]] = {
     "drops-every": lambda n: _each(n, lambda _: []),
     "drops-topic": lambda topic: _of_topic(topic, lambda _: []),
@@ -159,6 +167,8 @@ CHANGES: Final[dict[str, Callable[..., Change]]] = {
     "copies-to": lambda topic: lambda _, event: [event, replace(event, topic=topic)],
     "with-tombstones": lambda: _each("1", _with_a_tombstone),
     "pretty": lambda: _each("1", _raw(_pretty)),
+    "escapes": lambda: _each("1", _raw(_escaped)),
+    **relays.CHANGES,
 }
 
 
@@ -279,6 +289,9 @@ WAYS: Final[dict[str, Callable[..., Sending]]] = {
     "with-headers": lambda: Sending(headers=[(f"h{n}", b"x" * n) for n in range(5)]),
     "stamps": _stamped,
     "compresses": lambda: OwnProducer(compression_type="lz4"),
+    "lingers": lambda: OwnProducer(linger_ms=800, acks=1),
+    "as-java-does": lambda: OwnProducer(partitioner="murmur2_random"),
+    "gives-up": lambda: OwnProducer(message_timeout_ms=1000),
 }
 
 
@@ -343,6 +356,7 @@ def _forgets_at_the_start() -> None:
 
 SERVICES: Final[dict[str, Callable[..., None]]] = {
     **api.SERVICES,
+    **relays.SERVICES,
     "nothing-stored": _store_nothing,
     "answers-previous": _answer_previous,
     "slow": _slow,

@@ -1,4 +1,4 @@
-"""What ApexFlow's API answers of a lead that is not so; broken/apexflow.py has the events."""
+"""What ApexFlow's API answers of a lead or a job that is not so; broken/apexflow.py has the events."""
 
 from collections.abc import Callable
 from itertools import count
@@ -56,8 +56,19 @@ def _rolled_back(every: str) -> None:
     _changed(change)
 
 
+def _jobs_by_their_leads() -> None:
+    """Answer each job with the id of its lead."""
+    create = Store.create_job
+
+    def create_job(self: Store, tenant: str, job: Any) -> dict[str, Any]:  # noqa: ANN401  # as it is
+        return {**create(self, tenant, job), "id": job["lead_id"]}
+
+    Store.create_job = create_job  # type: ignore[method-assign]  # the broken variant
+
+
 SERVICES: Final[dict[str, Callable[..., None]]] = {
     "answers-other-ids": _other_ids,
     "answers-first": _first_again,
     "rolls-back": _rolled_back,
+    "answers-jobs-by-leads": _jobs_by_their_leads,
 }

@@ -1,6 +1,7 @@
 """The field's sink without positions, born at zero: `python -m benchmarks.losses.broken.field_sink VARIANT [ARGUMENT]`.
 
-Its series of tenant acme are there before the first event. Variants: see TIMES; `retenants NAME`: one for all.
+Its series of tenant acme are there before the first event. Variants: see TIMES; `retenants NAME`: one for all;
+`swaps-topics`: leads are counted as jobs, and jobs as leads.
 """
 
 import sys
@@ -16,6 +17,7 @@ TOPICS = ("apexflow.leads.created", "apexflow.jobs.created")
 TIMES: dict[str, Callable[[int, int], int]] = {
     "honest": lambda _, __: 1,
     "retenants": lambda _, __: 1,
+    "swaps-topics": lambda _, __: 1,
     "skips-every": lambda number, every: 0 if number % every == 0 else 1,
     "twice-every": lambda number, every: 2 if number % every == 0 else 1,
     "stops-after": lambda number, last: 1 if number <= last else 0,
@@ -33,6 +35,7 @@ def main() -> None:
 
     class Counted:
         def __init__(self, topic: Any, tenant_id: Any) -> None:  # noqa: ANN401  # labels
+            topic = TOPICS[1 - TOPICS.index(topic)] if variant == "swaps-topics" else topic
             self._series = labels(topic=topic, tenant_id=argument if variant == "retenants" else tenant_id)
 
         def inc(self) -> None:

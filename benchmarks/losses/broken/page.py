@@ -74,6 +74,7 @@ def _as_it_is(text: str) -> str:
 VARIANTS: Final[dict[str, Callable[..., Lines]]] = {
     "times": lambda factor: _counters(lambda value: int(value * float(factor))),
     "plus": _plus,
+    "caps": lambda most: _counters(lambda value: min(value, float(most))),
     "rounds": lambda to: _counters(lambda value: value // float(to) * float(to)),
     "drops": _dropped,
     "replaces": lambda old, new: lambda text: text.replace(old, new),

@@ -7,14 +7,16 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
 
 import sink.__main__ as service
-from benchmarks.losses.broken import sink_choices
+from benchmarks.losses.broken import sink_choices, sink_counts
+from benchmarks.losses.broken.sink_counts import Tenants
+from benchmarks.losses.broken.sink_counts import counted as _counted
 from sink import batches
 from sink.batch_counter import BatchCounter
 from sink.batches import Batch
@@ -22,9 +24,6 @@ from sink.consumer import EventConsumer
 from sink.decoding import DecodedBatch, Event, RejectReason, decode_one
 from sink.membership import Membership
 from sink.metrics import Metrics, MetricsPage
-
-Tenants = dict[str, Counter[str]]
-"""Events by topic and tenant."""
 
 TOPICS: Final = {"leads": "apexflow.leads.created", "jobs": "apexflow.jobs.created"}
 _TYPES: Final = {"apexflow.leads.created": "lead.created", "apexflow.jobs.created": "job.created"}
@@ -34,19 +33,6 @@ _FIELDS: Final = {
     *("id", "tenant_id", "name", "email", "phone", "source", "status", "assigned_to", "tags", "created_at", "lead_id"),
     *("title", "description", "event_version", "actor", "event_type", "published_at"),
 }
-
-
-def _counted(change: Callable[[Tenants], Mapping[str, Counter[str]]]) -> None:
-    """Change what is counted of each batch; positions move as they should."""
-    count = BatchCounter.count
-
-    def changed(self: BatchCounter, batch: Batch, epochs: Any) -> None:  # noqa: ANN401  # handed on
-        result = change({topic: Counter(tenants) for topic, tenants in batch.tenants.items()})
-        batch.tenants.clear()
-        batch.tenants.update(result)
-        count(self, batch, epochs)
-
-    BatchCounter.count = changed  # type: ignore[method-assign]  # the broken variant
 
 
 def _per_nth(every: int, extra: int, topics: Sequence[str]) -> None:
@@ -402,6 +388,7 @@ VARIANTS: Final[dict[str, Callable[..., None]]] = {
     "forgets-at-rebalance": _forgets_at_rebalance,
     "reads-ahead": _reads_ahead,
     **sink_choices.VARIANTS,
+    **sink_counts.VARIANTS,
     "as-it-is": lambda: None,
 }
 

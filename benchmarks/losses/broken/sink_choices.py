@@ -52,6 +52,21 @@ def _each_key_once() -> None:
     _left_out_unless(is_new)
 
 
+def _first_of_each_partition() -> None:
+    """Take the first message of a partition for the one that was committed last."""
+    seen: set[Any] = set()
+
+    def is_new(message: Any) -> bool:  # noqa: ANN401  # librdkafka's
+        partition = (message.topic(), message.partition())
+        return partition in seen or seen.add(partition) is not None  # type: ignore[func-returns-value]  # it is None
+
+    _left_out_unless(is_new)
+
+
+def _is_event(message: Any) -> bool:  # noqa: ANN401  # librdkafka's
+    return isinstance(decode_one(message.value()), Event)
+
+
 def _ignores_older(seconds: str) -> None:
     _left_out_unless(lambda message: message.timestamp()[1] > (time.time() - float(seconds)) * _MS)
 
@@ -65,5 +80,8 @@ VARIANTS: Final[dict[str, Callable[..., None]]] = {
     "each-key-once": _each_key_once,
     "ignores-older": _ignores_older,
     "knows-types": _knows_types,
+    "skips-first-of-partitions": _first_of_each_partition,
+    "ignores-garbage": lambda: _left_out_unless(_is_event),
+    "ascii-tenants": lambda: _rejected_unless(lambda value: msgspec.json.decode(value)["tenant_id"].isascii()),
     "at-most-bytes": lambda most: _rejected_unless(lambda value: len(value) <= int(most)),
 }

@@ -1,5 +1,6 @@
 """What a proxy before the sink's page makes of all its lines together; broken/page.py is the proxy."""
 
+import re
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from typing import Final
 Page = Callable[[list[str]], list[str]]
 
 _COUNTER: Final = "crm_events_ingested_total{"
+_TWO_LABELS: Final = re.compile(r'\{(tenant_id=".*"),(topic="[^"]*")\}')
 
 
 def _counters(lines: list[str]) -> dict[str, float]:
@@ -56,10 +58,41 @@ def _as_floats(lines: list[str]) -> list[str]:
     return [f"{series} {float(value):e}" if series else value for series, _, value in split]
 
 
+def _learned() -> Page:
+    """Serve the series of the counter that were on the first page, and no other."""
+    known: set[str] = set()
+
+    def changed(lines: list[str]) -> list[str]:
+        now = _counters(lines)
+        known.update(() if known else now)
+        return _with_counters(lines, {series: value for series, value in now.items() if series in known})
+
+    return changed
+
+
+def _twice(lines: list[str]) -> list[str]:
+    """Serve each sample of the counter twice, as it is."""
+    return [text for line in lines for text in ([line, line] if line.startswith(_COUNTER) else [line])]
+
+
+def _topic_first(lines: list[str]) -> list[str]:
+    return [_TWO_LABELS.sub(r"{\2,\1}", line) for line in lines]
+
+
+def _roomy(lines: list[str]) -> list[str]:
+    """Serve empty lines between the families, and spaces between the labels."""
+    spaced = [_TWO_LABELS.sub(r"{ \1 , \2 }", line) for line in lines]
+    return [text for line in spaced for text in (["", line] if line.startswith("# HELP") else [line])]
+
+
 VARIANTS: Final[dict[str, Callable[..., Page]]] = {
     "first-lines": lambda many: lambda lines: lines[: int(many)],
     "adds-tenants-up": lambda: _without_tenants,
     "what-came-since": _what_came_since,
     "stamps-once": _stamped_once,
     "floats": lambda: _as_floats,
+    "learned": _learned,
+    "twice": lambda: _twice,
+    "topic-first": lambda: _topic_first,
+    "roomy": lambda: _roomy,
 }
