@@ -22,7 +22,7 @@ from runbook.systems.kafka.content import Content
 from runbook.systems.kafka.records import CrmEvent
 from runbook.systems.prometheus.records import Rule, RuleGroup
 from runbook.systems.runtime import LogLine, Service, ServiceState
-from runbook.systems.sink.client import Sink
+from runbook.systems.sink.client import Sink, SinkPage
 
 AT = datetime(2025, 11, 3, 19, 48, 51, tzinfo=UTC)
 INTERVAL_S = 30.0
@@ -123,6 +123,7 @@ RECEIVED = line(1, "[2025-11-03T19:48:52] Received lead.created for tenant acme"
         (Logs([], AT + timedelta(seconds=8)), "not_checked", "the log is empty: the sink was started at"),
         (Logs([line(-60)], AT + timedelta(seconds=8)), "not_checked", "one that is killed loses its last lines"),
         (Logs([], AT - timedelta(hours=1)), "failed", "0 lines for 1 event"),
+        (Logs([], None, "exited"), "not_checked", "the log is empty, and the sink does not run"),
     ],
     ids=[
         "a line",
@@ -133,6 +134,7 @@ RECEIVED = line(1, "[2025-11-03T19:48:52] Received lead.created for tenant acme"
         "empty anew",
         "killed",
         "empty for long",
+        "about to be made again",
     ],
 )
 def test_a_missing_line_is_a_failure_unless_the_log_begins_later(runtime: Any, expected: str, says: str) -> None:  # noqa: ANN401 - plays a runtime
@@ -145,6 +147,33 @@ def test_a_missing_line_is_a_failure_unless_the_log_begins_later(runtime: Any, e
     (row,) = followed(SENT, seen).rows
     assert {hop.hop: hop.outcome for hop in row.hops}["sink log"] == expected
     assert judged(TARGET, seen)[4].outcome == expected
+
+
+@pytest.mark.parametrize(
+    ("owned", "expected"),
+    [({(LEADS, 1): 5}, "not_checked"), ({(LEADS, 0): 1}, "failed"), ({}, "failed")],
+    ids=["another sink reads it", "this sink reads it", "positions are not shown"],
+)
+def test_a_line_may_be_in_the_log_of_the_sink_that_reads_the_partition_now(
+    monkeypatch: pytest.MonkeyPatch, owned: dict[tuple[str, int], int], expected: str
+) -> None:
+    page = SinkPage(counters={}, rejected={}, next_offsets=owned, has_counter=True, at=AT, size_bytes=9)
+    monkeypatch.setattr(Sink, "page", lambda _: page)
+
+    done = sink_lines(TARGET, SENT, EVENTS, Logs([line(-60)]), timeout_s=0)  # type: ignore[arg-type]
+
+    assert done.outcome == expected
+    assert ("does not own apexflow.leads.created/0" in done.reason) == (expected == "not_checked")
+
+
+def test_a_sink_that_has_just_started_may_show_no_counter_yet() -> None:
+    empty = SinkPage(counters={}, rejected={}, next_offsets={}, has_counter=True, at=AT, size_bytes=9)
+
+    def outcome(started_s: float | None) -> str:
+        return judged(TARGET, Seen(page=replace(empty, started_s=started_s)))[3].outcome
+
+    assert [outcome(AT.timestamp() - age) for age in (3.0, 300.0)] == ["not_checked", "failed"]
+    assert outcome(None) == "failed"
 
 
 def test_a_line_on_an_event_from_after_the_logs_beginning_must_be_there() -> None:
@@ -172,9 +201,10 @@ def test_the_lines_of_a_sink_that_has_ended_are_not_waited_for(
                 looks.append(since)
             return super().log(service, since=since)
 
-    def page(sink: Sink) -> None:
+    def page(sink: Sink) -> SinkPage:
         if not answers:
             raise UnreachableError("connection refused", where=f"{sink}", fix="start it", reason="refused")
+        return SinkPage(counters={}, rejected={}, next_offsets={(LEADS, 0): 1}, has_counter=True, at=AT, size_bytes=9)
 
     ticks = iter(range(1000))
     monkeypatch.setattr("runbook.waiting.SystemClock.now", lambda _: float(next(ticks)))

@@ -1,23 +1,27 @@
 """The look at the sink's log: a line for every event of the run, or why there can be none."""
 
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from runbook.commands.task_run import StepOutput
 from runbook.commands.verify.events import EVERY_S, EventsSeen
 from runbook.commands.verify.reached import sink_has_ended
 from runbook.conservation.ledger import Received, log_sights, received_lines
-from runbook.conservation.own_events import CLOCK_TOLERANCE, place_of
+from runbook.conservation.own_events import CLOCK_TOLERANCE, Key, place_of
 from runbook.conservation.traffic_run import TrafficRun
 from runbook.errors import RunbookError
 from runbook.invocation import inv
 from runbook.model import Evidence, Sight
 from runbook.settings import Target
 from runbook.systems.runtime import Runtime
+from runbook.systems.sink.client import Sink
 from runbook.waiting import watch
 from runbook.wording import counted, moment
+
+_ANSWER_S: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +69,24 @@ def sink_lines(
     seen = LinesSeen(lines=lines)
     if missing:
         why, begins_at = why_incomplete(runtime, target, since=sent.started_at)
+        if not why and events is not None and len(events.own) == wanted:
+            why = _why_elsewhere(target, events, _without_line(events, lines, since))
         seen = LinesSeen(lines=lines, why=why, begins_at=begins_at)
     return lines_output(seen, bool(missing), saw, source=runtime.log_command(service))
+
+
+def _why_elsewhere(target: Target, events: EventsSeen, without: Sequence[Key]) -> str:
+    """Return that this sink does not own the partitions of any of these events now; empty if it owns one."""
+    places = {(event.topic, event.partition) for event in (events.own[key] for key in without)}
+    try:
+        with closing(Sink(target.sink, _ANSWER_S)) as sink:
+            owned = sink.page().next_offsets.keys()
+    except RunbookError:
+        return ""
+    if not owned or places & owned:
+        return ""
+    named = ", ".join(f"{topic}/{partition}" for topic, partition in sorted(places))
+    return f"this sink does not own {named} any more: another one may have read it, and have the lines in its log"
 
 
 def lines_output(seen: LinesSeen, is_missing: bool, saw: str, *, source: str) -> StepOutput[LinesSeen]:
@@ -89,11 +109,14 @@ def why_incomplete(runtime: Runtime, target: Target, *, since: datetime) -> tupl
     """
     service = target.sink.as_service
     lines = runtime.log(service)
-    started_at = None
+    started_at, is_stopped = None, False
     with suppress(RunbookError):
-        started_at = runtime.state(service).started_at
+        state = runtime.state(service)
+        started_at, is_stopped = state.started_at, state.is_stopped
     is_younger = started_at is not None and started_at > since
     cause = f"the sink was started at {moment(started_at)}" if started_at and is_younger else "it was rotated"
+    if not lines and is_stopped:
+        return "the log is empty, and the sink does not run", None
     if not lines:
         return (f"the log is empty: {cause}", started_at) if is_younger else ("", None)
     begins_at = lines[0].at
@@ -102,6 +125,6 @@ def why_incomplete(runtime: Runtime, target: Target, *, since: datetime) -> tupl
     return f"the log begins at {moment(begins_at)}, after {moment(since)}: {cause}", begins_at
 
 
-def _without_line(events: EventsSeen, lines: Sequence[Received], since: datetime) -> list[tuple[str, int]]:
+def _without_line(events: EventsSeen, lines: Sequence[Received], since: datetime) -> list[Key]:
     sights = log_sights(events.since(since), lines)
     return [key for key, event in events.own.items() if sights[place_of(event)].outcome != "ok"]
