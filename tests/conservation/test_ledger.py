@@ -400,6 +400,9 @@ def test_a_line_of_an_event_from_before_is_left_where_each_event_has_a_later_one
     told = log_sights(events, [line(10), line(20), line(105), line(205)])
     assert [sight.saw for sight in told.values()] == ["line at 105", "line at 205"]
 
+    others_late = log_sights([*events, event(3, offset=900)], [line(10), line(105), line(205)], own=list(told))
+    assert [others_late[place].saw for place in told] == ["line at 105", "line at 205"]
+
     behind = log_sights(events, [line(70), line(170)])
     assert [sight.saw for sight in behind.values()] == ["line at 70", "line at 170"]
 

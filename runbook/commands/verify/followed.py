@@ -45,7 +45,9 @@ def followed(sent: TrafficRun, seen: Seen) -> Ledger:
 def _logged(sent: TrafficRun, seen: Seen) -> dict[Place, HopSight]:
     if seen.events is None or seen.lines is None:
         return {}
-    return log_sights(seen.events.since(log_since(sent)), seen.lines.lines)
+    return log_sights(
+        seen.events.since(log_since(sent)), seen.lines.lines, own=[place_of(one) for one in seen.events.own.values()]
+    )
 
 
 def _log_sight(seen: Seen, event: CrmEvent | None, logged: dict[Place, HopSight]) -> HopSight:

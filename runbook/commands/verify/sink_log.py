@@ -126,5 +126,5 @@ def why_incomplete(runtime: Runtime, target: Target, *, since: datetime) -> tupl
 
 
 def _without_line(events: EventsSeen, lines: Sequence[Received], since: datetime) -> list[Key]:
-    sights = log_sights(events.since(since), lines)
+    sights = log_sights(events.since(since), lines, own=[place_of(event) for event in events.own.values()])
     return [key for key, event in events.own.items() if sights[place_of(event)].outcome != "ok"]
