@@ -11,6 +11,7 @@ from benchmarks.proofs.judge import KINDS, Kind
 from benchmarks.proofs.trial import Outcome
 
 _PLACE: Final = re.compile(r"\S+/\d+@\d+|\('\w+', \d+\)|\[.*\]|\b\d+ lines.*")
+_FOLDER: Final = re.compile(r"\S*/crm-proofs-\w+")
 MOST_NOT_CHECKED: Final = 0.05
 """The share of runs that may say "not checked" without need."""
 
@@ -77,7 +78,7 @@ class Figures:
         for one in wrong:
             yield f"- `{one.scenario}`: exit code {one.exit_code}, expected {one.expected}"
             for text in [one.problem] if one.problem else map(str, one.defects):
-                yield f"  - {text}"
+                yield f"  - {_FOLDER.sub('the stack', text)}"
 
 
 def _reasons(outcome: Outcome) -> set[str]:
