@@ -75,6 +75,7 @@ def kafka_sink(facts: Facts) -> Boundary:
         flows=flows,
         since=min((one.before.at for one in past.segments), default=None),
         until=page.at,
+        why=past.why,
         places=_places(flows, past.segments, events, late),
         notes=(*unowned.notes, *past.notes),
     )
@@ -104,9 +105,9 @@ def _past(facts: Facts, page: Snapshot, starts: Mapping[Position, int], unowned:
 
 
 def _known_by_prometheus(own: tuple[Segment, ...], why: str) -> _Past:
-    if own:
-        return _Past(segments=own, notes=(f"other instances of the sink are known by Prometheus alone, and {why}",))
-    return _Past(why=f"the past of the sink is known by Prometheus alone, and {why}")
+    """Return what is known without Prometheus: what the own segments lack is seen, what other instances lack is not."""
+    whose = "other instances of the sink are" if own else "the past of the sink is"
+    return _Past(segments=own, why=f"{whose} known by Prometheus alone, and {why}")
 
 
 def _lost(facts: Facts, page: Snapshot) -> tuple[Flow, ...]:
