@@ -2,7 +2,6 @@
 
 import json
 import math
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -10,6 +9,8 @@ from itertools import count
 from typing import Any, Final
 
 from confluent_kafka import Producer
+
+from benchmarks.losses.repeating import repeated
 
 TOPICS: Final = {"leads": "apexflow.leads.created", "jobs": "apexflow.jobs.created"}
 _TYPES: Final = {"apexflow.leads.created": "lead.created", "apexflow.jobs.created": "job.created"}
@@ -138,22 +139,15 @@ class OtherProducer:
     @contextmanager
     def busy(self, per_s: int) -> Iterator[None]:
         """Write so many events a second until the end of the block; every tenth is a job."""
-        ended = threading.Event()
 
         def write() -> None:
-            while not ended.wait(1 / per_s):
-                number = next(self._numbers)
-                topic = TOPICS["leads" if number % 10 else "jobs"]
-                self._put(self._producer, topic, event(topic, f"busy-{number % 3}", number), f"other:{number}")
+            number = next(self._numbers)
+            topic = TOPICS["leads" if number % 10 else "jobs"]
+            self._put(self._producer, topic, event(topic, f"busy-{number % 3}", number), f"other:{number}")
 
-        thread = threading.Thread(target=write, daemon=True)
-        thread.start()
-        try:
+        with repeated(per_s, write):
             yield
-        finally:
-            ended.set()
-            thread.join()
-            self._flush()
+        self._flush()
 
     @staticmethod
     def _put(producer: Any, topic: str, value: bytes | None, key: str) -> None:  # noqa: ANN401  # librdkafka's

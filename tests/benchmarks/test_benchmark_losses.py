@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.losses.broken import answers, apexflow, field_sink, page, sink, whole_pages
+from benchmarks.losses.broken import answers, apexflow, changes, field_sink, page, sink, whole_pages
 from benchmarks.losses.case import NAMES, Case, cases, digest, runs_of
 from benchmarks.losses.events import GARBAGE
 from benchmarks.losses.fixes import State, command_of
@@ -233,7 +233,7 @@ def test_stairs_keep_the_moments_and_the_first_value_of_each_span() -> None:
 def test_an_outbox_that_is_one_behind_doubles_the_first_event_and_loses_the_last(
     event: int, sent: dict[str, Any]
 ) -> None:
-    change = apexflow.CHANGES["one-behind"]()
+    change = changes.CHANGES["one-behind"]()
     events = [
         Event(row=number, topic="leads", key="", value={"id": number, "tenant_id": "acme"}) for number in range(1, 4)
     ]

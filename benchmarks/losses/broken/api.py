@@ -1,10 +1,13 @@
 """What ApexFlow's API answers of a lead or a job that is not so; broken/apexflow.py has the events."""
 
+import threading
 from collections.abc import Callable
 from itertools import count
 from typing import Any, Final
 
 from runbook.local_stack.fakes.apexflow.store import Store
+
+_INVENTED: Final = 900_000
 
 Create = Callable[[Store, str, Any], dict[str, Any]]
 """`Store.create_lead`: the tenant and the lead, to the answer."""
@@ -18,6 +21,29 @@ def _changed(change: Callable[[int, Create, Store, str, Any], dict[str, Any]]) -
         return change(next(numbers), create, self, tenant, lead)
 
     Store.create_lead = create_lead  # type: ignore[method-assign]  # the broken variant
+
+
+def _store_nothing(every: str) -> None:
+    """Answer each n-th lead with an invented id."""
+
+    def change(number: int, create: Create, store: Store, tenant: str, lead: Any) -> dict[str, Any]:  # noqa: ANN401
+        if number % int(every):
+            return create(store, tenant, lead)
+        return {"id": _INVENTED + number, "tenant_id": tenant, **lead, "created_at": "2026-01-01T00:00:00"}
+
+    _changed(change)
+
+
+def _previous_again(every: str) -> None:
+    """Answer each n-th lead with the one before, and store nothing of it."""
+    last: dict[str, Any] = {}
+
+    def change(number: int, create: Create, store: Store, tenant: str, lead: Any) -> dict[str, Any]:  # noqa: ANN401
+        if number % int(every):
+            last.update(create(store, tenant, lead))
+        return dict(last)
+
+    _changed(change)
 
 
 def _other_ids(by: str) -> None:
@@ -66,7 +92,22 @@ def _jobs_by_their_leads() -> None:
     Store.create_job = create_job  # type: ignore[method-assign]  # the broken variant
 
 
+def _slow(seconds: str) -> None:
+    def slowed(method: Callable[..., Any]) -> Callable[..., Any]:
+        def slow(*arguments: Any) -> Any:  # noqa: ANN401  # any method
+            threading.Event().wait(float(seconds))
+            return method(*arguments)
+
+        return slow
+
+    Store.create_lead = slowed(Store.create_lead)  # type: ignore[method-assign]
+    Store.create_job = slowed(Store.create_job)  # type: ignore[method-assign]
+
+
 SERVICES: Final[dict[str, Callable[..., None]]] = {
+    "nothing-stored": _store_nothing,
+    "answers-previous": _previous_again,
+    "slow": _slow,
     "answers-other-ids": _other_ids,
     "answers-first": _first_again,
     "rolls-back": _rolled_back,

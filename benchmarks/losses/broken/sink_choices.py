@@ -11,6 +11,10 @@ from sink.batches import Batch
 from sink.decoding import DecodedBatch, Event, RejectReason, decode_one
 
 _MS: Final = 1000
+_FIELDS: Final = {
+    *("id", "tenant_id", "name", "email", "phone", "source", "status", "assigned_to", "tags", "created_at", "lead_id"),
+    *("title", "description", "event_version", "actor", "event_type", "published_at"),
+}
 
 
 def _left_out_unless(is_kept: Callable[[Any], bool]) -> None:
@@ -34,6 +38,78 @@ def _rejected_unless(is_good: Callable[[bytes], bool]) -> None:
 
     def decode(values: Sequence[bytes | None]) -> DecodedBatch:
         outcomes = [decode_one_more(value) for value in values]
+        return DecodedBatch(
+            events=[one for one in outcomes if isinstance(one, Event)],
+            rejected={index: one for index, one in enumerate(outcomes) if isinstance(one, RejectReason)},
+        )
+
+    vars(batches)["decode_batch"] = decode
+
+
+def _loses_partition(number: str) -> None:
+    add = Batch.add
+
+    def changed(self: Batch, messages: Sequence[Any], **options: Any) -> None:  # noqa: ANN401  # handed on
+        kept = [message for message in messages if message.partition() != int(number)]
+        if kept:
+            add(self, kept, **options)
+
+    Batch.add = changed  # type: ignore[method-assign]  # the broken variant
+
+
+def _dedups_by_id() -> None:
+    add, seen = Batch.add, set[Any]()
+
+    def is_new(message: Any) -> bool:  # noqa: ANN401  # librdkafka's
+        number = msgspec.json.decode(message.value())["id"]
+        return number not in seen and not seen.add(number)  # type: ignore[func-returns-value]  # it returns None
+
+    def changed(self: Batch, messages: Sequence[Any], **options: Any) -> None:  # noqa: ANN401  # handed on
+        kept = [message for message in messages if message.error() is not None or is_new(message)]
+        if kept:
+            add(self, kept, **options)
+
+    Batch.add = changed  # type: ignore[method-assign]  # the broken variant
+
+
+def _rejects_every(every: str) -> None:
+    seen = [0]
+
+    def decode(values: Sequence[bytes | None]) -> DecodedBatch:
+        events: list[Event] = []
+        rejected: dict[int, RejectReason] = {}
+        for index, value in enumerate(values):
+            seen[0] += 1
+            outcome = RejectReason.BAD_TENANT if seen[0] % int(every) == 0 else decode_one(value)
+            if isinstance(outcome, Event):
+                events.append(outcome)
+            else:
+                rejected[index] = outcome
+        return DecodedBatch(events=events, rejected=rejected)
+
+    vars(batches)["decode_batch"] = decode
+
+
+def _counts_garbage(tenant: str) -> None:
+    def decode(values: Sequence[bytes | None]) -> DecodedBatch:
+        outcomes = [decode_one(value) for value in values]
+        stranger = Event(tenant_id=tenant, event_type="unknown")
+        return DecodedBatch(events=[one if isinstance(one, Event) else stranger for one in outcomes], rejected={})
+
+    vars(batches)["decode_batch"] = decode
+
+
+def _strict() -> None:
+    """Reject an event with a field that ApexFlow's own do not have."""
+
+    def decode_strictly(value: bytes | None) -> Event | RejectReason:
+        outcome = decode_one(value)
+        if isinstance(outcome, Event) and not msgspec.json.decode(value or b"").keys() <= _FIELDS:
+            return RejectReason.WRONG_TYPE
+        return outcome
+
+    def decode(values: Sequence[bytes | None]) -> DecodedBatch:
+        outcomes = [decode_strictly(value) for value in values]
         return DecodedBatch(
             events=[one for one in outcomes if isinstance(one, Event)],
             rejected={index: one for index, one in enumerate(outcomes) if isinstance(one, RejectReason)},
@@ -76,6 +152,11 @@ def _knows_types(*types: str) -> None:
 
 
 VARIANTS: Final[dict[str, Callable[..., None]]] = {
+    "loses-partition": _loses_partition,
+    "rejects-every": _rejects_every,
+    "counts-garbage": _counts_garbage,
+    "dedups-by-id": _dedups_by_id,
+    "strict": _strict,
     "needs-a-key": lambda: _left_out_unless(lambda message: message.key() is not None),
     "each-key-once": _each_key_once,
     "ignores-older": _ignores_older,
