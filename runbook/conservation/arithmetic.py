@@ -6,18 +6,12 @@ Between two snapshots of one process the messages that Kafka holds must be those
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
-from math import isclose, isfinite
 
-from runbook.conservation.boundary import Boundary, Flow, added
+from runbook.conservation.boundary import Boundary, Flow, added, flows
 from runbook.conservation.segments import Segment, passed
 from runbook.conservation.snapshot import Snapshot
 from runbook.model import Created
-from runbook.systems.grafana.client import Frame
 from runbook.systems.kafka.records import CrmEvent, Position
-from runbook.systems.prometheus.records import Series
-
-EXTRA = "not in Prometheus"
 
 OVERFLOW_TENANT = "__overflow__"
 """The sink counts tenants above its limit together, under this name."""
@@ -53,7 +47,7 @@ def kafka_to_sink(segment: Segment, events: Iterable[CrmEvent]) -> tuple[Flow, .
             left[topic, REJECTED_TENANT] = round(told - (before.rejected_of(topic) or 0))
         else:  # an older sink does not tell them: nothing can be claimed
             entered.pop((topic, REJECTED_TENANT), None)
-    return _flows(entered, left)
+    return flows(entered, left)
 
 
 def counted_from_zero(old: Snapshot, new: Snapshot, surely: Iterable[CrmEvent]) -> tuple[Flow, ...]:
@@ -90,12 +84,12 @@ def within(first: Snapshot, scrape: Snapshot, second: Snapshot) -> tuple[Flow, .
     It needs no positions. What entered is the nearest value that is possible.
     """
     series = sorted({(one.topic, one.tenant_id) for one in (*first.counts, *scrape.counts)})
-    flows = []
+    found = []
     for topic, tenant in series:
         left, lowest = round(scrape.count(topic, tenant)), round(first.count(topic, tenant))
         highest = max(lowest, round(second.count(topic, tenant)))
-        flows.append(Flow(topic=topic, tenant_id=tenant, entered=min(max(left, lowest), highest), left=left))
-    return tuple(flows)
+        found.append(Flow(topic=topic, tenant_id=tenant, entered=min(max(left, lowest), highest), left=left))
+    return tuple(found)
 
 
 def born(scrapes: Sequence[Snapshot], page: Snapshot) -> frozenset[tuple[str, str]]:
@@ -114,13 +108,13 @@ def without_positions(
     """
     lowest, more = (_per_series(events) for events in (surely, maybe))
     series = sorted({*lowest, *more, *after.series, *before.series})
-    flows = []
+    found = []
     for topic, tenant in series:
         left = round(after.count(topic, tenant) - before.count(topic, tenant))
         least = lowest[topic, tenant]
         entered = min(max(left, least), least + more[topic, tenant])
-        flows.append(Flow(topic=topic, tenant_id=tenant, entered=entered, left=left))
-    return tuple(flows)
+        found.append(Flow(topic=topic, tenant_id=tenant, entered=entered, left=left))
+    return tuple(found)
 
 
 def _per_series(events: Iterable[CrmEvent]) -> Counter[tuple[str, str]]:
@@ -187,81 +181,3 @@ def grown(created: Iterable[Created], before: Snapshot, after: Snapshot) -> tupl
 def _place(created: Created, seen: Collection[CrmEvent]) -> str:
     offsets = ", ".join(f"{one.partition}@{one.offset}" for one in seen)
     return f"{created.kind} {created.id}" + (f" ({created.topic} {offsets})" if offsets else "")
-
-
-def prometheus_to_grafana(
-    asked: Sequence[Series],
-    shown: Sequence[Frame],
-    *,
-    again: Sequence[Series] | None = None,
-    at_most: int | None = None,
-) -> tuple[Flow, ...]:
-    """Return the points of a query as Prometheus answers it against those that Grafana returns, per topic or tenant.
-
-    With `again`, what Prometheus answered after Grafana, the points that differ between its two answers are left out:
-    a sample has come meanwhile. `at_most` is the number in `topk(10, ...)`: which of several series with the lowest
-    value are among so many is Prometheus's choice, so these are left out, too. A point that Grafana returns and
-    Prometheus does not is a flow of its own, of the tenant EXTRA.
-    """
-    points, later = _points(asked), _points(asked if again is None else again)
-    returned = {
-        _point(one.labels, at): value
-        for one in shown
-        for at, value in zip(one.times, one.values, strict=True)
-        if value is not None
-    }
-    if at_most is not None:
-        points, later, returned = (_untied(one, at_most) for one in (points, later, returned))
-    entered: Counter[tuple[str, str]] = Counter()
-    left: Counter[tuple[str, str]] = Counter()
-    for point in points.keys() | later.keys():
-        found, value = returned.pop(point, None), points.get(point)
-        if value is None or not _is_same(value, later.get(point)):
-            continue
-        entered[_series_of(point)] += 1
-        left[_series_of(point)] += _is_same(value, found)
-    for labels, at in returned:
-        topic, _ = _series_of((labels, at))
-        left[topic, EXTRA] += 1
-    return _flows(entered, left)
-
-
-Point = tuple[tuple[tuple[str, str], ...], int]
-"""Labels without the name, and the time in milliseconds."""
-
-
-def _points(series: Iterable[Series]) -> dict[Point, float]:
-    return {_point(one.labels, at): value for one in series for at, value in one.samples if isfinite(value)}
-
-
-def _untied(points: Mapping[Point, float], at_most: int) -> dict[Point, float]:
-    values: dict[int, list[float]] = {}
-    for (_, at), value in points.items():
-        values.setdefault(at, []).append(value)
-    lowest = {at: min(found) for at, found in values.items() if len(found) >= at_most}
-    return {
-        point: value
-        for point, value in points.items()
-        if point[1] not in lowest or not _is_same(value, lowest[point[1]])
-    }
-
-
-def _is_same(value: float, other: float | None) -> bool:
-    return other is not None and isclose(value, other, rel_tol=1e-9, abs_tol=1e-12)
-
-
-def _series_of(point: Point) -> tuple[str, str]:
-    labels = dict(point[0])
-    return labels.get("topic", ""), labels.get("tenant_id", "")
-
-
-def _point(labels: Mapping[str, str], at: datetime) -> Point:
-    plain = tuple(sorted((name, value) for name, value in labels.items() if name != "__name__"))
-    return plain, round(at.timestamp() * 1000)
-
-
-def _flows(entered: Mapping[tuple[str, str], int], left: Mapping[tuple[str, str], int]) -> tuple[Flow, ...]:
-    return tuple(
-        Flow(topic=topic, tenant_id=tenant, entered=entered.get((topic, tenant), 0), left=left.get((topic, tenant), 0))
-        for topic, tenant in sorted({*entered, *left})
-    )

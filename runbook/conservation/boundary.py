@@ -1,6 +1,6 @@
 """A boundary of the flow: what entered it must have left it. Integers per topic and tenant, or why they are unknown."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -65,6 +65,14 @@ class Boundary:
         if extra:
             parts.append(f"{extra} too many{'' if missing else _shown(self.places)}")
         return ", ".join(parts)
+
+
+def flows(entered: Mapping[tuple[str, str], int], left: Mapping[tuple[str, str], int]) -> tuple[Flow, ...]:
+    """Return one flow per topic and tenant of two counts, in their order."""
+    return tuple(
+        Flow(topic=topic, tenant_id=tenant, entered=entered.get((topic, tenant), 0), left=left.get((topic, tenant), 0))
+        for topic, tenant in sorted({*entered, *left})
+    )
 
 
 def added(flows: Iterable[Flow]) -> tuple[Flow, ...]:

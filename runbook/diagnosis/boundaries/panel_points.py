@@ -8,9 +8,9 @@ from itertools import pairwise
 from math import gcd
 from typing import Any, Final
 
-from runbook.conservation.arithmetic import prometheus_to_grafana
 from runbook.conservation.boundary import Boundary, added
 from runbook.conservation.pair import COUNTED, SCRAPED, asked_values, is_another, pair_flows, shown_values
+from runbook.conservation.points import prometheus_to_grafana
 from runbook.diagnosis.boundaries.window import clock_ahead, interval
 from runbook.diagnosis.checks import grafana as grafana_hop
 from runbook.diagnosis.fact_cache import Fact
