@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from runbook.commands.verify import panels
 from runbook.commands.verify.alert import alert_seen
 from runbook.commands.verify.criteria import Seen, judged
 from runbook.commands.verify.events import EventsSeen
@@ -14,10 +15,13 @@ from runbook.commands.verify.followed import followed
 from runbook.commands.verify.panels import PanelsSeen
 from runbook.commands.verify.sink_log import LinesSeen, sink_lines
 from runbook.conservation.traffic_run import Baseline, TrafficRun
-from runbook.errors import UnreachableError
+from runbook.errors import RunbookError, UnreachableError
+from runbook.files.compare import Datasource as Compared
+from runbook.files.desired import wanted_panels
 from runbook.model import Created
 from runbook.names import ALERT
 from runbook.settings import Target
+from runbook.systems.grafana.client import Datasource, Frame, ServedDashboard
 from runbook.systems.kafka.content import Content
 from runbook.systems.kafka.records import CrmEvent
 from runbook.systems.prometheus.records import Rule, RuleGroup
@@ -218,13 +222,51 @@ def test_the_lines_of_a_sink_that_has_ended_are_not_waited_for(
 
 def test_a_panel_owes_nothing_on_a_topic_without_an_event() -> None:
     """Nothing on either topic: not checked, with the reason; without one it is a failure."""
-    panels = PanelsSeen(by_topic=(), top_tenants=())
+    shown = PanelsSeen(by_topic=(), top_tenants=())
     topics = (TARGET.kafka.lead_topic, TARGET.kafka.job_topic)
     quiet = {topic: f"no event of {topic}" for topic in topics}
 
-    none = judged(TARGET, Seen(panels=panels, quiet=quiet))[:2]
-    some = judged(TARGET, Seen(panels=panels, quiet={topics[0]: quiet[topics[0]]}))[:2]
+    none = judged(TARGET, Seen(panels=shown, quiet=quiet))[:2]
+    some = judged(TARGET, Seen(panels=shown, quiet={topics[0]: quiet[topics[0]]}))[:2]
 
     assert [one.outcome for one in none] == ["not_checked"] * 2
     assert all(quiet[topics[0]] in one.evidence[0].saw for one in none)
     assert [one.outcome for one in some] == ["failed"] * 2
+
+
+@dataclass
+class Starting:
+    """A Grafana that answers, and has its dashboards from the third look on; or never."""
+
+    looks: int = 0
+    has_them_from: int = 3
+
+    def datasources(self) -> tuple[Datasource, ...]:
+        return (Datasource(uid="prom", name=TARGET.grafana.datasource, type="prometheus", url="", is_default=True),)
+
+    def dashboard(self, uid: str) -> ServedDashboard | None:
+        self.looks += 1
+        if self.looks < self.has_them_from:
+            return None
+        panels = wanted_panels(Compared(uid="prom", name=TARGET.grafana.datasource)).panels
+        return ServedDashboard(uid=uid, title="", version=1, panels=tuple(panels), provisioned_file="", url="")
+
+    def query(self, *_: object, **__: object) -> tuple[Frame, ...]:
+        return ()
+
+
+def asked_of(grafana: Starting, monkeypatch: pytest.MonkeyPatch, timeout_s: float) -> str:
+    monkeypatch.setattr(panels, "Grafana", lambda *_: grafana)
+    looked = panels.panels_between(TARGET, start=AT, end=lambda: AT, since={}, tenants=(), timeout_s=timeout_s)
+    return looked.outcome
+
+
+def test_a_grafana_that_has_just_started_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It answers before it has provisioned its dashboards: they are not missing yet."""
+    assert asked_of(Starting(), monkeypatch, timeout_s=5) == "ok"
+
+
+def test_a_panel_that_never_comes_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not a wait for ever."""
+    with pytest.raises(RunbookError, match="Grafana serves no panel 20"):
+        asked_of(Starting(has_them_from=10**6), monkeypatch, timeout_s=0.3)

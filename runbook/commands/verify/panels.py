@@ -25,6 +25,7 @@ from runbook.waiting import watch
 BY_TOPIC, TOP_TENANTS = 20, 21
 _PANEL_WINDOW = timedelta(minutes=5)
 _MARGIN = timedelta(seconds=30)
+_PROVISIONED_S = 10.0
 _MOST_TENANTS = 10
 
 
@@ -91,14 +92,15 @@ def panels_between(
     """
     grafana = Grafana(target.grafana, answer_s(timeout_s))
     source = _datasource(grafana, target)
-    served, lacks = _served_panels(grafana, target, source)
+    served = _served_panels(grafana, target, source, timeout_s)
 
     def asked(number: int) -> tuple[PanelFrame, ...]:
-        targets = [{**one, "intervalMs": 1000, "maxDataPoints": 1000} for one in served[number].get("targets", [])]
+        served_queries = served.panels[number].get("targets", [])
+        targets = [{**one, "intervalMs": 1000, "maxDataPoints": 1000} for one in served_queries]
         return grafana.query(targets, datasource_uid=source.uid, start=start, end=end())
 
     def look() -> tuple[PanelsSeen, bool]:
-        seen = PanelsSeen(by_topic=asked(BY_TOPIC), top_tenants=asked(TOP_TENANTS), lacking=lacks)
+        seen = PanelsSeen(by_topic=asked(BY_TOPIC), top_tenants=asked(TOP_TENANTS), lacking=served.lacking)
         has_topics = all(first_point(seen.by_topic, topic, since=at) for topic, at in since.items())
         has_tenants = all(seen.rate_of_tenant(name) > 0 for name in tenants)
         return seen, has_topics and (has_tenants or seen.is_full_of_others)
@@ -121,19 +123,30 @@ def _scraped_by(events: EventsSeen | None, samples: CountsSeen | None) -> dict[s
     return latest
 
 
-def _served_panels(
-    grafana: Grafana, target: Target, source: Datasource
-) -> tuple[dict[int, Mapping[str, Any]], Mapping[int, tuple[str, ...]]]:
-    """Return both panels as they are served, and what they lack."""
-    where = f"{target.grafana.url}/d/{target.grafana.dashboard_uid}"
-    dashboard = grafana.dashboard(target.grafana.dashboard_uid)
-    panels = dashboard.panels if dashboard else ()
-    wanted = wanted_panels(source.by_variables(dashboard.templating if dashboard else None))
-    found = present(panels, wanted.panels)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Served:
+    """Both panels as they are served, by number, and what they lack."""
+
+    panels: Mapping[int, Mapping[str, Any]]
+    lacking: Mapping[int, tuple[str, ...]]
+
+
+def _served_panels(grafana: Grafana, target: Target, source: Datasource, timeout_s: float) -> _Served:
+    """Return both panels. A Grafana that has just started answers before it has its dashboards."""
+
+    def look() -> tuple[_Served, bool]:
+        dashboard = grafana.dashboard(target.grafana.dashboard_uid)
+        panels = dashboard.panels if dashboard else ()
+        wanted = wanted_panels(source.by_variables(dashboard.templating if dashboard else None))
+        found = present(panels, wanted.panels)
+        return _Served(panels=found, lacking=lacking(panels, wanted)), {BY_TOPIC, TOP_TENANTS} <= found.keys()
+
+    served, _ = watch(look, deadline_s=min(timeout_s, _PROVISIONED_S), every_s=EVERY_S)
     for number in (BY_TOPIC, TOP_TENANTS):
-        if number not in found:
+        if number not in served.panels:
+            where = f"{target.grafana.url}/d/{target.grafana.dashboard_uid}"
             raise RunbookError(f"Grafana serves no panel {number}", where=where, fix=inv("setup"))
-    return found, lacking(panels, wanted)
+    return served
 
 
 def _datasource(grafana: Grafana, target: Target) -> Datasource:
