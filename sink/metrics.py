@@ -212,6 +212,7 @@ class Metrics:
         build = labels(version=self._build.version, librdkafka=self._build.librdkafka, journal=self._build.journal)
         self._unlabelled.set("log_lines_dropped_total", self._dropped_lines())
         self._unlabelled.set("tenants", len(self._tenants))
+        self._unlabelled.set("tenants_limit", self._max_tenants)
         self._unlabelled.set("tenants_overflowed", len(self._overflowed))
         return [
             Family(name="crm_events_sink_build_info", kind="gauge", help_text="What runs.", samples=[(build, 1)]),

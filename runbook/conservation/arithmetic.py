@@ -9,12 +9,9 @@ from dataclasses import replace
 
 from runbook.conservation.boundary import Boundary, Flow, added, flows
 from runbook.conservation.segments import Segment, passed
-from runbook.conservation.snapshot import Snapshot
+from runbook.conservation.snapshot import OVERFLOW_TENANT, Snapshot
 from runbook.model import Created
 from runbook.systems.kafka.records import CrmEvent, Position
-
-OVERFLOW_TENANT = "__overflow__"
-"""The sink counts tenants above its limit together, under this name."""
 
 NO_RUN = "no lead and no job was created by a run of this tool"
 
@@ -25,19 +22,19 @@ REJECTED_TENANT = ""
 def kafka_to_sink(segment: Segment, events: Iterable[CrmEvent]) -> tuple[Flow, ...]:
     """Return what Kafka holds between the two positions against what was counted and rejected.
 
-    `events` must hold every message that was passed; others are left out. Events of tenants that have no series of
-    their own count as the overflow's where the sink has one.
+    `events` must hold every message that was passed; others are left out. Events of tenants above the sink's limit
+    count as the overflow's.
     """
     between = passed(segment)
     before, after = segment.before, segment.after
     series = {(one.topic, one.tenant_id) for one in (*before.counts, *after.counts)}
-    overflows = {topic for topic, tenant in series if tenant == OVERFLOW_TENANT}
+    own, overflowing = after.tenants, after.overflowing
     entered: Counter[tuple[str, str]] = Counter()
     for event in events:
         start, end = between.get((event.topic, event.partition), (0, 0))
         if start <= event.offset < end:
             key = (event.topic, REJECTED_TENANT if event.content.rejected else event.content.tenant_id)
-            if event.topic in overflows and key not in series and not event.content.rejected:
+            if event.topic in overflowing and not event.content.rejected and key[1] not in own:
                 key = (event.topic, OVERFLOW_TENANT)
             entered[key] += 1
     left = {key: round(after.count(*key) - before.count(*key)) for key in series}

@@ -15,8 +15,10 @@ from runbook.systems.grafana.client import Frame
 from runbook.systems.prometheus.records import Series
 
 SCRAPED: Final = f"max by (topic, tenant_id) (timestamp({COUNTER}))"
+ANY_SCRAPED: Final = "max(timestamp(up))"
 COUNTED: Final = f"sum by (topic, tenant_id) ({COUNTER})"
 _CLOCKS: Final = timedelta(seconds=1)
+_SAME_SCRAPE_S: Final = 0.01
 _Key = tuple[str, str]
 _Points = Mapping[int, float]
 """Value by Unix time in milliseconds."""
@@ -39,12 +41,11 @@ def shown_values(frames: Iterable[Frame]) -> _Values:
 
 
 def is_another(asked: _Values, shown: _Values, *, until: datetime) -> bool:
-    """Whether the times of the scrapes, up to `until`, are others: no two servers scrape at the same millisecond."""
-
-    def settled(values: _Values) -> set[tuple[_Key, int, float]]:
-        return {(key, at, value) for key, points in values.items() for at, value in points.items() if at <= _ms(until)}
-
-    return bool(settled(shown)) and settled(asked) != settled(shown)
+    """Whether the times of the scrapes, up to `until`, are others: no two servers scrape within some milliseconds."""
+    mine, theirs = (
+        {at: value for at, value in of.get(("", ""), {}).items() if at <= _ms(until)} for of in (asked, shown)
+    )
+    return any(abs(mine.get(at, 0.0) - value) > _SAME_SCRAPE_S for at, value in theirs.items())
 
 
 def pair_flows(

@@ -5,10 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from runbook.conservation.arithmetic import OVERFLOW_TENANT
 from runbook.conservation.own_events import CLOCK_TOLERANCE, events_of, place_of, produced_at
 from runbook.conservation.segments import Segment, passed, segments
-from runbook.conservation.snapshot import Position, Snapshot
+from runbook.conservation.snapshot import OVERFLOW_TENANT, Position, Snapshot
 from runbook.model import Created, LedgerSum
 from runbook.systems.kafka.records import CrmEvent
 from runbook.wording import moment
@@ -131,9 +130,8 @@ def _told_late(late: Sequence[CrmEvent], newest: datetime | None) -> tuple[str, 
 
 
 def _is_overflown(series: Series, found: Sequence[Segment]) -> bool:
-    topic, _ = series
-    shown = frozenset[Series]().union(*(one.after.series for one in found))
-    return series not in shown and (topic, OVERFLOW_TENANT) in shown
+    topic, tenant = series
+    return any(topic in one.after.overflowing and tenant not in one.after.tenants for one in found)
 
 
 def _delta(series: Series, found: Sequence[Segment]) -> int | None:

@@ -23,7 +23,11 @@ REJECTED = "crm_events_rejected_total"
 STARTED = "process_start_time_seconds"
 BUILD = "crm_events_sink_build_info"
 ASSIGNMENTS = "crm_events_assignments_total"
-_NAMES = f"{COUNTER}|{POSITION}|{REJECTED}|{STARTED}|{BUILD}|{ASSIGNMENTS}"
+TENANTS_LIMIT = "crm_events_tenants_limit"
+_NAMES = f"{COUNTER}|{POSITION}|{REJECTED}|{STARTED}|{BUILD}|{ASSIGNMENTS}|{TENANTS_LIMIT}"
+
+OVERFLOW_TENANT = "__overflow__"
+"""The sink counts tenants above its limit together, under this name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +62,8 @@ class Snapshot:
 
     `started_s` is when its process began (Unix time; None: not told); with the journal "sqlite" the counters go on
     where the process before had left them. `assignments` is how often its partitions were set: they may have changed
-    and changed back between two scrapes (None: not told). `lost` are the offsets, by topic, that Kafka deleted before
-    they were counted.
+    and changed back between two scrapes (None: not told). `tenants_limit` is how many tenants may have series of their
+    own (None: not told). `lost` are the offsets, by topic, that Kafka deleted before they were counted.
     """
 
     at: datetime
@@ -69,6 +73,7 @@ class Snapshot:
     started_s: float | None = None
     journal: str = ""
     assignments: float | None = None
+    tenants_limit: float | None = None
     lost: Mapping[str, float] = field(default_factory=dict)
 
     def count(self, topic: str, tenant_id: str) -> float:
@@ -99,6 +104,18 @@ class Snapshot:
         return replace(self, positions=(*self.positions, *more))
 
     @property
+    def tenants(self) -> frozenset[str]:
+        """The tenants that have series of their own, in whichever topic."""
+        return frozenset(one.tenant_id for one in self.counts) - {OVERFLOW_TENANT}
+
+    @property
+    def overflowing(self) -> frozenset[str]:
+        """The topics in which further tenants count under OVERFLOW_TENANT: none while there are places left."""
+        if self.tenants_limit is not None and len(self.tenants) < self.tenants_limit:
+            return frozenset()
+        return frozenset(one.topic for one in self.counts if one.tenant_id == OVERFLOW_TENANT)
+
+    @property
     def series(self) -> frozenset[tuple[str, str]]:
         """The series of the counter, by topic and tenant."""
         return frozenset((one.topic, one.tenant_id) for one in self.counts)
@@ -124,6 +141,7 @@ def snapshot_of_page(page: SinkPage) -> Snapshot:
         started_s=page.started_s,
         journal=page.journal,
         assignments=page.assignments,
+        tenants_limit=page.tenants_limit,
         lost=dict(page.lost),
     )
 
@@ -163,12 +181,15 @@ def seen_instances(prometheus: Prometheus, *, job: str, window_s: float) -> froz
 def shown_by_target(prometheus: Prometheus, *, since: datetime) -> Mapping[tuple[str, str], Snapshot]:
     """Return, by job and instance, counts and positions of every target that was scraped since a time, of any job.
 
-    A panel adds them all up. Prometheus shows a target that was removed for five minutes: hence the time.
+    A panel adds them all up, and what a rule has recorded under these names, which is of no instance. Prometheus shows
+    a target that was removed for five minutes: hence the time.
     """
     query = " or ".join(f"timestamp({name}) >= {since.timestamp():.3f}" for name in (COUNTER, POSITION))
     targets = {_target_of(one) for one in prometheus.query(query)}
     query = f'{{__name__=~"{COUNTER}|{POSITION}"}}'
-    samples = [one for one in prometheus.query(query) if _target_of(one) in targets]
+    shown = prometheus.query(query)
+    targets |= {_target_of(one) for one in shown if not one.labels.get("instance")}
+    samples = [one for one in shown if _target_of(one) in targets]
     with _reading(query):
         return {name: _snapshot(since, [one for one in samples if _target_of(one) == name]) for name in sorted(targets)}
 
@@ -232,6 +253,7 @@ def _snapshot(at: datetime, samples: Iterable[Sample]) -> Snapshot:
         started_s=next((one.value for one in by_name.get(STARTED, ())), None),
         journal=next((one.labels.get("journal", "") for one in by_name.get(BUILD, ())), ""),
         assignments=next((one.value for one in by_name.get(ASSIGNMENTS, ())), None),
+        tenants_limit=next((one.value for one in by_name.get(TENANTS_LIMIT, ())), None),
     )
 
 

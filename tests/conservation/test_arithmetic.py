@@ -1,7 +1,7 @@
 """Between two snapshots of one process the sums close, whatever happens; a loss is told with its integer."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -301,6 +301,25 @@ def test_tenants_above_the_limit_are_compared_together() -> None:
 
     assert wrong(list(kafka_to_sink(Segment(before=before, after=after), events))) == {}
     assert wrong(list(kafka_to_sink(Segment(before=before, after=after), events[:-1]))) == {(LEADS, "__overflow__"): 1}
+
+
+def test_a_tenant_with_a_series_in_any_topic_is_not_above_the_limit() -> None:
+    """The limit is one of tenants, not of series."""
+    before = snapshot({(JOBS, "t0"): 1, (LEADS, "__overflow__"): 0}, {(LEADS, 0): 0})
+    after = snapshot({(JOBS, "t0"): 1, (LEADS, "__overflow__"): 1}, {(LEADS, 0): 1}, second=10)
+
+    found = kafka_to_sink(Segment(before=before, after=after), [lead(0, offset=0, tenant="t0")])
+    assert wrong(list(found)) == {(LEADS, "__overflow__"): 1, (LEADS, "t0"): -1}
+
+
+@pytest.mark.parametrize(("limit", "expected"), [(2, {}), (3, {(LEADS, "__overflow__"): 1, (LEADS, "t2"): -1})])
+def test_nobody_is_above_a_limit_that_is_not_reached(limit: int, expected: Mapping[tuple[str, str], int]) -> None:
+    """The sink tells its limit."""
+    counts = {(LEADS, "t0"): 1, (LEADS, "t1"): 1}
+    before = snapshot({**counts, (LEADS, "__overflow__"): 0}, {(LEADS, 0): 0})
+    after = replace(snapshot({**counts, (LEADS, "__overflow__"): 1}, {(LEADS, 0): 1}, second=10), tenants_limit=limit)
+
+    assert wrong(list(kafka_to_sink(Segment(before=before, after=after), [lead(0, offset=0, tenant="t2")]))) == expected
 
 
 def test_a_sink_that_tells_no_rejections_is_not_accused_of_them() -> None:

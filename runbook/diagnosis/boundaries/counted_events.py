@@ -9,6 +9,7 @@ from runbook.conservation.boundary import Boundary, Flow, added
 from runbook.conservation.segments import Segment, passed, segments, trusted
 from runbook.conservation.snapshot import Snapshot, snapshot_of_page
 from runbook.diagnosis.boundaries.after_restart import came_while_down
+from runbook.diagnosis.boundaries.other_instances import not_passed_by_others
 from runbook.diagnosis.boundaries.recorded_page import distance, recorded_page
 from runbook.diagnosis.boundaries.scraped_counts import sink_prometheus
 from runbook.diagnosis.boundaries.unowned import Unowned, carried, starts_of, uncounted, unowned_partitions
@@ -62,6 +63,7 @@ def kafka_sink(facts: Facts) -> Boundary:
     if unowned.why or not (page.positions or unowned.ends):
         why = unowned.why or "the sink shows no positions: it has no partitions yet"
         return Boundary(name=NAME, until=page.at, why=why)
+    late = (*late, *not_passed_by_others(facts, page, ends))
     _, ends = starts_and_ends(facts, topics)
     past = _held(_past(facts, page, starts, unowned), ends)
     lost = _lost(facts, page)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Final
 
 from runbook.conservation.arithmetic import born, sink_to_prometheus, within
@@ -12,6 +11,7 @@ from runbook.conservation.snapshot import Snapshot, shown_by_target, snapshot_of
 from runbook.diagnosis.boundaries.shared_instance import taking_turns
 from runbook.diagnosis.boundaries.window import (
     FRESH_INTERVALS,
+    LATE,
     Scrapes,
     clock_ahead,
     events_between,
@@ -28,9 +28,6 @@ from runbook.systems.prometheus.client import Prometheus
 _NAME: Final = "sink to Prometheus"
 _Shown = Mapping[tuple[str, str], Snapshot]
 """What the targets show, by job and instance."""
-
-_LATE: Final = timedelta(seconds=2)
-"""An event that was in Kafka so long before a scrape should be in it."""
 
 
 @Fact
@@ -85,7 +82,7 @@ def _exact(facts: Facts, page: Snapshot, newest: Sequence[Snapshot]) -> _Exact |
             return None
         events = events_between(facts, between)
         scraped_at = one.at - clock_ahead(facts)
-        late = any(event.at is not None and event.at < scraped_at - _LATE for event in events)
+        late = any(event.at is not None and event.at < scraped_at - LATE for event in events)
         flows = sink_to_prometheus(page, one, events)
         return _Exact(boundary=Boundary(name=_NAME, flows=flows, since=one.at, until=page.at), late=late)
     return None
@@ -173,7 +170,10 @@ def _doubled(facts: Facts, page: Snapshot) -> Boundary | None:
 
 
 def _overlapping(shown: _Shown, page: Snapshot) -> _Shown:
-    """Return the targets that show the page's sink: by its partitions, its very counts, or one address in two jobs."""
+    """Return the targets that show the page's sink: by its partitions, its very counts, or one address in two jobs.
+
+    What a rule has recorded of no instance stands beside any of them.
+    """
     counted = {one for one in page.counts if one.value}
     found = {
         name: one
@@ -182,4 +182,5 @@ def _overlapping(shown: _Shown, page: Snapshot) -> _Shown:
     }
     addresses = {instance for _, instance in found}
     found |= {name: one for name, one in shown.items() if name[1] in addresses and one.series & page.series}
+    found |= {name: one for name, one in shown.items() if not name[1] and one.counts}
     return found if len(found) > 1 else {}

@@ -16,6 +16,9 @@ WINDOW: Final = timedelta(minutes=15)
 MOST_OFFSETS: Final = 50_000
 """Read at most: a busy topic is judged by its newest slice."""
 
+LATE: Final = timedelta(seconds=2)
+"""An event that was in Kafka so long before a scrape should be in it."""
+
 FRESH_INTERVALS: Final = 2.5
 
 Scrapes = Mapping[str, tuple[Snapshot, ...]]

@@ -23,7 +23,8 @@ _NEXT_OFFSET: Final = "crm_events_next_offset"
 _STARTED: Final = "process_start_time_seconds"
 _BUILD: Final = "crm_events_sink_build_info"
 _ASSIGNMENTS: Final = "crm_events_assignments_total"
-_NAMES: Final = (_INGESTED, _REJECTED, _LOST, _NEXT_OFFSET, _STARTED, _BUILD, _ASSIGNMENTS)
+_TENANTS_LIMIT: Final = "crm_events_tenants_limit"
+_NAMES: Final = (_INGESTED, _REJECTED, _LOST, _NEXT_OFFSET, _STARTED, _BUILD, _ASSIGNMENTS, _TENANTS_LIMIT)
 _MOST_SERIES: Final = 200_000
 _MOST_IN_LINE: Final = 65_536
 _LABELS: Final = 2  # of each of the sink's series
@@ -38,7 +39,8 @@ class SinkPage:
     False when no series of the ingested counter is there. `at` is when the page had arrived. `started_s` is when the
     process began (Unix time; None: not told), `journal` its kind: with "sqlite" the totals outlive the process.
     `assignments` is how often its partitions were set (None: not told), `took_s` how long the page took, in seconds.
-    `lost` are, by topic, the offsets that Kafka deleted before it had counted them.
+    `tenants_limit` is how many tenants may have series of their own (None: not told). `lost` are, by topic, the
+    offsets that Kafka deleted before it had counted them.
     """
 
     counters: Mapping[tuple[str, str], float]
@@ -50,6 +52,7 @@ class SinkPage:
     started_s: float | None = None
     journal: str = ""
     assignments: float | None = None
+    tenants_limit: float | None = None
     lost: Mapping[str, float] = field(default_factory=dict)
     took_s: float = field(default=0.0, compare=False)
 
@@ -117,6 +120,7 @@ class Sink:
                 started_s=next((one.value for one in samples[_STARTED]), None),
                 journal=next((one.labels.get("journal", "") for one in samples[_BUILD]), ""),
                 assignments=next((one.value for one in samples[_ASSIGNMENTS]), None),
+                tenants_limit=next((one.value for one in samples[_TENANTS_LIMIT]), None),
                 lost={one.labels["topic"]: one.value for one in samples[_LOST]},
                 took_s=answer.took_s,
             )
