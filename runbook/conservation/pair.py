@@ -53,8 +53,9 @@ def pair_flows(
 ) -> tuple[Flow, ...]:
     """Return, per topic and tenant, the points of the counter (up to `until`) against those that agree.
 
-    A counter agrees if it lies between those which the server itself holds an interval before and after, and its
-    scrape is as young as the server's own, give or take an interval. `asked` and `shown` are by query.
+    A counter agrees if it lies between those of the server's own scrapes before and after it. Scrapes that are older
+    than the server's own by more than an interval are a gap, if the newest is as young; else somebody is late.
+    `asked` and `shown` are by query.
     """
     margin = round((interval + _CLOCKS).total_seconds() * 1000)
     entered: Counter[_Key] = Counter()
@@ -62,17 +63,15 @@ def pair_flows(
     for key in asked[COUNTED].keys() | shown[COUNTED].keys():
         mine, theirs = (each[COUNTED].get(key, {}) for each in (asked, shown))
         scraped, seen = (each[SCRAPED].get(key, {}) for each in (asked, shown))
+        own = {scraped[at]: mine[at] for at in sorted(mine.keys() & scraped.keys())}
+        apart_s = [abs(seen[at] - scraped[at]) for at in sorted(scraped.keys() & seen.keys()) if at <= _ms(until)]
+        is_current = not apart_s or apart_s[-1] * 1000 <= margin
         for at in sorted(at for at in mine.keys() | theirs.keys() if at <= _ms(until)):
             if _is_edge(mine, theirs, at, margin):
                 continue
             entered[key] += at in mine
-            left[key] += at in theirs and (
-                at not in mine
-                or (
-                    _between(mine, at, margin, theirs[at])
-                    and abs(seen.get(at, 0.0) - scraped.get(at, 0.0)) <= margin / 1000
-                )
-            )
+            is_in_time = is_current or abs(seen.get(at, 0.0) - scraped.get(at, 0.0)) * 1000 <= margin
+            left[key] += at in theirs and (at not in mine or (is_in_time and _between(own, seen.get(at), theirs[at])))
     return tuple(Flow(topic=key[0], tenant_id=key[1], entered=entered[key], left=left[key]) for key in sorted(entered))
 
 
@@ -93,10 +92,15 @@ def _leaves(either: Collection[int], lacking: Collection[int], at: int, step: in
     return at + steps * step not in either and abs(steps * step) <= reach
 
 
-def _between(mine: _Points, at: int, margin: int, value: float) -> bool:
-    before = [mine[other] for other in sorted(mine) if other <= at - margin]
-    after = [mine[other] for other in sorted(mine) if other >= at + margin]
-    around = (*(before[-1:] or [0.0]), mine[at], *(after[:1] or [max(mine.values())]))
+def _between(own: Mapping[float, float], at_s: float | None, value: float) -> bool:
+    """Whether a counter that was scraped at a time lies between the own scrapes around it, which are by their times."""
+    if at_s is None:
+        return False
+    clocks_s = _CLOCKS.total_seconds()
+    before = [held for at, held in own.items() if at <= at_s - clocks_s]
+    near = [held for at, held in own.items() if abs(at - at_s) < clocks_s]
+    after = [held for at, held in own.items() if at >= at_s + clocks_s]
+    around = (*(before[-1:] or [0.0]), *near, *(after[:1] or [max(own.values(), default=0.0)]))
     return min(around) <= value <= max(around)
 
 

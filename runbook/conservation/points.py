@@ -1,7 +1,7 @@
 """The points that Grafana returns for a query against those of Prometheus, as decisions over facts."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from math import isclose, isfinite
 
@@ -24,15 +24,11 @@ def prometheus_to_grafana(
     With `again`, what Prometheus answered after Grafana, the points that differ between its two answers are left out:
     a sample has come meanwhile. `at_most` is the number in `topk(10, ...)`: which of several series with the lowest
     value are among so many is Prometheus's choice, so these are left out, too. A point that Grafana returns and
-    Prometheus does not is a flow of its own, of the tenant EXTRA.
+    Prometheus does not is a flow of its own, of the tenant EXTRA. A label that Grafana alone returns, such as the
+    replica of a pair, makes no other series of one.
     """
     points, later = _points(asked), _points(asked if again is None else again)
-    returned = {
-        _point(one.labels, at): value
-        for one in shown
-        for at, value in zip(one.times, one.values, strict=True)
-        if value is not None
-    }
+    returned, twice = _returned(shown, {name for one in (*asked, *(again or ())) for name in one.labels})
     if at_most is not None:
         points, later, returned = (_untied(one, at_most) for one in (points, later, returned))
     entered: Counter[tuple[str, str]] = Counter()
@@ -43,14 +39,28 @@ def prometheus_to_grafana(
             continue
         entered[_series_of(point)] += 1
         left[_series_of(point)] += _is_same(value, found)
-    for labels, at in returned:
-        topic, _ = _series_of((labels, at))
+    for point in (*returned, *twice):
+        topic, _ = _series_of(point)
         left[topic, EXTRA] += 1
     return flows(entered, left)
 
 
 Point = tuple[tuple[tuple[str, str], ...], int]
 """Labels without the name, and the time in milliseconds."""
+
+
+def _returned(shown: Iterable[Frame], names: Collection[str]) -> tuple[dict[Point, float], list[Point]]:
+    """Return the points with these labels only, and those that are there again: a further label has split a series."""
+    points: dict[Point, float] = {}
+    twice: list[Point] = []
+    for one in shown:
+        labels = {name: value for name, value in one.labels.items() if name in names or not names}
+        found = {
+            _point(labels, at): value for at, value in zip(one.times, one.values, strict=True) if value is not None
+        }
+        twice += found.keys() & points.keys()
+        points |= found
+    return points, twice
 
 
 def _points(series: Iterable[Series]) -> dict[Point, float]:

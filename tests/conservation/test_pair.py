@@ -1,6 +1,6 @@
 """Two Prometheus servers of a pair scrape one counter at other moments; what is no pair is not taken for one."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -20,9 +20,10 @@ Values = Mapping[float, float]
 Answers = dict[str, Values]
 
 
-def answers(events: list[float], phase_s: float, *, since_s: float = 0.0) -> Answers:
-    """Return what a server that scrapes at this phase answers at each step: by query, value by second."""
+def answers(events: list[float], phase_s: float, *, since_s: float = 0.0, gap: Collection[int] = ()) -> Answers:
+    """Return what a server answers at each step that scrapes at this phase, but in no gap: by query, by second."""
     every = [phase_s + INTERVAL_S * number for number in range(WINDOW_S // INTERVAL_S)]
+    every = [at for at in every if int(at) not in gap]
 
     def newest(scrapes: list[float]) -> Values:
         found = {at: [one for one in scrapes if one <= at][-1:] for at in range(0, WINDOW_S + 1, STEP_S)}
@@ -117,3 +118,13 @@ def test_rounded_times_are_no_other_scrapes() -> None:
     mine = {("", ""): {0: 1762199331.123, 15_000: 1762199346.123}}
     rounded = {key: {at: round(value, 2) for at, value in points.items()} for key, points in mine.items()}
     assert not is_another(mine, rounded, until=UNTIL)
+
+
+def test_a_gap_of_either_server_takes_nothing_away() -> None:
+    """One of them was restarted: its newest scrape was old for a while, and holds the counter of then."""
+    events = [float(second) for second in range(0, WINDOW_S, 3)]
+    gap = range(120, 160)
+    whole, broken = answers(events, 2.0), answers(events, 7.0, gap=gap)
+    assert broken != answers(events, 7.0)
+    assert not differs(whole, broken)
+    assert not differs(broken, whole)

@@ -58,3 +58,14 @@ def test_of_equal_tenants_prometheus_may_choose_any() -> None:
     assert any(one.difference for one in prometheus_to_grafana(asked, shown))
     _, wrong = tenants(a=2.0, b=1.0, d=1.0)
     assert any(one.difference for one in prometheus_to_grafana(asked, wrong, at_most=3))
+
+
+def test_a_label_more_is_no_other_series_unless_it_splits_one() -> None:
+    """Stores of a pair add the name of the replica."""
+    asked = [Series(labels={"topic": LEADS}, samples=((AT, 0.4),))]
+    replicas = [
+        Frame(ref_id="A", name="", labels={"topic": LEADS, "replica": name}, times=(AT,), values=(0.4,))
+        for name in "ab"
+    ]
+    assert [one.difference for one in prometheus_to_grafana(asked, replicas[:1])] == [0]
+    assert sum(one.difference for one in prometheus_to_grafana(asked, replicas)) == 1

@@ -1,13 +1,14 @@
 """Sink to Prometheus: a scrape holds what the sink's page showed then, once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from runbook.conservation.arithmetic import born, sink_to_prometheus, within
-from runbook.conservation.boundary import Boundary, Flow
+from runbook.conservation.boundary import Boundary
 from runbook.conservation.segments import Segment, passed, telling
-from runbook.conservation.snapshot import Snapshot, shown_by_target, snapshot_of_page
+from runbook.conservation.snapshot import Snapshot, snapshot_of_page
+from runbook.diagnosis.boundaries.doubled_counts import doubled
 from runbook.diagnosis.boundaries.shared_instance import taking_turns
 from runbook.diagnosis.boundaries.window import (
     FRESH_INTERVALS,
@@ -26,8 +27,6 @@ from runbook.diagnosis.facts import Facts
 from runbook.systems.prometheus.client import Prometheus
 
 _NAME: Final = "sink to Prometheus"
-_Shown = Mapping[tuple[str, str], Snapshot]
-"""What the targets show, by job and instance."""
 
 
 @Fact
@@ -39,7 +38,7 @@ def sink_prometheus(facts: Facts) -> Boundary:
     """
     scrapes = remembered_now(facts)
     page = snapshot_of_page(facts.page_now())  # newer than any of the scrapes
-    wrong = _doubled(facts, page) or taking_turns(fresh(facts, scrapes), name=_NAME)
+    wrong = doubled(facts, page, name=_NAME) or taking_turns(fresh(facts, scrapes), name=_NAME)
     if wrong:
         return wrong
     exact = _exact(facts, page, telling(_own(facts, scrapes, page))[-1:])
@@ -138,49 +137,3 @@ def _is_scraped(facts: Facts, since: Snapshot) -> bool:
 def _no_scrape(facts: Facts, first: Snapshot) -> str:
     every_s = interval(facts).total_seconds()
     return f"no scrape of the sink has come since {first.at:%H:%M:%S} UTC; it is scraped every {every_s:g} s"
-
-
-def _doubled(facts: Facts, page: Snapshot) -> Boundary | None:
-    """Return what a panel counts of partitions that several targets show, also in their next scrapes."""
-    oldest = facts.now() + clock_ahead(facts) - FRESH_INTERVALS * interval(facts)
-    shown = facts.ask_prometheus(lambda one: shown_by_target(one, since=oldest))
-    if not _overlapping(shown, page):
-        return None
-
-    def look() -> tuple[_Shown, bool]:
-        now = facts.ask_prometheus(lambda one: shown_by_target(one, since=page.at + clock_ahead(facts)))
-        return now, len(now) >= len(shown) or not _overlapping(shown, snapshot_of_page(facts.page_now()))
-
-    now = _overlapping(facts.until(look), snapshot_of_page(facts.page_now()))
-    if not now:
-        return None
-    series = sorted({*page.series, *(each for one in now.values() for each in one.series)})
-    flows = (
-        Flow(
-            topic=topic,
-            tenant_id=tenant,
-            entered=round(page.count(topic, tenant)),
-            left=round(sum(one.count(topic, tenant) for one in now.values())),
-        )
-        for topic, tenant in series
-    )
-    return Boundary(
-        name=_NAME, flows=tuple(flows), until=page.at, places=tuple(f"{job} at {instance}" for job, instance in now)
-    )
-
-
-def _overlapping(shown: _Shown, page: Snapshot) -> _Shown:
-    """Return the targets that show the page's sink: by its partitions, its very counts, or one address in two jobs.
-
-    What a rule has recorded of no instance stands beside any of them.
-    """
-    counted = {one for one in page.counts if one.value}
-    found = {
-        name: one
-        for name, one in shown.items()
-        if one.partitions & page.partitions or (counted and not one.positions and {*one.counts} >= counted)
-    }
-    addresses = {instance for _, instance in found}
-    found |= {name: one for name, one in shown.items() if name[1] in addresses and one.series & page.series}
-    found |= {name: one for name, one in shown.items() if not name[1] and one.counts}
-    return found if len(found) > 1 else {}
