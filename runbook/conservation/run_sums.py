@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from runbook.conservation.own_events import CLOCK_TOLERANCE, events_of, place_of, produced_at
-from runbook.conservation.segments import Segment, passed, segments
+from runbook.conservation.segments import Segment, is_moving, passed, segments
 from runbook.conservation.snapshot import OVERFLOW_TENANT, Position, Snapshot
 from runbook.model import Created, LedgerSum
 from runbook.systems.kafka.records import CrmEvent
@@ -53,12 +53,12 @@ def run_sums(
     Each chain holds the snapshots of one instance, from before the run to now. Where a chain breaks (the counters began
     at 0, partitions moved), what was passed between its two ends is neither counted nor lost: a series of which one of
     ours lies there is not checked. One of ours that was not passed is missing in the delta, if a snapshot from after
-    it says so; an older one says nothing of it. `is_alone` and
-    `spans_rebalances` are those of `segments`.
+    it says so; an older one says nothing of it. `is_alone` and `spans_rebalances` are those of `segments`.
     """
     every = tuple(events)
     cut = [segments(chain, is_alone=is_alone, spans_rebalances=spans_rebalances) for chain in chains]
     found = [segment for segments_, _ in cut for segment in segments_]
+    told = [(note, is_moving(chain)) for (_, notes), chain in zip(cut, chains, strict=True) for note in notes]
     ranges = [passed(segment) for segment in found]
     latest = _latest(chains)
     own = {place_of(one) for of_it in events_of(created, every).values() for one in of_it}
@@ -91,10 +91,13 @@ def run_sums(
             for topic, tenant in series_of(created)
         ),
         notes=(
-            *(note for _, notes in cut for note in notes),
+            *(note for note, moves in told if not moves),
             *(f"{topic} of {tenant} is counted as {OVERFLOW_TENANT}, with others" for topic, tenant in overflown),
         ),
-        late=_told_late(late, max((one.at for one in latest.values()), default=None)),
+        late=(
+            *(note for note, moves in told if moves),
+            *_told_late(late, max((one.at for one in latest.values()), default=None)),
+        ),
     )
 
 

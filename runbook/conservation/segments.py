@@ -13,6 +13,9 @@ from runbook.systems.kafka.records import Position
 KEEPS_TOTALS = "sqlite"
 """The journal from which a sink restores its counters."""
 
+_SETTLED = 3
+"""So many scrapes with the same partitions."""
+
 _REBALANCED = "the sink's partitions changed"
 
 
@@ -80,6 +83,12 @@ def restarted(before: Snapshot, after: Snapshot, *, is_alone: bool = True) -> st
     if any(after.value_of(one) < one.value for one in before.counts):
         return "the sink's counters began at 0"
     return ""
+
+
+def is_moving(snapshots: Sequence[Snapshot]) -> bool:
+    """Whether the partitions were set within the newest scrapes: they may come back in the next."""
+    newest = telling(snapshots)[-_SETTLED:]
+    return len(newest) == _SETTLED and any(_is_rebalanced(one, newest[-1]) for one in newest)
 
 
 def telling(snapshots: Sequence[Snapshot]) -> Sequence[Snapshot]:

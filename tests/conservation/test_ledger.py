@@ -352,6 +352,18 @@ def test_a_tenant_that_is_counted_as_the_overflow_is_not_checked() -> None:
     assert "counted as __overflow__" in found.notes[0]
 
 
+@pytest.mark.parametrize(("scrapes", "may_close"), [(1, True), (2, True), (3, False)])
+def test_partitions_that_were_taken_a_moment_ago_may_come_back(scrapes: int, may_close: bool) -> None:
+    """Another member was in the group for a while; if it stays, the sink shows the same partitions again and again."""
+    whole = [snapshot(Counter(), {(LEADS, 0): 0, (LEADS, 1): 0}, at=AT + timedelta(seconds=at)) for at in (0, 1)]
+    part = [snapshot(Counter(), {(LEADS, 1): 0}, at=AT + timedelta(seconds=2 + number)) for number in range(scrapes)]
+
+    found = run_sums([created(1)], [event(1, offset=0)], [[*whole, *part]], source="P", spans_rebalances=True)
+
+    assert [one.outcome for one in found.sums] == ["not_checked"]
+    assert found.may_close == may_close
+
+
 def test_an_event_that_was_sent_twice_is_no_proof() -> None:
     first, second = event(7, offset=3), event(7, offset=9)
 
