@@ -3,12 +3,12 @@
 Counters and positions of one snapshot belong together. Snapshots of different scrapes or instances are never mixed.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from runbook.conservation.snapshot import Snapshot
-from runbook.systems.kafka.records import Position
+from runbook.systems.kafka.records import CrmEvent, Position
 
 KEEPS_TOTALS = "sqlite"
 """The journal from which a sink restores its counters."""
@@ -111,6 +111,17 @@ def trusted(snapshots: Sequence[Snapshot]) -> tuple[Snapshot, ...]:
         if one.series <= kept[0].series <= one.series | later.at_zero:
             kept.insert(0, one)
     return tuple(kept)
+
+
+def not_in(found: Sequence[Segment], events: Iterable[CrmEvent]) -> tuple[CrmEvent, ...]:
+    """Return the messages that none of the segments has passed."""
+    ranges = [passed(one) for one in found]
+
+    def is_passed(event: CrmEvent) -> bool:
+        spans = (one.get((event.topic, event.partition), (0, 0)) for one in ranges)
+        return any(start <= event.offset < end for start, end in spans)
+
+    return tuple(event for event in events if not is_passed(event))
 
 
 def passed(segment: Segment) -> Mapping[Position, tuple[int, int]]:

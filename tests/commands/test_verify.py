@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from runbook.commands.verify.counters import CountsSeen
+from runbook.commands.verify.closing import CountsSeen
 from runbook.commands.verify.criteria import Seen, judged
 from runbook.commands.verify.events import EventsSeen, another_stack, kafka_events
 from runbook.commands.verify.panels import PanelsSeen, panels_seen

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from runbook.commands.verify.alert import AlertSeen
-from runbook.commands.verify.counters import CountsSeen
+from runbook.commands.verify.closing import CountsSeen
 from runbook.commands.verify.events import EventsSeen
 from runbook.commands.verify.panels import BY_TOPIC, TOP_TENANTS, PanelsSeen
 from runbook.commands.verify.sink_log import LinesSeen
@@ -23,7 +23,6 @@ CLAIMS: Final = {
 }
 
 
-_TIME_TO_JOIN_S: Final = 60.0
 """So long after its start a sink may have no partitions."""
 
 
@@ -111,7 +110,7 @@ def _metrics_criterion(target: Target, page: SinkPage | None) -> Criterion:
         shown = f"positions of {len(page.next_offsets)} partitions; nothing counted since the sink was started"
     saw = f"{page.size_bytes} bytes; {shown or 'no crm_events_ingested_total'}"
     outcome: Sight = "ok" if page.counters or page.next_offsets else "failed"
-    if outcome == "failed" and page.started_s and page.at.timestamp() - page.started_s < _TIME_TO_JOIN_S:
+    if page.is_joining:
         outcome, saw = "not_checked", f"{saw}; the sink was started a moment ago and has no partitions yet"
     return _criterion(4, outcome, source=f"GET {target.sink.metrics_url}", saw=saw)
 

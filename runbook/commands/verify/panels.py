@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from runbook.commands.task_run import StepOutput
-from runbook.commands.verify.counters import CountsSeen
+from runbook.commands.verify.closing import CountsSeen
 from runbook.commands.verify.events import EVERY_S, EventsSeen, looked
 from runbook.conservation.ledger import first_point
 from runbook.conservation.own_events import CLOCK_TOLERANCE, produced_at

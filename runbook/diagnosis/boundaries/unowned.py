@@ -13,11 +13,10 @@ from runbook.diagnosis.facts import Facts
 from runbook.errors import RunbookError
 from runbook.systems.kafka.client import Kafka
 from runbook.systems.kafka.records import Position
+from runbook.systems.sink.client import TIME_TO_JOIN_S
 
 _LOOKS: Final = 2
 """In so many scrapes one after the other."""
-
-_TIME_TO_JOIN_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +36,7 @@ def unowned_partitions(facts: Facts, page: Snapshot, ends: Mapping[Position, int
     lacking = {place for place, end in ends.items() if end and place not in page.partitions}
     if not lacking:
         return Unowned()
-    is_old = page.started_s is not None and page.at.timestamp() - page.started_s > _TIME_TO_JOIN_S
+    is_old = page.started_s is not None and page.at.timestamp() - page.started_s > TIME_TO_JOIN_S
 
     def look() -> tuple[tuple[frozenset[Position], str], bool]:
         scrapes = fresh(facts, remembered_now(facts))

@@ -25,6 +25,9 @@ _BUILD: Final = "crm_events_sink_build_info"
 _ASSIGNMENTS: Final = "crm_events_assignments_total"
 _TENANTS_LIMIT: Final = "crm_events_tenants_limit"
 _NAMES: Final = (_INGESTED, _REJECTED, _LOST, _NEXT_OFFSET, _STARTED, _BUILD, _ASSIGNMENTS, _TENANTS_LIMIT)
+TIME_TO_JOIN_S: Final = 60.0
+"""Within this time a sink that has started gets its partitions."""
+
 _MOST_SERIES: Final = 200_000
 _MOST_IN_LINE: Final = 65_536
 _LABELS: Final = 2  # of each of the sink's series
@@ -55,6 +58,12 @@ class SinkPage:
     tenants_limit: float | None = None
     lost: Mapping[str, float] = field(default_factory=dict)
     took_s: float = field(default=0.0, compare=False)
+
+    @property
+    def is_joining(self) -> bool:
+        """Whether it shows nothing because its process, started a moment ago, may not have its partitions yet."""
+        is_young = self.started_s is not None and self.at.timestamp() - self.started_s < TIME_TO_JOIN_S
+        return is_young and not (self.counters or self.next_offsets)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
