@@ -128,6 +128,7 @@ RECEIVED = line(1, "[2025-11-03T19:48:52] Received lead.created for tenant acme"
         (Logs([line(-60)], AT + timedelta(seconds=8)), "not_checked", "one that is killed loses its last lines"),
         (Logs([], AT - timedelta(hours=1)), "failed", "0 lines for 1 event"),
         (Logs([], None, "exited"), "not_checked", "the log is empty, and the sink does not run"),
+        (Logs([line(-60)], None, "exited"), "not_checked", "the sink does not run: it may not have read them yet"),
     ],
     ids=[
         "a line",
@@ -139,6 +140,7 @@ RECEIVED = line(1, "[2025-11-03T19:48:52] Received lead.created for tenant acme"
         "killed",
         "empty for long",
         "about to be made again",
+        "down before it has read",
     ],
 )
 def test_a_missing_line_is_a_failure_unless_the_log_begins_later(runtime: Any, expected: str, says: str) -> None:  # noqa: ANN401 - plays a runtime

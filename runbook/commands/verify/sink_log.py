@@ -115,8 +115,8 @@ def why_incomplete(runtime: Runtime, target: Target, *, since: datetime) -> tupl
         started_at, is_stopped = state.started_at, state.is_stopped
     is_younger = started_at is not None and started_at > since
     cause = f"the sink was started at {moment(started_at)}" if started_at and is_younger else "it was rotated"
-    if not lines and is_stopped:
-        return "the log is empty, and the sink does not run", None
+    if is_stopped:
+        return f"{'' if lines else 'the log is empty, and '}the sink does not run: it may not have read them yet", None
     if not lines:
         return (f"the log is empty: {cause}", started_at) if is_younger else ("", None)
     begins_at = lines[0].at

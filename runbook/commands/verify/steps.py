@@ -113,10 +113,10 @@ def _proven(context: RunContext, options: VerifyOptions, task_run: TaskRun, sent
     events = task_run.look(
         "Kafka", 5, lambda: reached.look(target.kafka.as_service, lambda: kafka_events(target, sent, timeout_s))
     )
-    lines = task_run.look("sink log", 5, lambda: sink_lines(target, sent, events, runtime, timeout_s))
     counts = task_run.look(
         "sink metrics", 5, lambda: reached.look(sink, lambda: sink_counts(target, sent, events, runtime, timeout_s))
     )
+    lines = task_run.look("sink log", 5, lambda: sink_lines(target, sent, events, runtime, timeout_s))
     samples = task_run.look(
         "Prometheus",
         6,
