@@ -9,8 +9,8 @@ from typing import Any, Final, Literal
 
 from jsonschema import Draft202012Validator, ValidationError
 
-from benchmarks.proofs.lab import Ended
 from benchmarks.proofs.oracle import Key, Run, Truth
+from benchmarks.proofs.program import Ended
 from runbook.console import schema
 
 Kind = Literal[

@@ -1,7 +1,6 @@
 """The stack that runs go on: its services, what is done to them, and how it gets back to rest."""
 
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -13,12 +12,13 @@ from typing import Any, Final
 import requests
 from confluent_kafka import Consumer
 
+from benchmarks.proofs.members import joined_consumer, joined_sink
+from benchmarks.proofs.program import Ended, ended
 from benchmarks.proofs.relay_mistakes import RelayMistakes
 from benchmarks.proofs.scenario import Journal
 from benchmarks.proofs.sources import Sources
 from runbook.local_stack import stack
 from runbook.local_stack.layout import Layout
-from runbook.local_stack.ports import Ports
 from runbook.observer import NullObserver
 from runbook.settings import LOCAL, Target, load_target
 from runbook.systems.processes.launcher import Launcher
@@ -29,16 +29,6 @@ _READY_S: Final = 30.0
 _QUIET_S: Final = 45.0
 _ANSWER_S: Final = 10.0
 _BROKEN_PROGRAM: Final = Path(__file__).with_name("broken_sink.py")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
-    """A command of the program that has ended: its exit code (None: it did not end), document and standard error."""
-
-    code: int | None
-    document: dict[str, Any]
-    stdout: str
-    stderr: str
 
 
 @dataclass(slots=True, kw_only=True)
@@ -237,21 +227,7 @@ class Lab:
 
     def join(self, *, stays: bool) -> None:
         """Let a member that counts nothing take its share of the partitions, and leave again unless it stays."""
-        stranger = Consumer(
-            {
-                "bootstrap.servers": self.target.kafka.bootstrap,
-                "group.id": SINK,
-                "enable.auto.commit": False,
-                "session.timeout.ms": 3000,
-                "heartbeat.interval.ms": 500,
-                "log_level": 3,
-            }
-        )
-        assigned = threading.Event()
-        stranger.subscribe(list(self.sources.topics), on_assign=lambda *_: assigned.set())
-        ends_at = time.monotonic() + _READY_S
-        while not assigned.is_set() and time.monotonic() < ends_at:
-            stranger.poll(0.1)
+        stranger = joined_consumer(self.target.kafka.bootstrap, SINK, self.sources.topics, deadline_s=_READY_S)
         if stays:
             self.strangers.append(stranger)
         else:
@@ -259,51 +235,18 @@ class Lab:
 
     def add_second_sink(self, *, stays: bool) -> None:
         """Let another sink with the same journal in PostgreSQL take its share; Prometheus does not scrape it."""
-        ports = Ports.free()
-        environment = {
-            **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
-            "KAFKA_BOOTSTRAP": self.target.kafka.bootstrap,
-            "KAFKA_SESSION_TIMEOUT_MS": "3000",
-            "KAFKA_HEARTBEAT_INTERVAL_MS": "500",
-            "SINK_JOURNAL": self.layout.journal_dsn.read_text("utf-8").strip(),
-            "SINK_JOURNAL_EVENTS": "rows",
-            "PROM_PORT": str(ports.sink_metrics),
-            "HTTP_PORT": str(ports.sink_http),
-        }
-        log = self.directory / "second-sink.log"
-        with log.open("wb") as output:
-            process = subprocess.Popen([sys.executable, "-m", "sink"], env=environment, stdout=output, stderr=output)
-        self.second_sink = process
-
-        def assigned() -> bool | Pending:
-            return "assigned" in log.read_text("utf-8", "replace") or Pending("no partitions")
-
-        wait_until(assigned, what="The second sink", deadline_s=_READY_S, where=str(log), fix="read it", every_s=0.1)
-        if not stays:
+        process = joined_sink(self.layout, self.target.kafka.bootstrap, deadline_s=_READY_S)
+        if stays:
+            self.second_sink = process
+        else:
             process.terminate()
             process.wait(_READY_S)
-            self.second_sink = None
 
     # The program
 
-    def command(self, task: str, *options: str, timeout_s: float = 200.0) -> Ended:
+    def command(self, task: str, *options: str) -> Ended:
         """Run a task of the program as an operator does, with --json."""
-        command = [sys.executable, "-m", "runbook", task, "--target", LOCAL, "--json", *options]
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("RUNBOOK_")}
-        try:
-            done = subprocess.run(
-                command,
-                cwd=self.directory,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                encoding="utf-8",
-                timeout=timeout_s,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as error:
-            return Ended(code=None, document={}, stdout=_text(error.stdout), stderr=_text(error.stderr))
-        return Ended(code=done.returncode, document=_document(done.stdout), stdout=done.stdout, stderr=done.stderr)
+        return ended(self.directory, task, *options)
 
     def wait_quiet(self) -> None:
         """Wait until the sink has counted all that Kafka holds, and Prometheus has scraped that. Raises WaitError."""
@@ -321,16 +264,3 @@ class Lab:
         wait_until(
             quiet, what="Rest", deadline_s=_QUIET_S, where=str(self.directory), fix="look at its logs", every_s=0.3
         )
-
-
-def _document(text: str) -> dict[str, Any]:
-    """Return the one JSON document of standard output; empty if it is none."""
-    try:
-        found = json.loads(text)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _text(given: bytes | str | None) -> str:
-    return given.decode(errors="replace") if isinstance(given, bytes) else given or ""

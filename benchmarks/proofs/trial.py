@@ -10,8 +10,9 @@ from typing import Any, Final
 from benchmarks.proofs.disturbances import disturb
 from benchmarks.proofs.foreign import decoys, produce
 from benchmarks.proofs.judge import Defect, judged, reasons
-from benchmarks.proofs.lab import SINK, Ended, Lab
+from benchmarks.proofs.lab import SINK, Lab
 from benchmarks.proofs.oracle import Run, baseline, broken_place, truth
+from benchmarks.proofs.program import Ended
 from benchmarks.proofs.scenario import BROKEN_SINK, Scenario, Step
 from runbook.commands.run_context import RunContext
 from runbook.commands.traffic.options import TrafficOptions

@@ -15,8 +15,8 @@ from benchmarks.proofs.disturbances import DISTURBANCES
 from benchmarks.proofs.figures import Figures
 from benchmarks.proofs.foreign import GARBAGE, other_events
 from benchmarks.proofs.judge import KINDS, judged
-from benchmarks.proofs.lab import Ended
 from benchmarks.proofs.oracle import Baseline, Run, Truth
+from benchmarks.proofs.program import Ended
 from benchmarks.proofs.scenario import Scenario, scenario
 from benchmarks.proofs.sources import Message, Page
 from benchmarks.proofs.trial import Outcome
