@@ -20,6 +20,7 @@ from runbook.files.compare import Datasource
 from runbook.files.desired import wanted_panels
 from runbook.files.our_panels import present
 from runbook.systems.grafana.client import Frame
+from runbook.systems.prometheus.client import Prometheus
 from runbook.systems.prometheus.records import Series
 
 _NAME: Final = "Prometheus to Grafana"
@@ -35,7 +36,19 @@ _MS: Final = timedelta(milliseconds=1)
 _TOP: Final = re.compile(r"\s*topk\((\d+),")
 
 _Asked = Mapping[str, Sequence[Series]]
-"""What Prometheus answered to each panel's query."""
+"""What Prometheus answered to each query."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Query:
+    """An expression over the window, or at its end alone."""
+
+    expr: str
+    instant: bool = False
+
+
+_Queries = Mapping[str, _Query]
+"""By name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,22 +64,23 @@ class _Shown:
 def prometheus_grafana(facts: Facts) -> Boundary:
     """Return the points of panel 20's and 21's queries, put to both with the same start, end and step.
 
+    A query that a panel puts for the end of the time alone is put so, too.
     Samples come while both are asked. So where they differ, both are asked again, and of Prometheus's two answers
     only the points that stayed are held against what Grafana returned between them.
     """
-    expressions = _expressions(facts)
+    queries = _queries(facts)
     uid = grafana_hop.datasource(facts).uid
     is_due = _has_new_events(facts)
 
     def look() -> tuple[Boundary, bool]:
         end = (facts.now() + clock_ahead(facts)).replace(microsecond=0)
-        shown = _shown(facts, expressions, uid, end)
-        asked = _asked(facts, expressions, shown, end)
-        found = _boundary(expressions, asked, shown, end)
+        shown = _shown(facts, queries, uid, end)
+        asked = _asked(facts, queries, shown, end)
+        found = _boundary(queries, asked, shown, end)
         if found.outcome == "failed":
-            shown = _shown(facts, expressions, uid, end)
-            again = _asked(facts, expressions, shown, end)
-            found = _boundary(expressions, asked, shown, end, again=again)
+            shown = _shown(facts, queries, uid, end)
+            again = _asked(facts, queries, shown, end)
+            found = _boundary(queries, asked, shown, end, again=again)
         if found.outcome == "failed":
             found = _of_a_pair(facts, uid, end) or found
         return found, found.is_exercised or not is_due
@@ -83,27 +97,33 @@ def _has_new_events(facts: Facts) -> bool:
     return any(at is not None and facts.now() - at < _WINDOW for at in newest)
 
 
-def _expressions(facts: Facts) -> dict[str, str]:
-    """Return the panels' expressions; where they have variables, which only a browser fills in, those of setup."""
+def _queries(facts: Facts) -> _Queries:
+    """Return the panels' queries; where they have variables, which only a browser fills in, those of setup."""
     served = grafana_hop.dashboard(facts)
     wanted = {one["id"]: one for one in wanted_panels(Datasource()).panels}
     found = present(served.panels if served else (), wanted.values())
-    own = {number: _expression(found.get(number, {})) for number in _PANELS}
-    return {
-        f"panel{number}": expr if expr and "$" not in expr else _expression(wanted[number])
-        for number, expr in own.items()
-    }
+    queries: dict[str, _Query] = {}
+    for number in _PANELS:
+        target = _target(found.get(number, {}))
+        expr = str(target.get("expr", ""))
+        if not expr or "$" in expr:
+            target = _target(wanted[number])
+            expr = str(target["expr"])
+        queries[f"panel{number}"] = _Query(expr=expr)
+        if target.get("instant"):
+            queries[f"panel{number}now"] = _Query(expr=expr, instant=True)
+    return queries
 
 
-def _expression(panel: Mapping[str, Any]) -> str:
-    return next((str(one.get("expr", "")) for one in panel.get("targets", ())), "")
+def _target(panel: Mapping[str, Any]) -> Mapping[str, Any]:
+    return next(iter(panel.get("targets", ())), {})
 
 
-def _shown(facts: Facts, expressions: Mapping[str, str], uid: str, end: datetime) -> _Shown:
-    frames = _returned(facts, expressions, uid, end)
-    asking = frames
+def _shown(facts: Facts, queries: _Queries, uid: str, end: datetime) -> _Shown:
+    frames = _returned(facts, queries, uid, end)
+    asking = tuple(one for one in frames if one.ref_id in queries and not queries[one.ref_id].instant)
     if len({at for one in frames for at in one.times}) < _TWO:
-        asking = _returned(facts, {_STEPS: _ALWAYS}, uid, end)
+        asking = _returned(facts, {_STEPS: _Query(expr=_ALWAYS)}, uid, end)
     times = sorted({at for one in asking for at in one.times})
     return _Shown(frames=frames, times=tuple(times), step=_step(asking, times))
 
@@ -115,38 +135,40 @@ def _step(frames: Sequence[Frame], times: Sequence[datetime]) -> timedelta:
     return told if not seen % told else seen
 
 
-def _returned(facts: Facts, expressions: Mapping[str, str], uid: str, end: datetime) -> tuple[Frame, ...]:
-    queries = [
-        {"refId": name, "expr": expr, "range": True, "instant": False, "format": "time_series"}
-        for name, expr in expressions.items()
+def _returned(facts: Facts, queries: _Queries, uid: str, end: datetime) -> tuple[Frame, ...]:
+    targets = [
+        {"refId": name, "expr": one.expr, "range": not one.instant, "instant": one.instant, "format": "time_series"}
+        for name, one in queries.items()
     ]
-    return facts.ask_grafana(lambda one: one.query(queries, datasource_uid=uid, start=end - _WINDOW, end=end))
+    return facts.ask_grafana(lambda one: one.query(targets, datasource_uid=uid, start=end - _WINDOW, end=end))
 
 
-def _asked(facts: Facts, expressions: Mapping[str, str], shown: _Shown, end: datetime) -> _Asked:
+def _asked(facts: Facts, queries: _Queries, shown: _Shown, end: datetime) -> _Asked:
     """Ask Prometheus at the very times at which Grafana asks it, whether it has returned a point for them or not."""
     step = shown.step
     one = shown.times[0] if shown.times else end
     first, last = one - (one - end + _WINDOW) // step * step, one + (end - one) // step * step
-    return facts.ask_prometheus(
-        lambda prometheus: {
-            name: prometheus.range(expr, start=first, end=last, step_s=step.total_seconds())
-            for name, expr in expressions.items()
-        }
-    )
+
+    def answer(prometheus: Prometheus, query: _Query) -> Sequence[Series]:
+        if query.instant:
+            found = prometheus.query(query.expr, at=end)
+            return [Series(labels=one.labels, samples=((one.at, one.value),)) for one in found]
+        return prometheus.range(query.expr, start=first, end=last, step_s=step.total_seconds())
+
+    return facts.ask_prometheus(lambda one: {name: answer(one, query) for name, query in queries.items()})
 
 
 def _boundary(
-    expressions: Mapping[str, str], asked: _Asked, shown: _Shown, end: datetime, *, again: _Asked | None = None
+    queries: _Queries, asked: _Asked, shown: _Shown, end: datetime, *, again: _Asked | None = None
 ) -> Boundary:
     flows = [
         flow
-        for name, expr in expressions.items()
+        for name, query in queries.items()
         for flow in prometheus_to_grafana(
             asked[name],
             [one for one in shown.frames if one.ref_id == name],
             again=again[name] if again else None,
-            at_most=_at_most(expr),
+            at_most=_at_most(query.expr),
         )
     ]
     notes = ("points of the queries of panels 20 and 21",)
@@ -155,7 +177,7 @@ def _boundary(
 
 def _of_a_pair(facts: Facts, uid: str, end: datetime) -> Boundary | None:
     """Return the counters instead of the rates, where Grafana asks another server than we do; else None."""
-    queries = {one: one for one in (ANY_SCRAPED, SCRAPED, COUNTED)}
+    queries = {one: _Query(expr=one) for one in (ANY_SCRAPED, SCRAPED, COUNTED)}
     shown = _shown(facts, queries, uid, end)
     asked = {name: asked_values(series) for name, series in _asked(facts, queries, shown, end).items()}
     returned = {name: shown_values(one for one in shown.frames if one.ref_id == name) for name in queries}

@@ -7,8 +7,17 @@ from datetime import datetime
 from typing import Final
 
 from runbook.conservation.segments import Segment, telling
-from runbook.conservation.snapshot import Snapshot, snapshot_of_page
-from runbook.diagnosis.boundaries.window import MOST_OFFSETS, Scrapes, events_between, fresh, remembered_now
+from runbook.conservation.snapshot import Snapshot, shown_by_target, snapshot_of_page
+from runbook.diagnosis.boundaries.window import (
+    FRESH_INTERVALS,
+    MOST_OFFSETS,
+    Scrapes,
+    clock_ahead,
+    events_between,
+    fresh,
+    interval,
+    remembered_now,
+)
 from runbook.diagnosis.facts import Facts
 from runbook.errors import RunbookError
 from runbook.systems.kafka.client import Kafka
@@ -47,6 +56,9 @@ def unowned_partitions(facts: Facts, page: Snapshot, ends: Mapping[Position, int
         return (frozenset(left), why), not left or not why
 
     left, why = facts.until(look)
+    job, elsewhere = _of_another_job(facts, left)
+    if elsewhere:
+        return Unowned(why=f"{_named(elsewhere)} is owned by a sink of the job {job}, which is not looked at")
     if left and why:
         return Unowned(why=f"no sink that is seen owns {_named(left)}, and {why}")
     return Unowned(ends={place: ends[place] for place in sorted(left)}, notes=_owners(facts, left))
@@ -94,6 +106,14 @@ def _unsettled(last: Sequence[Sequence[Snapshot]], page: Snapshot) -> str:
     if not any(two[-1].started_s == page.started_s for two in last):
         return "Prometheus holds no two scrapes of this process"
     return ""
+
+
+def _of_another_job(facts: Facts, places: frozenset[Position]) -> tuple[str, frozenset[Position]]:
+    """Return the job whose targets show such partitions, too, and which ones."""
+    oldest = facts.now() + clock_ahead(facts) - FRESH_INTERVALS * interval(facts)
+    shown = facts.ask_prometheus(lambda one: shown_by_target(one, since=oldest)) if places else {}
+    found = ((job, one.partitions & places) for (job, _), one in shown.items() if job != facts.target.prometheus.job)
+    return next((one for one in found if one[1]), ("", frozenset()))
 
 
 def _owners(facts: Facts, places: frozenset[Position]) -> tuple[str, ...]:
