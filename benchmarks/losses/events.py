@@ -16,6 +16,7 @@ TOPICS: Final = {"leads": "apexflow.leads.created", "jobs": "apexflow.jobs.creat
 _TYPES: Final = {"apexflow.leads.created": "lead.created", "apexflow.jobs.created": "job.created"}
 _FIRST_ID: Final = 5_000_000
 _WAIT_S: Final = 30.0
+_OPEN_MS: Final = 600_000
 _DEEP: Final = 5_000
 _DIGITS: Final = 4_301
 _LARGE_BYTES: Final = 900_000
@@ -64,6 +65,12 @@ GARBAGE: Final[dict[str, Callable[[str, int], bytes | None]]] = {
     "nan": lambda topic, number: event(topic, "acme", number, score=(math.nan, math.inf)[number % 2]),
     "spaces": lambda topic, number: b" \r\n\t" + event(topic, "acme", number) + b"\r\n ",
     "blank-tenants": lambda topic, number: event(topic, _BLANK[number % len(_BLANK)], number),
+    "two-lines": lambda topic, number: event(topic, "acme", number) + b"\n" + event(topic, "acme", number + 1),
+    "escaped-names": lambda topic, number: event(topic, "acme", number).replace(b"tenant_id", rb"\u0074enant\u005fid"),
+    "names-in-capitals": lambda topic, number: event(topic, "acme", number).replace(b"tenant_id", b"TENANT_ID"),
+    "inside-another": lambda topic, number: b'{"event": ' + event(topic, "acme", number) + b"}",
+    "pairs": lambda topic, number: event(topic, "fox \N{FOX FACE}", number),
+    "halves-of-pairs": lambda topic, number: event(topic, "fox", number).replace(b"fox", rb"fox \udd8a\ud83e"),
 }
 
 
@@ -111,6 +118,12 @@ class OtherProducer:
             self._put(self._producer, row["topic"], json.dumps(value).encode(), f"update:{row['id']}")
         self._flush()
 
+    def write_tombstones(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Write a null value under the key of each row of a ledger, as for a compacted topic."""
+        for row in rows:
+            self._put(self._producer, row["topic"], None, f"{row['tenant_id']}:{row['kind']}:{row['id']}")
+        self._flush()
+
     def write_keys(self, topic: str, many: int, keys: int) -> None:
         """Write events under so many keys."""
         for _ in range(many):
@@ -135,6 +148,18 @@ class OtherProducer:
                 self._put(producer, topic, event(topic, "acme", number), f"other:{number}")
             producer.flush(_WAIT_S)
             end(_WAIT_S)
+
+    def open_transaction(self, topic: str, many: int) -> Callable[[], None]:
+        """Write events in a transaction that stays open; return what aborts it."""
+        options = {"transactional.id": "open", "transaction.timeout.ms": _OPEN_MS}
+        producer = Producer({"bootstrap.servers": self._bootstrap, "log_level": 0, **options})
+        producer.init_transactions(_WAIT_S)
+        producer.begin_transaction()
+        for _ in range(many):
+            number = next(self._numbers)
+            self._put(producer, topic, event(topic, "acme", number), f"other:{number}")
+        producer.flush(_WAIT_S)
+        return lambda: producer.abort_transaction(_WAIT_S)
 
     @contextmanager
     def busy(self, per_s: int) -> Iterator[None]:

@@ -90,6 +90,15 @@ def _page(world: World, variant: str, *arguments: str) -> None:
     retarget(world, lambda _: [address])
 
 
+def _aggregator(world: World, how: str) -> None:
+    """Let Prometheus scrape one page that is made of both sinks'."""
+    port = Ports.free().sink_metrics
+    urls = (world.target.sink.metrics_url, world.noted["replica page"])
+    world.beside("benchmarks.losses.broken.aggregator", str(port), how, *urls)
+    world.wait_for_answer(f"http://127.0.0.1:{port}/metrics")
+    retarget(world, lambda _: [f"127.0.0.1:{port}"])
+
+
 def _balancer(world: World) -> None:
     _page(world, "alternates", world.noted["replica page"])
 
@@ -218,6 +227,7 @@ VERBS: Final[dict[str, Callable[..., None]]] = {
     "other-page": _other_page,
     "page": _page,
     "no-page": lambda world: retarget(world, lambda _: world.targets),
+    "aggregator": _aggregator,
     "balancer": _balancer,
     "records": lambda world, name, *words: add_rule(world, name, " ".join(words)),
     "federate": _federate,

@@ -155,12 +155,21 @@ def _updates(world: World, times: str) -> None:
     OtherProducer(world.bootstrap).write_updates(leads * int(times))
 
 
+def _tombstones(world: World) -> None:
+    OtherProducer(world.bootstrap).write_tombstones(world.created)
+
+
 def _same_keys(world: World, topic: str, many: str, keys: str) -> None:
     OtherProducer(world.bootstrap).write_keys(topic_of(topic), int(many), int(keys))
 
 
 def _transactions(world: World, topic: str, committed: str, aborted: str) -> None:
     OtherProducer(world.bootstrap).write_transactions(topic_of(topic), int(committed), int(aborted))
+
+
+def _open_transaction(world: World, topic: str, many: str) -> None:
+    """Open a transaction of others; `quiet` aborts it."""
+    world.until_end.callback(OtherProducer(world.bootstrap).open_transaction(topic_of(topic), int(many)))
 
 
 VERBS: Final[dict[str, Callable[..., None]]] = {
@@ -192,6 +201,8 @@ VERBS: Final[dict[str, Callable[..., None]]] = {
     "garbage": _garbage,
     "extras": _extras,
     "updates": _updates,
+    "tombstones": _tombstones,
     "same-keys": _same_keys,
     "transactions": _transactions,
+    "open-transaction": _open_transaction,
 }

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.losses.broken import answers, apexflow, changes, field_sink, page, sink, whole_pages
+from benchmarks.losses.broken import aggregator, answers, apexflow, changes, field_sink, page, sink, whole_pages
 from benchmarks.losses.case import NAMES, Case, cases, digest, runs_of
 from benchmarks.losses.events import GARBAGE
 from benchmarks.losses.fixes import State, command_of
@@ -66,6 +66,7 @@ def test_every_step_is_known() -> None:
     assert {words[3] for words in steps if words[0] == "replica" and words[3:]} <= sink.VARIANTS.keys()
     assert {words[1] for words in steps if words[0] == "field-sink"} <= field_sink.TIMES.keys()
     assert {words[1] for words in steps if words[0] == "page"} <= page.VARIANTS.keys()
+    assert {words[1] for words in steps if words[0] == "aggregator"} <= aggregator.HOWS.keys()
     assert {words[1] for words in steps if words[0] == "answers"} <= answers.VARIANTS.keys()
     assert {words[1] for words in steps if words[0] == "garbage"} <= GARBAGE.keys()
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import parse_qs, urlencode, urlsplit
 
+from benchmarks.losses.broken import curves
 from runbook.local_stack.fakes.serving import JSON, Request, Response, Server, json_response
 from runbook.platforms import hold_signals, wait_for_end
 
@@ -180,6 +181,7 @@ VARIANTS: Final[dict[str, Callable[..., Change]]] = {
     "digits": lambda: _points(lambda moment, value: (moment, f"{value:.17e}")),
     "reversed": lambda: lambda series: series[::-1],
     "aligns": lambda: _left,
+    **curves.VARIANTS,
     **dict.fromkeys(QUERIES, lambda *_: _left),
 }
 

@@ -5,6 +5,7 @@ What the API answers and stores stays right, except for the variants of api.py.
 """
 
 import sys
+import threading
 import time
 from collections.abc import Callable
 from itertools import count
@@ -69,6 +70,28 @@ class MemoryOnly(Sending):
         """Keep them."""
 
 
+class NewestOnly(Sending):
+    """Sends the newest event of a batch only, and waits so long for the next batch."""
+
+    def __init__(self, seconds: str) -> None:
+        super().__init__()
+        self._wait_s = float(seconds)
+
+    def produce(self, producer: Any, events: list[Event]) -> None:  # noqa: ANN401  # librdkafka's
+        """Send one."""
+        super().produce(producer, events[-1:])
+        threading.Event().wait(self._wait_s)
+
+
+class Pacing(NewestOnly):
+    """Sends one event after the other, and waits so long after each."""
+
+    def produce(self, producer: Any, events: list[Event]) -> None:  # noqa: ANN401  # librdkafka's
+        """Send all."""
+        for event in events:
+            super().produce(producer, [event])
+
+
 class MarksInMemory(Sending):
     """Remembers what it has sent in memory, and takes nothing out of the outbox."""
 
@@ -130,6 +153,8 @@ WAYS: Final[dict[str, Callable[..., Sending]]] = {
     "reorders": Reordering,
     "full-batches": FullBatches,
     "memory-outbox": MemoryOnly,
+    "newest-only": NewestOnly,
+    "paces": Pacing,
     "marks-in-memory": MarksInMemory,
     "aborts-every": Aborting,
     "one-partition": lambda: Sending(partition=0),

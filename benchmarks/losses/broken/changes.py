@@ -133,6 +133,26 @@ def _one_behind() -> Change:
     return change
 
 
+def _one_held_back() -> Change:
+    """Hold each event until the next one comes: the newest never does."""
+    held: list[Event] = []
+
+    def change(_: int, event: Event) -> list[Event]:
+        held.append(event)
+        return [held.pop(0)] if len(held) > 1 else []
+
+    return change
+
+
+def _with_behind(fields: str) -> Callable[[Event], list[Event]]:
+    """Write more fields behind those that are there, though they have the same names."""
+    return _raw(lambda event: json_of(event)[:-1] + f", {fields}}}".encode())
+
+
+def _ids_as(kind: Callable[[int], object]) -> Change:
+    return lambda _, event: [replace(event, value={**event.value, "id": kind(event.value["id"])})]
+
+
 def _camel(name: str) -> str:
     return re.sub("_(.)", lambda found: found[1].upper(), name)
 
@@ -176,4 +196,12 @@ CHANGES: Final[dict[str, Callable[..., Change]]] = {
     "escapes": lambda: _each("1", _raw(_escaped)),
     "one-behind": _one_behind,
     "camel-case": lambda: _in_camel_case,
+    "holds-one-back": _one_held_back,
+    "tenant-twice": lambda tenant: _each("1", _with_behind(f'"tenant_id": "{tenant}"')),
+    "note-twice": lambda: _each("1", _with_behind('"note": 1, "note": {"tenant_id": "globex"}')),
+    "single-quotes": lambda: _each("1", _raw(lambda event: str(event.value).encode())),
+    "ids-as-text": lambda: _ids_as(str),
+    "ids-with-a-point": lambda: _ids_as(float),
+    "with-another-inside": lambda: _each("1", _edited(before={"id": 1, "tenant_id": "globex", "event_type": "x"})),
+    "with-names-in-capitals": lambda: _each("1", _edited(ID=1, TENANT_ID="globex", Event_Type="x")),
 }

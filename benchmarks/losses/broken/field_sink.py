@@ -5,6 +5,7 @@ Its series of tenant acme are there before the first event. Variants: see TIMES;
 """
 
 import sys
+import time
 from collections.abc import Callable
 from itertools import count
 from typing import Any
@@ -14,12 +15,25 @@ from runbook.local_stack.fakes import plain_sink
 TOPICS = ("apexflow.leads.created", "apexflow.jobs.created")
 
 
+class OneASecond:
+    """Counts the first event of each second, as a sink does that takes samples."""
+
+    def __init__(self) -> None:
+        self._second = -1
+
+    def __call__(self, _number: int, _argument: int) -> int:
+        """Return how often an event is counted that comes now."""
+        before, self._second = self._second, int(time.monotonic())
+        return int(before != self._second)
+
+
 TIMES: dict[str, Callable[[int, int], int]] = {
     "honest": lambda _, __: 1,
     "retenants": lambda _, __: 1,
     "swaps-topics": lambda _, __: 1,
     "skips-every": lambda number, every: 0 if number % every == 0 else 1,
     "twice-every": lambda number, every: 2 if number % every == 0 else 1,
+    "one-a-second": OneASecond(),
     "stops-after": lambda number, last: 1 if number <= last else 0,
 }
 

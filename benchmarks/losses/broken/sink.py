@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import sink.__main__ as service
-from benchmarks.losses.broken import sink_choices, sink_counts, sink_pages
+from benchmarks.losses.broken import sink_choices, sink_counts, sink_labels, sink_pages
 from benchmarks.losses.broken.sink_counts import counted
 from sink.batch_counter import BatchCounter
 from sink.batches import Batch
@@ -26,6 +26,17 @@ def _never_reads_partition(number: str) -> None:
     def changed(self: Membership) -> None:
         start(self)
         self.kafka.pause([one for one in self._topic_partitions() if one.partition == int(number)])
+
+    Membership.start_reading = changed  # type: ignore[method-assign]  # the broken variant
+
+
+def _pauses_the_last() -> None:
+    """Read all partitions that are assigned but the last."""
+    start = Membership.start_reading
+
+    def changed(self: Membership) -> None:
+        start(self)
+        self.kafka.pause(sorted(self._topic_partitions())[-1:])
 
     Membership.start_reading = changed  # type: ignore[method-assign]  # the broken variant
 
@@ -94,6 +105,7 @@ def _dawdles(seconds: str) -> None:
 
 VARIANTS: Final[dict[str, Callable[..., None]]] = {
     "never-reads-partition": _never_reads_partition,
+    "pauses-the-last": _pauses_the_last,
     "stuck-after": _stuck_after,
     "dawdles": _dawdles,
     "forgets-at-rebalance": _forgets_at_rebalance,
@@ -101,6 +113,7 @@ VARIANTS: Final[dict[str, Callable[..., None]]] = {
     **sink_pages.VARIANTS,
     **sink_choices.VARIANTS,
     **sink_counts.VARIANTS,
+    **sink_labels.VARIANTS,
     "as-it-is": lambda: None,
 }
 

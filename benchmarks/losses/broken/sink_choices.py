@@ -1,11 +1,13 @@
 """Rules by which the sink of broken/sink.py leaves messages out, or rejects them, that are events like any other."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
 
+from benchmarks.losses.broken.sink_counts import counted
 from sink import batches
 from sink.batches import Batch
 from sink.decoding import DecodedBatch, Event, RejectReason, decode_one
@@ -143,6 +145,11 @@ def _is_event(message: Any) -> bool:  # noqa: ANN401  # librdkafka's
     return isinstance(decode_one(message.value()), Event)
 
 
+def _at_most_of_a_batch(most: str) -> None:
+    """Count so many events of a batch for each topic and tenant, and forget the others."""
+    counted(lambda tenants: {t: Counter({k: min(n, int(most)) for k, n in c.items()}) for t, c in tenants.items()})
+
+
 def _ignores_older(seconds: str) -> None:
     _left_out_unless(lambda message: message.timestamp()[1] > (time.time() - float(seconds)) * _MS)
 
@@ -163,6 +170,7 @@ VARIANTS: Final[dict[str, Callable[..., None]]] = {
     "knows-types": _knows_types,
     "skips-first-of-partitions": _first_of_each_partition,
     "ignores-garbage": lambda: _left_out_unless(_is_event),
+    "at-most-of-a-batch": _at_most_of_a_batch,
     "ascii-tenants": lambda: _rejected_unless(lambda value: msgspec.json.decode(value)["tenant_id"].isascii()),
     "at-most-bytes": lambda most: _rejected_unless(lambda value: len(value) <= int(most)),
 }

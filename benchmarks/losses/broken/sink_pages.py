@@ -22,16 +22,19 @@ def _freezes_page(seconds: str) -> None:
     Metrics.page = changed  # type: ignore[method-assign]  # the broken variant
 
 
-def _wraps_at(size: str) -> None:
+def _shows(change: Callable[[int], int], *, scrapes_only: bool = False) -> None:
+    """Change each value of the counter, on every page or on those that Prometheus gets."""
     page = Metrics.page
 
-    def wrapped(line: bytes) -> bytes:
+    def shown_as(line: bytes) -> bytes:
         head, _, value = line.rpartition(b" ")
-        return b"%s %d" % (head, int(float(value)) % int(size)) if line.startswith(_COUNTER) else line
+        return b"%s %d" % (head, change(int(float(value)))) if line.startswith(_COUNTER) else line
 
     def changed(self: Metrics, **options: Any) -> MetricsPage:  # noqa: ANN401  # handed on
         shown = page(self, **options)
-        return replace(shown, body=b"\n".join(map(wrapped, shown.body.split(b"\n"))))
+        if scrapes_only and not options["is_scrape"]:
+            return shown
+        return replace(shown, body=b"\n".join(map(shown_as, shown.body.split(b"\n"))))
 
     Metrics.page = changed  # type: ignore[method-assign]  # the broken variant
 
@@ -51,6 +54,7 @@ def _clears_every(seconds: str) -> None:
 
 VARIANTS: Final[dict[str, Callable[..., None]]] = {
     "freezes-page": _freezes_page,
-    "wraps-at": _wraps_at,
+    "wraps-at": lambda size: _shows(lambda value: value % int(size)),
+    "halves-for-scrapes": lambda: _shows(lambda value: value // 2, scrapes_only=True),
     "clears-every": _clears_every,
 }

@@ -85,6 +85,32 @@ def _roomy(lines: list[str]) -> list[str]:
     return [text for line in spaced for text in (["", line] if line.startswith("# HELP") else [line])]
 
 
+def _held(mark: str) -> Page:
+    """Serve each series of the counter that has the mark with the value that it had first, for ever."""
+    first: dict[str, float] = {}
+
+    def changed(lines: list[str]) -> list[str]:
+        now = _counters(lines)
+        for series, value in now.items():
+            if mark in series:
+                now[series] = first.setdefault(series, value)
+        return _with_counters(lines, now)
+
+    return changed
+
+
+def _with_commas(lines: list[str]) -> list[str]:
+    """Serve a comma behind the last label, as the library for Java did."""
+    return [_TWO_LABELS.sub(r"{\1,\2,}", line) for line in lines]
+
+
+def _with_created(lines: list[str]) -> list[str]:
+    """Serve the time of the creation of each series too, as prometheus_client does."""
+    name, now = _COUNTER.replace("_total{", "_created"), int(time.time())
+    series = [line.partition("{")[2].rpartition(" ")[0] for line in lines if line.startswith(_COUNTER)]
+    return [*lines, f"# TYPE {name} gauge", *(f"{name}{{{labels} {now}" for labels in series)]
+
+
 VARIANTS: Final[dict[str, Callable[..., Page]]] = {
     "first-lines": lambda many: lambda lines: lines[: int(many)],
     "adds-tenants-up": lambda: _without_tenants,
@@ -95,4 +121,7 @@ VARIANTS: Final[dict[str, Callable[..., Page]]] = {
     "twice": lambda: _twice,
     "topic-first": lambda: _topic_first,
     "roomy": lambda: _roomy,
+    "holds": _held,
+    "commas": lambda: _with_commas,
+    "adds-created": lambda: _with_created,
 }
