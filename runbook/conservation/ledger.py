@@ -58,20 +58,24 @@ def kafka_sight(found: Sequence[CrmEvent]) -> HopSight:
 
 
 def log_sights(
-    events: Iterable[CrmEvent], lines: Sequence[Received], *, own: Collection[Place] | None = None
+    events: Iterable[CrmEvent],
+    lines: Sequence[Received],
+    *,
+    own: Collection[Place] | None = None,
+    tolerance: timedelta = CLOCK_TOLERANCE,
 ) -> dict[Place, HopSight]:
     """Return the sink's line for each event: per type and tenant, the next line not older than the event.
 
     The line names no id, so each line is given to one event only, both in the order of time. Events of others belong
     among `events`: else one of their lines would stand for an event of ours that the sink never told of. Only where
-    that leaves one of `own` (None: of all) without a line may its line be a little older, as the clocks may differ: it
-    could as well be that of an event from before.
+    that leaves one of `own` (None: of all) without a line may its line be a little older, by `tolerance`, as the clocks
+    may differ: it could as well be that of an event from before.
     """
     every = sorted(events, key=produced_at)
     sights = _paired(every, lines, timedelta())
     if all(sights[place].outcome == "ok" for place in (sights if own is None else own)):
         return sights
-    return _paired(every, lines, CLOCK_TOLERANCE)
+    return _paired(every, lines, tolerance)
 
 
 def _paired(events: Iterable[CrmEvent], lines: Sequence[Received], tolerance: timedelta) -> dict[Place, HopSight]:

@@ -74,15 +74,7 @@ class Closing:
             why = "the events in Kafka could not be read"
             return RunSums(sums=unread_sums(source, created, None), notes=(why,))
         if any(one.positions for chain in chains for one in chain):
-            instances = len(chains) if self.instances is None else self.instances
-            return run_sums(
-                created,
-                self._events_of(chains, events),
-                chains,
-                source=source,
-                is_alone=instances <= 1,
-                spans_rebalances=instances == 1,
-            )
+            return self._over_rebalances(source, chains, self._events_of(chains, events))
         why = self._why_not_without_positions(chains)
         if why:
             return RunSums(sums=unread_sums(source, created, events.ours), notes=(why,))
@@ -91,6 +83,22 @@ class Closing:
         return sums_without_positions(
             created, events.every, source=source, before=before, after=after, end_offsets=ends
         )
+
+    def _over_rebalances(self, source: str, chains: Chains, events: Sequence[CrmEvent]) -> RunSums:
+        """Return the sums, over changes of the partitions if no other instance was seen.
+
+        Where nobody can say that, only if they close.
+        """
+        instances = len(chains) if self.instances is None else self.instances
+
+        def sums(*, spans: bool) -> RunSums:
+            alone = instances <= 1
+            return run_sums(self.sent.created, events, chains, source=source, is_alone=alone, spans_rebalances=spans)
+
+        if instances:
+            return sums(spans=instances == 1)
+        spanned = sums(spans=True)
+        return spanned if spanned.is_closed else sums(spans=False)
 
     def _why_not_without_positions(self, chains: Chains) -> str:
         """Return why the counters of a sink that shows no positions cannot be compared; empty if they can."""

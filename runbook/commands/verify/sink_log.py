@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from runbook.commands.task_run import StepOutput
@@ -48,17 +48,20 @@ def sink_lines(
 ) -> StepOutput[LinesSeen]:
     """Find the sink's line for every event of the run; without the events, as many lines as there should be.
 
-    What Kafka does not hold, and what a sink that has ended did not write, is not waited for.
+    What Kafka does not hold, and what a sink that has ended did not write, is not waited for. A line that is older than
+    its event may be that of another one, as long as younger ones may come.
     """
     service, since = target.sink.as_service, log_since(sent)
     wanted = len(sent.created)
+    began = datetime.now(UTC)
 
     def look() -> tuple[tuple[Received, ...], bool]:
         lines = received_lines(runtime.log(service, since=since))
         own = tuple(line for line in lines if line.tenant_id in sent.tenants and line.at >= since)
         if events is None:
             return own, len(own) >= wanted or sink_has_ended(runtime, target)
-        return own, not _without_line(events, own, since) or sink_has_ended(runtime, target)
+        tolerance = CLOCK_TOLERANCE if datetime.now(UTC) - began > CLOCK_TOLERANCE else timedelta()
+        return own, not _without_line(events, own, since, tolerance) or sink_has_ended(runtime, target)
 
     lines, _ = watch(look, deadline_s=timeout_s, every_s=EVERY_S)
     missing = max(0, wanted - len(lines)) if events is None else len(_without_line(events, lines, since))
@@ -125,6 +128,9 @@ def why_incomplete(runtime: Runtime, target: Target, *, since: datetime) -> tupl
     return f"the log begins at {moment(begins_at)}, after {moment(since)}: {cause}", begins_at
 
 
-def _without_line(events: EventsSeen, lines: Sequence[Received], since: datetime) -> list[Key]:
-    sights = log_sights(events.since(since), lines, own=[place_of(event) for event in events.own.values()])
+def _without_line(
+    events: EventsSeen, lines: Sequence[Received], since: datetime, tolerance: timedelta = CLOCK_TOLERANCE
+) -> list[Key]:
+    own = [place_of(event) for event in events.own.values()]
+    sights = log_sights(events.since(since), lines, own=own, tolerance=tolerance)
     return [key for key, event in events.own.items() if sights[place_of(event)].outcome != "ok"]
