@@ -18,7 +18,8 @@ SCRAPED: Final = f"max by (topic, tenant_id) (timestamp({COUNTER}))"
 ANY_SCRAPED: Final = "max(timestamp(up))"
 COUNTED: Final = f"sum by (topic, tenant_id) ({COUNTER})"
 _CLOCKS: Final = timedelta(seconds=1)
-_SAME_SCRAPE_S: Final = 0.01
+_SAME_S: Final = 0.0005
+_DIGITS: Final = (3, 2, 1, 0)
 _Key = tuple[str, str]
 _Points = Mapping[int, float]
 """Value by Unix time in milliseconds."""
@@ -41,11 +42,17 @@ def shown_values(frames: Iterable[Frame]) -> _Values:
 
 
 def is_another(asked: _Values, shown: _Values, *, until: datetime) -> bool:
-    """Whether the times of the scrapes, up to `until`, are others: no two servers scrape within some milliseconds."""
-    mine, theirs = (
-        {at: value for at, value in of.get(("", ""), {}).items() if at <= _ms(until)} for of in (asked, shown)
-    )
-    return any(abs(mine.get(at, 0.0) - value) > _SAME_SCRAPE_S for at, value in theirs.items())
+    """Whether the times of the scrapes, up to `until`, are those of another server, and not its own with fewer digits.
+
+    Two servers on one host may scrape within some milliseconds: the offset of a scrape is a hash of host and target.
+    """
+    mine, theirs = (of.get(("", ""), {}) for of in (asked, shown))
+    times = [at for at in theirs if at <= _ms(until)]
+    return not any(all(_is_rounded(mine.get(at), theirs[at], digits) for at in times) for digits in _DIGITS)
+
+
+def _is_rounded(at_s: float | None, seen_s: float, digits: int) -> bool:
+    return at_s is not None and abs(round(at_s, digits) - seen_s) < _SAME_S
 
 
 def pair_flows(
