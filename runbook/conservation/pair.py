@@ -15,10 +15,8 @@ from runbook.systems.grafana.client import Frame
 from runbook.systems.prometheus.records import Series
 
 SCRAPED: Final = f"max by (topic, tenant_id) (timestamp({COUNTER}))"
-ANY_SCRAPED: Final = "max(timestamp(up))"
 COUNTED: Final = f"sum by (topic, tenant_id) ({COUNTER})"
 _CLOCKS: Final = timedelta(seconds=1)
-_SAME_S: Final = 0.0005
 _DIGITS: Final = (3, 2, 1, 0)
 _Key = tuple[str, str]
 _Points = Mapping[int, float]
@@ -42,17 +40,21 @@ def shown_values(frames: Iterable[Frame]) -> _Values:
 
 
 def is_another(asked: _Values, shown: _Values, *, until: datetime) -> bool:
-    """Whether the times of the scrapes, up to `until`, are those of another server, and not its own with fewer digits.
+    """Whether scrapes of the counter, up to `until`, are those of another server, and not its own with fewer digits.
 
-    Two servers on one host may scrape within some milliseconds: the offset of a scrape is a hash of host and target.
+    Servers of one host may scrape in the same millisecond: then a series begins a scrape earlier in one of them.
     """
-    mine, theirs = (of.get(("", ""), {}) for of in (asked, shown))
-    times = [at for at in theirs if at <= _ms(until)]
-    return not any(all(_is_rounded(mine.get(at), theirs[at], digits) for at in times) for digits in _DIGITS)
 
+    def settled(values: _Values, digits: int) -> set[tuple[_Key, int, float]]:
+        return {
+            (key, at, round(value, digits))
+            for key, points in values.items()
+            for at, value in points.items()
+            if at <= _ms(until)
+        }
 
-def _is_rounded(at_s: float | None, seen_s: float, digits: int) -> bool:
-    return at_s is not None and abs(round(at_s, digits) - seen_s) < _SAME_S
+    theirs = settled(shown, max(_DIGITS))
+    return bool(theirs) and all(settled(asked, digits) != theirs for digits in _DIGITS)
 
 
 def pair_flows(

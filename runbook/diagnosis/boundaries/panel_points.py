@@ -9,7 +9,7 @@ from math import gcd
 from typing import Any, Final
 
 from runbook.conservation.boundary import Boundary, added
-from runbook.conservation.pair import ANY_SCRAPED, COUNTED, SCRAPED, asked_values, is_another, pair_flows, shown_values
+from runbook.conservation.pair import COUNTED, SCRAPED, asked_values, is_another, pair_flows, shown_values
 from runbook.conservation.points import prometheus_to_grafana
 from runbook.diagnosis.boundaries.window import clock_ahead, interval
 from runbook.diagnosis.checks import grafana as grafana_hop
@@ -177,13 +177,13 @@ def _boundary(
 
 def _of_a_pair(facts: Facts, uid: str, end: datetime) -> Boundary | None:
     """Return the counters instead of the rates, where Grafana asks another server than we do; else None."""
-    queries = {one: _Query(expr=one) for one in (ANY_SCRAPED, SCRAPED, COUNTED)}
+    queries = {one: _Query(expr=one) for one in (SCRAPED, COUNTED)}
     shown = _shown(facts, queries, uid, end)
     asked = {name: asked_values(series) for name, series in _asked(facts, queries, shown, end).items()}
     returned = {name: shown_values(one for one in shown.frames if one.ref_id == name) for name in queries}
     every = interval(facts)
     until = end - 2 * every
-    if not is_another(asked[ANY_SCRAPED], returned[ANY_SCRAPED], until=until):
+    if not is_another(asked[SCRAPED], returned[SCRAPED], until=until):
         return None
     flows = pair_flows(asked, returned, interval=every, until=until)
     notes = ("Grafana asks another Prometheus than this tool does: their counters were compared",)
