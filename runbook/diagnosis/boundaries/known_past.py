@@ -11,7 +11,15 @@ from runbook.diagnosis.boundaries.after_restart import came_while_down
 from runbook.diagnosis.boundaries.recorded_page import distance, recorded_page
 from runbook.diagnosis.boundaries.scraped_counts import sink_prometheus
 from runbook.diagnosis.boundaries.unowned import Unowned, carried, starts_of, uncounted
-from runbook.diagnosis.boundaries.window import MOST_OFFSETS, events_between, remembered, sink_is_alone
+from runbook.diagnosis.boundaries.window import (
+    MOST_OFFSETS,
+    Scrapes,
+    clock_ahead,
+    events_between,
+    newest_run,
+    remembered,
+    sink_is_alone,
+)
 from runbook.diagnosis.facts import Facts
 from runbook.errors import RunbookError
 from runbook.systems.kafka.records import CrmEvent, Position
@@ -64,7 +72,7 @@ def _remembered(
     facts: Facts, page: Snapshot, starts: Mapping[Position, int], unowned: Unowned, own: Sequence[Segment]
 ) -> KnownPast:
     """Return the segments of every instance, the page's own up to the page: those that are known already, if any."""
-    scrapes, is_alone = remembered(facts), sink_is_alone(facts)
+    scrapes, is_alone = _since_the_run(facts, remembered(facts)), sink_is_alone(facts)
     found = list(own)
     notes: list[str] = []
     chains: dict[str, Sequence[Snapshot]] = {}
@@ -88,6 +96,20 @@ def _remembered(
     quiet = "" if found else "Prometheus remembers no earlier position of this sink"
     past = KnownPast(segments=tuple(found), flows=flows, quiet=quiet, notes=tuple(notes))
     return past if is_alone or flows or not found else _with_what_moved(facts, past, chains, starts)
+
+
+def _since_the_run(facts: Facts, scrapes: Scrapes) -> Scrapes:
+    """Return the scrapes from the last one of each instance with positions before the newest run on."""
+    run = newest_run(facts)
+    if run is None:
+        return scrapes
+    began = run.baseline.at + clock_ahead(facts)
+
+    def cut(of_it: tuple[Snapshot, ...]) -> tuple[Snapshot, ...]:
+        before = [number for number, one in enumerate(of_it) if one.at <= began and one.positions]
+        return of_it[before[-1] if before else 0 :]
+
+    return {name: cut(of_it) for name, of_it in scrapes.items()}
 
 
 def _with_what_moved(

@@ -47,9 +47,9 @@ def _is_another_log(facts: Facts, run: TrafficRun, page: Snapshot) -> bool:
 
 
 def _began_at_zero(facts: Facts, recorded: Snapshot, page: Snapshot) -> bool:
-    """Whether another process goes on with another journal: its counters are lower than those that were scraped before.
+    """Whether another process goes on with another journal: it has counted no more than what came since the one before.
 
-    They are no higher then than what came since. Else the journal has lost counts.
+    One that has more, and less of a series than was scraped before, has lost counts.
     """
     if recorded.started_s == page.started_s:
         return False
@@ -57,8 +57,9 @@ def _began_at_zero(facts: Facts, recorded: Snapshot, page: Snapshot) -> bool:
     with suppress(RunbookError):
         scrapes = remembered(facts)
     seen = [one for of_it in scrapes.values() for one in of_it if one.at > recorded.at and one.positions]
-    higher = [(one, count) for one in seen for count in one.counts if count.value > page.value_of(count)]
-    return bool(higher) and all(page.value_of(count) <= distance(one, page) for one, count in higher)
+    higher = [one for one in seen if any(count.value > page.value_of(count) for count in one.counts)]
+    counted = sum(count.value for count in page.counts)
+    return bool(higher) and all(counted <= distance(one, page) for one in higher)
 
 
 def distance(before: Snapshot, after: Snapshot) -> int:
