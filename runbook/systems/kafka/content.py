@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 _MAX_TENANT_CHARS: Final = 255
+_EXACT: Final = 2**53  # above, a float stands for several whole numbers
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -59,10 +60,14 @@ def _is_tenant(name: str) -> bool:
 
 
 def _whole_number(written: msgspec.Raw) -> int | None:
+    """Return the number; 17.0 and 1.7e1 are 17, too."""
     try:
-        return msgspec.json.decode(written, type=int, strict=True)
+        number = msgspec.json.decode(written, type=int | float, strict=True)
     except (msgspec.DecodeError, ValueError):
         return None
+    if isinstance(number, int):
+        return number
+    return int(number) if number.is_integer() and abs(number) < _EXACT else None
 
 
 def _reason(value: bytes) -> str:
