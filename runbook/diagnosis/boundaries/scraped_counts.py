@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
 from runbook.conservation.arithmetic import born, sink_to_prometheus, within
@@ -27,6 +28,8 @@ from runbook.diagnosis.facts import Facts
 from runbook.systems.prometheus.client import Prometheus
 
 _NAME: Final = "sink to Prometheus"
+_MEASURED: Final = timedelta(milliseconds=100)
+"""How exactly the clock of Prometheus is known: on a busy machine its answer takes its time."""
 
 
 @Fact
@@ -89,7 +92,7 @@ def _exact(facts: Facts, page: Snapshot, newest: Sequence[Snapshot]) -> _Exact |
 
 def _followed(facts: Facts, first: Snapshot) -> Boundary:
     """Wait for a scrape that began after `first` was read, and hold it against the pages around it."""
-    since = first.at + clock_ahead(facts)
+    since = first.at + clock_ahead(facts) + _MEASURED
 
     def look() -> tuple[Sequence[Snapshot] | None, bool]:
         scrapes = remembered_now(facts)
@@ -130,7 +133,7 @@ def _is_scraped(facts: Facts, since: Snapshot) -> bool:
     """Whether each of the sink's targets was scraped twice since a page was read; then what is not held is not kept."""
     found = facts.ask_prometheus(Prometheus.targets)
     mine = [one for one in found if one.job == facts.target.prometheus.job and not one.dropped]
-    after = since.at + clock_ahead(facts)
+    after = since.at + clock_ahead(facts) + _MEASURED
     return bool(mine) and all(one.health == "up" and one.last_scrape and one.last_scrape > after for one in mine)
 
 
