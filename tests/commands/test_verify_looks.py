@@ -172,6 +172,23 @@ def test_a_line_may_be_in_the_log_of_the_sink_that_reads_the_partition_now(
     assert ("does not own apexflow.leads.created/0" in done.reason) == (expected == "not_checked")
 
 
+@pytest.mark.parametrize(("owned", "expected"), [(1, "not_checked"), (2, "failed")])
+def test_of_two_events_one_line_may_be_in_another_sinks_log(
+    monkeypatch: pytest.MonkeyPatch, owned: int, expected: str
+) -> None:
+    """The line may be that of either event: a line names no id."""
+    second = replace(EVENT, partition=1, content=replace(CONTENT, entity_id=2))
+    events = EventsSeen(every=(EVENT, second), found={(LEADS, 1): [EVENT], (LEADS, 2): [second]})
+    sent = replace(SENT, wanted=2, created=(*SENT.created, replace(SENT.created[0], id=2)))
+    offsets = {(LEADS, number): 1 for number in range(owned)}
+    page = SinkPage(counters={}, rejected={}, next_offsets=offsets, has_counter=True, at=AT, size_bytes=9)
+    monkeypatch.setattr(Sink, "page", lambda _: page)
+
+    done = sink_lines(TARGET, sent, events, Logs([line(-60), RECEIVED]), timeout_s=0)  # type: ignore[arg-type]
+
+    assert done.outcome == expected
+
+
 def test_a_sink_that_has_just_started_may_show_no_counter_yet() -> None:
     empty = SinkPage(counters={}, rejected={}, next_offsets={}, has_counter=True, at=AT, size_bytes=9)
 

@@ -1,5 +1,6 @@
 """The look at the sink's log: a line for every event of the run, or why there can be none."""
 
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from runbook.errors import RunbookError
 from runbook.invocation import inv
 from runbook.model import Evidence, Sight
 from runbook.settings import Target
+from runbook.systems.kafka.records import CrmEvent
 from runbook.systems.runtime import Runtime
 from runbook.systems.sink.client import Sink
 from runbook.waiting import watch
@@ -79,17 +81,26 @@ def sink_lines(
 
 
 def _why_elsewhere(target: Target, events: EventsSeen, without: Sequence[Key]) -> str:
-    """Return that this sink does not own the partitions of any of these events now; empty if it owns one."""
-    places = {(event.topic, event.partition) for event in (events.own[key] for key in without)}
+    """Return that this sink does not own the partitions of as many events now as lines are missing; else empty.
+
+    A line names no id, so which of the events of a type and tenant it belongs to is not known.
+    """
     try:
         with closing(Sink(target.sink, _ANSWER_S)) as sink:
             owned = sink.page().next_offsets.keys()
     except RunbookError:
         return ""
-    if not owned or places & owned:
+    others = [event for event in events.own.values() if (event.topic, event.partition) not in owned]
+    lacking = Counter(_told(events.own[key]) for key in without)
+    if not owned or lacking - Counter(map(_told, others)):
         return ""
-    named = ", ".join(f"{topic}/{partition}" for topic, partition in sorted(places))
+    places = sorted({(event.topic, event.partition) for event in others if _told(event) in lacking})
+    named = ", ".join(f"{topic}/{partition}" for topic, partition in places)
     return f"this sink does not own {named} any more: another one may have read it, and have the lines in its log"
+
+
+def _told(event: CrmEvent) -> tuple[str, str]:
+    return event.content.event_type, event.content.tenant_id
 
 
 def lines_output(seen: LinesSeen, is_missing: bool, saw: str, *, source: str) -> StepOutput[LinesSeen]:
