@@ -241,6 +241,13 @@ def test_an_outbox_that_is_one_behind_doubles_the_first_event_and_loses_the_last
     assert sent == [change(one.row, one)[0].value for one in events][event - 1]
 
 
+def test_an_id_with_an_exponent_is_the_same_number() -> None:
+    """The id of the job's lead stays as it is."""
+    event = Event(row=1, topic="jobs", key="", value={"id": 17, "tenant_id": "acme", "lead_id": 17})
+    text = changes.CHANGES["ids-with-an-exponent"]()(1, event)[0].value.text  # type: ignore[attr-defined]  # a Raw
+    assert text == b'{"id": 1.700000e+01, "tenant_id": "acme", "lead_id": 17}'
+
+
 def test_escapes_and_spaces_leave_an_event_what_it_is() -> None:
     for kind in ("escapes", "spaces"):
         event = parsed(GARBAGE[kind]("apexflow.leads.created", 1))

@@ -153,6 +153,12 @@ def _ids_as(kind: Callable[[int], object]) -> Change:
     return lambda _, event: [replace(event, value={**event.value, "id": kind(event.value["id"])})]
 
 
+def _id_with_an_exponent(event: Event) -> bytes:
+    """Return the same JSON with the id as 1.700000e+01, which is the number 17."""
+    number = event.value["id"]
+    return json_of(event).replace(f'"id": {number},'.encode(), f'"id": {number:e},'.encode(), 1)
+
+
 def _camel(name: str) -> str:
     return re.sub("_(.)", lambda found: found[1].upper(), name)
 
@@ -202,6 +208,7 @@ CHANGES: Final[dict[str, Callable[..., Change]]] = {
     "single-quotes": lambda: _each("1", _raw(lambda event: str(event.value).encode())),
     "ids-as-text": lambda: _ids_as(str),
     "ids-with-a-point": lambda: _ids_as(float),
+    "ids-with-an-exponent": lambda: _each("1", _raw(_id_with_an_exponent)),
     "with-another-inside": lambda: _each("1", _edited(before={"id": 1, "tenant_id": "globex", "event_type": "x"})),
     "with-names-in-capitals": lambda: _each("1", _edited(ID=1, TENANT_ID="globex", Event_Type="x")),
 }
