@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 from runbook.commands.verify.events import EVERY_S, EventsSeen, events_since
@@ -39,6 +39,10 @@ class CountsSeen:
     first_at: dict[Key, datetime] = field(default_factory=dict)
 
 
+_SETTLED_WITHIN = timedelta(seconds=10)
+"""So long partitions may take to come back from a member that has left the group."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Closing:
     """Reads a counter until every event of the run is counted and every sum closes, or the time is over.
@@ -56,13 +60,15 @@ class Closing:
 
     def counts(self, source: str, read: Callable[[], Chains], events: EventsSeen | None) -> CountsSeen:
         """Return the counter as it was read last. Raises what `read` raises."""
+        began = datetime.now(UTC)
 
         def look() -> tuple[CountsSeen, bool]:
             chains = read()
             found = self._closed(source, chains, events)
             at = max(chain[-1].at for chain in chains)
             notes = (*found.notes, *found.late)
-            is_over = found.is_closed or not found.may_close or sink_has_ended(self.runtime, self.target)
+            may_close = found.may_close or (_is_moved(chains) and datetime.now(UTC) - began < _SETTLED_WITHIN)
+            is_over = found.is_closed or not may_close or sink_has_ended(self.runtime, self.target)
             return CountsSeen(sums=found.sums, notes=notes, at=at), is_over
 
         is_past = self.reads_until is not None and datetime.now(UTC) > self.reads_until
@@ -141,3 +147,8 @@ class Closing:
             below[place] = min(position.offset, below.get(place, position.offset))
             is_known &= events.first.get(place, 0) <= below[place] and position.offset <= ends.get(place, 0)
         return events.every if is_known else events_since(self.target, self.sent, self.timeout_s, below=below)[0]
+
+
+def _is_moved(chains: Chains) -> bool:
+    """Whether an instance has other partitions now than before the run."""
+    return any(chain[0].positions and chain[-1].partitions != chain[0].partitions for chain in chains)

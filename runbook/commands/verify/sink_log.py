@@ -37,7 +37,8 @@ class LinesSeen:
 
     def tells_of(self, at: datetime | None) -> bool:
         """Whether a line on an event of that time must be in the log."""
-        return not self.why or (at is not None and self.begins_at is not None and at > self.begins_at)
+        begins_at = self.begins_at + CLOCK_TOLERANCE if self.begins_at else None
+        return not self.why or (at is not None and begins_at is not None and at > begins_at)
 
 
 def log_since(sent: TrafficRun) -> datetime:
