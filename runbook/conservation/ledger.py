@@ -68,14 +68,15 @@ def log_sights(
 
     The line names no id, so each line is given to one event only, both in the order of time. Events of others belong
     among `events`: else one of their lines would stand for an event of ours that the sink never told of. Only where
-    that leaves one of `own` (None: of all) without a line may its line be a little older, by `tolerance`, as the clocks
-    may differ: it could as well be that of an event from before.
+    that gives each of `own` (None: of all) its line may lines be a little older, by `tolerance`, as the clocks may
+    differ: they could as well be those of events from before.
     """
     every = sorted(events, key=produced_at)
-    sights = _paired(every, lines, timedelta())
-    if all(sights[place].outcome == "ok" for place in (sights if own is None else own)):
-        return sights
-    return _paired(every, lines, tolerance)
+    strict, loose = (_paired(every, lines, apart) for apart in (timedelta(), tolerance))
+    whole = (
+        one for one in (strict, loose) if all(one[place].outcome == "ok" for place in (one if own is None else own))
+    )
+    return next(whole, strict)
 
 
 def _paired(events: Iterable[CrmEvent], lines: Sequence[Received], tolerance: timedelta) -> dict[Place, HopSight]:

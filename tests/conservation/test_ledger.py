@@ -418,6 +418,9 @@ def test_a_line_of_an_event_from_before_is_left_where_each_event_has_a_later_one
     behind = log_sights(events, [line(70), line(170)])
     assert [sight.saw for sight in behind.values()] == ["line at 70", "line at 170"]
 
+    alone = log_sights([*events, event(3, offset=300)], [line(70)])
+    assert {sight.outcome for sight in alone.values()} == {"failed"}, "no clock explains what is missing"
+
 
 @given(st.permutations(range(12)), st.integers(0, 12))
 def test_as_many_events_are_told_of_as_there_are_lines(order: list[int], count: int) -> None:
