@@ -73,14 +73,18 @@ def _is_rebalanced(before: Snapshot, after: Snapshot) -> bool:
 
 
 def restarted(before: Snapshot, after: Snapshot, *, is_alone: bool = True) -> str:
-    """Return why the counters of two snapshots are not those of one life of the sink; empty if they are."""
+    """Return why the counters of two snapshots are not those of one life of the sink; empty if they are.
+
+    Counters that are lower in the same process are: it has lost counts.
+    """
     now = {(one.topic, one.partition): one.offset for one in after.positions}
     if any(now.get((one.topic, one.partition), one.offset) < one.offset for one in before.positions):
         return "the sink went back to an earlier offset"
-    is_another = None not in {before.started_s, after.started_s} and before.started_s != after.started_s
-    if is_another and not (is_alone and after.journal == KEEPS_TOTALS):
+    is_told = None not in {before.started_s, after.started_s}
+    is_another = before.started_s != after.started_s
+    if is_told and is_another and not (is_alone and after.journal == KEEPS_TOTALS):
         return "the sink was restarted"
-    if any(after.value_of(one) < one.value for one in before.counts):
+    if (is_another or not is_told) and any(after.value_of(one) < one.value for one in before.counts):
         return "the sink's counters began at 0"
     return ""
 

@@ -294,6 +294,16 @@ def test_what_cannot_be_compared_is_said_and_never_mixed(after: Snapshot, said: 
     assert "19:48:51" in notes[0]
 
 
+def test_a_process_whose_counters_are_lower_has_lost_counts() -> None:
+    """No restart explains that."""
+    before = replace(snapshot({(LEADS, "acme"): 5}, {(LEADS, 0): 5}), started_s=1.0)
+    after = replace(snapshot({(LEADS, "acme"): 1}, {(LEADS, 0): 6}, second=10), started_s=1.0)
+    (found,), notes = segments([before, after])
+
+    assert not notes
+    assert wrong(list(kafka_to_sink(found, [lead(5, offset=5)]))) == {(LEADS, "acme"): -5}
+
+
 def test_tenants_above_the_limit_are_compared_together() -> None:
     events = [lead(number, offset=number, tenant=f"t{number}") for number in range(6)]
     before = snapshot({(LEADS, "t0"): 1, (LEADS, "__overflow__"): 0}, {(LEADS, 0): 1})
