@@ -80,7 +80,9 @@ def pair_flows(
                 continue
             entered[key] += at in mine
             is_in_time = is_current or abs(seen.get(at, 0.0) - scraped.get(at, 0.0)) * 1000 <= margin
-            left[key] += at in theirs and (at not in mine or (is_in_time and _between(own, seen.get(at), theirs[at])))
+            left[key] += at in theirs and (
+                at not in mine or (is_in_time and _between(own, seen.get(at), theirs[at], margin_s=margin / 1000))
+            )
     return tuple(Flow(topic=key[0], tenant_id=key[1], entered=entered[key], left=left[key]) for key in sorted(entered))
 
 
@@ -101,14 +103,16 @@ def _leaves(either: Collection[int], lacking: Collection[int], at: int, step: in
     return at + steps * step not in either and abs(steps * step) <= reach
 
 
-def _between(own: Mapping[float, float], at_s: float | None, value: float) -> bool:
-    """Whether a counter that was scraped at a time lies between the own scrapes around it, which are by their times."""
+def _between(own: Mapping[float, float], at_s: float | None, value: float, *, margin_s: float) -> bool:
+    """Whether a counter that was scraped at a time lies between the own scrapes around it, which are by their times.
+
+    It may be the sum of several instances, which are scraped within an interval.
+    """
     if at_s is None:
         return False
-    clocks_s = _CLOCKS.total_seconds()
-    before = [held for at, held in own.items() if at <= at_s - clocks_s]
-    near = [held for at, held in own.items() if abs(at - at_s) < clocks_s]
-    after = [held for at, held in own.items() if at >= at_s + clocks_s]
+    before = [held for at, held in own.items() if at <= at_s - margin_s]
+    near = [held for at, held in own.items() if abs(at - at_s) < margin_s]
+    after = [held for at, held in own.items() if at >= at_s + margin_s]
     around = (*(before[-1:] or [0.0]), *near, *(after[:1] or [max(own.values(), default=0.0)]))
     return min(around) <= value <= max(around)
 

@@ -48,10 +48,13 @@ def queries(expr: object, forms: Forms) -> list[Any]:
     [
         ("sum(rate(x[300s])) by (topic)", WANTED),
         ("sum(rate(y[5m]))", "sum(rate(y[5m]))"),
+        ("( (sum by (topic) (rate(x[5m]))) )", WANTED),
+        ('sum by (topic) (rate({__name__="x"}[5m]))', WANTED),
+        ("(rate(y[5m])) + (rate(x[5m]))", "(rate(y[5m])) + (rate(x[5m]))"),
         ("rate(", "rate("),
         (None, None),
     ],
-    ids=["the same", "another", "none at all", "no text"],
+    ids=["the same", "another", "in parentheses", "by __name__", "two in parentheses", "none at all", "no text"],
 )
 def test_only_what_means_the_same_is_taken_for_the_wanted_query(expr: object, expected: object) -> None:
     assert queries(expr, Forms()) == [expected]
