@@ -63,10 +63,11 @@ def pair_flows(
     """Return, per topic and tenant, the points of the counter (up to `until`) against those that agree.
 
     A counter agrees if it lies between those of the server's own scrapes before and after it. Scrapes that are older
-    than the server's own by more than an interval are a gap, if the newest is as young; else somebody is late.
-    `asked` and `shown` are by query.
+    than the server's own by more than two intervals (one federates the other) are a gap, if the newest is as young;
+    else somebody is late. `asked` and `shown` are by query.
     """
     margin = round((interval + _CLOCKS).total_seconds() * 1000)
+    late_s = (2 * interval + _CLOCKS).total_seconds()
     entered: Counter[_Key] = Counter()
     left: Counter[_Key] = Counter()
     for key in asked[COUNTED].keys() | shown[COUNTED].keys():
@@ -74,12 +75,12 @@ def pair_flows(
         scraped, seen = (each[SCRAPED].get(key, {}) for each in (asked, shown))
         own = {scraped[at]: mine[at] for at in sorted(mine.keys() & scraped.keys())}
         apart_s = [abs(seen[at] - scraped[at]) for at in sorted(scraped.keys() & seen.keys()) if at <= _ms(until)]
-        is_current = not apart_s or apart_s[-1] * 1000 <= margin
+        is_current = not apart_s or apart_s[-1] <= late_s
         for at in sorted(at for at in mine.keys() | theirs.keys() if at <= _ms(until)):
             if _is_edge(mine, theirs, at, margin):
                 continue
             entered[key] += at in mine
-            is_in_time = is_current or abs(seen.get(at, 0.0) - scraped.get(at, 0.0)) * 1000 <= margin
+            is_in_time = is_current or abs(seen.get(at, 0.0) - scraped.get(at, 0.0)) <= late_s
             left[key] += at in theirs and (
                 at not in mine or (is_in_time and _between(own, seen.get(at), theirs[at], margin_s=margin / 1000))
             )
