@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final, Literal, Self
 
 LISTS: Final = Path(__file__).with_name("lists")
-NAMES: Final = ("first", "second", "third", "fourth", "fifth", "sixth")
+NAMES: Final = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh")
 
 Oracle = Literal["api-kafka", "kafka-sink", "sink-prometheus", "kafka-prometheus", "prometheus-grafana", ""]
 
