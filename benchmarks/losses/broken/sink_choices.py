@@ -101,25 +101,6 @@ def _counts_garbage(tenant: str) -> None:
     vars(batches)["decode_batch"] = decode
 
 
-def _strict() -> None:
-    """Reject an event with a field that ApexFlow's own do not have."""
-
-    def decode_strictly(value: bytes | None) -> Event | RejectReason:
-        outcome = decode_one(value)
-        if isinstance(outcome, Event) and not msgspec.json.decode(value or b"").keys() <= _FIELDS:
-            return RejectReason.WRONG_TYPE
-        return outcome
-
-    def decode(values: Sequence[bytes | None]) -> DecodedBatch:
-        outcomes = [decode_strictly(value) for value in values]
-        return DecodedBatch(
-            events=[one for one in outcomes if isinstance(one, Event)],
-            rejected={index: one for index, one in enumerate(outcomes) if isinstance(one, RejectReason)},
-        )
-
-    vars(batches)["decode_batch"] = decode
-
-
 def _each_key_once() -> None:
     seen: set[Any] = set()
 
@@ -163,7 +144,7 @@ VARIANTS: Final[dict[str, Callable[..., None]]] = {
     "rejects-every": _rejects_every,
     "counts-garbage": _counts_garbage,
     "dedups-by-id": _dedups_by_id,
-    "strict": _strict,
+    "strict": lambda: _rejected_unless(lambda value: msgspec.json.decode(value).keys() <= _FIELDS),
     "needs-a-key": lambda: _left_out_unless(lambda message: message.key() is not None),
     "each-key-once": _each_key_once,
     "ignores-older": _ignores_older,
