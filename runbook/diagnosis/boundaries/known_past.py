@@ -122,7 +122,8 @@ def _with_what_moved(
     moved = not_in(past.segments, events)
     if not moved:
         return past
-    group = group_segment({name: [one for one in of_it if _is_kept(one, starts)] for name, of_it in chains.items()})
+    kept = {name: [one for one in of_it if _is_kept(one, starts)] for name, of_it in chains.items()}
+    group = group_segment({name: _newest_slice(of_it)[0] for name, of_it in kept.items()})
     if group and not not_in([group], moved):
         return replace(past, segments=(group,))
     first = moved[0]
